@@ -1,0 +1,73 @@
+# Every target does its own set-up: a fresh machine needs only make and Python 3.11 or newer.
+#   make verify   re-check the certificates in certificates/accept
+#   make test     run the tests
+PYTHON ?= python3
+VENV   ?= .venv
+ARGS   ?=
+
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
+BIN := $(VENV)/bin
+endif
+
+# The stamp's name holds the interpreter's version: another PYTHON rebuilds the environment.
+PYVERSION := $(shell $(PYTHON) -c "import sys; print('%d.%d' % sys.version_info[:2])")
+RUN := $(VENV)/.installed-$(PYVERSION)
+DEV := $(VENV)/.installed-dev-$(PYVERSION)
+
+.PHONY: help venv verify test lint types format readme wheel-test bench fuzz corpus ci clean
+
+help:
+	@echo "make verify | test | lint | types | format | readme | wheel-test | bench | fuzz | corpus | ci | clean"
+
+# Rebuilt from empty when pyproject.toml changes, so that nothing stale stays behind.
+$(RUN): pyproject.toml
+	@$(PYTHON) -c "import sys; sys.exit(0 if sys.version_info >= (3, 11) else 'tlcheck needs Python 3.11 or newer; make PYTHON=...')"
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(DEV): $(RUN)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $@
+
+venv: $(DEV)
+
+verify: $(RUN)
+	$(BIN)/tlcheck verify certificates/accept $(ARGS)
+
+test: $(DEV)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(DEV)
+	$(BIN)/ruff check .
+
+types: $(DEV)
+	$(BIN)/mypy
+
+format: $(DEV)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+readme: $(DEV)
+	$(BIN)/python -m tests.readme
+
+# Builds the wheel, installs it in an empty environment, and uses it from outside this folder.
+wheel-test: $(DEV)
+	$(BIN)/python -m pytest -m wheel tests/test_wheel.py $(ARGS)
+
+bench: $(RUN)
+	$(BIN)/python -m tests.bench $(ARGS)
+
+fuzz: $(DEV)
+	$(BIN)/python -m tests.fuzz $(ARGS)
+
+corpus: $(DEV)
+	$(BIN)/python -m certificates.producers.corpus $(ARGS)
+
+ci: lint types test wheel-test
+
+clean:
+	rm -rf $(VENV) dist build .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,15 @@
+"""Where the tests find what is outside the repository, and the small things that many of them need."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+CERTIFICATES = REPOSITORY / "certificates"
+
+DATA = REPOSITORY.parent / "shared" / "data"
+"""Real proofs, models and properties, beside the repository; tests that need them skip when it is not there."""
+
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="shared data not present")

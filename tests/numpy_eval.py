@@ -1,0 +1,147 @@
+"""A plain float64 evaluator of the graph's operations: the tests' independent reading of what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlcheck.trusted.graph import Graph
+from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu, Sigmoid, Tanh
+from tlcheck.trusted.ops.affine import Conv, ConvTranspose, Linear, Scale, Sum
+from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
+
+Array = NDArray[np.float64]
+
+
+def evaluate(graph: Graph, inputs: Sequence[NDArray[Any]]) -> list[Array]:
+    """Outputs for one array per input (any shape of the right size)."""
+    values = evaluate_all(graph, inputs)
+    return [values[i] for i in graph.outputs]
+
+
+def evaluate_all(graph: Graph, inputs: Sequence[NDArray[Any]]) -> list[Array]:
+    """The value of every node."""
+    given = iter(inputs)
+    values: list[Array] = []
+    for node in graph.nodes:
+        if isinstance(node.op, Input):
+            value = np.asarray(next(given), np.float64).reshape(node.shape)
+        else:
+            value = RULES[type(node.op)](node.op, *(values[j] for j in node.inputs))
+        if value.shape != node.shape:
+            raise AssertionError(f"{node.label}: value of shape {value.shape}, node of shape {node.shape}")
+        values.append(value)
+    return values
+
+
+def _fixed(op: Any) -> Array:
+    return np.asarray(op.value.mid, np.float64)
+
+
+def _rearrange(op: Any, *xs: Array) -> Array:
+    flat = np.concatenate([x.ravel() for x in xs])
+    if op.index is not None:
+        flat = np.append(flat, 0.0)[op.index]
+    return flat.reshape(op.shape)
+
+
+def _linear(op: Any, x: Array) -> Array:
+    y = x @ op.weight.mid.astype(np.float64)
+    return y if op.bias is None else y + op.bias.mid.astype(np.float64)
+
+
+def _conv(op: Any, x: Array) -> Array:
+    w = op.weight.mid.astype(np.float64)
+    rank, groups = len(op.kernel), op.groups
+    x = np.pad(x, [(0, 0), (0, 0), *zip(op.pads_begin, op.pads_end, strict=True)])
+    out = [
+        (x.shape[a + 2] - op.dilations[a] * (op.kernel[a] - 1) - 1) // op.strides[a] + 1 for a in range(rank)
+    ]
+    x = x.reshape(x.shape[0], groups, -1, *x.shape[2:])
+    w = w.reshape(groups, -1, *w.shape[1:])
+    y = np.zeros((x.shape[0], groups, w.shape[1], *out))
+    for tap in np.ndindex(*op.kernel):
+        places = tuple(
+            slice(k * d, k * d + (o - 1) * s + 1, s) for k, d, o, s in zip(tap, op.dilations, out, op.strides, strict=True)
+        )
+        y += np.einsum("bgc...,goc->bgo...", x[(slice(None),) * 3 + places], w[(..., *tap)])
+    return _biased(y.reshape(y.shape[0], -1, *out), op)
+
+
+def _conv_transpose(op: Any, x: Array) -> Array:
+    w = op.weight.mid.astype(np.float64)
+    groups, size = op.groups, x.shape[2:]
+    full = [
+        s * (n - 1) + e + d * (k - 1) + 1
+        for s, n, e, d, k in zip(op.strides, size, op.output_padding, op.dilations, op.kernel, strict=True)
+    ]
+    x = x.reshape(x.shape[0], groups, -1, *size)
+    w = w.reshape(groups, -1, *w.shape[1:])
+    y = np.zeros((x.shape[0], groups, w.shape[2], *full))
+    for tap in np.ndindex(*op.kernel):
+        places = tuple(
+            slice(k * d, k * d + (n - 1) * s + 1, s) for k, d, n, s in zip(tap, op.dilations, size, op.strides, strict=True)
+        )
+        y[(slice(None),) * 3 + places] += np.einsum("bgc...,gco->bgo...", x, w[(..., *tap)])
+    y = y.reshape(y.shape[0], -1, *full)
+    keep = tuple(slice(b, n - e) for b, e, n in zip(op.pads_begin, op.pads_end, full, strict=True))
+    return _biased(y[(slice(None), slice(None), *keep)], op)
+
+
+def _biased(y: Array, op: Any) -> Array:
+    return y if op.bias is None else y + op.bias.mid.astype(np.float64).reshape(-1, *(1,) * (y.ndim - 2))
+
+
+def _scale(op: Any, x: Array) -> Array:
+    y = op.factor.mid.astype(np.float64) * x
+    return y if op.offset is None else y + op.offset.mid.astype(np.float64)
+
+
+def _sum(op: Any, *xs: Array) -> Array:
+    return np.asarray(sum(s * x for s, x in zip(op.signs, xs, strict=True)))
+
+
+def _clip(op: Any, x: Array) -> Array:
+    if op.lower is not None:
+        x = np.maximum(x, op.lower.mid.astype(np.float64))
+    return x if op.upper is None else np.minimum(x, op.upper.mid.astype(np.float64))
+
+
+def _sigmoid(op: Any, x: Array) -> Array:
+    with np.errstate(over="ignore"):
+        return np.asarray(1 / (1 + np.exp(-x)))
+
+
+def _max_over(op: Any, x: Array) -> Array:
+    return np.append(x.ravel(), -np.inf)[op.index].max(axis=1).reshape(op.shape)
+
+
+RULES: dict[type[Operation], Callable[..., Array]] = {
+    Fixed: _fixed,
+    Rearrange: _rearrange,
+    ReduceSum: lambda op, x: np.asarray(x.sum(axis=op.axes, keepdims=op.keepdims)),
+    Linear: _linear,
+    Conv: _conv,
+    ConvTranspose: _conv_transpose,
+    Scale: _scale,
+    Sum: _sum,
+    Relu: lambda op, x: np.maximum(x, 0),
+    LeakyRelu: lambda op, x: np.where(x >= 0, x, op.alpha * x),
+    Abs: lambda op, x: np.abs(x),
+    Clip: _clip,
+    Sigmoid: _sigmoid,
+    Tanh: lambda op, x: np.tanh(x),
+    MaxOver: _max_over,
+}
+
+
+def random_inputs(graph: Graph, seed: int) -> list[Array]:
+    """One float32-representable array per input, entries uniform in [-1, 1]."""
+    rng = np.random.default_rng(seed)
+    shapes = [graph.nodes[i].shape for i in graph.inputs]
+    return [rng.uniform(-1, 1, prod(s)).astype(np.float32).astype(np.float64).reshape(s) for s in shapes]

@@ -1,0 +1,211 @@
+"""The ONNX project's own operator tests, against the reader and a plain evaluator of its graph.
+
+Every single-node test of an operator in LOWERINGS runs in each *role* it allows: one float input variable and the
+rest constant, several variable, or all constant (then the reader folds). What the reader refuses is listed in
+REFUSED with the reason, and must be refused.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import warnings
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from tests.numpy_eval import evaluate
+from tlcheck.errors import InvalidInput
+from tlcheck.readers.onnx import LOWERINGS, read_model
+
+FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE)
+
+SYMMETRIC = {"Add", "Sub", "Max", "Min", "Sum", "Mean", "Concat", "Where", "ScatterND"}
+"""Operators whose every float operand may be variable."""
+EITHER_SIDE = SYMMETRIC | {"MatMul", "Mul", "Gemm"}
+"""Operators of which the last-but-bias float operand alone may be the variable one."""
+CONSTANT_ONLY = {
+    "Ceil", "Constant", "Equal", "Floor", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Mod", "NonZero",
+    "Range", "Reciprocal", "ReduceProd", "Sign", "Sqrt",
+}  # fmt: skip
+"""Operators that the reader only folds."""
+
+UNREAD_TYPE = (
+    "element type that the reader does not read (float8, 4-bit, string, complex, sequence, optional)"
+)
+TRAINING = "training mode"
+EMPTY = "data without entries, or the sum of none"
+SHAPES_ONLY = "folded for integers only: shape arithmetic"
+NEAREST_ONLY = "only nearest neighbour by whole factors repeats entries"
+
+REFUSED: list[tuple[str, str, str]] = [
+    # (test name, role, both regular expressions; reason)
+    (
+        r"test_(cast|castlike)_.*(FLOAT8|FLOAT4|INT4|INT2|STRING|E8M0|e8m0|e2m1|float8|BFLOAT16).*",
+        r".*",
+        UNREAD_TYPE,
+    ),
+    (
+        r"test_(cast|castlike)_.*_to_(FLOAT16|FLOAT)(_expanded)?",
+        r"first",
+        "narrowing of data",
+    ),
+    (r"test_batchnorm.*training.*|test_training_dropout.*", r".*", TRAINING),
+    (r"test_maxpool_with_argmax.*", r".*", "Indices is not a real function"),
+    (r"test_identity_(sequence|opt)|test_equal_string.*", r".*", UNREAD_TYPE),
+    (r"test_.*_empty_set.*|test_reshape_allowzero_reordered|test_split_zero_size.*", r"first", EMPTY),
+    (r"test_reduce_.*_empty_set", r"none", EMPTY),
+    (r"test_reduce_(max|min)_(bool_inputs|empty_set_bool)", r".*", "a reduction of booleans"),
+    (r"test_reduce_prod_.*|test_range_.*float.*|test_mod_.*float.*|test_mod_int64_fmod", r"none", SHAPES_ONLY),
+    (r"test_maxpool_2d_uint8", r".*", SHAPES_ONLY),
+    (r"test_resize_.*(linear|cubic|crop_and_resize|not_larger|not_smaller|align_corners|antialias).*", r".*", NEAREST_ONLY),
+    (r"test_resize_.*(round_prefer_ceil_asymmetric|ceil_half_pixel)", r".*", NEAREST_ONLY),
+    (r"test_resize_downsample_(scales|sizes)_nearest", r".*", NEAREST_ONLY),
+    (r"test_resize_upsample_sizes_nearest(_axes_._.)?", r".*", NEAREST_ONLY),
+    (r"test_scatternd_(add|multiply|max|min).*", r".*", "a reduction of scattered values"),
+]
+
+ROUNDED = {"test_averagepool_2d_ceil_last_window_starts_on_pad": 1e-4}
+"""Tests whose expected output is written to few digits only."""
+
+
+@functools.cache
+def cases() -> dict[str, Any]:
+    """Every single-node ONNX test of a supported operator, by name."""
+    from onnx.backend.test.case.node import collect_testcases
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tests = collect_testcases(None)
+    return {
+        test.name: test
+        for test in tests
+        if len(test.model.graph.node) == 1
+        and test.model.graph.node[0].op_type in LOWERINGS
+        and test.model.graph.node[0].domain == ""
+        and not test.model.functions
+    }
+
+
+def float_inputs(test: Any) -> list[str]:
+    """Operands that may be variable; CastLike's second operand gives its type only."""
+    inputs = test.model.graph.input[:1] if "castlike" in test.name else test.model.graph.input
+    return [i.name for i in inputs if i.type.tensor_type.elem_type in FLOATS]
+
+
+def roles(test: Any) -> list[str]:
+    operator = test.model.graph.node[0].op_type
+    floats = float_inputs(test)
+    if operator in CONSTANT_ONLY or not floats:
+        return ["none"]
+    chosen = ["first", "none"]
+    if operator in EITHER_SIDE and len(floats) > 1:
+        chosen.append("second")
+    if operator in SYMMETRIC and len(floats) > 1:
+        chosen.append("all")
+    return chosen
+
+
+def variable_inputs(test: Any, role: str) -> list[str]:
+    floats = float_inputs(test)
+    return {"first": floats[:1], "second": floats[1:2], "all": floats, "none": []}[role]
+
+
+def with_role(test: Any, arrays: list[Any], variable: list[str]) -> onnx.ModelProto:
+    """The test's model with all inputs but ``variable`` made initializers and its outputs cast to double."""
+    model = onnx.ModelProto()
+    model.CopyFrom(test.model)
+    for entry in model.opset_import:
+        entry.version = max(entry.version, 7)  # Not has been the same since 1
+    graph = model.graph
+    kept = [i for i in graph.input if i.name in variable or not i.type.HasField("tensor_type")]
+    graph.initializer.extend(
+        as_tensor(array, info.name)
+        for info, array in zip(test.model.graph.input, arrays, strict=True)
+        if info not in kept
+    )
+    del graph.input[:]
+    graph.input.extend(kept or [helper.make_tensor_value_info("unused input", TensorProto.FLOAT, [1])])
+    outputs = list(graph.output)
+    del graph.output[:]
+    for info in outputs:
+        graph.node.append(
+            helper.make_node("Cast", [info.name], [f"{info.name} as double"], to=TensorProto.DOUBLE)
+        )
+        graph.output.append(helper.make_tensor_value_info(f"{info.name} as double", TensorProto.DOUBLE, None))
+    return model
+
+
+def as_tensor(value: Any, name: str) -> TensorProto:
+    """Tests of types that numpy lacks hold protobuf tensors already."""
+    if not isinstance(value, TensorProto):
+        return numpy_helper.from_array(np.asarray(value), name)
+    tensor = TensorProto()
+    tensor.CopyFrom(value)
+    tensor.name = name
+    return tensor
+
+
+def finite_entries(x: Any, y: Any) -> tuple[Any, Any]:
+    """x and y = f(x), with 0 wherever either is NaN or infinite: the reader refuses those as no real numbers."""
+    readable = (*FLOATS, TensorProto.FLOAT16)
+    if any(isinstance(v, TensorProto) and v.data_type not in readable for v in (x, y)):
+        return x, y
+    x, y = (numpy_helper.to_array(v) if isinstance(v, TensorProto) else np.asarray(v) for v in (x, y))
+    if x.dtype.kind != "f" or y.dtype.kind != "f":
+        return x, y
+    keep = np.isfinite(x) & np.isfinite(y)
+    return np.where(keep, x, x.dtype.type(0)), np.where(keep, y, y.dtype.type(0))
+
+
+def as_array(value: Any) -> Any:
+    return np.asarray(numpy_helper.to_array(value) if isinstance(value, TensorProto) else value, np.float64)
+
+
+def run(test: Any, role: str) -> None:
+    variable = variable_inputs(test, role)
+    for stored, stored_results in test.data_sets:
+        arrays, expected = list(stored), list(stored_results)
+        if test.name.startswith("test_cast"):
+            arrays[0], expected[0] = finite_entries(arrays[0], expected[0])
+        model = with_role(test, arrays, variable)
+        graph = read_model(model.SerializeToString(), file=test.name)
+        given = {info.name: a for info, a in zip(test.model.graph.input, arrays, strict=True)}
+        results = evaluate(graph, [given[name] for name in variable] or [np.zeros(1)])
+        assert len(results) == len(expected)
+        for result, wanted in zip(results, expected, strict=True):
+            assert result.shape == as_array(wanted).shape
+            tolerance = ROUNDED.get(test.name, 1e-5)
+            np.testing.assert_allclose(result, as_array(wanted), rtol=tolerance, atol=tolerance)
+
+
+def refusal(name: str, role: str) -> str | None:
+    return next((why for n, r, why in REFUSED if re.fullmatch(n, name) and re.fullmatch(r, role)), None)
+
+
+@pytest.mark.parametrize("operator", sorted(LOWERINGS))
+def test_operator(operator: str) -> None:
+    """All of the operator's tests in all roles; a failure names the test and the role."""
+    failures = []
+    done = 0
+    for name, test in cases().items():
+        if test.model.graph.node[0].op_type != operator:
+            continue
+        for role in roles(test):
+            why = refusal(name, role)
+            try:
+                run(test, role)
+            except InvalidInput as error:
+                if why is None or error.code not in ("TLC202", "TLC203", "TLC204"):
+                    failures.append(f"{name} [{role}]: {error.code} {error}")
+            except (AssertionError, TypeError, ValueError) as error:
+                failures.append(f"{name} [{role}]: {' '.join(str(error).split())[:300]}")
+            else:
+                if why is not None:
+                    failures.append(f"{name} [{role}]: accepted, but listed as refused ({why})")
+            done += 1
+    assert done, f"no ONNX test of {operator}"
+    assert not failures, "\n".join(failures)

@@ -1,0 +1,76 @@
+"""128-bit integers, against Python's."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+
+from tests.trusted.oracle import REPEATS
+from tlcheck.trusted.arith import int128
+
+EDGES = [0, 1, 2, 3, (1 << 31) - 1, 1 << 31, 1 << 32, (1 << 32) - 1, 1 << 53, (1 << 53) + 1, 1 << 62, (1 << 63) - 1]
+WIDE = sorted({s * (v + d) for v in (0, 1, 1 << 52, 1 << 53, 1 << 62, 1 << 63, 1 << 64, 1 << 65, 1 << 100, 1 << 117,
+               1 << 125) for d in (-1, 0, 1) for s in (-1, 1)})  # fmt: skip
+
+
+def random_int64(rng: np.random.Generator, n: int) -> np.ndarray:
+    bits = rng.integers(0, 63, n)
+    return (rng.integers(0, 1 << 62, n) >> (62 - bits)) * rng.choice([-1, 1], n)
+
+
+def wide(values: list[int]) -> int128.Wide:
+    hi = np.array([v >> 64 for v in values], np.int64)
+    return hi, np.array([v & ((1 << 64) - 1) for v in values], np.uint64)
+
+
+def ints(a: int128.Wide) -> list[int]:
+    return [h * (1 << 64) + low for h, low in zip(a[0].reshape(-1).tolist(), a[1].reshape(-1).tolist(), strict=True)]
+
+
+def wide_values(rng: np.random.Generator) -> list[int]:
+    drawn = [int(a) * int(b) for a, b in zip(random_int64(rng, 300), random_int64(rng, 300), strict=True)]
+    return WIDE + drawn
+
+
+def test_widen_and_shift_left() -> None:
+    values = [s * v for v in EDGES for s in (-1, 1)]
+    assert ints(int128.widen(np.array(values, np.int64))) == values
+    pairs = [(v, s) for v, s in product(values, range(127)) if abs(v) << s < 1 << 126]
+    a, s = (np.array(column, np.int64) for column in zip(*pairs, strict=True))
+    assert ints(int128.shift_left(a, s)) == [v << k for v, k in pairs]
+
+
+def test_multiply() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(REPEATS):
+        a = np.concatenate([np.repeat(EDGES, len(EDGES)), random_int64(rng, 2000)]).astype(np.int64)
+        b = np.concatenate([np.tile(EDGES, len(EDGES)), random_int64(rng, 2000)]).astype(np.int64)
+        for sign_a, sign_b in product((1, -1), repeat=2):
+            want = [int(x) * sign_a * int(y) * sign_b for x, y in zip(a, b, strict=True)]
+            assert ints(int128.multiply(a * sign_a, b * sign_b)) == want
+    column = int128.multiply(a[:7, None], b[None, :5])
+    assert ints(column) == [int(x) * int(y) for x in a[:7] for y in b[:5]]
+
+
+def test_add_negate() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(REPEATS):
+        values = wide_values(rng)
+        other = [values[i] for i in rng.permutation(len(values))]
+        assert ints(int128.add(wide(values), wide(other))) == [a + b for a, b in zip(values, other, strict=True)]
+        assert ints(int128.negate(wide(values))) == [-a for a in values]
+
+
+def test_bit_length_covers_and_is_near() -> None:
+    values = wide_values(np.random.default_rng(2))
+    for v, b in zip(values, int128.bit_length(wide(values)).tolist(), strict=True):
+        assert abs(v) <= 1 << b
+        assert b <= abs(v).bit_length() + 2
+
+
+def test_shift_right_floor() -> None:
+    values = wide_values(np.random.default_rng(3))
+    pairs = [(v, s) for v in values for s in range(128) if -(1 << 63) <= v >> s < 1 << 63]
+    v, s = [p[0] for p in pairs], np.array([p[1] for p in pairs], np.int64)
+    assert int128.shift_right_floor(wide(v), s).tolist() == [a >> k for a, k in pairs]

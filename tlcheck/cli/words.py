@@ -1,0 +1,117 @@
+"""Commands that only say something: show, explain, formats, schema, completion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import click
+
+from tlcheck.codes import CODES
+from tlcheck.options import Options
+from tlcheck.report.record import ExitCode
+
+SCHEMAS: Final = ("report", "bundle")
+SHELLS: Final = ("bash", "zsh", "fish")
+COMPLETE_VARIABLE: Final = "_TLCHECK_COMPLETE"
+"""Set by a completion script to ask for completions; click derives the same name."""
+FORMATS: Final = {
+    "certificates": (
+        ("tlcert", "tlcheck's own bundle: a folder or a zip with manifest.json and arrays.safetensors"),
+        (
+            "abcrown",
+            "a branch-and-bound proof of alpha-beta-CROWN: a folder with certificate.json and arrays.npz",
+        ),
+    ),
+    "models": (
+        (".onnx, .onnx.gz", "ONNX, opset 7 or newer"),
+        (".safetensors", "weights, beside a small architecture file"),
+    ),
+    "properties": ((".vnnlib, .vnnlib.gz", "VNN-LIB 1.0 and 2.0"),),
+    "reports": (
+        ("text, json, jsonl", "for people; one document; one line per file"),
+        ("junit, sarif", "JUnit XML; SARIF 2.1.0"),
+    ),
+}
+ANY_PATH: Final = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("cert", type=ANY_PATH)
+@click.option(
+    "--model", type=ANY_PATH, metavar="FILE", help="The network, where the certificate has no copy."
+)
+@click.option(
+    "--property", type=ANY_PATH, metavar="FILE", help="The property, where the certificate has no copy."
+)
+def show(cert: Path, model: Path | None, property: Path | None) -> ExitCode:
+    """Say in words what CERT would prove. Checks no proof."""
+    from tlcheck.report.text import printable
+    from tlcheck.report.words import claim_lines
+    from tlcheck.verify import load
+
+    loaded = load(cert, Options(model=model, property=property))
+    click.echo(printable(f"{cert}: {loaded.format}"))
+    for claim, guidance in loaded.claims:
+        for line in claim_lines(claim, guidance):
+            click.echo(printable(line))
+    return ExitCode.OK
+
+
+@click.command()
+@click.argument("code", required=False)
+def explain(code: str | None) -> ExitCode:
+    """Say what the reason CODE means (without CODE: list them)."""
+    if code is None:
+        for name, entry in CODES.items():
+            click.echo(f"{name}  {entry.title}")
+        return ExitCode.OK
+    known = CODES.get(code.upper())
+    if known is None:
+        raise click.UsageError(f"no reason code {code!r}; `tlcheck explain` lists them")
+    click.echo(f"{code.upper()}: {known.title}")
+    click.echo(click.wrap_text(known.explanation, width=100))
+    return ExitCode.OK
+
+
+@click.command()
+def formats() -> ExitCode:
+    """List what tlcheck reads and writes."""
+    for title, rows in FORMATS.items():
+        click.echo(f"{title}:")
+        for name, text in rows:
+            click.echo(f"  {name:22}{text}")
+    return ExitCode.OK
+
+
+@click.command()
+@click.argument("name", type=click.Choice(SCHEMAS), required=False)
+def schema(name: str | None) -> ExitCode:
+    """Print the JSON Schema NAME: report (the default) or bundle (a .tlcert manifest)."""
+    import msgspec
+
+    if name == "bundle":
+        from tlcheck.readers.bundle import manifest_schema
+
+        document = manifest_schema()
+    else:
+        from tlcheck.report.schema import report_schema
+
+        document = report_schema()
+    click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+    return ExitCode.OK
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(SHELLS))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> ExitCode:
+    """Print the completion script of SHELL, for example: eval "$(tlcheck completion bash)"."""
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise click.UsageError(f"click has no completion for {shell}")
+    script = kind(context.find_root().command, {}, "tlcheck", COMPLETE_VARIABLE)
+    click.echo(script.source_template % script.source_vars())
+    return ExitCode.OK

@@ -1,0 +1,60 @@
+"""What a user may choose about a check, and what a running check tells. Nothing here can make a claim true."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ARITHMETICS: Final = ("auto", "arb", "ball64")
+SEMANTICS: Final = ("real", "deployed")
+DEFAULT_PRECISION: Final = 128
+MIN_PRECISION: Final = 64
+"""Below float64's 53 bits plus guard bits an enclosure decides nothing."""
+MAX_PRECISION: Final = 65_536
+"""Beyond it one product takes longer than any check needs."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """``model`` and ``property`` replace the files a certificate names (their hashes must still match).
+
+    ``precision`` in bits; ``jobs`` 0 means one per core; ``timeout`` in seconds; ``resume`` is a journal that a long
+    check continues from and appends to.
+    """
+
+    model: Path | None = None
+    property: Path | None = None
+    arith: str = "auto"
+    precision: int = DEFAULT_PRECISION
+    jobs: int = 0
+    semantics: str = "real"
+    cross_check: bool = False
+    timeout: float | None = None
+    max_memory_mib: int | None = None
+    resume: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.arith not in ARITHMETICS:
+            raise ValueError(f"arith {self.arith!r}: expected one of {', '.join(ARITHMETICS)}")
+        if self.semantics not in SEMANTICS:
+            raise ValueError(f"semantics {self.semantics!r}: expected one of {', '.join(SEMANTICS)}")
+        if not MIN_PRECISION <= self.precision <= MAX_PRECISION:
+            raise ValueError(f"precision {self.precision}: expected {MIN_PRECISION} to {MAX_PRECISION} bits")
+        if self.jobs < 0:
+            raise ValueError(f"jobs {self.jobs}: expected 0 (one per core) or more")
+        if self.timeout is not None and not self.timeout > 0:
+            raise ValueError(f"timeout {self.timeout}: expected seconds above 0")
+        if self.max_memory_mib is not None and self.max_memory_mib <= 0:
+            raise ValueError(f"max_memory_mib {self.max_memory_mib}: expected MiB above 0")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a running check stands. ``worst_margin`` is for the eye only; no verdict rests on it."""
+
+    path: str
+    leaves_done: int
+    leaves_total: int
+    worst_margin: float | None
+    stage: str

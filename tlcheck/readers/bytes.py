@@ -1,0 +1,84 @@
+"""Files to bytes: sizes are checked before reading, gzip is undone within a limit.
+
+When :func:`read_bytes` returns, the value is the whole content of a regular file, unpacked if the file was
+gzip, and at most ``limit`` bytes long. Whether a file is gzip is decided by its first two bytes, never by its
+name. A file that is gzip inside gzip is unpacked once.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import stat
+import zlib
+from typing import Final
+
+from tlcheck.errors import InvalidInput
+from tlcheck.limits import MAX_FILE_BYTES, MAX_UNPACKED_BYTES, MIB
+
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_CHUNK: Final = 4 * MIB
+
+
+def read_bytes(path: str | os.PathLike[str], *, limit: int = MAX_FILE_BYTES) -> bytes:
+    """The content of the file, gunzipped when it is gzip; at most ``limit`` bytes, packed and unpacked.
+
+    Raises InvalidInput: TLC402 no such regular file or no permission, TLC401 too large, TLC403 corrupt gzip.
+    """
+    return gunzip_if_packed(read_stored_bytes(path, limit=limit), limit=limit, file=os.fspath(path))
+
+
+def read_stored_bytes(path: str | os.PathLike[str], *, limit: int = MAX_FILE_BYTES) -> bytes:
+    """The bytes as stored (what a SHA-256 in a manifest speaks of); TLC402 or TLC401 as in ``read_bytes``."""
+    name = os.fspath(path)
+    try:
+        if not stat.S_ISREG(os.stat(name).st_mode):  # a pipe or a device could block or never end
+            raise InvalidInput("TLC402", "not a regular file", file=name)
+        with open(name, "rb") as stream:
+            _check_size(os.fstat(stream.fileno()).st_size, limit, name)
+            data = stream.read(limit + 1)  # one more than allowed: the file may be growing
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InvalidInput("TLC402", f"cannot read the file: {reason}", file=name) from error
+    _check_size(len(data), limit, name)
+    return data
+
+
+def gunzip_if_packed(data: bytes, *, limit: int = MAX_UNPACKED_BYTES, file: str = "") -> bytes:
+    """``data`` itself, or what it unpacks to when it starts as gzip does (all members, zero padding allowed).
+
+    Unpacking stops as soon as the content exceeds ``limit`` or MAX_UNPACKED_BYTES (TLC401); a member that ends
+    early, fails its CRC or length, or is followed by anything but a member or zeros is TLC403.
+    """
+    if not data.startswith(_GZIP_MAGIC):
+        return data
+    limit = min(limit, MAX_UNPACKED_BYTES)
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data), mode="rb") as stream:
+            while chunk := stream.read(min(_CHUNK, limit - size + 1)):
+                size += len(chunk)
+                _check_size(size, limit, file, what="unpacked content")
+                chunks.append(chunk)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InvalidInput("TLC403", f"truncated or corrupt gzip data: {error}", file=file) from error
+    return b"".join(chunks)
+
+
+def sha256_hex(data: bytes) -> str:
+    """The SHA-256 of ``data``, as 64 lower-case hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _check_size(size: int, limit: int, file: str, *, what: str = "file") -> None:
+    if size > limit:
+        raise InvalidInput(
+            "TLC401",
+            f"{what} is too large",
+            file=file,
+            expected=f"at most {limit} bytes",
+            got=f"{size} bytes" if what == "file" else f"more than {limit} bytes",
+        )

@@ -1,0 +1,344 @@
+"""One ONNX node being lowered: its operands, its attributes, and the graph it is lowered into.
+
+A lowering reads what it understands; whatever input or attribute it has not read by the end makes the node
+unsupported (``Call.finish``). So an unknown attribute or a form of another opset is never ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlcheck.errors import InvalidInput
+from tlcheck.limits import MAX_NODES
+from tlcheck.readers.onnx.exact import MAX_FOLDED
+from tlcheck.readers.onnx.tensors import checked_shape, read_tensor
+from tlcheck.readers.onnx.values import INTEGERS, Data, Known, Shape, Value
+from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.graph import Node
+from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange
+
+if TYPE_CHECKING:
+    from onnx import AttributeProto, NodeProto
+
+T = TypeVar("T")
+
+FLOAT, INT, STRING, TENSOR, FLOATS_, INTS = 1, 2, 3, 4, 6, 7
+"""AttributeProto.AttributeType of the types that are read."""
+MAX_LABEL = 200
+"""Longest part of a node's name that messages show."""
+
+
+@dataclass
+class Builder:
+    """The graph's nodes so far."""
+
+    nodes: list[Node] = field(default_factory=list)
+
+    def add(self, op: Operation, inputs: Sequence[int], label: str) -> int:
+        """Append a node. Raises TLC204 when the operands' shapes do not fit, TLC401 when too large."""
+        shapes = tuple(self.nodes[j].shape for j in inputs)
+        try:
+            shape = op.output_shape(shapes)
+        except ValueError as error:
+            raise InvalidInput("TLC204", str(error), field=f"node '{label}'") from error
+        checked_shape(shape, f"node '{label}'")
+        if len(self.nodes) >= MAX_NODES:
+            raise InvalidInput("TLC401", "too many nodes", expected=f"at most {MAX_NODES}")
+        self.nodes.append(Node(op, tuple(inputs), shape, label))
+        return len(self.nodes) - 1
+
+    def input(self, name: str, shape: Shape, dtype: str) -> Data:
+        return Data(self.add(Input(shape), (), name), shape, dtype)
+
+    def fixed(self, value: Known, label: str) -> Data:
+        """A constant as data."""
+        node = self.add(Fixed(value.settled().constant()), (), label)
+        return Data(node, value.shape, value.dtype)
+
+
+class Call:
+    """See the module. ``opset`` is the version of the default domain.
+
+    ``needed``: names of the tensors that an output of the model depends on.
+    """
+
+    def __init__(
+        self,
+        node: NodeProto,
+        operands: Sequence[Value | None],
+        builder: Builder,
+        *,
+        opset: int,
+        folder: Path | None,
+        needed: Set[str],
+    ) -> None:
+        self.op = node.op_type
+        self.label = (node.name or f"{node.op_type}/{next((o for o in node.output if o), '')}")[:MAX_LABEL]
+        self.opset = opset
+        self.n_outputs = len(node.output)
+        self.wanted = tuple(name in needed for name in node.output)
+        self._operands = operands
+        self._builder = builder
+        self._folder = folder
+        self._attributes: Mapping[str, AttributeProto] = self._by_name(node)
+        self._read: set[str] = set()
+        self._used: set[int] = set()
+
+    def _by_name(self, node: NodeProto) -> dict[str, AttributeProto]:
+        attributes: dict[str, AttributeProto] = {}
+        for attribute in node.attribute:
+            if attribute.name in attributes:
+                raise InvalidInput("TLC201", f"duplicate attribute {attribute.name}", field=f"node '{self.label}'")
+            attributes[attribute.name] = attribute
+        return attributes
+
+    # errors
+
+    def unsupported(self, detail: str = "") -> InvalidInput:
+        text = f"unsupported operator {self.op} at node '{self.label}'"
+        return InvalidInput("TLC202", f"{text}: {detail}" if detail else text)
+
+    def misshapen(self, detail: str) -> InvalidInput:
+        return InvalidInput("TLC204", f"{self.op}: {detail}", field=f"node '{self.label}'")
+
+    def nonfinite(self, detail: str) -> InvalidInput:
+        return InvalidInput("TLC203", f"{self.op}: {detail}", field=f"node '{self.label}'")
+
+    def exactly(self, compute: Callable[[], T]) -> T:
+        """``compute()`` of exact.py; its ValueError (division by zero, overflow) is TLC203."""
+        try:
+            return compute()
+        except ValueError as error:
+            raise self.nonfinite(str(error)) from error
+
+    # operands
+
+    @property
+    def n_inputs(self) -> int:
+        return len(self._operands)
+
+    def optional(self, i: int) -> Value | None:
+        """Operand i, or None when absent."""
+        self._used.add(i)
+        return self._operands[i] if i < len(self._operands) else None
+
+    def value(self, i: int) -> Value:
+        operand = self.optional(i)
+        if operand is None:
+            raise InvalidInput("TLC201", f"operand {i} of {self.op} is missing", field=f"node '{self.label}'")
+        return operand
+
+    def values(self) -> list[Value]:
+        """All operands, none absent."""
+        if not self._operands:
+            raise InvalidInput("TLC201", f"{self.op} without operands", field=f"node '{self.label}'")
+        return [self.value(i) for i in range(self.n_inputs)]
+
+    def known(self, i: int) -> Known:
+        """Operand i, which must be a constant."""
+        operand = self.value(i)
+        if not isinstance(operand, Known):
+            raise self.unsupported(f"operand {i} is not constant")
+        return operand
+
+    def optional_known(self, i: int) -> Known | None:
+        return None if self.optional(i) is None else self.known(i)
+
+    def ints(self, i: int) -> list[int]:
+        """Operand i, a constant list (or single) of integers."""
+        return self.integers(self.known(i))
+
+    def optional_ints(self, i: int) -> list[int] | None:
+        return None if self.optional(i) is None else self.ints(i)
+
+    def integers(self, known: Known) -> list[int]:
+        if known.dtype not in INTEGERS or len(known.shape) > 1:
+            raise self.unsupported(f"expected a list of integers, got {known.dtype} of shape {known.shape}")
+        return [int(v) for v in known.array.ravel()]
+
+    def data(self, value: Value) -> Data:
+        """``value`` as a graph node; a constant becomes a Fixed node."""
+        if isinstance(value, Data):
+            return value
+        self.require_float(value)
+        return self._builder.fixed(value, self.label)
+
+    def require_float(self, *values: Value) -> None:
+        for value in values:
+            if isinstance(value, Known) and not value.is_float:
+                raise self.unsupported(f"operand of type {value.dtype}")
+
+    def same_type(self, *values: Value | None) -> str:
+        """The common element type. Raises TLC202."""
+        types = sorted({value.dtype for value in values if value is not None})
+        if len(types) != 1:
+            raise self.unsupported(f"operands of different types: {', '.join(types)}")
+        return types[0]
+
+    def checked(self, shape: Shape) -> Shape:
+        """``shape`` if it is within the limits: before anything of that shape is allocated."""
+        return checked_shape(shape, f"node '{self.label}'")
+
+    def foldable(self, size: int) -> None:
+        """Refuse entry-by-entry folding of a huge constant."""
+        if size > MAX_FOLDED:
+            raise InvalidInput(
+                "TLC401", f"{self.op} of a large constant", field=f"node '{self.label}'",
+                expected=f"at most {MAX_FOLDED} entries", got=str(size),
+            )
+
+    # attributes
+
+    def _attribute(self, name: str, kind: int) -> AttributeProto | None:
+        self._read.add(name)
+        attribute = self._attributes.get(name)
+        if attribute is None:
+            return None
+        if attribute.ref_attr_name or attribute.type != kind:
+            raise self.unsupported(f"attribute {name} of an unexpected type")
+        return attribute
+
+    def attr_int(self, name: str, default: int) -> int:
+        attribute = self._attribute(name, INT)
+        return default if attribute is None else int(attribute.i)
+
+    def required_int(self, name: str) -> int:
+        if name not in self._attributes:
+            raise InvalidInput("TLC201", f"{self.op} without attribute {name}", field=f"node '{self.label}'")
+        return self.attr_int(name, 0)
+
+    def attr_float(self, name: str, default: float) -> float:
+        """The exact value of a float32 attribute."""
+        attribute = self._attribute(name, FLOAT)
+        value = float(np.float32(default)) if attribute is None else float(attribute.f)
+        if not np.isfinite(value):
+            raise self.nonfinite(f"attribute {name} is not finite")
+        return value
+
+    def attr_str(self, name: str, default: str) -> str:
+        attribute = self._attribute(name, STRING)
+        return default if attribute is None else attribute.s.decode("utf-8", "replace")
+
+    def attr_ints(self, name: str) -> list[int] | None:
+        attribute = self._attribute(name, INTS)
+        return None if attribute is None else [int(v) for v in attribute.ints]
+
+    def attr_tensor(self, name: str) -> Known | None:
+        attribute = self._attribute(name, TENSOR)
+        return None if attribute is None else read_tensor(attribute.t, self._folder)
+
+    def attr_floats(self, name: str) -> list[float] | None:
+        attribute = self._attribute(name, FLOATS_)
+        return None if attribute is None else [float(v) for v in attribute.floats]
+
+    def has(self, name: str) -> bool:
+        return name in self._attributes
+
+    def ints_of_input_or_attribute(self, i: int, name: str) -> list[int] | None:
+        """A list that older opsets give as attribute ``name`` and newer ones as operand ``i``; None when absent."""
+        by_attribute, by_input = self.attr_ints(name), self.optional_ints(i)
+        if by_attribute is not None and by_input is not None:
+            raise self.unsupported(f"{name} given twice")
+        return by_input if by_attribute is None else by_attribute
+
+    def axes(self, axes: Sequence[int], rank: int) -> tuple[int, ...]:
+        """``axes`` nonnegative, distinct, sorted. Raises TLC204."""
+        if any(not -rank <= a < rank for a in axes):
+            raise self.misshapen(f"axes {list(axes)} out of range of rank {rank}")
+        normal = tuple(sorted({a % rank for a in axes}))
+        if len(normal) != len(axes):
+            raise self.misshapen(f"duplicate axes {list(axes)}")
+        return normal
+
+    def axis(self, axis: int, rank: int) -> int:
+        return self.axes((axis,), rank)[0]
+
+    # results
+
+    def emit(self, op: Operation, *operands: Data) -> Data:
+        """Append ``op`` to the graph."""
+        dtype = operands[0].dtype
+        node = self._builder.add(op, [x.node for x in operands], self.label)
+        return Data(node, self._builder.nodes[node].shape, dtype)
+
+    def constant(self, value: Known) -> Constant:
+        """``value`` as a constant of an operation that cannot charge its roundings."""
+        self.require_float(value)
+        return value.settled().constant()
+
+    def reshape(self, x: Value, shape: Shape) -> Value:
+        """x with another shape of the same size."""
+        if prod(shape) != prod(x.shape):
+            raise self.misshapen(f"{x.shape} does not reshape to {shape}")
+        if isinstance(x, Known):
+            rad = None if x.rad is None else x.rad.reshape(shape)
+            return Known(x.array.reshape(shape), x.dtype, rad, x.roundings)
+        return x if shape == x.shape else self.emit(Rearrange(shape), x)
+
+    def move(self, x: Value, how: Callable[[NDArray[Any]], NDArray[Any]]) -> Value:
+        """``how`` applied to x, where ``how`` only selects and repeats entries: any array goes through it."""
+        return self.moves([x], lambda arrays: how(arrays[0]))
+
+    def moves(self, xs: Sequence[Value], how: Callable[[list[NDArray[Any]]], NDArray[Any]]) -> Value:
+        """``how`` applied to several operands of one type."""
+        dtype = self.same_type(*xs)
+        known = [x for x in xs if isinstance(x, Known)]
+        try:
+            if len(known) == len(xs):
+                array = how([x.array for x in known])
+                self.checked(array.shape)
+                rad = None
+                if any(x.rad is not None for x in known):
+                    rad = how([np.zeros(x.shape) if x.rad is None else x.rad for x in known])
+                return Known(array, dtype, rad, max(x.roundings for x in known))
+            positions, start = [], 0
+            for x in xs:
+                positions.append(np.arange(start, start + prod(x.shape), dtype=np.int64).reshape(x.shape))
+                start += prod(x.shape)
+            index = how(positions)
+        except (ValueError, IndexError) as error:
+            raise self.misshapen(str(error)) from error
+        if len(xs) == 1 and index.size == start and bool((index.ravel() == np.arange(start)).all()):
+            return self.reshape(xs[0], index.shape)
+        return self.emit(Rearrange(index.shape, np.ascontiguousarray(index.ravel())), *[self.data(x) for x in xs])
+
+    def broadcast(self, x: Value, shape: Shape) -> Value:
+        """x broadcast to ``shape``."""
+        if x.shape == shape:
+            return x
+        self.checked(shape)
+        return self.move(x, lambda a: np.broadcast_to(a, shape))
+
+    def common_shape(self, *values: Value) -> Shape:
+        try:
+            shape = np.broadcast_shapes(*(value.shape for value in values))
+        except ValueError as error:
+            raise self.misshapen(f"shapes do not broadcast: {[value.shape for value in values]}") from error
+        return self.checked(shape)
+
+    def fits(self, shape: Shape, target: Shape) -> bool:
+        """Does ``shape`` broadcast to ``target``?"""
+        try:
+            return np.broadcast_shapes(shape, target) == target
+        except ValueError:
+            return False
+
+    def finish(self, results: Sequence[Value]) -> None:
+        """Every input and attribute was read and every wanted output is there. Raises TLC202."""
+        for name in self._attributes:
+            if name not in self._read:
+                raise self.unsupported(f"attribute {name}")
+        for i, operand in enumerate(self._operands):
+            if operand is not None and i not in self._used:
+                raise self.unsupported(f"operand {i}")
+        for i, wanted in enumerate(self.wanted):
+            if wanted and i >= len(results):
+                raise self.unsupported(f"output {i}")

@@ -1,0 +1,369 @@
+"""Operators that move values: their index maps. Each works on constants and on data alike.
+
+A lowering here gives ``Call.move`` a function that only selects and repeats entries of an array; the same function
+is applied to a constant's entries or to the positions of a node's entries.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlcheck.limits import MAX_TENSOR_ELEMENTS
+from tlcheck.readers.onnx.call import Call
+from tlcheck.readers.onnx.values import INTEGERS, Data, Known, Shape, Value
+from tlcheck.trusted.ops.structure import Rearrange
+
+
+def identity(call: Call) -> list[Value]:
+    return [call.value(0)]
+
+
+def dropout(call: Call) -> list[Value]:
+    """Inference: the identity."""
+    call.attr_float("ratio", 0.5)
+    call.attr_int("seed", 0)
+    call.optional_known(1)
+    training = call.optional_known(2)
+    if training is not None and bool(training.array.any()):
+        raise call.unsupported("training mode")
+    x = call.value(0)
+    mask = [Known(np.broadcast_to(np.array(True), x.shape), "bool")] if call.opset >= 10 else []
+    return [x, *mask]
+
+
+# shapes
+
+def reshape(call: Call) -> list[Value]:
+    x, target = call.value(0), call.ints(1)
+    keep_zero = call.attr_int("allowzero", 0) != 0
+    shape = []
+    for axis, n in enumerate(target):
+        if n == 0 and not keep_zero:
+            if axis >= len(x.shape):
+                raise call.misshapen(f"{x.shape} does not reshape to {target}")
+            n = x.shape[axis]
+        shape.append(n)
+    return [call.reshape(x, _inferred(call, x.shape, shape))]
+
+
+def _inferred(call: Call, source: Shape, target: list[int]) -> Shape:
+    """``target`` with its -1 replaced."""
+    size, rest = prod(source), prod(n for n in target if n != -1)
+    if any(n < -1 for n in target) or target.count(-1) > 1 or (-1 in target and (rest == 0 or size % rest)):
+        raise call.misshapen(f"{source} does not reshape to {target}")
+    return tuple(size // rest if n == -1 else n for n in target)
+
+
+def flatten(call: Call) -> list[Value]:
+    x, axis = call.value(0), call.attr_int("axis", 1)
+    rank = len(x.shape)
+    if not -rank <= axis <= rank:
+        raise call.misshapen(f"axis {axis} out of range of rank {rank}")
+    axis = axis + rank if axis < 0 else axis
+    return [call.reshape(x, (prod(x.shape[:axis]), prod(x.shape[axis:])))]
+
+
+def squeeze(call: Call) -> list[Value]:
+    x, axes = call.value(0), call.ints_of_input_or_attribute(1, "axes")
+    gone = call.axes(axes, len(x.shape)) if axes is not None else tuple(a for a, n in enumerate(x.shape) if n == 1)
+    if any(x.shape[a] != 1 for a in gone):
+        raise call.misshapen(f"axes {gone} of {x.shape} are not of size 1")
+    return [call.reshape(x, tuple(n for a, n in enumerate(x.shape) if a not in gone))]
+
+
+def unsqueeze(call: Call) -> list[Value]:
+    x, axes = call.value(0), call.ints_of_input_or_attribute(1, "axes")
+    if axes is None:
+        raise call.unsupported("no axes")
+    rank = len(x.shape) + len(axes)
+    added, sizes = call.axes(axes, rank), iter(x.shape)
+    return [call.reshape(x, tuple(1 if a in added else next(sizes) for a in range(rank)))]
+
+
+def transpose(call: Call) -> list[Value]:
+    x, perm = call.value(0), call.attr_ints("perm")
+    if perm is not None and sorted(perm) != list(range(len(x.shape))):
+        raise call.misshapen(f"perm {perm} for rank {len(x.shape)}")
+    return [call.move(x, lambda a: np.transpose(a, perm))]
+
+
+def expand(call: Call) -> list[Value]:
+    x, target = call.value(0), tuple(call.ints(1))
+    if any(n < 0 for n in target):
+        raise call.misshapen(f"negative size in {target}")
+    try:
+        shape = np.broadcast_shapes(x.shape, target)
+    except ValueError as error:
+        raise call.misshapen(f"{x.shape} does not expand to {target}") from error
+    return [call.broadcast(x, shape)]
+
+
+def tile(call: Call) -> list[Value]:
+    x, repeats = call.value(0), call.ints(1)
+    if len(repeats) != len(x.shape) or any(r < 0 for r in repeats):
+        raise call.misshapen(f"repeats {repeats} for shape {x.shape}")
+    call.checked(tuple(n * r for n, r in zip(x.shape, repeats, strict=True)))
+    return [call.move(x, lambda a: np.tile(a, repeats))]
+
+
+# joining and cutting
+
+def concat(call: Call) -> list[Value]:
+    values = call.values()
+    axis = call.axis(call.required_int("axis"), len(values[0].shape))
+    return [call.moves(values, lambda arrays: np.concatenate(arrays, axis=axis))]
+
+
+def split(call: Call) -> list[Value]:
+    x, sizes = call.value(0), call.ints_of_input_or_attribute(1, "split")
+    axis = call.axis(call.attr_int("axis", 0), len(x.shape))
+    total = x.shape[axis]
+    if sizes is None:
+        parts = call.attr_int("num_outputs", call.n_outputs)
+        if parts != call.n_outputs or (total % parts and not call.has("num_outputs")):
+            raise call.misshapen(f"{total} does not split into {parts} parts")
+        chunk = -(-total // parts)
+        sizes = [min(chunk, max(total - k * chunk, 0)) for k in range(parts)]
+    if sum(sizes) != total or any(n < 0 for n in sizes) or len(sizes) != call.n_outputs:
+        raise call.misshapen(f"{total} does not split into {sizes} for {call.n_outputs} outputs")
+    results, start = [], 0
+    for k, n in enumerate(sizes):
+        cut = (slice(None),) * axis + (slice(start, start + n),)
+        results.append(call.move(x, lambda a, cut=cut: a[cut]) if call.wanted[k] else x)  # type: ignore[misc]
+        start += n
+    return results
+
+
+def slice_(call: Call) -> list[Value]:
+    x = call.value(0)
+    starts, ends = call.ints_of_input_or_attribute(1, "starts"), call.ints_of_input_or_attribute(2, "ends")
+    axes, steps = call.ints_of_input_or_attribute(3, "axes"), call.optional_ints(4)
+    if starts is None or ends is None:
+        raise call.unsupported("no starts or ends")
+    axes = list(range(len(starts))) if axes is None else axes
+    steps = [1] * len(starts) if steps is None else steps
+    call.axes(axes, len(x.shape))
+    if not len(starts) == len(ends) == len(axes) == len(steps) or 0 in steps:
+        raise call.misshapen("starts, ends, axes and steps differ in length, or a step is 0")
+    cut = [slice(None)] * len(x.shape)
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        # Python clamps starts and ends exactly as ONNX does
+        cut[axis] = slice(start, end, step)
+    return [call.move(x, lambda a: a[tuple(cut)])]
+
+
+# selection by constant indices
+
+def _indices(call: Call, i: int) -> NDArray[np.int64]:
+    known = call.known(i)
+    if known.dtype not in INTEGERS:
+        raise call.unsupported(f"indices of type {known.dtype}")
+    return known.array.astype(np.int64)
+
+
+def gather(call: Call) -> list[Value]:
+    x, index = call.value(0), _indices(call, 1)
+    axis = call.axis(call.attr_int("axis", 0), len(x.shape))
+    call.checked(x.shape[:axis] + index.shape + x.shape[axis + 1 :])
+    return [call.move(x, lambda a: np.take(a, index, axis=axis))]
+
+
+def gather_elements(call: Call) -> list[Value]:
+    x, index = call.value(0), _indices(call, 1)
+    axis = call.axis(call.attr_int("axis", 0), len(x.shape))
+    if len(index.shape) != len(x.shape) or any(
+        i > n for a, (i, n) in enumerate(zip(index.shape, x.shape, strict=True)) if a != axis
+    ):
+        raise call.misshapen(f"indices of shape {index.shape} for data {x.shape}")
+    where = list(np.indices(index.shape, sparse=True))
+    where[axis] = index
+    return [call.move(x, lambda a: a[tuple(where)])]
+
+
+def gather_nd(call: Call) -> list[Value]:
+    x, index = call.value(0), _indices(call, 1)
+    batch = call.attr_int("batch_dims", 0)
+    if not 0 <= batch < min(len(x.shape), len(index.shape)) or x.shape[:batch] != index.shape[:batch]:
+        raise call.misshapen(f"batch_dims {batch} for shapes {x.shape} and {index.shape}")
+    if not 1 <= index.shape[-1] <= len(x.shape) - batch:
+        raise call.misshapen(f"indices of shape {index.shape} for data {x.shape}")
+    call.checked(index.shape[:-1] + x.shape[batch + index.shape[-1] :])
+    grid = np.indices(index.shape[:-1], sparse=True)[:batch]
+    return [call.move(x, lambda a: a[(*grid, *np.moveaxis(index, -1, 0))])]
+
+
+def scatter_nd(call: Call) -> list[Value]:
+    """Constant, distinct indices; no reduction."""
+    x, index, updates = call.value(0), _indices(call, 1), call.value(2)
+    if call.attr_str("reduction", "none") != "none":
+        raise call.unsupported("reduction")
+    depth = index.shape[-1] if index.shape else 0
+    if not 1 <= depth <= len(x.shape) or updates.shape != index.shape[:-1] + x.shape[depth:]:
+        raise call.misshapen(f"indices {index.shape} and updates {updates.shape} for data {x.shape}")
+    rows = index.reshape(-1, depth)
+    rows = np.where(rows < 0, rows + np.array(x.shape[:depth]), rows)
+    if len(np.unique(rows, axis=0)) != len(rows):
+        raise call.unsupported("duplicate indices")
+
+    def scattered(arrays: list[NDArray[np.generic]]) -> NDArray[np.generic]:
+        result = np.array(arrays[0])
+        result[tuple(np.moveaxis(index, -1, 0))] = arrays[1]
+        return result
+
+    return [call.moves([x, updates], scattered)]
+
+
+def where(call: Call) -> list[Value]:
+    condition, x, y = call.known(0), call.value(1), call.value(2)
+    if condition.dtype != "bool":
+        raise call.unsupported(f"condition of type {condition.dtype}")
+    call.common_shape(condition, x, y)
+    return [call.moves([x, y], lambda arrays: np.where(condition.array, arrays[0], arrays[1]))]
+
+
+# padding
+
+_NUMPY_MODES = {"reflect": "reflect", "edge": "edge", "wrap": "wrap"}
+
+
+def pad(call: Call) -> list[Value]:
+    x, mode = call.value(0), call.attr_str("mode", "constant")
+    widths = _pad_widths(call, len(x.shape))
+    fill = _pad_value(call, x)
+    # negative widths remove entries
+    cut = tuple(slice(max(-b, 0), n - max(-e, 0)) for n, (b, e) in zip(x.shape, widths, strict=True))
+    grow = [(max(b, 0), max(e, 0)) for b, e in widths]
+    if any(c.stop < c.start for c in cut):
+        raise call.misshapen(f"pads {widths} remove more than {x.shape}")
+    call.checked(tuple(c.stop - c.start + b + e for c, (b, e) in zip(cut, grow, strict=True)))
+    if mode == "constant":
+        return [_padded(call, x, fill, cut, grow)]
+    if mode not in _NUMPY_MODES:
+        raise call.unsupported(f"mode {mode}")
+    if any(b < 0 or e < 0 for b, e in widths):
+        raise call.unsupported(f"negative pads in mode {mode}")
+    return [call.move(x, lambda a: np.pad(a, grow, mode=_NUMPY_MODES[mode]))]  # type: ignore[call-overload]
+
+
+def _pad_widths(call: Call, rank: int) -> list[tuple[int, int]]:
+    pads, axes = call.ints_of_input_or_attribute(1, "pads"), call.optional_ints(3)
+    if pads is None:
+        raise call.unsupported("no pads")
+    axes = list(range(rank)) if axes is None else axes
+    call.axes(axes, rank)
+    if len(pads) != 2 * len(axes):
+        raise call.misshapen(f"{len(pads)} pads for {len(axes)} axes")
+    widths = [(0, 0)] * rank
+    for k, axis in enumerate(axes):
+        widths[axis] = (pads[k], pads[k + len(axes)])
+    return widths
+
+
+def _pad_value(call: Call, x: Value) -> Known:
+    value = call.optional_known(2)
+    if value is None:
+        zero = np.array(call.attr_float("value", 0.0), dtype=np.float32)
+        return Known(zero if x.dtype not in INTEGERS else zero.astype(x.dtype), x.dtype)
+    if value.array.size != 1:
+        raise call.misshapen(f"constant_value of shape {value.shape}")
+    call.same_type(x, value)
+    return Known(value.array.reshape(()), value.dtype, None if value.rad is None else value.rad.reshape(()), value.roundings)
+
+
+def _padded(call: Call, x: Value, fill: Known, cut: tuple[slice, ...], grow: list[tuple[int, int]]) -> Value:
+    if isinstance(x, Data) and fill.rad is None and fill.array == 0:
+        index = np.arange(prod(x.shape), dtype=np.int64).reshape(x.shape)[cut]
+        if not any(b or e for b, e in grow):
+            return call.move(x, lambda a: a[cut])
+        index = np.pad(index, grow, constant_values=-1)
+        return call.emit(Rearrange(index.shape, np.ascontiguousarray(index.ravel())), x)
+    return call.moves([x, fill], lambda arrays: np.pad(arrays[0][cut], grow, constant_values=arrays[1]))
+
+
+# blocks and nearest-neighbour upsampling
+
+def depth_to_space(call: Call) -> list[Value]:
+    x, block, mode = call.value(0), call.required_int("blocksize"), call.attr_str("mode", "DCR")
+    if len(x.shape) != 4 or block < 1 or x.shape[1] % (block * block) or mode not in ("DCR", "CRD"):
+        raise call.misshapen(f"blocksize {block}, mode {mode} for {x.shape}")
+    b, c, h, w = x.shape
+    inner = (block, block, c // block**2) if mode == "DCR" else (c // block**2, block, block)
+    perm = (0, 3, 4, 1, 5, 2) if mode == "DCR" else (0, 1, 4, 2, 5, 3)
+    shape = (b, c // block**2, h * block, w * block)
+    return [call.move(x, lambda a: a.reshape(b, *inner, h, w).transpose(perm).reshape(shape))]
+
+
+def space_to_depth(call: Call) -> list[Value]:
+    x, block, mode = call.value(0), call.required_int("blocksize"), call.attr_str("mode", "DCR")
+    if len(x.shape) != 4 or block < 1 or x.shape[2] % block or x.shape[3] % block or mode not in ("DCR", "CRD"):
+        raise call.misshapen(f"blocksize {block}, mode {mode} for {x.shape}")
+    b, c, h, w = x.shape
+    inner = (b, c, h // block, block, w // block, block)
+    perm = (0, 3, 5, 1, 2, 4) if mode == "DCR" else (0, 1, 3, 5, 2, 4)
+    shape = (b, c * block**2, h // block, w // block)
+    return [call.move(x, lambda a: a.reshape(inner).transpose(perm).reshape(shape))]
+
+
+def upsample(call: Call) -> list[Value]:
+    """Nearest neighbour by whole factors: every entry is repeated."""
+    x, mode = call.value(0), call.attr_str("mode", "nearest")
+    scales = call.attr_floats("scales") if call.has("scales") else _floats(call, call.known(1))
+    if mode != "nearest":
+        raise call.unsupported(f"mode {mode}")
+    return [_repeated(call, x, scales or [])]
+
+
+def resize(call: Call) -> list[Value]:
+    """Nearest neighbour by whole factors, in the coordinate modes in which that repeats every entry."""
+    x = call.value(0)
+    if call.attr_str("mode", "nearest") != "nearest":
+        raise call.unsupported("mode other than nearest")
+    call.attr_float("cubic_coeff_a", -0.75)
+    # (i + 1/2)/s - 1/2 = q + (2r + 1 - s)/(2s) for i = q s + r: less than 1/2 away from q, so it rounds to q
+    frame = call.attr_str("coordinate_transformation_mode", "half_pixel" if call.opset > 10 else "asymmetric")
+    nearest = call.attr_str("nearest_mode", "round_prefer_floor" if call.opset > 10 else "floor")
+    if (frame, nearest) != ("asymmetric", "floor") and not (frame == "half_pixel" and nearest.startswith("round_prefer")):
+        raise call.unsupported(f"mode {frame} with {nearest}")
+    if call.opset > 10:
+        call.optional(1)
+    return [_repeated(call, x, _resize_factors(call, x.shape))]
+
+
+def _resize_factors(call: Call, shape: Shape) -> list[float]:
+    """One factor per axis, from scales or sizes of the axes given."""
+    axes = call.attr_ints("axes")
+    axes = list(range(len(shape))) if axes is None else [call.axis(a, len(shape)) for a in axes]
+    scales = call.optional_known(2 if call.opset > 10 else 1)
+    sizes = call.optional_ints(3)
+    if scales is not None and scales.array.size:
+        given = _floats(call, scales)
+    elif sizes is not None and len(sizes) == len(axes) and not any(s % shape[a] for s, a in zip(sizes, axes, strict=True)):
+        given = [float(s // shape[a]) for s, a in zip(sizes, axes, strict=True)]
+    else:
+        raise call.unsupported("factors that are not whole")
+    if len(given) != len(axes) or len(set(axes)) != len(axes):
+        raise call.misshapen(f"{len(given)} factors for axes {axes}")
+    factors = [1.0] * len(shape)
+    for axis, factor in zip(axes, given, strict=True):
+        factors[axis] = factor
+    return factors
+
+
+def _floats(call: Call, known: Known) -> list[float]:
+    if not known.is_float or known.rad is not None or known.roundings or len(known.shape) != 1:
+        raise call.unsupported("scales that are not exact numbers")
+    return [float(v) for v in known.array.tolist()]
+
+
+def _repeated(call: Call, x: Value, scales: list[float]) -> Value:
+    if len(scales) != len(x.shape):
+        raise call.misshapen(f"{len(scales)} scales for shape {x.shape}")
+    if any(not 1 <= s <= MAX_TENSOR_ELEMENTS or s != int(s) for s in scales):
+        raise call.unsupported("factors that are not whole")
+    factors = [int(s) for s in scales]
+    call.checked(tuple(n * s for n, s in zip(x.shape, factors, strict=True)))
+    places = np.ix_(*(np.repeat(np.arange(n), s) for n, s in zip(x.shape, factors, strict=True)))
+    return call.move(x, lambda a: a[places])

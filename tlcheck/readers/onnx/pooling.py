@@ -1,0 +1,207 @@
+"""Pooling and reductions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlcheck.readers.onnx import exact
+from tlcheck.readers.onnx.call import Call
+from tlcheck.readers.onnx.elementwise import scale, signed_max
+from tlcheck.readers.onnx.linear import padding, per_axis
+from tlcheck.readers.onnx.values import Data, Known, Shape, Value
+from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.ops.activation import Abs, MaxOver
+from tlcheck.trusted.ops.affine import Conv
+from tlcheck.trusted.ops.structure import ReduceSum
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Geometry of a pooling operator, one entry per spatial axis. ``out``: number of windows."""
+
+    kernel: Shape
+    strides: Shape
+    dilations: Shape
+    begin: Shape
+    end: Shape
+    out: Shape
+
+    def taps(self, axis: int) -> NDArray[np.int64]:
+        """(windows, kernel): operand coordinate of each tap, possibly in the padding."""
+        first = np.arange(self.out[axis]) * self.strides[axis] - self.begin[axis]
+        return np.asarray(first[:, None] + np.arange(self.kernel[axis]) * self.dilations[axis], dtype=np.int64)
+
+
+def _windows(call: Call, spatial: Shape) -> Windows:
+    kernel = call.attr_ints("kernel_shape")
+    rank = len(spatial)
+    if kernel is None or len(kernel) != rank or rank < 1 or any(k < 1 for k in kernel):
+        raise call.misshapen(f"kernel_shape {kernel} for spatial axes {spatial}")
+    strides, dilations = per_axis(call, "strides", rank, 1), per_axis(call, "dilations", rank, 1)
+    ceil = call.attr_int("ceil_mode", 0)
+    if ceil and call.attr_str("auto_pad", "NOTSET") != "NOTSET":
+        raise call.unsupported("ceil_mode with auto_pad")
+    reach = tuple(d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True))
+    begin, end = padding(call, reach, strides, spatial)
+    out = []
+    for n, b, e, r, s in zip(spatial, begin, end, reach, strides, strict=True):
+        room = n + b + e - r
+        if room < 0:
+            raise call.misshapen("kernel larger than the padded operand")
+        count = (-(-room // s) if ceil else room // s) + 1
+        # a last window that would start in the end padding is left out
+        out.append(count - 1 if ceil and (count - 1) * s >= n + b else count)
+    for shape in (kernel, out, *zip(out, kernel, strict=True)):
+        call.checked(tuple(shape))
+    return Windows(tuple(kernel), strides, dilations, begin, end, tuple(out))
+
+
+def _spatial(call: Call, x: Value) -> Shape:
+    if len(x.shape) < 3:
+        raise call.misshapen(f"operand {x.shape} without spatial axes")
+    return x.shape[2:]
+
+
+def max_pool(call: Call) -> list[Value]:
+    x = call.data(call.value(0))
+    spatial = _spatial(call, x)
+    windows = _windows(call, spatial)
+    call.attr_int("storage_order", 0)
+    rank, batch = len(spatial), x.shape[:2]
+    call.checked((*batch, *windows.out, *windows.kernel))
+    position, inside = np.zeros((1,) * (2 * rank), np.int64), np.ones((1,) * (2 * rank), bool)
+    for axis, n in enumerate(spatial):
+        taps = windows.taps(axis)
+        shape = [1] * (2 * rank)
+        shape[axis], shape[rank + axis] = taps.shape
+        taps = taps.reshape(shape)
+        position, inside = position * n + taps, inside & (taps >= 0) & (taps < n)
+    table = np.where(inside, position, -1).reshape(prod(windows.out), prod(windows.kernel))
+    offsets = (np.arange(prod(batch), dtype=np.int64) * prod(spatial))[:, None, None]
+    index = np.where(table >= 0, table + offsets, -1).reshape(-1, table.shape[1])
+    return [call.emit(MaxOver((*batch, *windows.out), np.ascontiguousarray(index)), x)]
+
+
+def average_pool(call: Call) -> list[Value]:
+    """Sum of each window as a depthwise convolution with ones, times 1 / (number of entries counted)."""
+    x = call.data(call.value(0))
+    spatial = _spatial(call, x)
+    windows = _windows(call, spatial)
+    count_pads = bool(call.attr_int("count_include_pad", 0))
+    end = tuple(
+        max(e, (o - 1) * s + d * (k - 1) + 1 - n - b)
+        for e, o, s, d, k, n, b in zip(
+            windows.end, windows.out, windows.strides, windows.dilations, windows.kernel, spatial, windows.begin, strict=True
+        )
+    )
+    channels = x.shape[1]
+    call.checked((channels, *windows.kernel))
+    ones = Constant(np.ones((channels, 1, *windows.kernel), np.float32))
+    sums = call.emit(Conv(ones, None, windows.strides, windows.dilations, windows.begin, end, channels), x)
+    return [_averaged(call, sums, _counts(windows, spatial, count_pads))]
+
+
+def _counts(windows: Windows, spatial: Shape, count_pads: bool) -> NDArray[np.int64]:
+    """Entries of each window that count: those in the operand, or in the padded operand."""
+    counts = []
+    for axis, n in enumerate(spatial):
+        low, high = (-windows.begin[axis], n + windows.end[axis]) if count_pads else (0, n)
+        taps = windows.taps(axis)
+        counts.append(((taps >= low) & (taps < high)).sum(axis=1))
+    return np.asarray(reduce(np.multiply.outer, counts))
+
+
+def _averaged(call: Call, sums: Data, counts: NDArray[np.int64]) -> Data:
+    """sums / counts, counts broadcasting over the last axes."""
+    if counts.size and int(counts.min()) == int(counts.max()):
+        counts = counts.reshape(-1)[:1].reshape(())
+    values, inverse = np.unique(counts, return_inverse=True)
+    mid, rad = call.exactly(lambda: exact.reciprocal((values.astype(np.float64), None)))
+    shape = counts.shape
+    factor = Constant(mid[inverse].reshape(shape), None if rad is None else rad[inverse].reshape(shape))
+    return scale(call, sums, factor, None, 1)
+
+
+def global_average_pool(call: Call) -> list[Value]:
+    x = call.data(call.value(0))
+    return [_mean(call, x, tuple(range(2, 2 + len(_spatial(call, x)))), keep=True)]
+
+
+def global_max_pool(call: Call) -> list[Value]:
+    x = call.data(call.value(0))
+    return [_max_over(call, x, tuple(range(2, 2 + len(_spatial(call, x)))), keep=True, sign=1)]
+
+
+# reductions
+
+def _mean(call: Call, x: Data, axes: Shape, *, keep: bool) -> Data:
+    count = prod(x.shape[a] for a in axes)
+    return _averaged(call, call.emit(ReduceSum(axes, keep), x), np.array(count))
+
+
+def _max_over(call: Call, x: Data, axes: Shape, *, keep: bool, sign: int) -> Data:
+    """Max (sign 1) or min (sign -1) over ``axes``."""
+    others = tuple(a for a in range(len(x.shape)) if a not in axes)
+    positions = np.arange(prod(x.shape), dtype=np.int64).reshape(x.shape).transpose(*others, *axes)
+    shape = ReduceSum(axes, keep).output_shape((x.shape,))
+    index = positions.reshape(prod(shape), prod(x.shape[a] for a in axes))
+    return signed_max(call, x, MaxOver(shape, np.ascontiguousarray(index)), sign)
+
+
+def _reduction(
+    on_data: Callable[[Call, Data, Shape, bool], Data], on_integers: Callable[..., Any] | None = None
+) -> Callable[[Call], list[Value]]:
+    """A reduction operator, from its rule on data and, for shape arithmetic, its numpy function on integers."""
+
+    def lower(call: Call) -> list[Value]:
+        x, axes = call.value(0), call.ints_of_input_or_attribute(1, "axes")
+        keep = call.attr_int("keepdims", 1) != 0
+        noop = call.attr_int("noop_with_empty_axes", 0) != 0
+        if not axes and noop:
+            # the reduction over no axes, entry by entry
+            normal: Shape = ()
+        else:
+            normal = call.axes(axes, len(x.shape)) if axes else tuple(range(len(x.shape)))
+        if isinstance(x, Known) and not x.is_float:
+            return [_integers(call, x, on_integers, normal, keep)]
+        x = call.data(x)
+        if any(x.shape[a] == 0 for a in normal):
+            raise call.unsupported("empty set")
+        return [on_data(call, x, normal, keep)]
+
+    return lower
+
+
+def _integers(call: Call, x: Known, function: Callable[..., Any] | None, axes: Shape, keep: bool) -> Known:
+    if function is None or x.dtype == "bool":
+        raise call.unsupported(f"constant of type {x.dtype}")
+    result = np.asarray(function(x.array.astype(object), axis=axes, keepdims=keep), dtype=object)
+    limits = np.iinfo(x.dtype)
+    if any(not limits.min <= v <= limits.max for v in result.ravel().tolist()):
+        raise call.unsupported("integer overflow")
+    return Known(result.astype(np.dtype(x.dtype)), x.dtype)
+
+
+def _sum(call: Call, x: Data, axes: Shape, keep: bool) -> Data:
+    return call.emit(ReduceSum(axes, keep), x) if axes else x
+
+
+reduce_sum = _reduction(_sum, np.sum)
+reduce_l1 = _reduction(lambda call, x, axes, keep: _sum(call, call.emit(Abs(), x), axes, keep))
+reduce_mean = _reduction(lambda call, x, axes, keep: _mean(call, x, axes, keep=keep) if axes else x)
+reduce_max = _reduction(lambda call, x, axes, keep: _max_over(call, x, axes, keep=keep, sign=1) if axes else x, np.max)
+reduce_min = _reduction(lambda call, x, axes, keep: _max_over(call, x, axes, keep=keep, sign=-1) if axes else x, np.min)
+
+
+def _refused(call: Call, x: Data, axes: Shape, keep: bool) -> Data:
+    raise call.unsupported("variable operand")
+
+
+reduce_prod = _reduction(_refused, np.prod)

@@ -1,0 +1,72 @@
+"""What a tensor of the ONNX graph is while it is being read: known, or data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlcheck.readers.onnx import exact
+from tlcheck.trusted.constant import Constant
+
+Shape = tuple[int, ...]
+
+FLOATS = ("float16", "bfloat16", "float32", "float64")
+INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+
+FLOAT32_UNIT = 2.0**-24
+"""Largest relative error of one float32 rounding to nearest, in the normal range."""
+FLOAT32_TINY = 2.0**-126
+"""Below it float32 loses relative accuracy."""
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """A constant. ``dtype`` is its ONNX element type; ``array`` its exact values (a wider numpy type is possible).
+
+    Every exact entry lies in [array - rad, array + rad]; rad None means exact. ``roundings`` is how many float32
+    roundings a float32 execution of the folded operations puts on each entry (relative errors), 0 for stored values.
+    """
+
+    array: NDArray[Any]
+    dtype: str
+    rad: NDArray[np.float64] | None = None
+    roundings: int = 0
+
+    @property
+    def shape(self) -> Shape:
+        return self.array.shape
+
+    @property
+    def ball(self) -> exact.Ball:
+        return self.array, self.rad
+
+    @property
+    def is_float(self) -> bool:
+        return self.dtype in FLOATS
+
+    def constant(self) -> Constant:
+        """As a constant of the graph; ``roundings`` must be charged to the operation that takes it."""
+        return Constant(np.asarray(self.array, order="C"), None if self.rad is None else np.asarray(self.rad, order="C"))
+
+    def settled(self) -> Known:
+        """An enclosure of the exact value and of its float32 executions: for places that cannot charge roundings."""
+        if self.roundings == 0:
+            return self
+        # gamma_k = k u / (1 - k u) <= 2 k u while k u <= 1/2
+        mid, rad = exact.widen(self.ball, 2 * self.roundings * FLOAT32_UNIT, FLOAT32_TINY)
+        return Known(mid, self.dtype, rad)
+
+
+@dataclass(frozen=True)
+class Data:
+    """The value of a graph node. ``dtype``: float32 or float64."""
+
+    node: int
+    shape: Shape
+    dtype: str
+
+
+Value = Known | Data

@@ -1,0 +1,182 @@
+"""The walk over an ONNX graph: checks its structure and lowers each node in file order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tlcheck.errors import InvalidInput
+from tlcheck.limits import MAX_NODES
+from tlcheck.readers.onnx.call import Builder, Call
+from tlcheck.readers.onnx.table import LOWERINGS
+from tlcheck.readers.onnx.tensors import checked_shape, element_type, read_tensor
+from tlcheck.readers.onnx.values import Data, Known, Shape, Value
+from tlcheck.trusted.graph import Graph
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
+
+MIN_OPSET, MAX_OPSET = 7, 30
+"""Opsets whose operators the lowerings know. Before 7, Add and others had another meaning."""
+
+
+def read_graph(data: bytes, folder: Path | None) -> Graph:
+    """See :func:`tlcheck.readers.onnx.read_model`."""
+    model = _parse(data)
+    opset = _opset(model)
+    graph = model.graph
+    _check_features(model)
+    _check_names(graph)
+    needed = _needed(graph)
+    values: dict[str, Value] = {}
+    for tensor in graph.initializer:
+        if tensor.name in needed:
+            values[tensor.name] = read_tensor(tensor, folder)
+    builder = Builder()
+    stored = {tensor.name for tensor in graph.initializer}
+    inputs = [info for info in graph.input if info.name not in stored]
+    if not inputs:
+        raise InvalidInput("TLC202", "model without inputs")
+    for info in inputs:
+        values[info.name] = _input(info, builder)
+    for node in graph.node:
+        if any(name in needed for name in node.output if name):
+            operands = [values[name] if name in values else _absent(name, node) for name in node.input]
+            call = Call(node, operands, builder, opset=opset, folder=folder, needed=needed)
+            values.update((name, result) for name, result in zip(node.output, _lower(node, call), strict=False) if name)
+    return _finished(graph, inputs, values, builder)
+
+
+def _parse(data: bytes) -> ModelProto:
+    from google.protobuf.message import DecodeError
+    from onnx import ModelProto
+
+    model = ModelProto()
+    try:
+        model.ParseFromString(data)
+    except (DecodeError, RuntimeError) as error:
+        raise InvalidInput("TLC201", "not an ONNX file (protobuf does not parse)") from error
+    if not model.HasField("graph") or not model.opset_import:
+        raise InvalidInput("TLC201", "not an ONNX model: no graph or no opset")
+    if len(model.graph.node) > MAX_NODES:
+        raise InvalidInput("TLC401", "too many nodes", expected=f"at most {MAX_NODES}", got=str(len(model.graph.node)))
+    return model
+
+
+def _opset(model: ModelProto) -> int:
+    versions = {entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")}
+    if len(versions) != 1:
+        raise InvalidInput("TLC201", "the default operator set is not imported exactly once", got=str(sorted(versions)))
+    (version,) = versions
+    if not MIN_OPSET <= version <= MAX_OPSET:
+        raise InvalidInput("TLC202", "unsupported opset", expected=f"{MIN_OPSET} to {MAX_OPSET}", got=str(version))
+    return int(version)
+
+
+def _check_features(model: ModelProto) -> None:
+    """Parts of the format that change what nodes mean, and that are not read."""
+    present = {
+        "local functions": bool(model.functions),
+        "training info": bool(model.training_info),
+        "sparse initializers": bool(model.graph.sparse_initializer),
+    }
+    for feature, found in present.items():
+        if found:
+            raise InvalidInput("TLC202", f"unsupported {feature}")
+
+
+def _check_names(graph: GraphProto) -> None:
+    """Every tensor has one definition: inputs, initializers and node outputs are distinct names."""
+    inputs, stored = [i.name for i in graph.input], [t.name for t in graph.initializer]
+    made = [name for node in graph.node for name in node.output if name]
+    _distinct(inputs, "input")
+    _distinct(stored, "initializer")
+    _distinct([*dict.fromkeys([*inputs, *stored]), *made], "tensor")
+    _distinct([o.name for o in graph.output], "output")
+    if any(not name for name in [*inputs, *stored]):
+        raise InvalidInput("TLC201", "input or initializer without a name")
+    if not graph.output:
+        raise InvalidInput("TLC201", "model without outputs")
+
+
+def _distinct(names: Iterable[str], kind: str) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise InvalidInput("TLC201", f"duplicate {kind} '{name}'")
+        seen.add(name)
+
+
+def _needed(graph: GraphProto) -> set[str]:
+    """Tensors that an output depends on, in a graph whose nodes are in order."""
+    needed = {output.name for output in graph.output}
+    for node in reversed(graph.node):
+        if any(name in needed for name in node.output if name):
+            needed.update(name for name in node.input if name)
+    return needed
+
+
+def _input(info: ValueInfoProto, builder: Builder) -> Data:
+    where = f"input '{info.name}'"
+    if not info.type.HasField("tensor_type") or not info.type.tensor_type.HasField("shape"):
+        raise InvalidInput("TLC202", "input is not a tensor of known rank", field=where)
+    dtype = element_type(info.type.tensor_type.elem_type, where)
+    if dtype not in ("float32", "float64"):
+        raise InvalidInput("TLC202", "unsupported input type", field=where, expected="float32 or float64", got=dtype)
+    return builder.input(info.name, _input_shape(info, where), dtype)
+
+
+def _input_shape(info: ValueInfoProto, where: str) -> Shape:
+    shape = []
+    for axis, dim in enumerate(info.type.tensor_type.shape.dim):
+        if dim.HasField("dim_value"):
+            shape.append(int(dim.dim_value))
+        elif axis == 0:
+            shape.append(1)
+        else:
+            raise InvalidInput("TLC202", f"unsupported symbolic size of axis {axis}", field=where, got=dim.dim_param)
+    if 0 in shape:
+        raise InvalidInput("TLC204", "empty input", field=where, got=str(shape))
+    return checked_shape(tuple(shape), where)
+
+
+def _lower(node: NodeProto, call: Call) -> Sequence[Value]:
+    lowering = LOWERINGS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+    if lowering is None:
+        raise call.unsupported(f"domain {node.domain}" if node.domain not in ("", "ai.onnx") else "")
+    try:
+        results = lowering(call)
+    except ValueError as error:
+        raise call.misshapen(str(error)) from error
+    call.finish(results)
+    return results
+
+
+def _absent(name: str, node: NodeProto) -> None:
+    """None for an optional operand left out; otherwise the tensor is missing or the nodes are out of order."""
+    if name:
+        raise InvalidInput(
+            "TLC201", f"tensor '{name}' is not defined before its use (missing, cyclic or out of order)",
+            field=f"node '{node.name or node.op_type}'",
+        )
+
+
+def _finished(graph: GraphProto, inputs: list[ValueInfoProto], values: dict[str, Value], builder: Builder) -> Graph:
+    outputs = []
+    for info in graph.output:
+        value = values.get(info.name)
+        if value is None:
+            raise InvalidInput("TLC201", f"output '{info.name}' is not defined")
+        if isinstance(value, Known):
+            if not value.is_float:
+                raise InvalidInput("TLC202", f"unsupported type {value.dtype} of output '{info.name}'")
+            value = values[info.name] = builder.fixed(value, info.name)
+        outputs.append(value.node)
+    names = {name: value.node for name, value in values.items() if isinstance(value, Data)}
+    try:
+        return Graph(
+            tuple(builder.nodes), tuple(outputs), tuple(i.name for i in inputs), tuple(o.name for o in graph.output), names
+        )
+    except ValueError as error:
+        raise InvalidInput("TLC204", str(error)) from error

@@ -1,0 +1,81 @@
+"""Property files to a :class:`Query`: which version of VNN-LIB it is, and the limits on its size.
+
+The result means exactly what the file says: every decimal is the rational it denotes, every assertion is in the
+normal form (see ``normal_form.py``), and the number of variables is the model's when that is given.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Final
+
+from tlcheck.errors import InvalidInput
+from tlcheck.limits import MAX_PROPERTY_BYTES
+from tlcheck.readers.bytes import read_bytes
+from tlcheck.readers.normal_form import normal_form
+from tlcheck.readers.vnnlib1 import read_vnnlib1
+from tlcheck.readers.vnnlib2 import read_vnnlib2
+from tlcheck.trusted.query import Query
+
+_VERSION: Final = re.compile(
+    r"(?:[ \t\r\n]++|;[^\n]*+)*+\([ \t\r\n]*+vnnlib-version[ \t\r\n]*+<?([^ \t\r\n()>]{0,40})"
+)
+_LONE_CR: Final = re.compile(r"\r(?!\n)")
+
+
+def load_property(
+    path: str | os.PathLike[str], *, n_inputs: int | None = None, n_outputs: int | None = None
+) -> Query:
+    """The property in a file, gzip or plain; errors as ``read_bytes`` and ``read_property``."""
+    data = read_bytes(path, limit=MAX_PROPERTY_BYTES)
+    return read_property(data, n_inputs=n_inputs, n_outputs=n_outputs, file=os.fspath(path))
+
+
+def read_property(data: bytes, *, n_inputs: int | None, n_outputs: int | None, file: str = "") -> Query:
+    """The query that a VNN-LIB 1.0 or 2.0 text (not gzip) denotes.
+
+    ``n_inputs`` and ``n_outputs`` are the model's flat sizes; None when no model is known. Raises InvalidInput
+    naming ``file``: TLC301 malformed, TLC302 unsupported, TLC303 other sizes than the model's, TLC304 an input
+    without finite bounds, TLC401 too large.
+    """
+    try:
+        text = _decode(data)
+        version = _VERSION.match(text)
+        if version is None:
+            assertions, space = read_vnnlib1(text)
+        elif version.group(1) == "2.0":
+            assertions, space = read_vnnlib2(text)
+        else:
+            raise InvalidInput(
+                "TLC302", "unsupported version of VNN-LIB", expected="2.0", got=ascii(version.group(1))
+            )
+        space.check_fits(n_inputs, n_outputs)
+        return normal_form(assertions, space)
+    except InvalidInput as error:
+        error.in_file(file)
+        raise
+
+
+def _decode(data: bytes) -> str:
+    """UTF-8 text without NUL or lone carriage returns.
+
+    Parsers disagree on both: C ends a text at NUL, and some end a comment at a carriage return, some do not.
+    """
+    if len(data) > MAX_PROPERTY_BYTES:
+        raise InvalidInput(
+            "TLC401",
+            "the property is too large",
+            expected=f"at most {MAX_PROPERTY_BYTES} bytes",
+            got=f"{len(data)} bytes",
+        )
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInput("TLC301", "not UTF-8 text", got=f"byte {error.start}") from error
+    if "\0" in text:
+        raise InvalidInput("TLC301", "a NUL character in the text", got=f"character {text.index(chr(0))}")
+    lone = _LONE_CR.search(text) if "\r" in text else None
+    if lone is not None:
+        raise InvalidInput("TLC301", "a carriage return without line feed", got=f"character {lone.start()}")
+    return text

@@ -1,0 +1,96 @@
+"""The JSON report as types: what is published as its JSON Schema, and what the json and jsonl formats write.
+
+Numbers that matter are decimal strings, rounded outward (a lower bound down, an upper bound up), each beside
+the exact value it stands for as a hexadecimal float string. Adding a field keeps ``schema_version``; removing or
+redefining one raises it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+SCHEMA_VERSION: Final = 1
+
+VerdictWord = Literal["CERTIFIED", "REFUTED", "UNPROVEN", "INVALID"]
+Decimal = Annotated[str, Meta(description="decimal string, rounded outward")]
+Hex = Annotated[str, Meta(description="the same number exactly, as a hexadecimal float string")]
+Count = Annotated[int, Meta(ge=0)]
+Seconds = Annotated[float, Meta(ge=0)]
+
+
+class ReasonOut(Struct, frozen=True, kw_only=True):
+    """Why: ``tlcheck explain CODE`` says more."""
+
+    code: Annotated[str, Meta(pattern="^TLC[0-9]{3}$")]
+    message: str
+    location: str
+
+
+class BoundOut(Struct, frozen=True, kw_only=True):
+    """What tlcheck proved, what the producer claimed, what the claim needs; null where there is none."""
+
+    rigorous: Decimal | None
+    rigorous_hex: Hex | None
+    claimed: Decimal | None
+    claimed_hex: Hex | None
+    required: Decimal | None
+    required_hex: Hex | None
+
+
+class LeavesOut(Struct, frozen=True, kw_only=True):
+    """Leaves of the proof, and how many of them were proved."""
+
+    total: Count
+    certified: Count
+
+
+class ClaimOut(Struct, frozen=True, kw_only=True):
+    """One claim and its verdict. ``deployed`` is there under --semantics deployed, ``details`` under -v."""
+
+    kind: str
+    statement: str
+    verdict: VerdictWord
+    reason: ReasonOut
+    bound: BoundOut
+    deployed: BoundOut | UnsetType = UNSET
+    leaves: LeavesOut
+    assumptions: list[str]
+    arithmetic: dict[str, Any]
+    details: dict[str, Any] | UnsetType = UNSET
+    seconds: Seconds
+
+
+class ResultOut(Struct, frozen=True, kw_only=True):
+    """One certificate, its path as given. ``error`` is there when a bug in tlcheck ended the check."""
+
+    path: str
+    format: str
+    claims: list[ClaimOut]
+    error: ReasonOut | UnsetType = UNSET
+
+
+class ReportOut(Struct, frozen=True, kw_only=True):
+    """The report of one run of ``tlcheck verify --format json``.
+
+    ``verdict`` is the worst of the claims' verdicts (INVALID, REFUTED, UNPROVEN, CERTIFIED), null when a bug in
+    tlcheck ended a check. ``tool`` holds versions of tlcheck and of what it computes with.
+    """
+
+    schema_version: Literal[1]
+    tool: dict[str, str]
+    verdict: VerdictWord | None
+    results: list[ResultOut]
+    seconds: Seconds
+
+
+def report_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of the report."""
+    from msgspec.json import schema
+
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "tlcheck report",
+        **schema(ReportOut),
+    }

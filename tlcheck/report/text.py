@@ -1,0 +1,170 @@
+"""Text: one line per claim, then one line that sums up. For people; nothing parses it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from typing import Final
+
+from tlcheck.report.record import WORST_FIRST, FileResult, Run
+from tlcheck.trusted.verdict import Bound, ClaimResult, Number, Verdict
+
+COLOURS: Final = {
+    Verdict.CERTIFIED: "32;1",
+    Verdict.REFUTED: "31;1",
+    Verdict.UNPROVEN: "33;1",
+    Verdict.INVALID: "35;1",
+}
+BUG_COLOUR: Final = "37;41;1"
+SHOWN_DIGITS: Final = 6
+"""Significant digits of a number in text; the JSON report has all of them."""
+ROUNDINGS: Final = {"down": ROUND_FLOOR, "up": ROUND_CEILING}
+
+
+@dataclass(frozen=True)
+class Text:
+    """Lines for a terminal. ``quiet`` keeps only what is INVALID or a bug."""
+
+    color: bool = False
+    verbose: bool = False
+    quiet: bool = False
+
+    def file(self, result: FileResult) -> str:
+        """The lines of one file, as soon as it is done."""
+        lines: list[str] = []
+        if result.error is not None:
+            lines.append(
+                self._line("BUG", BUG_COLOUR, f"{result.path}: [{result.error.code}] {result.error.message}")
+            )
+        for claim in result.claims:
+            if not self.quiet or claim.verdict is Verdict.INVALID:
+                lines.append(self._claim(result.path, claim))
+                lines += map(printable, self._details(claim) if self.verbose else ())
+        return "".join(f"{line}\n" for line in lines)
+
+    def end(self, run: Run) -> str:
+        """The summary line."""
+        if self.quiet:
+            return ""
+        counts = Counter(claim.verdict for claim in run.claims)
+        parts = [f"{counts[verdict]} {verdict.value}" for verdict in reversed(WORST_FIRST) if counts[verdict]]
+        bugs = sum(result.error is not None for result in run.results)
+        if bugs:
+            parts.append(f"{bugs} stopped by a bug in tlcheck")
+        claims, files = len(run.claims), len(run.results)
+        return (
+            f"{claims} {_plural('claim', claims)} in {files} {_plural('file', files)}: "
+            f"{', '.join(parts) or 'nothing decided'}; {run.seconds:.1f} s\n"
+        )
+
+    def _claim(self, path: str, claim: ClaimResult) -> str:
+        word, colour = claim.verdict.value, COLOURS[claim.verdict]
+        if claim.verdict is Verdict.INVALID:
+            message = claim.reason.message
+            named = message if message.startswith(path) else f"{path}: {message}"
+            return self._line(word, colour, f"{named} [{claim.reason.code}]")
+        rest = f"{claim.kind:6}  {_margin(claim):22}  {claim.seconds:7.2f} s  {path}"
+        if claim.verdict is not Verdict.CERTIFIED:
+            at = f" at {claim.reason.location}" if claim.reason.location else ""
+            rest += f": {claim.reason.message}{at} [{claim.reason.code}]"
+        return self._line(word, colour, rest)
+
+    def _line(self, word: str, colour: str, rest: str) -> str:
+        """``word`` in colour, then ``rest``, which may come from a hostile file, with nothing a terminal obeys."""
+        padded = f"{word:9}"
+        return (
+            f"\x1b[{colour}m{padded}\x1b[0m  {printable(rest)}"
+            if self.color
+            else f"{padded}  {printable(rest)}"
+        )
+
+    def _details(self, claim: ClaimResult) -> list[str]:
+        lines = [f"claim: {claim.statement}"]
+        lines += _bound_lines("margin", claim.bound)
+        if claim.deployed is not None:
+            lines += _bound_lines("deployed margin", claim.deployed)
+        if claim.leaves_total:
+            lines.append(f"leaves: {claim.leaves_certified} of {claim.leaves_total} proved")
+        lines += [f"assumes: {assumption}" for assumption in claim.assumptions]
+        lines += _tree_lines("arithmetic", claim.arithmetic)
+        for name, value in claim.details.items():
+            lines += _tree_lines(name, value)
+        return [f"           {line}" for line in lines]
+
+
+def shown(number: Number) -> str:
+    """``number`` in at most SHOWN_DIGITS digits, rounded further in its own direction (to nearest when exact)."""
+    try:
+        value = Decimal(number.decimal)
+    except InvalidOperation:
+        return number.decimal
+    if not value.is_finite():
+        return number.decimal
+    rounding = ROUNDINGS.get(number.direction, ROUND_HALF_EVEN)
+    return f"{Context(prec=SHOWN_DIGITS, rounding=rounding).plus(value):g}"
+
+
+def printable(text: str) -> str:
+    """``text`` with everything that is not a printable character written as an escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def _margin(claim: ClaimResult) -> str:
+    parts = []
+    if claim.bound.rigorous is not None:
+        parts.append(f"margin >= {shown(claim.bound.rigorous)}")
+    if claim.deployed is not None and claim.deployed.rigorous is not None:
+        parts.append(f"deployed >= {shown(claim.deployed.rigorous)}")
+    return ", ".join(parts) or "-"
+
+
+def _bound_lines(name: str, bound: Bound) -> list[str]:
+    values = (("rigorous", bound.rigorous), ("claimed", bound.claimed), ("required", bound.required))
+    text = ", ".join(f"{word} {number.decimal}" for word, number in values if number is not None)
+    if bound.rigorous is not None and bound.claimed is not None:
+        text += f", claimed - rigorous {_difference(bound.claimed, bound.rigorous)}"
+    return [f"{name}: {text}"] if text else []
+
+
+def _difference(left: Number, right: Number) -> str:
+    """left - right in three digits, for the eye."""
+    try:
+        return f"{Context(prec=3).subtract(Decimal(left.decimal), Decimal(right.decimal)):g}"
+    except InvalidOperation:
+        return "unknown"
+
+
+def _tree_lines(name: str, value: object, indent: str = "") -> list[str]:
+    """``name: value``, nested mappings and sequences of mappings indented below their name."""
+    if isinstance(value, dict) and value:
+        lines = [f"{indent}{name}:"]
+        for key, item in value.items():
+            lines += _tree_lines(str(key), item, indent + "  ")
+        return lines
+    if isinstance(value, (list, tuple)) and any(isinstance(item, dict) for item in value):
+        lines = [f"{indent}{name}:"]
+        for item in value:
+            row = (
+                ", ".join(f"{key} {_word(entry)}" for key, entry in item.items())
+                if isinstance(item, dict)
+                else ""
+            )
+            lines.append(f"{indent}  {row or _word(item)}")
+        return lines
+    empty = value is None or (isinstance(value, dict) and not value)
+    return [] if empty else [f"{indent}{name}: {_word(value)}"]
+
+
+def _word(value: object) -> str:
+    if isinstance(value, Number):
+        return shown(value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_word(item) for item in value)
+    return str(value)
+
+
+def _plural(word: str, count: int) -> str:
+    return word if count == 1 else f"{word}s"

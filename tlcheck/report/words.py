@@ -1,0 +1,131 @@
+"""A claim in words: what a CERTIFIED verdict would say. Exact: no number is rounded, what is left out is counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Final
+
+import numpy as np
+
+from tlcheck.trusted.claim import SatClaim, UnsatClaim
+from tlcheck.trusted.graph import Graph
+from tlcheck.trusted.guidance import LEAF, SPLIT, Guidance
+from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint
+
+SHOWN_DISJUNCTS: Final = 4
+SHOWN_CONSTRAINTS: Final = 12
+SHOWN_INPUTS: Final = 6
+SHOWN_TERMS: Final = 12
+
+
+def claim_lines(claim: UnsatClaim | SatClaim, guidance: Guidance | None) -> list[str]:
+    """The claim, its regions and its evidence, a line each, indented by what belongs to what."""
+    disjuncts = claim.query.disjuncts
+    lines = [f"network: {_network(claim.graph)}"]
+    if isinstance(claim, SatClaim):
+        lines.append(f"claim (sat): the input x = {_point(claim.witness)} lies in one of the sets below")
+    elif not disjuncts:
+        lines.append("claim (unsat): the property describes no point at all")
+    else:
+        lines.append(
+            "claim (unsat): with y the network's output for the input x, no x lies in any of the sets below"
+        )
+    for position, disjunct in enumerate(disjuncts[:SHOWN_DISJUNCTS], start=1):
+        lines += _disjunct(position, disjunct)
+    lines += _left_out(len(disjuncts) - SHOWN_DISJUNCTS, "set")
+    if guidance is not None:
+        lines.append(f"evidence: {_evidence(claim.graph, guidance)}")
+    return lines
+
+
+def _network(graph: Graph) -> str:
+    kinds = Counter(type(node.op).__name__ for node in graph.nodes)
+    operations = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+    return f"{graph.n_inputs} inputs, {graph.n_outputs} outputs, {len(graph.nodes)} operations ({operations})"
+
+
+def _disjunct(position: int, disjunct: Disjunct) -> list[str]:
+    lines = [f"  set {position}:"]
+    lines += [f"    {line}" for line in _box(disjunct.box)]
+    lines += [f"    {constraint_text(constraint)}" for constraint in disjunct.constraints[:SHOWN_CONSTRAINTS]]
+    return lines + [
+        f"  {line}" for line in _left_out(len(disjunct.constraints) - SHOWN_CONSTRAINTS, "constraint")
+    ]
+
+
+def _box(box: InputBox) -> list[str]:
+    pairs = list(zip(box.lower, box.upper, strict=True))
+    lines = [
+        f"{number(low)} <= x[{i}] <= {number(high)}" for i, (low, high) in enumerate(pairs[:SHOWN_INPUTS])
+    ]
+    fixed = sum(low == high for low, high in pairs)
+    widest = max((high - low for low, high in pairs), default=Fraction(0))
+    summary = f"; {fixed} of all are fixed, the widest has width {number(widest)}"
+    lines += _left_out(len(pairs) - SHOWN_INPUTS, "input", summary)
+    return [line.strip() for line in lines]
+
+
+def constraint_text(constraint: LinearConstraint) -> str:
+    """``constraint`` as a formula."""
+    terms = [(coefficient, f"x[{i}]") for i, coefficient in constraint.inputs]
+    terms += [(coefficient, f"y[{j}]") for j, coefficient in constraint.outputs]
+    text = _sum(terms[:SHOWN_TERMS])
+    if len(terms) > SHOWN_TERMS:
+        text += f" + ({len(terms) - SHOWN_TERMS} more terms)"
+    return f"{text} {'<' if constraint.strict else '<='} {number(constraint.bound)}"
+
+
+def _sum(terms: Sequence[tuple[Fraction, str]]) -> str:
+    text = ""
+    for coefficient, name in terms:
+        size = "" if abs(coefficient) == 1 else f"{number(abs(coefficient))} "
+        sign = "-" if coefficient < 0 else "+"
+        text += f" {sign} {size}{name}" if text else f"{'-' if coefficient < 0 else ''}{size}{name}"
+    return text or "0"
+
+
+def number(value: Fraction) -> str:
+    """``value`` exactly: as a short decimal where it has one, else as a quotient of integers."""
+    places = 0
+    denominator = value.denominator
+    for prime in (2, 5):
+        power = 0
+        while denominator % prime == 0 and power <= 40:
+            denominator //= prime
+            power += 1
+        places = max(places, power)
+    if denominator != 1 or places > 40:
+        return f"{value.numerator}/{value.denominator}"
+    digits = f"{abs(value.numerator) * 10**places // value.denominator:0{places + 1}d}"
+    text = f"{digits[:-places]}.{digits[-places:]}" if places else digits
+    return f"-{text}" if value < 0 else text
+
+
+def _point(witness: Sequence[Fraction]) -> str:
+    shown = ", ".join(number(value) for value in witness[:SHOWN_INPUTS])
+    more = f", ... ({len(witness) - SHOWN_INPUTS} more)" if len(witness) > SHOWN_INPUTS else ""
+    return f"({shown}{more})"
+
+
+def _evidence(graph: Graph, guidance: Guidance) -> str:
+    tree = guidance.tree
+    nodes = tree.node[tree.kind == SPLIT]
+    on_inputs = int(np.isin(nodes, graph.inputs).sum())
+    parts = [f"{int((tree.kind == LEAF).sum())} leaves in {tree.roots.size} trees"]
+    parts.append(f"{on_inputs} splits on inputs, {nodes.size - on_inputs} on neurons")
+    layers = set(guidance.leaf_slopes) | set(guidance.shared_slopes)
+    parts.append(f"slopes for {len(layers)} layers in the deciding pass")
+    if guidance.intermediate:
+        parts.append(
+            f"slopes for {len({target for target, _ in guidance.intermediate})} layers' intermediate bounds"
+        )
+    beta = int((guidance.leaves.split_beta != 0).sum())
+    if beta:
+        parts.append(f"{beta} multipliers on splits")
+    return "; ".join(parts) + "; none of it is believed"
+
+
+def _left_out(count: int, word: str, more: str = "") -> list[str]:
+    return [f"  ... and {count} more {word}{'' if count == 1 else 's'}{more}"] if count > 0 else []

@@ -1,0 +1,405 @@
+"""float64 in round-to-nearest, with proved a-priori error bounds: fold, don't carry.
+
+Model. fl(x op y) = (x op y)(1+d) + e with |d| <= V = 2^-52 (twice the unit roundoff: any faithful rounding) and |e|
+an underflow, under gradual underflow, flush-to-zero or denormals-are-zero. A sum of K products computed as *any*
+tree (any order, blocking, threads, FMA) then has error <= gamma_K sum |products| + underflow, gamma_K = KV/(1-KV)
+(NUMERICS A.1).
+
+Range. Every array that enters a product is guarded: entries <= 2^200 in magnitude, at most 2^24 terms. So nothing
+overflows in any order or mode, and every underflow effect (a flushed entry times two other factors, summed over
+2^48 terms) is below 2^-1022 * 2^400 * 2^49 < TINY = 2^-500.
+
+A pass keeps for each row a number ``value`` and ``error`` >= 0 with: exact lower bound of the row >= value - error.
+Coefficients are *exact* floats: a rounded product replaces the true coefficient, and the difference times the
+known box of that layer is charged to ``error`` at once:
+    |(L W - fl(L W)) x| <= |L| . (gamma_K |W| xm)        (associativity; never forms |L||W|).
+
+``up(...)`` in a name: the result is >= the exact value. Constants g, c below dominate gamma_K and 1/(1-gamma_K).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.convolution import to_narrow, to_wide
+from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.maps import ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
+
+Floats = NDArray[np.float64]
+
+V = 2.0**-52
+TINY = 2.0**-500
+MAX_MAGNITUDE = 2.0**200
+MAX_TERMS = 1 << 24
+
+
+def gamma_up(terms: int) -> float:
+    """>= gamma_K + 3V for K = terms <= 2^24."""
+    if terms > MAX_TERMS:
+        raise OutOfRange(f"sum of {terms} terms")
+    return (terms + 4) * V
+
+
+def slack_up(terms: int) -> float:
+    """>= 1 / ((1 - gamma_K)(1 - V)^6): turns a computed sum of nonnegative terms into an upper bound."""
+    return 1 + (terms + 8) * 2 * V
+
+
+def guard(*arrays: Floats) -> None:
+    """Raise OutOfRange unless every entry is at most 2^200 in magnitude (NaN refused)."""
+    for a in arrays:
+        if a.size and not (float(a.max()) <= MAX_MAGNITUDE and float(a.min()) >= -MAX_MAGNITUDE):
+            raise OutOfRange("a magnitude above 2^200")
+
+
+def dot(a: Floats, v: Floats) -> Floats:
+    """sum_i a[d, r, i] v[d, i], v (D, n) or shared (1, n). Rounded; each value a tree of n products."""
+    result: Floats
+    if v.shape[0] == 1:
+        result = (a.reshape(-1, a.shape[2]) @ v[0]).reshape(a.shape[:2])
+    elif a.shape[1] == 1:
+        result = np.vecdot(a[:, 0, :], v)[:, None]
+    else:
+        result = np.matmul(a, v[:, :, None])[:, :, 0]
+    return result
+
+
+def dot_up(a: Floats, v: Floats) -> Floats:
+    """>= sum_i a_i v_i, for a, v >= 0, guarded."""
+    return dot(a, v) * slack_up(a.shape[2]) + TINY
+
+
+def outward_down(x: Floats) -> Floats:
+    """A number <= x - (rounding of the subtraction that made x); valid in every rounding mode and under FTZ."""
+    return x - (4 * V * np.abs(x) + TINY)
+
+
+def outward_up(x: Floats) -> Floats:
+    """A number >= x + (rounding of the addition that made x)."""
+    return x + (4 * V * np.abs(x) + TINY)
+
+
+class Weights:
+    """float64 copies of a map's weights, made once."""
+
+    def __init__(self, m: MatMap | ConvMap) -> None:
+        self.mid = np.ascontiguousarray(m.weight.mid.astype(np.float64))
+        self.magnitude = np.abs(self.mid)
+        self.rad = m.weight.rad
+        if self.rad is not None:
+            guard(self.rad)
+            self.magnitude = (self.magnitude + self.rad) * (1 + 4 * V)
+        guard(self.magnitude)
+
+
+class Ball64:
+    """Forward and adjoint application of linear maps."""
+
+    name = "ball64"
+
+    def __init__(self) -> None:
+        self._weights: dict[int, tuple[Map, Weights]] = {}
+
+    def weights(self, m: MatMap | ConvMap) -> Weights:
+        """The float64 weights of a map, cached by identity of the map's constant."""
+        key = id(m.weight)
+        if key not in self._weights:
+            self._weights[key] = (m, Weights(m))
+        return self._weights[key][1]
+
+    # Adjoint: rows of coefficients on the map's result -> rows on its operand. Rounded; charged by fold_up.
+
+    def adjoint(self, m: Map, rows: Floats) -> Floats:
+        """rows (D, R, n_out) -> (D, R, n_in)."""
+        d, r, _ = rows.shape
+        match m:
+            case MatMap():
+                k, n = m.weight.shape
+                flat = rows.reshape(d * r * m.positions, n) @ self.weights(m).mid.T
+                return flat.reshape(d, r, m.positions * k)
+            case ConvMap():
+                move = to_narrow if m.transposed else to_wide
+                return move(m, self.weights(m).mid, rows.reshape(d * r, -1)).reshape(d, r, -1)
+            case DiagMap():
+                return rows * m.flat.mid
+            case SignMap():
+                return rows if m.sign == 1 else -rows
+            case IndexMap():
+                return _gather(m, rows) if m.transposed else _scatter(m, rows)
+
+    def magnitude_up(self, m: Map, xm: Floats) -> Floats:
+        """>= |M| xm for every matrix M that the weights enclose, xm (D, n_in) >= 0: (D, n_out)."""
+        match m:
+            case MatMap() | ConvMap():
+                return self._apply(m, self.weights(m).magnitude, xm) * slack_up(m.fan_in) + TINY
+            case DiagMap():
+                rad = m.flat.rad if m.flat.rad is not None else 0.0
+                return xm * (np.abs(m.flat.mid) + rad) * slack_up(4) + TINY
+            case SignMap():
+                return xm
+            case IndexMap():
+                x = xm[:, None, :]
+                moved = (_scatter(m, x) if m.transposed else _gather(m, x))[:, 0, :]
+                return moved * slack_up(m.fan_in) + TINY
+
+    def fold_up(self, m: Map, xm: Floats) -> Floats | None:
+        """v (D, n_out) with |(adjoint exactly - adjoint as computed) x| <= |rows| . v; None when exact."""
+        match m:
+            case MatMap() | ConvMap():
+                rad = self.weights(m).rad
+                v = self.magnitude_up(m, xm) * gamma_up(m.fan_out) * (1 + 4 * V)
+                if rad is not None:
+                    v = (v + self._apply(m, rad, xm) * slack_up(m.fan_in)) * (1 + 4 * V) + TINY
+                return v
+            case DiagMap():
+                _guard_factor(m)
+                flat_rad = m.flat.rad if m.flat.rad is not None else 0.0
+                return xm * (np.abs(m.flat.mid) * (2 * V) + flat_rad) * (1 + 8 * V) + TINY
+            case IndexMap() if not m.transposed and m.multiplicity > 1:
+                return _gather(m, xm[:, None, :])[:, 0, :] * (gamma_up(m.multiplicity) * (1 + 4 * V)) + TINY
+            case _:
+                return None
+
+    # Forward: boxes.
+
+    def image(self, maps: tuple[Map, ...], boxes: tuple[Box, ...], offset: Constant | None) -> Box:
+        """An enclosure of sum_i M_i x_i + offset for x_i in boxes[i]: (D, n_out).
+
+        centre c, radius r >= |x - c|: |M x - fl(M c)| <= |M| r + gamma |M||c| + |Mr| (|c| + r).
+        """
+        total: Floats = np.zeros(1)
+        error: Floats = np.zeros(1)
+        terms = sum(m.fan_in for m in maps) + 2
+        for m, box in zip(maps, boxes, strict=True):
+            guard(box.lower, box.upper)
+            _guard_factor(m)
+            centre, radius = centre_radius_up(box)
+            spread = (radius + gamma_up(terms) * (np.abs(centre) + radius)) * (1 + 8 * V)
+            total = total + self._forward(m, centre)
+            error = (error + self.magnitude_up(m, spread)) * (1 + 4 * V)
+            error = error + self._rad_up(m, box.magnitude)
+        result = total
+        if offset is not None:
+            guard(offset.mid)
+            result = result + offset.mid
+            error = error + gamma_up(terms) * np.abs(offset.mid) * (1 + 4 * V)
+            if offset.rad is not None:
+                error = (error + offset.rad) * (1 + 4 * V)
+        reach = error * (1 + 8 * V) + 4 * V * np.abs(result) + TINY
+        return Box(outward_down(result - reach), outward_up(result + reach))
+
+    def _rad_up(self, m: Map, xm: Floats) -> Floats | float:
+        match m:
+            case MatMap() | ConvMap():
+                rad = self.weights(m).rad
+                return 0.0 if rad is None else self._apply(m, rad, xm) * slack_up(m.fan_in) + TINY
+            case DiagMap() if m.flat.rad is not None:
+                return xm * m.flat.rad * slack_up(1) + TINY
+            case _:
+                return 0.0
+
+    def _forward(self, m: Map, x: Floats) -> Floats:
+        match m:
+            case MatMap() | ConvMap():
+                return self._apply(m, self.weights(m).mid, x)
+            case DiagMap():
+                return x * m.flat.mid
+            case SignMap():
+                return x if m.sign == 1 else -x
+            case IndexMap():
+                rows = x[:, None, :]
+                return (_scatter(m, rows) if m.transposed else _gather(m, rows))[:, 0, :]
+
+    def _apply(self, m: MatMap | ConvMap, weight: Floats, x: Floats) -> Floats:
+        """W x in float64, x (D, n_in)."""
+        if isinstance(m, MatMap):
+            k, n = m.weight.shape
+            return (x.reshape(-1, k) @ weight).reshape(x.shape[0], m.positions * n)
+        return to_wide(m, weight, x) if m.transposed else to_narrow(m, weight, x)
+
+
+def _guard_factor(m: Map) -> None:
+    if isinstance(m, DiagMap):
+        guard(m.flat.mid)
+        if m.flat.rad is not None:
+            guard(m.flat.rad)
+
+
+def centre_radius_up(box: Box) -> tuple[Floats, Floats]:
+    """(c, r) with [lower, upper] inside [c - r, c + r]."""
+    centre = 0.5 * box.lower + 0.5 * box.upper
+    radius = np.maximum(box.upper - centre, centre - box.lower)
+    return centre, radius * (1 + 4 * V) + 4 * V * np.abs(centre) + TINY
+
+
+def _gather(m: IndexMap, x: Floats) -> Floats:
+    """x (D, R, size) -> (D, R, len(index))."""
+    if m.is_identity:
+        return x
+    out = x[:, :, m.index]
+    if bool((m.index < 0).any()):
+        out[:, :, m.index < 0] = 0
+    return out
+
+
+def _scatter(m: IndexMap, x: Floats) -> Floats:
+    """x (D, R, len(index)) -> (D, R, size), summing over equal indices."""
+    if m.is_identity:
+        return x
+    out = np.zeros((*x.shape[:2], m.size), x.dtype)
+    used = m.index >= 0
+    source = x if bool(used.all()) else x[:, :, used]
+    index = m.index[used]
+    if m.multiplicity <= 1:
+        out[:, :, index] = source
+        return out
+    order = np.argsort(index, kind="stable")
+    sorted_index = index[order]
+    starts = np.flatnonzero(np.r_[True, sorted_index[1:] != sorted_index[:-1]])
+    out[:, :, sorted_index[starts]] = np.add.reduceat(source[:, :, order], starts, axis=2)
+    return out
+
+
+class Ball64Form:
+    """D domains times R rows: linear forms with a lower bound each, in float64.
+
+    Invariant: for every domain d, row r and point of the domain,
+        form(point) >= sum over pending blocks of coefficients . values + value[d, r] - error[d, r].
+    """
+
+    def __init__(self, engine: Ball64, domains: int, rows: int) -> None:
+        self.engine = engine
+        self.value = np.zeros((domains, rows))
+        self.error = np.zeros((domains, rows))
+        self.blocks: dict[int, Floats] = {}
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.value.shape[0], self.value.shape[1]
+
+    def _add(self, value: Floats | float, error_up: Floats | float) -> None:
+        """value += ..., error += ... and the rounding of both sums."""
+        self.value = self.value + value
+        self.error = (self.error + error_up + 2 * V * np.abs(self.value)) * (1 + 8 * V) + TINY
+
+    def seed_units(self, node: int, size: int, indices: NDArray[np.int64], signs: NDArray[np.int64]) -> None:
+        d, r = self.shape
+        block = np.zeros((d, r, size))
+        k = np.arange(indices.size)
+        if r == 1 and d == indices.size:
+            block[k, 0, indices] = signs
+        else:
+            block[:, k, indices] = signs
+        self.put(node, block, None)
+
+    def copy_block(self, block: Floats) -> Floats:
+        return block.copy()
+
+    def seed_rows(self, node: int, mid: Floats, rad: Floats | None, box: Box) -> None:
+        """Coefficients mid (D, R, n), each within rad of the exact one."""
+        guard(mid)
+        self.put(node, mid, box)
+        if rad is not None:
+            guard(rad, box.magnitude)
+            self._add(0.0, dot_up(rad, box.magnitude))
+
+    def put(self, node: int, block: Floats, box: Box | None) -> None:
+        """Add coefficients on ``node``; ``box`` bounds its values (None only for exact first seeds)."""
+        if node not in self.blocks:
+            self.blocks[node] = block
+            return
+        if box is None:
+            raise ValueError("a second block needs the node's box")
+        total = self.blocks[node] + block
+        guard(total, box.magnitude)
+        self.blocks[node] = total
+        self._add(0.0, dot_up(np.abs(total), box.magnitude) * (2 * V))
+
+    def through_map(self, m: Map, block: Floats, box: Box) -> Floats:
+        """Coefficients on M x -> coefficients on x, for x in ``box``."""
+        guard(box.magnitude)
+        fold = self.engine.fold_up(m, box.magnitude)
+        if fold is not None:
+            guard(block, fold)
+            self._add(0.0, dot_up(np.abs(block), fold))
+        return self.engine.adjoint(m, block)
+
+    def offset(self, block: Floats, offset: Constant) -> None:
+        """value += block . offset"""
+        mid = offset.mid.astype(np.float64)[None, :]
+        spread = gamma_up(mid.size) * np.abs(mid) * (1 + 4 * V)
+        if offset.rad is not None:
+            spread = (spread + offset.rad[None, :]) * (1 + 4 * V)
+        guard(block, mid, spread)
+        self._add(dot(block, mid), dot_up(np.abs(block), spread + TINY))
+
+    def charge(self, block: Floats, radius: Floats) -> None:
+        """value -= |block| . radius, radius (D, n) >= 0 (deployed rounding)."""
+        guard(block, radius)
+        self._add(0.0, dot_up(np.abs(block), radius))
+
+    def through_lines(self, block: Floats, lower: tuple[Floats, Floats], upper: tuple[Floats, Floats], box: Box) -> Floats:
+        """Coefficients on f(z) -> on z, with lines f >= ls z + lt and f <= us z + ut (arrays (D or 1, n)) on ``box``.
+
+        g f >= g (ls z + lt) for g >= 0, g (us z + ut) for g < 0.
+        """
+        (ls, lt), (us, ut) = lower, upper
+        guard(block, ls, lt, us, ut, box.magnitude)
+        n = block.shape[2]
+        positive = np.maximum(block, 0.0)
+        negative = np.minimum(block, 0.0)
+        spread = np.maximum(np.abs(ls), np.abs(us)) * (3 * V) * box.magnitude
+        heights = np.maximum(np.abs(lt), np.abs(ut))
+        if heights.any():
+            spread = (spread + gamma_up(2 * n + 2) * heights) * (1 + 4 * V)
+            value: Floats | float = dot(negative, ut)
+            if lt.any():
+                value = dot(positive, lt) + value
+        else:
+            value = 0.0
+        self._add(value, dot_up(np.abs(block), spread * (1 + 8 * V) + TINY))
+        positive *= ls[:, None, :]
+        negative *= us[:, None, :]
+        positive += negative
+        return positive
+
+    def multiplier(self, block: Floats, domain: int, neuron: int, signed: float, point: float, box: Box) -> Floats:
+        """The row of ``domain`` (one row a domain): form -= signed (z_neuron - point).
+
+        signed = beta * side with side (z - point) >= 0 on the domain. The rounded coefficient is taken as exact and
+        the difference charged over the box.
+        """
+        if block.shape[:2] != (self.shape[0], 1):
+            raise ValueError("multipliers need one row a domain")
+        new = float(block[domain, 0, neuron]) - signed
+        shift = signed * point
+        zmax = float(box.magnitude[0 if box.magnitude.shape[0] == 1 else domain, neuron])
+        guard(np.array([new, signed, point, shift, zmax]))
+        block[domain, 0, neuron] = new
+        value = float(self.value[domain, 0]) + shift
+        self.value[domain, 0] = value
+        charge = (2 * V * abs(new) * zmax + 2 * V * abs(shift) + 2 * V * abs(value)) * (1 + 8 * V) + TINY
+        self.error[domain, 0] = (float(self.error[domain, 0]) + charge) * (1 + 8 * V)
+        return block
+
+    def lower(self, boxes: dict[int, Box]) -> Floats:
+        """A lower bound of every row (D, R), replacing each pending block by its worst value over its node's box."""
+        value, error = self.value, self.error
+        for node, block in self.blocks.items():
+            box = boxes[node]
+            guard(block, box.lower, box.upper)
+            centre, radius = centre_radius_up(box)
+            reach = (radius + gamma_up(block.shape[2]) * np.abs(centre)) * (1 + 8 * V)
+            value = value + dot(block, centre)
+            error = (error + dot_up(np.abs(block), reach) + 2 * V * np.abs(value)) * (1 + 8 * V) + TINY
+        return outward_down(value - error)
+
+    def keep(self, kept: NDArray[np.int64]) -> None:
+        if self.shape[1] == 1:
+            self.value, self.error = self.value[kept], self.error[kept]
+            self.blocks = {node: block[kept] for node, block in self.blocks.items()}
+        else:
+            self.value, self.error = self.value[:, kept], self.error[:, kept]
+            self.blocks = {node: block[:, kept] for node, block in self.blocks.items()}

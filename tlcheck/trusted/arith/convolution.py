@@ -1,0 +1,87 @@
+"""Convolutions as gemm plus strided moves, for numpy arrays (float64 or int64).
+
+Geometry: narrow index p and wide index i are linked by i = strides*p + dilations*k - pads. ``tap_slices`` gives, for a
+kernel offset k, the narrow and wide slices that it links. Every value of a result is a plain sum of products in
+some order (no Winograd, no FFT).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlcheck.trusted.maps import ConvMap
+
+Slices = tuple[slice, ...]
+every = slice(None)
+
+
+def taps(conv: ConvMap) -> Iterator[tuple[int, Slices, Slices]]:
+    """(flat kernel offset, narrow slices, wide slices) for each kernel offset that links anything."""
+    rank = len(conv.kernel)
+    wide, narrow = conv.wide[2:], conv.narrow[2:]
+    for flat, k in enumerate(product(*(range(n) for n in conv.kernel))):
+        narrow_slices, wide_slices = [], []
+        for a in range(rank):
+            shift = conv.dilations[a] * k[a] - conv.pads[a]
+            s = conv.strides[a]
+            first = max(0, -(shift // s))
+            last = min(narrow[a] - 1, (wide[a] - 1 - shift) // s)
+            if last < first:
+                break
+            narrow_slices.append(slice(first, last + 1))
+            wide_slices.append(slice(s * first + shift, s * last + shift + 1, s))
+        else:
+            yield flat, tuple(narrow_slices), tuple(wide_slices)
+
+
+def to_wide(conv: ConvMap, weight: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The adjoint: x (M, n_narrow) -> (M, n_wide); ``weight`` (O, C/groups, *kernel)."""
+    rows = x.shape[0]
+    batch, channels, *spatial = conv.wide
+    g = conv.groups
+    taps_count = prod(conv.kernel)
+    w = weight.reshape(g, weight.shape[0] // g, -1).transpose(0, 2, 1)  # (g, C/g * taps, O/g)
+    positions = prod(conv.narrow[2:])
+    grouped = x.reshape(rows * batch, g, conv.narrow[1] // g, positions)
+    out = np.zeros((rows * batch, channels, *spatial), x.dtype)
+    step = max(1, _CHUNK // max(1, channels * taps_count * positions))
+    links = list(taps(conv))
+    for start in range(0, rows * batch, step):
+        part = np.matmul(w, grouped[start : start + step])
+        part = part.reshape(part.shape[0], channels, taps_count, *conv.narrow[2:])
+        target = out[start : start + step]
+        for flat, narrow, wide in links:
+            target[(every, every, *wide)] += part[(every, every, flat, *narrow)]
+    return out.reshape(rows, -1)
+
+
+def to_narrow(conv: ConvMap, weight: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The correlation: x (M, n_wide) -> (M, n_narrow)."""
+    rows = x.shape[0]
+    batch, channels, *spatial = conv.wide
+    g = conv.groups
+    taps_count = prod(conv.kernel)
+    w = weight.reshape(g, weight.shape[0] // g, -1)  # (g, O/g, C/g * taps)
+    positions = prod(conv.narrow[2:])
+    shaped = x.reshape(rows * batch, channels, *spatial)
+    out = np.empty((rows * batch, conv.narrow[1], positions), x.dtype)
+    step = max(1, _CHUNK // max(1, channels * taps_count * positions))
+    links = list(taps(conv))
+    for start in range(0, rows * batch, step):
+        source = shaped[start : start + step]
+        columns = np.zeros((source.shape[0], channels, taps_count, *conv.narrow[2:]), x.dtype)
+        for flat, narrow, wide in links:
+            place: tuple[slice | int, ...] = (every, every, flat, *narrow)
+            columns[place] = source[(every, every, *wide)]
+        grouped = columns.reshape(source.shape[0], g, (channels // g) * taps_count, positions)
+        out[start : start + step] = np.matmul(w, grouped).reshape(source.shape[0], conv.narrow[1], positions)
+    return out.reshape(rows, -1)
+
+
+_CHUNK = 1 << 21
+"""Entries of a column buffer (16 MiB as float64)."""

@@ -1,0 +1,86 @@
+"""Arrays of signed 128-bit integers, as (hi: int64, lo: uint64), value = hi * 2^64 + lo.
+
+Integer arithmetic of numpy only: exact, no floating-point rounding. Every function states its range; callers keep
+values below 2^126 in magnitude.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int = NDArray[np.int64]
+UInt = NDArray[np.uint64]
+Wide = tuple[Int, UInt]
+
+_ONE = np.uint64(1)
+_LOW = np.uint64(0xFFFFFFFF)
+_32 = np.uint64(32)
+
+
+def widen(x: Int) -> Wide:
+    """int64 -> 128 bits."""
+    return x >> np.int64(63), x.view(np.uint64)
+
+
+def add(a: Wide, b: Wide) -> Wide:
+    """a + b, exact while the sum fits 127 bits."""
+    lo = a[1] + b[1]
+    return a[0] + b[0] + (lo < b[1]).astype(np.int64), lo
+
+
+def negate(a: Wide) -> Wide:
+    """-a"""
+    lo = ~a[1] + _ONE
+    return ~a[0] + (lo == 0).astype(np.int64), lo
+
+
+def multiply(a: Int, b: Int) -> Wide:
+    """a * b for |a|, |b| < 2^63, exact. Broadcasts."""
+    sign = (a ^ b) < 0
+    ua, ub = np.abs(a).view(np.uint64), np.abs(b).view(np.uint64)
+    a1, a0 = ua >> _32, ua & _LOW
+    b1, b0 = ub >> _32, ub & _LOW
+    low = a0 * b0
+    mid = a1 * b0 + (low >> _32)
+    mid2 = a0 * b1 + (mid & _LOW)
+    high = a1 * b1 + (mid >> _32) + (mid2 >> _32)
+    positive: Wide = (high.view(np.int64), (mid2 << _32) | (low & _LOW))
+    negative = negate(positive)
+    return np.where(sign, negative[0], positive[0]), np.where(sign, negative[1], positive[1])
+
+
+def bit_length(a: Wide) -> Int:
+    """For each entry, b with |a| <= 2^b (at most 2 above the least)."""
+    flip = a[0] >> np.int64(63)
+    hi = (a[0] ^ flip).astype(np.float64)
+    lo = (a[1] ^ flip.view(np.uint64)).astype(np.float64)
+    # frexp(x) = (m, e) with x < 2^e for exact x; conversion to float may round up to the next power: e covers it.
+    high_bits = np.frexp(hi)[1].astype(np.int64)
+    low_bits = np.frexp(lo)[1].astype(np.int64)
+    return np.where(hi > 0, high_bits + 64, low_bits) + 1
+
+
+def shift_left(a: Int, s: Int) -> Wide:
+    """a * 2^s for s in [0, 126]; exact while |a| 2^s < 2^126."""
+    hi0, lo0 = widen(a)
+    su = s.astype(np.uint64)
+    small = s < 64
+    k = np.where(small, su, su - np.uint64(64))
+    carry = np.where(k > 0, lo0 >> (np.uint64(64) - np.maximum(k, _ONE)), np.uint64(0))
+    kk = k.astype(np.int64)
+    hi_small = (hi0 << kk) | carry.view(np.int64)
+    lo_small = lo0 << k
+    hi = np.where(small, hi_small, lo_small.view(np.int64))
+    return hi, np.where(small, lo_small, np.uint64(0))
+
+
+def shift_right_floor(a: Wide, s: Int) -> Int:
+    """floor(a / 2^s) for s in [0, 127]; the result must fit int64."""
+    su = s.astype(np.uint64)
+    small = s < 64
+    k = np.where(small, su, su - np.uint64(64))
+    up = np.where(k > 0, a[0].view(np.uint64) << (np.uint64(64) - np.maximum(k, _ONE)), np.uint64(0))
+    low = (a[1] >> k) | up
+    high = a[0] >> k.astype(np.int64)
+    return np.where(small, low.view(np.int64), high)

@@ -1,0 +1,632 @@
+"""Exact integer linear algebra for the backward pass: no floating-point rounding anywhere.
+
+A row of coefficients is int64 integers q with one exponent e, standing for q * 2^e, |q| < 2^59. Products with
+weights are exact (FLINT, 128-bit results), then rounded *down* to 58 bits; the rounding is below one unit 2^e' per
+coefficient and is charged to the row's constant over the known box: n * 2^e' * max|x|. The constant is an exact
+Python integer on the grid 2^-320, always rounded down. So the row's value is a proved lower bound, and the only
+assumptions are Python's and numpy's integer arithmetic and FLINT.
+
+float64 appears as a carrier of exact dyadic numbers (boxes, weights, slopes); it is taken apart with frexp and ldexp,
+never added or multiplied.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import product
+from math import inf, isfinite, prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlcheck.trusted.arith import int128
+from tlcheck.trusted.arith.arb import Packed, fmpz_mat, pack, packed_product, small_matrix, unpack
+from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.int128 import Int, Wide
+from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.maps import ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
+
+Floats = NDArray[np.float64]
+Objects = NDArray[np.object_]
+Block = tuple[Int, Int]
+"""Coefficients (M, n) and exponents (M,), M = domains * rows."""
+
+GRID = 320
+ROW_BITS = 58
+WEIGHT_BITS = 52
+SLOPE_BITS = 40
+_20 = np.int64(20)
+_MASK20 = np.int64((1 << 20) - 1)
+_21 = np.int64(21)
+_MASK21 = np.int64((1 << 21) - 1)
+
+
+def shift_floor(v: int, s: int) -> int:
+    """floor(v * 2^s)"""
+    return v << s if s >= 0 else v >> -s
+
+
+def shift_ceil(v: int, s: int) -> int:
+    """ceil(v * 2^s)"""
+    return -shift_floor(-v, s)
+
+
+def to_grid(x: Floats, bits: int, up: bool) -> tuple[Int, int]:
+    """(v, g) with v 2^-g <= x (>= x when ``up``), entrywise, |v| <= 2^bits, as close as the grid allows.
+
+    bits <= 60. Raises OutOfRange on infinities.
+    """
+    largest = float(np.abs(x).max()) if x.size else 0.0
+    if not isfinite(largest):
+        raise OutOfRange("infinite bound")
+    g = bits - 1 - int(np.frexp(largest)[1])
+    scaled = np.ldexp(x, g)
+    v = (np.ceil(scaled) if up else np.floor(scaled)).astype(np.int64)
+    flushed = (scaled == 0) & (x != 0)
+    if bool(flushed.any()):
+        v = np.where(flushed & (x > 0), np.int64(1), v) if up else np.where(flushed & (x < 0), np.int64(-1), v)
+    return v, g
+
+
+def integer_weights(w: Floats, bits: int) -> tuple[Int, int, Fraction]:
+    """(v, g, r): |w - v 2^-g| <= r entrywise, |v| <= 2^bits; r = 0 when all weights lie on the grid."""
+    v, g = to_grid(w, bits, up=False)
+    exact = bool((np.ldexp(v.astype(np.float64), -g) == w).all()) if bits <= 53 else False
+    return v, g, Fraction(0) if exact else Fraction(2) ** -g
+
+
+def dot_exact(q: Int, v: Int) -> list[int]:
+    """sum_i q[m, i] v[m, i] (v may have one row), exactly, for |q|, |v| < 2^62 and n <= 2^19."""
+    if q.shape[1] > 1 << 19:
+        raise OutOfRange("dot product too long")
+    a = (q & _MASK21, (q >> _21) & _MASK21, q >> np.int64(42))
+    b = (v & _MASK21, (v >> _21) & _MASK21, v >> np.int64(42))
+    sums = [np.zeros(q.shape[0], np.int64) for _ in range(5)]
+    for i, j in product(range(3), range(3)):
+        sums[i + j] += np.einsum("mn,mn->m", a[i], b[j]) if v.shape[0] > 1 else np.einsum("mn,n->m", a[i], b[j][0])
+    columns = [s.tolist() for s in sums]
+    return [sum(c << (21 * k) for k, c in enumerate(parts)) for parts in zip(*columns, strict=True)]
+
+
+def normalise(wide: Wide, e: Int) -> tuple[Block, NDArray[np.bool_]]:
+    """Round rows of 128-bit integers down to ROW_BITS bits: ((q, e'), lossy). Loss < 2^e' per coefficient."""
+    bits = int128.bit_length(wide).max(axis=1)
+    s = np.maximum(bits - ROW_BITS, 0)
+    q = int128.shift_right_floor(wide, s[:, None])
+    return (q, e + s), s > 0
+
+
+class _IntegerMap:
+    """Integer weights of a matrix or convolution, with packings made on demand."""
+
+    def __init__(self, m: MatMap | ConvMap) -> None:
+        terms = max(m.fan_in, m.fan_out, 2)
+        bits = min(WEIGHT_BITS, 124 - ROW_BITS - 1 - (terms - 1).bit_length())
+        if bits < 24:
+            raise OutOfRange("sum of too many terms")
+        self.map = m
+        self.ints, self.grid, self.residual = integer_weights(m.weight.mid.astype(np.float64), bits)
+        if m.weight.rad is not None and m.weight.size:
+            self.residual += Fraction(float(m.weight.rad.max()))
+        self._packed: dict[tuple[bool, bool], Packed] = {}
+        self._taps: dict[bool, list[list[fmpz_mat]]] = {}
+
+    def matrix(self, transposed: bool, magnitude: bool) -> Packed:
+        """W (or its transpose; or with absolute values) packed for products from the left."""
+        key = (transposed, magnitude)
+        if key not in self._packed:
+            w = np.abs(self.ints) if magnitude else self.ints
+            self._packed[key] = Packed(np.ascontiguousarray(w.T if transposed else w))
+        return self._packed[key]
+
+    def apply(self, x: Int, towards_input: bool, magnitude: bool = False) -> Wide:
+        """x (M, n) times the integer weights, or their adjoint: exact. |x| < 2^59."""
+        m = self.map
+        if isinstance(m, MatMap):
+            k, n = m.weight.shape
+            width = n if towards_input else k
+            a = small_matrix(np.ascontiguousarray(x.reshape(-1, width)))
+            hi, lo = packed_product(a, self.matrix(towards_input, magnitude))
+            return hi.reshape(x.shape[0], -1), lo.reshape(x.shape[0], -1)
+        to_wide = towards_input != m.transposed
+        weights = np.abs(self.ints) if magnitude else self.ints
+        return _convolve(m, weights, x, to_wide)
+
+
+class IntegerEngine:
+    """Integer weights of the network's maps, by constant."""
+
+    name = "arb"
+
+    def __init__(self) -> None:
+        self._maps: dict[tuple[int, type], _IntegerMap] = {}
+        self._diagonals: dict[int, tuple[Map, Int, int, Fraction]] = {}
+
+    def integer_map(self, m: MatMap | ConvMap) -> _IntegerMap:
+        key = (id(m), type(m))
+        if key not in self._maps:
+            self._maps[key] = _IntegerMap(m)
+        return self._maps[key]
+
+    def diagonal(self, m: DiagMap) -> tuple[Int, int, Fraction]:
+        if id(m) not in self._diagonals:
+            v, g, r = integer_weights(m.flat.mid.astype(np.float64), WEIGHT_BITS)
+            if m.flat.rad is not None and m.flat.rad.size:
+                r += Fraction(float(m.flat.rad.max()))
+            self._diagonals[id(m)] = (m, v, g, r)
+        return self._diagonals[id(m)][1:]
+
+    def image(self, maps: tuple[Map, ...], boxes: tuple[Box, ...], offset: Constant | None) -> Box:
+        """An enclosure of sum_i M_i x_i + offset for x_i in boxes[i]; (D, n_out), ends rounded outward."""
+        domains = max(box.lower.shape[0] for box in boxes)
+        n = maps[0].n_out
+        low = np.zeros((domains, n), dtype=object)
+        high = np.zeros((domains, n), dtype=object)
+        for m, box in zip(maps, boxes, strict=True):
+            a, b = self._image_on_grid(m, box)
+            low, high = low + a, high + b
+        if offset is not None:
+            shift = np.array([grid_floor(v) for v in offset.mid.tolist()], dtype=object)
+            slop = np.array([2 + grid_floor(v) for v in offset.rad.tolist()], dtype=object) if offset.rad is not None else 1
+            low, high = low + shift - slop, high + shift + slop
+        return Box(_floats(low, up=False), _floats(high, up=True))
+
+    def magnitude_up(self, m: Map, xm: Floats) -> Floats:
+        """>= |M| xm for every matrix M that the weights enclose, xm (D, n_in) >= 0: (D, n_out)."""
+        x, g = to_grid(xm, ROW_BITS - 2, up=True)
+        match m:
+            case SignMap():
+                return xm
+            case IndexMap():
+                high = _index_objects(m, x.astype(object))
+                total, r, terms = 0, Fraction(0), 1
+            case DiagMap():
+                f, total, r = self.diagonal(m)
+                high, terms = x.astype(object) * np.abs(f).astype(object), 1
+            case MatMap() | ConvMap():
+                w = self.integer_map(m)
+                high = _objects(w.apply(x, False, magnitude=True))
+                r, total, terms = w.residual, w.grid, m.fan_in
+        slop = _fraction_up(r * terms * Fraction(float(xm.max(initial=0.0)))) if r else 0
+        return _floats(_shift_objects(high, GRID - g - total, True) + slop, up=True)
+
+    def _image_on_grid(self, m: Map, box: Box) -> tuple[Objects, Objects]:
+        """Lower and upper ends of M x over the box, on the grid 2^-GRID, rounded outward."""
+        lower, g = to_grid(np.concatenate([box.lower, -box.upper]), ROW_BITS - 2, up=False)
+        d = box.lower.shape[0]
+        lo, hi = lower[:d], -lower[d:]
+        low: Objects
+        high: Objects
+        match m:
+            case SignMap() | IndexMap():
+                low, high = lo.astype(object), hi.astype(object)
+                if isinstance(m, IndexMap):
+                    low, high = _index_objects(m, low), _index_objects(m, high)
+                elif m.sign == -1:
+                    low, high = -high, -low
+                return _shift_objects(low, GRID - g, False), _shift_objects(high, GRID - g, True)
+            case DiagMap():
+                f, gf, r = self.diagonal(m)
+                p, q = lo.astype(object) * f, hi.astype(object) * f
+                low, high = np.minimum(p, q), np.maximum(p, q)
+                total, terms = gf, 1
+            case MatMap() | ConvMap():
+                w = self.integer_map(m)
+                middle = _objects(w.apply(lo + hi, False))
+                spread = _objects(w.apply(hi - lo, False, magnitude=True))
+                low, high = middle - spread, middle + spread
+                r, total, terms = w.residual, w.grid + 1, m.fan_in
+        slop = _fraction_up(r * terms * Fraction(box.largest)) if r else 0
+        return (
+            _shift_objects(low, GRID - g - total, False) - slop,
+            _shift_objects(high, GRID - g - total, True) + slop,
+        )
+
+
+def grid_floor(x: float) -> int:
+    """floor(x * 2^GRID), exactly."""
+    numerator, denominator = x.as_integer_ratio()
+    return (numerator << GRID) // denominator
+
+
+def _fraction_up(q: Fraction) -> int:
+    """ceil(q * 2^GRID)"""
+    return -((-q.numerator << GRID) // q.denominator)
+
+
+def _objects(wide: Wide) -> Objects:
+    result: Objects = wide[0].astype(object) * (1 << 64) + wide[1].astype(object)
+    return result
+
+
+def _shift_objects(v: Objects, s: int, up: bool) -> Objects:
+    shift = shift_ceil if up else shift_floor
+    flat = [shift(int(x), s) for x in v.reshape(-1)]
+    return np.array(flat, dtype=object).reshape(v.shape) if flat else v
+
+
+def _index_objects(m: IndexMap, x: Objects) -> Objects:
+    if not m.transposed:
+        out: Objects = x[:, m.index]
+        out[:, m.index < 0] = 0
+        return out
+    total = np.zeros((x.shape[0], m.size), dtype=object)
+    used = m.index >= 0
+    for d in range(x.shape[0]):
+        np.add.at(total[d], m.index[used], x[d, used])
+    return total
+
+
+def float_outward(v: int, up: bool) -> float:
+    """A double on the stated side of v * 2^-GRID."""
+    if v == 0:
+        return 0.0
+    s = max(0, abs(v).bit_length() - 53)
+    q = shift_ceil(v, -s) if up else shift_floor(v, -s)
+    if abs(q).bit_length() + s - GRID > 1000:
+        return (inf if v > 0 else -(2.0**1000)) if up else (2.0**1000 if v > 0 else -inf)
+    return float(np.ldexp(float(q), s - GRID))  # at least 2^-GRID in magnitude: exact
+
+
+def _floats(v: Objects, up: bool) -> Floats:
+    flat = [float_outward(int(x), up) for x in v.reshape(-1)]
+    return np.array(flat, dtype=np.float64).reshape(v.shape)
+
+
+class IntegerForm:
+    """D domains times R rows of linear forms with a lower bound each, in exact integers.
+
+    Invariant: for every row m and point of its domain,
+        form(point) >= sum over pending blocks of coefficients . values + value[m] * 2^-GRID.
+    """
+
+    def __init__(self, engine: IntegerEngine, domains: int, rows: int) -> None:
+        self.engine = engine
+        self.domains, self.rows = domains, rows
+        self.value: Objects = np.zeros(domains * rows, dtype=object)
+        self.blocks: dict[int, Block] = {}
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.domains, self.rows
+
+    def _per_row(self, v: NDArray[np.generic]) -> NDArray[np.generic]:
+        """(D, n) -> (M, n); (1, n) stays shared."""
+        if v.shape[0] == 1 or self.rows == 1:
+            return v
+        return np.repeat(v, self.rows, axis=0)
+
+    def _charge_units(self, e: Int, units: int, n: int, largest: float, where: NDArray[np.bool_] | None = None) -> None:
+        """value -= units * n * 2^e * largest, rounded up, for the rows in ``where``."""
+        if not isfinite(largest):
+            raise OutOfRange("infinite bound")
+        size = _fraction_up(Fraction(largest) * (units * n))
+        rows = range(len(self.value)) if where is None else np.flatnonzero(where).tolist()
+        exponents = e.tolist()
+        for m in rows:
+            self.value[m] -= shift_ceil(size, exponents[m])
+
+    def _add_scaled(self, sums: list[int], e: Int, grid: int) -> None:
+        """value += sums * 2^(e - grid), rounded down."""
+        exponents = (e + (GRID - grid)).tolist()
+        self.value += np.array([shift_floor(s, x) for s, x in zip(sums, exponents, strict=True)], dtype=object)
+
+    def seed_units(self, node: int, size: int, indices: NDArray[np.int64], signs: NDArray[np.int64]) -> None:
+        k = np.arange(indices.size)
+        ones = signs * np.int64(1 << (ROW_BITS - 1))  # all bits of a row in use: later cuts lose nothing of note
+        q = np.zeros((self.domains, self.rows, size), np.int64)
+        if self.rows == 1 and self.domains == indices.size:
+            q[k, 0, indices] = ones
+        else:
+            q[:, k, indices] = ones
+        self.put(node, (q.reshape(-1, size), np.full(self.domains * self.rows, 1 - ROW_BITS, np.int64)), None)
+
+    def copy_block(self, block: Block) -> Block:
+        return block[0].copy(), block[1].copy()
+
+    def seed_rows(self, node: int, mid: Floats, rad: Floats | None, box: Box) -> None:
+        """Coefficients mid (D, R, n), each within rad of the exact one."""
+        d, r, n = mid.shape
+        flat = np.ascontiguousarray(np.broadcast_to(mid, (self.domains, r, n))).reshape(-1, n)
+        v, g = to_grid(flat, ROW_BITS, up=False)
+        e = np.full(v.shape[0], -g, np.int64)
+        if bool((np.ldexp(v.astype(np.float64), -g) != flat).any()):
+            self._charge_units(e, 1, n, box.largest)
+        if rad is not None and rad.size:
+            self._charge_units(np.zeros_like(e), 1, 1, _float_up(Fraction(float(rad.max())) * n * Fraction(box.largest)))
+        self.put(node, (v, e), box)
+
+    def put(self, node: int, block: Block, box: Box | None) -> None:
+        if node not in self.blocks:
+            self.blocks[node] = block
+            return
+        if box is None:
+            raise ValueError("a second block needs the node's box")
+        (q1, e1), (q2, e2) = self.blocks[node], block
+        e1 = np.where((q1 == 0).all(axis=1), e2, e1)
+        e2 = np.where((q2 == 0).all(axis=1), e1, e2)
+        e = np.maximum(e1, e2)
+        s1, s2 = np.minimum(e - e1, 62), np.minimum(e - e2, 62)
+        total = (q1 >> s1[:, None]) + (q2 >> s2[:, None])
+        self._charge_units(e, 1, q1.shape[1], box.largest, (s1 > 0) | (s2 > 0))
+        self.blocks[node] = self._renormalise(total, e, box)
+
+    def _renormalise(self, q: Int, e: Int, box: Box) -> Block:
+        """Keep |q| < 2^ROW_BITS, charging what is cut."""
+        block, lossy = normalise(int128.widen(q), e)
+        self._charge_units(block[1], 1, q.shape[1], box.largest, lossy)
+        return block
+
+    def through_map(self, m: Map, block: Block, box: Box) -> Block:
+        q, e = block
+        match m:
+            case SignMap():
+                return (q, e) if m.sign == 1 else (-q, e)
+            case IndexMap():
+                return self._through_index(m, q, e, box)
+            case DiagMap():
+                f, g, residual = self.engine.diagonal(m)
+                wide, exponents = int128.multiply(q, f[None, :]), e - g
+            case MatMap() | ConvMap():
+                w = self.engine.integer_map(m)
+                residual = w.residual * m.fan_in
+                wide, exponents = w.apply(q, True), e - w.grid
+        if residual:
+            self._charge_residual(q, e, residual, box)
+        result, lossy = normalise(wide, exponents)
+        self._charge_units(result[1], 1, m.n_in, box.largest, lossy)
+        return result
+
+    def _charge_residual(self, q: Int, e: Int, residual: Fraction, box: Box) -> None:
+        """value -= sum |q| 2^e * residual * max|x|."""
+        if not isfinite(box.largest):
+            raise OutOfRange("infinite bound")
+        size = _fraction_up(residual * Fraction(box.largest))
+        for m, (total, x) in enumerate(zip(_magnitude_sums(q), e.tolist(), strict=True)):
+            self.value[m] -= shift_ceil(total * size, x)
+
+    def _through_index(self, m: IndexMap, q: Int, e: Int, box: Box) -> Block:
+        if m.transposed:
+            out = q[:, m.index]
+            out[:, m.index < 0] = 0
+            return out, e
+        used = m.index >= 0
+        out = np.zeros((q.shape[0], m.size), np.int64)
+        if m.multiplicity <= 1:
+            out[:, m.index[used]] = q[:, used]
+            return out, e
+        s = m.multiplicity.bit_length()
+        self._charge_units(e + s, m.multiplicity, m.size, box.largest)
+        shifted = q >> np.int64(s)
+        order = np.argsort(m.index[used], kind="stable")
+        sorted_index = m.index[used][order]
+        starts = np.flatnonzero(np.r_[True, sorted_index[1:] != sorted_index[:-1]])
+        out[:, sorted_index[starts]] = np.add.reduceat(shifted[:, used][:, order], starts, axis=1)
+        return out, e + s
+
+    def offset(self, block: Block, offset: Constant) -> None:
+        q, e = block
+        mid = offset.mid.astype(np.float64)
+        v, g = to_grid(mid[None, :], 60, up=False)
+        self._add_scaled(dot_exact(q, v), e, g)
+        residual = Fraction(0) if bool((np.ldexp(v.astype(np.float64), -g) == mid).all()) else Fraction(2) ** -g
+        if offset.rad is not None and offset.rad.size:
+            residual += Fraction(float(offset.rad.max()))
+        if residual:
+            size = _fraction_up(residual)
+            for m, (total, x) in enumerate(zip(_magnitude_sums(q), e.tolist(), strict=True)):
+                self.value[m] -= shift_ceil(total * size, x)
+
+    def charge(self, block: Block, radius: Floats) -> None:
+        q, e = block
+        v, g = to_grid(radius, 60, up=True)
+        sums = dot_exact(np.abs(q), self._per_row(v).astype(np.int64))
+        self._add_scaled([-s for s in sums], e, g)
+
+    def through_lines(self, block: Block, lower: tuple[Floats, Floats], upper: tuple[Floats, Floats], box: Box) -> Block:
+        q, e = block
+        n = q.shape[1]
+        scale, ls, us = _slope_integers(lower[0], upper[0])
+        ls, us = self._per_row(ls).astype(np.int64), self._per_row(us).astype(np.int64)
+        positive = q >= 0
+        if lower[1].any() or upper[1].any():
+            (lt, g), (ut, h) = to_grid(lower[1], 60, up=False), to_grid(upper[1], 60, up=True)
+            lt, ut = self._per_row(lt).astype(np.int64), self._per_row(ut).astype(np.int64)
+            if lt.any():
+                self._add_scaled(dot_exact(np.where(positive, q, 0), lt), e, g)
+            self._add_scaled(dot_exact(np.where(positive, 0, q), ut), e, h)
+        w = np.where(positive, ls, us)
+        a, b, c = q >> np.int64(40), (q >> _20) & _MASK20, q & _MASK20
+        result = a * w + ((b * w + ((c * w) >> _20)) >> _20)
+        exponents = e + scale
+        one = np.int64(1) << np.int64(SLOPE_BITS)
+        exact = ((w == 0) | (w == one) | (w == -one)).all(axis=1)
+        self._charge_units(exponents, 2, n, box.largest, ~exact)
+        return self._renormalise(result, exponents, box)
+
+    def multiplier(self, block: Block, domain: int, neuron: int, signed: float, point: float, box: Box) -> Block:
+        """The row of ``domain`` (one row a domain): form -= signed (z_neuron - point).
+
+        signed = beta * side with side (z - point) >= 0 on the domain. It is cut towards zero to the row's grid: a
+        smaller multiplier of the same sign is as sound as the given one.
+        """
+        if self.rows != 1:
+            raise ValueError("multipliers need one row a domain")
+        q, e = block
+        exact = Fraction(signed) / Fraction(2) ** int(e[domain])
+        cut = max(0, abs(int(exact)).bit_length() - ROW_BITS + 1)
+        if cut:
+            self._coarsen(block, domain, cut, box)
+        units = int(exact / (1 << cut))
+        numerator, denominator = point.as_integer_ratio()
+        self.value[domain] += shift_floor(units * numerator, int(e[domain]) + GRID - denominator.bit_length() + 1)
+        q[domain, neuron] -= units  # now below 2^58 + 2^57
+        if abs(int(q[domain, neuron])) > 1 << ROW_BITS:
+            self._coarsen(block, domain, 1, box)
+        return q, e
+
+    def _coarsen(self, block: Block, row: int, cut: int, box: Box) -> None:
+        """Drop the last ``cut`` bits of a row, in place, charging them."""
+        q, e = block
+        q[row] >>= np.int64(min(cut, 62))
+        e[row] += cut
+        only = np.zeros(q.shape[0], bool)
+        only[row] = True
+        self._charge_units(e, 1, q.shape[1], box.largest, only)
+
+    def lower_on_grid(self, boxes: dict[int, Box]) -> list[int]:
+        """Lower bounds of every row on the grid 2^-GRID (M,)."""
+        value = self.value.copy()
+        for node, (q, e) in self.blocks.items():
+            box = boxes[node]
+            (lo, g), (hi, h) = to_grid(box.lower, 60, up=False), to_grid(box.upper, 60, up=True)
+            grid = min(g, h)
+            lo, hi = lo >> np.int64(g - grid), -((-hi) >> np.int64(h - grid))
+            lo, hi = self._per_row(lo).astype(np.int64), self._per_row(hi).astype(np.int64)
+            sums = dot_exact(q, np.where(q >= 0, lo, hi))
+            exponents = (e + (GRID - grid)).tolist()
+            value += np.array([shift_floor(s, x) for s, x in zip(sums, exponents, strict=True)], dtype=object)
+        return [int(v) for v in value]
+
+    def lower(self, boxes: dict[int, Box]) -> Floats:
+        """Lower bounds (D, R) as doubles, rounded down."""
+        flat = [float_outward(v, up=False) for v in self.lower_on_grid(boxes)]
+        return np.array(flat).reshape(self.domains, self.rows)
+
+    def keep(self, kept: NDArray[np.int64]) -> None:
+        if self.rows == 1:
+            self.domains = int(kept.size)
+        elif self.domains == 1:
+            self.rows = int(kept.size)
+        else:
+            raise ValueError("rows are dropped in one domain, or domains of one row")
+        self.value = self.value[kept]
+        self.blocks = {node: (q[kept], e[kept]) for node, (q, e) in self.blocks.items()}
+
+
+def _float_up(q: Fraction) -> float:
+    f = float(q)
+    return f if Fraction(f) >= q else float(np.nextafter(f, inf))
+
+
+def _magnitude_sums(q: Int) -> list[int]:
+    """sum_i |q[m, i]|, exactly."""
+    a = np.abs(q)
+    high, low = (a >> np.int64(31)).sum(axis=1).tolist(), (a & np.int64((1 << 31) - 1)).sum(axis=1).tolist()
+    return [(h << 31) + s for h, s in zip(high, low, strict=True)]
+
+
+def _slope_integers(lower: Floats, upper: Floats) -> tuple[int, Int, Int]:
+    """(scale, ls, us): slopes are ls, us * 2^(scale - SLOPE_BITS), exactly, |ls|, |us| <= 2^(SLOPE_BITS + 1)."""
+    largest = max(float(np.abs(lower).max(initial=0.0)), float(np.abs(upper).max(initial=0.0)))
+    scale = max(0, int(np.frexp(largest)[1]) - 1)
+    result = []
+    for s in (lower, upper):
+        scaled = np.ldexp(s, SLOPE_BITS - scale)
+        ints = np.rint(scaled).astype(np.int64)
+        if bool(((ints != scaled) | ((ints == 0) & (s != 0))).any()):
+            raise ValueError("slope off the grid")
+        result.append(ints)
+    return scale, result[0], result[1]
+
+
+def _convolve(conv: ConvMap, weights: Int, x: Int, to_wide: bool) -> Wide:
+    """The correlation of integers (or its adjoint, ``to_wide``), exactly, on packed rasters.
+
+    Per axis, wide index i = stride*m + phase - pad, and kernel offset k reaches raster place m = p + q with
+    dilation*k = stride*q + phase. For each phase, products with the kernel are sums of shifted rasters: large
+    integers times small ones, shifted by whole digits.
+    """
+    rank = len(conv.kernel)
+    source_shape, target_shape = (conv.narrow, conv.wide) if to_wide else (conv.wide, conv.narrow)
+    offsets = list(product(*(range(k) for k in conv.kernel)))
+    reach = [(conv.dilations[a] * (conv.kernel[a] - 1)) // conv.strides[a] for a in range(rank)]
+    raster = tuple(conv.narrow[2 + a] + reach[a] for a in range(rank))
+    phases: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+    for flat, k in enumerate(offsets):
+        step = [divmod(conv.dilations[a] * k[a], conv.strides[a]) for a in range(rank)]
+        place = 0
+        for a in range(rank):
+            place = place * raster[a] + step[a][0]
+        phases.setdefault(tuple(r for _, r in step), []).append((flat, place))
+    rows = x.shape[0] * conv.wide[0]
+    source = x.reshape(rows, *source_shape[1:])
+    hi = np.zeros((rows, *target_shape[1:]), np.int64)
+    lo = np.zeros((rows, *target_shape[1:]), np.uint64)
+    chunk = max(1, 4096 // prod(raster))
+    kernels = weights.reshape(conv.groups, conv.weight.shape[0] // conv.groups, conv.weight.shape[1], len(offsets))
+    for phase, tap_list in phases.items():
+        matrices = [_tap_matrix(kernels[g], tap_list, to_wide) for g in range(conv.groups)]
+        for start in range(0, rows, chunk):
+            part = source[start : start + chunk]
+            target = (hi[start : start + chunk], lo[start : start + chunk])
+            for g in range(conv.groups):
+                _convolve_group(conv, (phase, tap_list, raster), matrices[g], g, part, target, to_wide)
+    return hi.reshape(x.shape[0], -1), lo.reshape(x.shape[0], -1)
+
+
+def _tap_matrix(kernel: Int, tap_list: list[tuple[int, int]], to_wide: bool) -> fmpz_mat:
+    """Kernel entries of the taps as a (taps * targets, sources) matrix; kernel is (O/g, C/g, offsets)."""
+    parts = [kernel[:, :, flat].T if to_wide else kernel[:, :, flat] for flat, _ in tap_list]
+    return small_matrix(np.ascontiguousarray(np.concatenate(parts, axis=0)))
+
+
+def _convolve_group(
+    conv: ConvMap,
+    plan: tuple[tuple[int, ...], list[tuple[int, int]], tuple[int, ...]],
+    matrix: fmpz_mat,
+    group: int,
+    source: Int,
+    target: tuple[Int, NDArray[np.uint64]],
+    to_wide: bool,
+) -> None:
+    """Add one group's contribution of one phase for some rows."""
+    phase, tap_list, raster = plan
+    o, c = conv.weight.shape[0] // conv.groups, conv.weight.shape[1]
+    sources, targets = (o, c) if to_wide else (c, o)
+    rank = len(raster)
+    narrow = tuple(slice(0, conv.narrow[2 + a]) for a in range(rank))
+    raster_part, wide_part = [], []
+    for a in range(rank):
+        shift = phase[a] - conv.pads[a]
+        first = max(0, -(shift // conv.strides[a]))
+        last = min(raster[a] - 1, (conv.wide[2 + a] - 1 - shift) // conv.strides[a])
+        raster_part.append(slice(first, last + 1))
+        wide_part.append(slice(conv.strides[a] * first + shift, conv.strides[a] * last + shift + 1, conv.strides[a]))
+        if last < first:
+            return
+    rows = source.shape[0]
+    digits = np.zeros((sources, rows, *raster), np.int64)
+    channels = source[:, group * sources : (group + 1) * sources].swapaxes(0, 1)
+    if to_wide:
+        digits[(slice(None), slice(None), *narrow)] = channels
+    else:
+        digits[(slice(None), slice(None), *raster_part)] = channels[(slice(None), slice(None), *wide_part)]
+    size = rows * prod(raster)
+    packed = fmpz_mat(sources, 1, [pack(row) for row in digits.reshape(sources, -1)])
+    entries = (matrix * packed).entries()
+    last_place = max(place for _, place in tap_list)
+    extra = last_place
+    for t in range(targets):
+        total = entries[0] * 0
+        for i, (_, place) in enumerate(tap_list):
+            total += entries[i * targets + t] << (128 * (place if to_wide else last_place - place))
+        h, low = unpack(total, size + extra)
+        window = slice(0, size) if to_wide else slice(last_place, last_place + size)
+        value = (h[window].reshape(rows, *raster), low[window].reshape(rows, *raster))
+        _accumulate(value, target, group * targets + t, (tuple(raster_part), tuple(wide_part), narrow), to_wide)
+
+
+def _accumulate(
+    value: Wide,
+    target: tuple[Int, NDArray[np.uint64]],
+    channel: int,
+    places: tuple[tuple[slice, ...], tuple[slice, ...], tuple[slice, ...]],
+    to_wide: bool,
+) -> None:
+    raster_part, wide_part, narrow = places
+    everything: tuple[slice | int, ...] = (slice(None),)
+    take = (*everything, *(raster_part if to_wide else narrow))
+    put = (*everything, channel, *(wide_part if to_wide else narrow))
+    added = int128.add((target[0][put], target[1][put]), (value[0][take], value[1][take]))
+    target[0][put], target[1][put] = added

@@ -1,0 +1,75 @@
+"""What an arithmetic engine offers to the passes. Two implementations: ball64.py and integer.py.
+
+``Block`` is an engine's own representation of coefficients on one node's values. The invariant of a form, for every
+domain, row and point of the domain:
+    form(point) >= sum over pending blocks of coefficients . values + constant.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlcheck.trusted.arith.box import Box
+from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.maps import Map
+
+Floats = NDArray[np.float64]
+Line = tuple[Floats, Floats]
+B = TypeVar("B")
+
+
+class Engine(Protocol):
+    """Forward enclosures of linear maps."""
+
+    name: str
+
+    def image(self, maps: tuple[Map, ...], boxes: tuple[Box, ...], offset: Constant | None) -> Box:
+        """An enclosure of sum_i M_i x_i + offset for x_i in boxes[i]."""
+
+    def magnitude_up(self, m: Map, xm: Floats) -> Floats:
+        """>= |M| xm for xm >= 0."""
+
+
+class LinearForm(Protocol[B]):
+    """D domains times R rows of linear forms, each with a proved lower bound."""
+
+    blocks: dict[int, B]
+
+    @property
+    def shape(self) -> tuple[int, int]: ...
+
+    def seed_units(self, node: int, size: int, indices: NDArray[np.int64], signs: NDArray[np.int64]) -> None:
+        """Coefficient signs[k] on value indices[k]: of row k in every domain, or, with one row, of domain k."""
+
+    def seed_rows(self, node: int, mid: Floats, rad: Floats | None, box: Box) -> None:
+        """Coefficients mid (D, R, n), each within rad of the exact one."""
+
+    def put(self, node: int, block: B, box: Box | None) -> None:
+        """Add coefficients on ``node``, whose values lie in ``box`` (None only for first, exact coefficients)."""
+
+    def through_map(self, m: Map, block: B, box: Box) -> B:
+        """Coefficients on M x -> coefficients on x, for x in ``box``."""
+
+    def through_lines(self, block: B, lower: Line, upper: Line, box: Box) -> B:
+        """Coefficients on f(z) -> on z in ``box``, where f lies between the lines (slope, intercept)."""
+
+    def offset(self, block: B, offset: Constant) -> None:
+        """constant += coefficients . offset"""
+
+    def charge(self, block: B, radius: Floats) -> None:
+        """constant -= |coefficients| . radius"""
+
+    def multiplier(self, block: B, domain: int, neuron: int, signed: float, point: float, box: Box) -> B:
+        """form -= signed (z_neuron - point) in one domain; changes ``block``."""
+
+    def copy_block(self, block: B) -> B:
+        """A copy that may be changed."""
+
+    def lower(self, boxes: dict[int, Box]) -> Floats:
+        """Lower bounds (D, R), replacing pending blocks by their least values over their nodes' boxes."""
+
+    def keep(self, kept: NDArray[np.int64]) -> None:
+        """Keep some rows (of one domain) or some domains (of one row)."""

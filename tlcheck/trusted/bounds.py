@@ -1,0 +1,261 @@
+"""Bounds of every node over a set of domains: forward boxes, refined by backward passes with the evidence's slopes.
+
+Nothing claimed is believed: boxes are recomputed node by node, in topological order, each from boxes already proved.
+When this returns, ``Bounds.boxes[i]`` encloses node i's value at every point of the domains (of the deployed execution
+too, when ``radii`` are kept).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlcheck.trusted.arith.ball64 import Ball64, Ball64Form
+from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.integer import IntegerEngine, IntegerForm
+from tlcheck.trusted.guidance import Guidance, IntermediateSlopes
+from tlcheck.trusted.intervals import image, rounding_radius
+from tlcheck.trusted.linear_bounds import Pass, descend
+from tlcheck.trusted.lines import Lines, SlopeGuess, lines, stable
+from tlcheck.trusted.network import Network
+from tlcheck.trusted.ops.activation import Elementwise, Relu
+from tlcheck.trusted.ops.structure import Input
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+AnyEngine = Ball64 | IntegerEngine
+
+ROW_ENTRIES = 1 << 21
+"""Coefficients of one chunk of rows on the widest node: 16 MiB."""
+
+
+@dataclass
+class Bounds:
+    """``boxes``: node -> enclosure, (1, n) or one row per domain. ``radii``: deployed rounding radii."""
+
+    boxes: dict[int, Box] = field(default_factory=dict)
+    radii: dict[int, Floats] = field(default_factory=dict)
+    rows: int = 0
+    multiply_adds: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Slopes:
+    """Where slopes come from, for the domains at hand.
+
+    ``leaf(act)`` gives each domain's slopes (D, n) or None; ``guidance`` the shared and intermediate ones.
+    """
+
+    guidance: Guidance
+    leaf: Callable[[int], SlopeGuess | None]
+
+    def shared(self, activation: int) -> SlopeGuess:
+        own = self.leaf(activation)
+        if own is not None:
+            return own
+        common = self.guidance.shared_slopes.get(activation)
+        if common is None:
+            return SlopeGuess()
+        return SlopeGuess(_row(common.lower), _row(common.upper))
+
+
+def _row(values: Floats | None) -> Floats | None:
+    return None if values is None else values[None, :]
+
+
+def new_form(engine: AnyEngine, domains: int, rows: int) -> Ball64Form | IntegerForm:
+    """An empty form in the engine's arithmetic."""
+    if isinstance(engine, Ball64):
+        return Ball64Form(engine, domains, rows)
+    return IntegerForm(engine, domains, rows)
+
+
+def run_pass(form: Ball64Form | IntegerForm, basis: Pass, after: Callable[[int], None] | None = None) -> None:
+    """``descend``, whichever the engine."""
+    if isinstance(form, Ball64Form):
+        descend(form, basis, after)
+    else:
+        descend(form, basis, after)
+
+
+@dataclass(frozen=True, eq=False)
+class Enclosure:
+    """The task: enclose all nodes for D domains whose inputs lie in ``inputs`` (node -> box)."""
+
+    network: Network
+    engine: AnyEngine
+    slopes: Slopes
+    deployed: bool = False
+    expected: Callable[[int], NDArray[np.bool_] | None] = lambda target: None
+
+    def bounds(self, inputs: Mapping[int, Box], goal: Callable[[int, int], None] | None = None) -> Bounds:
+        """Boxes of every needed node. ``goal(done, total)`` reports targets done."""
+        result = Bounds()
+        targets = set(self.network.targets)
+        for i, node in enumerate(self.network.graph.nodes):
+            if i not in self.network.needed:
+                continue
+            if isinstance(node.op, Input):
+                result.boxes[i] = inputs[i]
+                continue
+            operands = tuple(result.boxes[j] for j in node.inputs)
+            affine = self.network.affine[i]
+            box = image(node.op, affine, operands, self.engine)
+            if self.deployed:
+                radius = rounding_radius(node.op, affine, operands, self.engine)
+                if radius is not None:
+                    result.radii[i] = radius
+                    box = _widened(box, radius)
+            if i in targets:
+                box = self._refined(i, box, result)
+                if goal is not None:
+                    goal(1 + sum(1 for t in self.network.targets if t < i), len(targets))
+            result.boxes[i] = box
+        return result
+
+    def _refined(self, target: int, box: Box, known: Bounds) -> Box:
+        """Tighten ``box`` by backward passes for the values where tighter bounds can matter."""
+        nodes = self.network.graph.nodes
+        if self._one_affine_step(target):
+            return box  # a backward pass over one affine map of the inputs gives the same bounds
+        undecided = np.zeros(box.lower.shape[1], bool)
+        for consumer in self.network.consumers[target]:
+            op = nodes[consumer].op
+            settled = stable(op, box) if isinstance(op, Elementwise) else np.zeros(box.lower.shape, bool)
+            undecided |= ~settled.all(axis=0)
+        if not undecided.any():
+            return box
+        sign_only = self._sign_only(target) & undecided
+        full = np.flatnonzero(undecided & ~sign_only)
+        lower, upper = box.lower.copy(), box.upper.copy()
+        if sign_only.any():
+            left = self._decide_signs(target, np.flatnonzero(sign_only), lower, upper, known)
+            full = np.union1d(full, left)
+        for sign, end in ((1, lower), (-1, upper)):
+            found = sign * self._rows(target, full, sign, known)
+            end[:, full] = np.maximum(end[:, full], found) if sign == 1 else np.minimum(end[:, full], found)
+        return Box(lower, np.maximum(lower, upper)) if bool((lower > upper).any()) else Box(lower, upper)
+
+    def _one_affine_step(self, target: int) -> bool:
+        """Every path from the target to the inputs passes affine maps only, one at most of which mixes values."""
+        nodes = self.network.graph.nodes
+        steps, i = 0, target
+        while not isinstance(nodes[i].op, Input):
+            affine = self.network.affine[i]
+            if affine is None or len(affine.maps) != 1:
+                return False
+            steps += affine.maps[0].fan_in > 1 or not affine.exact
+            i = nodes[i].inputs[0]
+        return steps <= 1
+
+    def _sign_only(self, target: int) -> NDArray[np.bool_]:
+        """Values that guidance expects to be stable: only their sign is worth proving."""
+        nodes = self.network.graph.nodes
+        n = nodes[target].size
+        expected = self.expected(target)
+        if expected is None or not all(isinstance(nodes[c].op, Relu) for c in self.network.consumers[target]):
+            return np.zeros(n, bool)
+        return ~expected
+
+    def _decide_signs(self, target: int, neurons: Ints, lower: Floats, upper: Floats, known: Bounds) -> Ints:
+        """Prove z >= 0 or z <= 0 of one side of each neuron, dropping rows as soon as it is proved; returns the rest."""
+        middle = lower[:, neurons].sum(axis=0) + upper[:, neurons].sum(axis=0)
+        signs = np.where(middle >= 0, 1, -1).astype(np.int64)
+        found = self._rows(target, neurons, signs, known, enough=0.0)
+        positive, negative = neurons[signs > 0], neurons[signs < 0]
+        lower[:, positive] = np.maximum(lower[:, positive], found[:, signs > 0])
+        upper[:, negative] = np.minimum(upper[:, negative], -found[:, signs < 0])
+        return neurons[~(found >= 0).all(axis=0)]
+
+    def _rows(
+        self, target: int, neurons: Ints, signs: int | Ints, known: Bounds, enough: float | None = None
+    ) -> Floats:
+        """(D, len(neurons)) lower bounds of signs * value; a row stops early once its bound is >= ``enough``."""
+        domains = max(box.lower.shape[0] for box in known.boxes.values())
+        widest = max((self.network.graph.nodes[i].size for i in known.boxes), default=1)
+        chunk = max(1, ROW_ENTRIES // (widest * domains))
+        result = np.full((domains, neurons.size), -np.inf)
+        all_signs = np.broadcast_to(np.asarray(signs, np.int64), neurons.shape)
+        for start in range(0, neurons.size, chunk):
+            part = slice(start, start + chunk)
+            try:
+                result[:, part] = self._row_chunk(target, neurons[part], all_signs[part], known, domains, enough)
+            except OutOfRange:
+                continue
+            known.rows += domains * neurons[part].size
+        return result
+
+    def _row_chunk(
+        self, target: int, neurons: Ints, signs: Ints, known: Bounds, domains: int, enough: float | None
+    ) -> Floats:
+        """One chunk. With one domain every row becomes a domain of its own, so that it can have its own slopes."""
+        single = domains == 1
+        form = new_form(self.engine, neurons.size if single else domains, 1 if single else neurons.size)
+        form.seed_units(target, self.network.graph.nodes[target].size, neurons, signs)
+        alive = np.arange(neurons.size)
+        result = np.full((domains, neurons.size), -np.inf)
+        row_slopes = _RowSlopes(self, target, neurons, signs, known) if single else None
+
+        def drawn(activation: int) -> Lines:
+            z = known.boxes[self.network.graph.nodes[activation].inputs[0]]
+            op = self.network.graph.nodes[activation].op
+            if not isinstance(op, Elementwise):
+                raise ValueError("lines of something that is not an activation")
+            guess = row_slopes.guess(activation, alive) if row_slopes is not None else self.slopes.shared(activation)
+            return lines(op, z, guess)
+
+        def after(activation: int) -> None:
+            nonlocal alive
+            if enough is None or not single or not form.blocks:
+                return
+            now = form.lower(known.boxes)[:, 0]
+            result[0, alive] = np.maximum(result[0, alive], now)
+            kept = np.flatnonzero(~(now >= enough))
+            if kept.size < alive.size:
+                alive = alive[kept]
+                form.keep(kept)
+
+        basis = Pass(self.network, known.boxes, drawn, known.radii)
+        run_pass(form, basis, after)
+        if alive.size:
+            final = form.lower(known.boxes)
+            if single:
+                result[0, alive] = np.maximum(result[0, alive], final[:, 0])
+            else:
+                result = final
+        return result
+
+
+@dataclass(frozen=True, eq=False)
+class _RowSlopes:
+    """Slopes of each row of an intermediate pass: the evidence's for that target, else the shared ones."""
+
+    task: Enclosure
+    target: int
+    neurons: Ints
+    signs: Ints
+    known: Bounds
+
+    def guess(self, activation: int, alive: Ints) -> SlopeGuess:
+        given = self.task.slopes.guidance.intermediate.get((self.target, activation))
+        if given is None:
+            return self.task.slopes.shared(activation)
+        operand = self.task.network.graph.nodes[activation].inputs[0]
+        box = self.known.boxes[operand]
+        default = (box.upper > -box.lower).astype(np.float64)
+        rows = np.repeat(default, alive.size, axis=0)
+        rows[:, given.columns] = self._given(given, alive)
+        return SlopeGuess(rows, None)
+
+    def _given(self, given: IntermediateSlopes, alive: Ints) -> Floats:
+        row = given.row[self.neurons[alive]]
+        positive = (self.signs[alive] > 0)[:, None]
+        return np.where(positive, given.lower_pass[row].astype(np.float64), given.upper_pass[row].astype(np.float64))
+
+
+def _widened(box: Box, radius: Floats) -> Box:
+    """The box widened by a radius, outward."""
+    return Box(np.nextafter(box.lower - radius, -np.inf), np.nextafter(box.upper + radius, np.inf))

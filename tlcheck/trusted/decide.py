@@ -1,0 +1,480 @@
+"""The decision. Only this module constructs CERTIFIED and REFUTED verdicts.
+
+unsat: for every disjunct with a non-empty box there is a finite split tree (cover.py); every leaf of it is closed by
+one backward pass whose lower bound L of  sum_q weight_q (c_q . (x, y) - bound_q),  weight >= 0, is strictly positive
+on the leaf's domain. A point of the disjunct in that domain would make the sum <= 0: there is none. Leaves whose
+domain is empty are closed by that. The inequality L > 0 is evaluated in Arb on exact numbers.
+
+sat: the witness, an exact rational point, is inside the box of one disjunct and each constraint holds as an enclosure.
+
+No I/O, no search, no configuration: workers may run ``check_leaves`` in any order and in any process;
+``conclude_unsat`` accepts only when every leaf of every tree is accounted for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from math import inf, nextafter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlcheck.trusted.arith.arb import PRECISION, Arb, ball, compare_positive, exact_ball, lower_float, working_precision
+from tlcheck.trusted.arith.ball64 import Ball64, Ball64Form
+from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.integer import GRID, IntegerEngine, IntegerForm
+from tlcheck.trusted.bounds import AnyEngine, Bounds, Enclosure, Slopes, new_form, run_pass
+from tlcheck.trusted.claim import UnsatClaim
+from tlcheck.trusted.cover import BadTree, Leaf, Literal, leaves
+from tlcheck.trusted.guidance import Guidance
+from tlcheck.trusted.linear_bounds import Multiplier, Pass
+from tlcheck.trusted.lines import Lines, SlopeGuess, lines
+from tlcheck.trusted.network import Network
+from tlcheck.trusted.ops.activation import Elementwise
+from tlcheck.trusted.query import Disjunct, InputBox
+from tlcheck.trusted.verdict import Verdict
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+MAX_DEPTH = 100_000
+
+
+class BadGuidance(ValueError):
+    """Guidance that does not fit the claim: wrong sizes, negative multipliers, not finite. Says what and where."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``arith``: arb, ball64 or auto. ``budget``: multiply-adds of intermediate bounds that auto does in integers."""
+
+    arith: str = "auto"
+    precision: int = PRECISION
+    deployed: bool = False
+    budget: float = 2e8
+
+
+@dataclass(frozen=True)
+class LeafOutcome:
+    """One leaf of the cover: its rank in the plan, and a proved lower bound of its margin (rounded down)."""
+
+    rank: int
+    certified: bool
+    margin: float
+    empty: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """An unsat claim with its guidance, checked for shape and laid out leaf by leaf.
+
+    Raises BadGuidance when the guidance does not fit.
+    """
+
+    claim: UnsatClaim
+    guidance: Guidance
+    settings: Settings
+
+    def __post_init__(self) -> None:
+        _check_guidance(self.claim, self.guidance)
+
+    @cached_property
+    def network(self) -> Network:
+        return Network(self.claim.graph)
+
+    @cached_property
+    def leaves(self) -> tuple[Leaf, ...]:
+        """Every leaf of every tree, in order of disjuncts. Disjuncts with an empty box need none."""
+        sizes = [node.size for node in self.claim.graph.nodes]
+        try:
+            found = tuple(leaves(self.guidance.tree, sizes, self.guidance.leaves.count, MAX_DEPTH))
+        except BadTree as problem:
+            raise BadGuidance(str(problem)) from None
+        return tuple(leaf for leaf in found if not self.is_empty(leaf.disjunct))
+
+    def is_empty(self, disjunct: int) -> bool:
+        """The disjunct's box is empty."""
+        box = self.claim.query.disjuncts[disjunct].box
+        return any(a > b for a, b in zip(box.lower, box.upper, strict=True))
+
+    @cached_property
+    def regions(self) -> tuple[InputBox, ...]:
+        """The distinct input boxes, in order of first use."""
+        seen: dict[int, InputBox] = {}
+        for d in self.claim.query.disjuncts:
+            seen.setdefault(id(d.box), d.box)
+        return tuple(dict.fromkeys(seen.values()))
+
+    @cached_property
+    def region_of(self) -> tuple[int, ...]:
+        """For each disjunct, the position of its box among ``regions``."""
+        by_identity: dict[int, int] = {}
+        by_value = {box: k for k, box in enumerate(self.regions)}
+        result = []
+        for d in self.claim.query.disjuncts:
+            if id(d.box) not in by_identity:
+                by_identity[id(d.box)] = by_value[d.box]
+            result.append(by_identity[id(d.box)])
+        return tuple(result)
+
+    @cached_property
+    def integer(self) -> IntegerEngine:
+        return IntegerEngine()
+
+    @cached_property
+    def ball64(self) -> Ball64:
+        return Ball64()
+
+    @cached_property
+    def deciding_engine(self) -> AnyEngine:
+        return self.ball64 if self.settings.arith == "ball64" else self.integer
+
+    @cached_property
+    def bounding_engine(self) -> AnyEngine:
+        """The engine of intermediate bounds."""
+        if self.settings.arith == "auto":
+            return self.integer if self.bounding_cost <= self.settings.budget else self.ball64
+        return self.deciding_engine
+
+    @cached_property
+    def bounding_cost(self) -> float:
+        """An estimate of the multiply-adds of all intermediate bounds."""
+        per_row = 0.0
+        total = 0.0
+        for i, node in enumerate(self.claim.graph.nodes):
+            affine = self.network.affine[i]
+            if affine is not None:
+                per_row += sum(m.n_out * m.fan_in for m in affine.maps if m.fan_in > 1 or m.fan_out > 1)
+            if i in self.network.targets:
+                total += 2 * node.size * per_row
+        return total * (len(self.leaves) if self.guidance.per_leaf_bounds else len(self.regions))
+
+    @cached_property
+    def weighted_rows(self) -> dict[object, _WeightedRow]:
+        """A cache: many leaves weigh the same constraints."""
+        return {}
+
+    @cached_property
+    def _input_boxes(self) -> dict[int, dict[int, Box]]:
+        return {}
+
+    def input_boxes(self, region: int) -> dict[int, Box]:
+        """The region's box per input node, rounded outward to doubles."""
+        if region not in self._input_boxes:
+            self._input_boxes[region] = self._enclosed_inputs(region)
+        return self._input_boxes[region]
+
+    def _enclosed_inputs(self, region: int) -> dict[int, Box]:
+        box = self.regions[region]
+        lower = np.array([_float_down(q) for q in box.lower])
+        upper = np.array([-_float_down(-q) for q in box.upper])
+        return {node: Box(lower[None, s], upper[None, s]) for node, s in self.network.input_slices.items()}
+
+    def expected_unstable(self, target: int) -> NDArray[np.bool_] | None:
+        """Which values guidance expects to be undecided (those it gives slopes for); None if it does not say."""
+        mask = np.zeros(self.claim.graph.nodes[target].size, bool)
+        for consumer in self.network.consumers[target]:
+            given = self.guidance.leaf_slopes.get(consumer)
+            if given is None:
+                return None
+            mask[given.columns] = True
+        return mask
+
+
+def root_bounds(plan: Plan, region: int) -> Bounds:
+    """Bounds of every node over one region, shared by its leaves. Raises OutOfRange."""
+    with working_precision(plan.settings.precision):
+        slopes = Slopes(plan.guidance, lambda _: None)
+        task = Enclosure(plan.network, plan.bounding_engine, slopes, plan.settings.deployed, plan.expected_unstable)
+        return task.bounds(plan.input_boxes(region))
+
+
+def check_leaves(plan: Plan, bounds: Bounds | None, ranks: Sequence[int]) -> list[LeafOutcome]:
+    """Decide leaves of one region. ``bounds`` are the region's, or None with per-leaf bounds."""
+    with working_precision(plan.settings.precision):
+        chunk = _LeafChunk(plan, tuple(ranks))
+        return chunk.decide(bounds)
+
+
+@dataclass(frozen=True, eq=False)
+class _LeafChunk:
+    """Leaves of one region, decided together: leaf k of the chunk is domain k."""
+
+    plan: Plan
+    ranks: tuple[int, ...]
+
+    @cached_property
+    def leaves(self) -> tuple[Leaf, ...]:
+        return tuple(self.plan.leaves[r] for r in self.ranks)
+
+    @cached_property
+    def numbers(self) -> Ints:
+        return np.array([leaf.guidance for leaf in self.leaves], dtype=np.int64)
+
+    @property
+    def region(self) -> int:
+        return self.plan.region_of[self.leaves[0].disjunct]
+
+    def decide(self, bounds: Bounds | None) -> list[LeafOutcome]:
+        inputs, empty = self._clamped(self.plan.input_boxes(self.region), None)
+        try:
+            if bounds is None:
+                task = Enclosure(
+                    self.plan.network, self.plan.bounding_engine, Slopes(self.plan.guidance, self._slopes_at({})), self.plan.settings.deployed
+                )
+                known = task.bounds(inputs)
+            else:
+                known = Bounds({**bounds.boxes, **inputs}, bounds.radii)
+            boxes, void = self._clamped(known.boxes, inputs)
+            margins = self._margins(Bounds(boxes, known.radii))
+        except OutOfRange:
+            margins = [(False, -inf)] * len(self.ranks)
+            void = np.zeros(len(self.ranks), bool)
+        outcomes = []
+        for k, (rank, (certified, margin)) in enumerate(zip(self.ranks, margins, strict=True)):
+            vacuous = bool(empty[k] or void[k])
+            outcomes.append(LeafOutcome(rank, certified or vacuous, inf if vacuous else margin, vacuous))
+        return outcomes
+
+    def _clamped(
+        self, boxes: dict[int, Box], done: dict[int, Box] | None
+    ) -> tuple[dict[int, Box], NDArray[np.bool_]]:
+        """``boxes`` cut by each leaf's literals (inputs first; then the rest, given ``done``), and empty domains."""
+        inputs = set(self.plan.network.input_slices)
+        cut: dict[int, tuple[Floats, Floats]] = {}
+        empty = np.zeros(len(self.ranks), bool)
+        for k, leaf in enumerate(self.leaves):
+            for literal in leaf.path:
+                if (literal.node in inputs) == (done is not None) or literal.node not in boxes:
+                    continue
+                if literal.node not in cut:
+                    cut[literal.node] = self._own_rows(boxes[literal.node])
+                lower, upper = cut[literal.node]
+                if literal.side > 0:
+                    lower[k, literal.index] = max(lower[k, literal.index], literal.point)
+                else:
+                    upper[k, literal.index] = min(upper[k, literal.index], literal.point)
+        result = dict(boxes)
+        for node, (lower, upper) in cut.items():
+            crossed = lower > upper
+            empty |= crossed.any(axis=1)
+            result[node] = Box(np.where(crossed, upper, lower), np.where(crossed, lower, upper))
+        return result, empty
+
+    def _own_rows(self, box: Box) -> tuple[Floats, Floats]:
+        shape = (len(self.ranks), box.lower.shape[1])
+        return np.array(np.broadcast_to(box.lower, shape)), np.array(np.broadcast_to(box.upper, shape))
+
+    def _slopes_at(self, boxes: dict[int, Box]) -> Callable[[int], SlopeGuess | None]:
+        """Slopes of each leaf at an activation (D, n), or None where the leaf has none."""
+
+        def at(activation: int) -> SlopeGuess | None:
+            given = self.plan.guidance.leaf_slopes.get(activation)
+            if given is None:
+                return None
+            graph = self.plan.claim.graph
+            z = graph.nodes[activation].inputs[0]
+            full = given.columns.size == graph.nodes[z].size
+
+            def spread(values: NDArray[np.generic] | None) -> Floats | None:
+                if values is None:
+                    return None
+                picked = values[self.numbers].astype(np.float64)
+                if full and bool((given.columns == np.arange(given.columns.size)).all()):
+                    return picked
+                box = boxes.get(z)
+                if box is None:
+                    rows = np.zeros((len(self.ranks), graph.nodes[z].size))
+                else:
+                    rows = np.array(np.broadcast_to((box.upper > -box.lower).astype(np.float64), (len(self.ranks), graph.nodes[z].size)))
+                rows[:, given.columns] = picked
+                return rows
+
+            return SlopeGuess(spread(given.lower), spread(given.upper))
+
+        return at
+
+    def _margins(self, known: Bounds) -> list[tuple[bool, float]]:
+        """(certified, margin rounded down) of each leaf."""
+        plan = self.plan
+        form = new_form(plan.deciding_engine, len(self.ranks), 1)
+        bounds_on = self._seed(form, known)
+        slopes = Slopes(plan.guidance, self._slopes_at(known.boxes))
+
+        def drawn(activation: int) -> Lines:
+            node = plan.claim.graph.nodes[activation]
+            if not isinstance(node.op, Elementwise):
+                raise ValueError("lines of something that is not an activation")
+            return lines(node.op, known.boxes[node.inputs[0]], slopes.shared(activation))
+
+        run_pass(form, Pass(plan.network, known.boxes, drawn, known.radii, self._multipliers()))
+        return [_decided(low, rhs) for low, rhs in zip(_lower_balls(form, known.boxes), bounds_on, strict=True)]
+
+    def _seed(self, form: Ball64Form | IntegerForm, known: Bounds) -> list[Fraction]:
+        """Put each leaf's weighted constraints into the form; returns the weighted bounds."""
+        plan = self.plan
+        rows = [_weighted(plan, leaf) for leaf in self.leaves]
+        slices = [(node, s, "outputs") for node, s in plan.network.output_slices]
+        slices += [(node, s, "inputs") for node, s in plan.network.input_slices.items()]
+        for node, s, side in slices:
+            mids = np.stack([(r.outputs if side == "outputs" else r.inputs)[0][s] for r in rows])[:, None, :]
+            rads = np.stack([(r.outputs if side == "outputs" else r.inputs)[1][s] for r in rows])
+            if side == "inputs" and not mids.any() and not rads.any():
+                continue
+            form.seed_rows(node, np.ascontiguousarray(mids), rads if rads.any() else None, known.boxes[node])
+        return [r.bound for r in rows]
+
+    def _multipliers(self) -> dict[int, tuple[Multiplier, ...]]:
+        """The evidence's multipliers on literals of the leaf's own path; others are not used."""
+        given = self.plan.guidance.leaves
+        result: dict[int, list[Multiplier]] = {}
+        for k, leaf in enumerate(self.leaves):
+            on_path = set(leaf.path)
+            for j in range(int(given.split_ptr[leaf.guidance]), int(given.split_ptr[leaf.guidance + 1])):
+                beta = float(given.split_beta[j])
+                literal = Literal(
+                    int(given.split_node[j]), int(given.split_index[j]), int(given.split_side[j]), float(given.split_point[j])
+                )
+                if beta > 0 and literal in on_path:
+                    signed = beta * literal.side
+                    result.setdefault(literal.node, []).append(Multiplier(k, literal.index, signed, literal.point))
+        return {node: tuple(found) for node, found in result.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class _WeightedRow:
+    """sum_q weight_q (constraint q): coefficients (mid, rad) on all outputs and inputs, and the bound."""
+
+    outputs: tuple[Floats, Floats]
+    inputs: tuple[Floats, Floats]
+    bound: Fraction
+
+
+def _weighted(plan: Plan, leaf: Leaf) -> _WeightedRow:
+    given = plan.guidance.leaves
+    start, stop = int(given.constraint_ptr[leaf.guidance]), int(given.constraint_ptr[leaf.guidance + 1])
+    key = (leaf.disjunct, tuple(given.constraint[start:stop].tolist()), tuple(given.weight[start:stop].tolist()))
+    if key not in plan.weighted_rows:
+        plan.weighted_rows[key] = _combine(plan.claim.query.disjuncts[leaf.disjunct], key[1], key[2], plan)
+    return plan.weighted_rows[key]
+
+
+def _combine(disjunct: Disjunct, which: tuple[int, ...], weights: tuple[float, ...], plan: Plan) -> _WeightedRow:
+    outputs: dict[int, Fraction] = {}
+    inputs: dict[int, Fraction] = {}
+    bound = Fraction(0)
+    for q, weight in zip(which, weights, strict=True):
+        if not 0 <= q < len(disjunct.constraints):
+            raise BadGuidance(f"a leaf weighs constraint {q}, its disjunct has {len(disjunct.constraints)}")
+        constraint, w = disjunct.constraints[q], Fraction(weight)
+        for target, pairs in ((outputs, constraint.outputs), (inputs, constraint.inputs)):
+            for i, c in pairs:
+                target[i] = target.get(i, Fraction(0)) + w * c
+        bound += w * constraint.bound
+    query = plan.claim.query
+    return _WeightedRow(_dense(outputs, query.n_outputs), _dense(inputs, query.n_inputs), bound)
+
+
+def _dense(entries: dict[int, Fraction], n: int) -> tuple[Floats, Floats]:
+    """(mid, rad) with |exact - mid| <= rad."""
+    mid, rad = np.zeros(n), np.zeros(n)
+    for i, q in entries.items():
+        mid[i] = float(q)
+        rad[i] = -_float_down(-abs(q - Fraction(float(q))))
+    return mid, rad
+
+
+def _lower_balls(form: Ball64Form | IntegerForm, boxes: dict[int, Box]) -> list[Arb]:
+    """Each domain's proved lower bound as an exact ball."""
+    if isinstance(form, IntegerForm):
+        return [exact_ball(v, -GRID) for v in form.lower_on_grid(boxes)]
+    return [Arb(float(v)) for v in form.lower(boxes)[:, 0]]
+
+
+def _decided(low: Arb, rhs: Fraction) -> tuple[bool, float]:
+    """(low - rhs > 0, proved in Arb; a double <= low - rhs)."""
+    margin = low - ball(rhs)
+    return compare_positive(margin), lower_float(margin)
+
+
+def _float_down(q: Fraction) -> float:
+    """The largest double found <= q."""
+    try:
+        f = float(q)
+    except OverflowError:
+        return -inf if q < 0 else nextafter(inf, 0)
+    return f if Fraction(f) <= q else nextafter(f, -inf)
+
+
+def conclude_unsat(plan: Plan, outcomes: Iterable[LeafOutcome]) -> tuple[Verdict, LeafOutcome | None]:
+    """(verdict, the worst leaf): CERTIFIED only if every leaf of every tree is among ``outcomes`` and certified."""
+    worst: LeafOutcome | None = None
+    certified: set[int] = set()
+    for outcome in outcomes:
+        if outcome.certified:
+            certified.add(outcome.rank)
+        if worst is None or outcome.margin < worst.margin:
+            worst = outcome
+    if certified == set(range(len(plan.leaves))):
+        return Verdict.CERTIFIED, worst
+    return Verdict.UNPROVEN, worst
+
+
+# Guidance that fits.
+
+
+def _check_guidance(claim: UnsatClaim, guidance: Guidance) -> None:
+    given = guidance.leaves
+    if guidance.tree.roots.size != len(claim.query.disjuncts):
+        raise BadGuidance(f"{guidance.tree.roots.size} trees for {len(claim.query.disjuncts)} disjuncts")
+    _check_rows("constraint", given.constraint_ptr, (given.constraint, given.weight), given.count)
+    splits = (given.split_node, given.split_index, given.split_side, given.split_point, given.split_beta)
+    _check_rows("split", given.split_ptr, splits, given.count)
+    for name, values in (("weight", given.weight), ("split_beta", given.split_beta)):
+        if not bool((np.isfinite(values) & (values >= 0)).all()):
+            raise BadGuidance(f"leaves: {name} must be finite and nonnegative")
+    nodes = claim.graph.nodes
+    for activation, slopes in guidance.leaf_slopes.items():
+        n = _activation_size(claim, activation)
+        _check_columns(activation, slopes.columns, n)
+        for values in (slopes.lower, slopes.upper):
+            if values is not None and values.shape != (given.count, slopes.columns.size):
+                raise BadGuidance(f"slopes of node {activation}: shape {values.shape}")
+    for activation, shared in guidance.shared_slopes.items():
+        n = _activation_size(claim, activation)
+        line: Floats | None
+        for line in (shared.lower, shared.upper):
+            if line is not None and line.shape != (n,):
+                raise BadGuidance(f"slopes of node {activation}: shape {line.shape}, expected {(n,)}")
+    for (target, activation), inner in guidance.intermediate.items():
+        n = _activation_size(claim, activation)
+        _check_columns(activation, inner.columns, n)
+        if not 0 <= target < len(nodes) or inner.row.shape != (nodes[target].size,):
+            raise BadGuidance(f"intermediate slopes for node {target}: rows do not fit")
+        rows = inner.lower_pass.shape[0]
+        if inner.lower_pass.shape != (rows, inner.columns.size) or inner.upper_pass.shape != inner.lower_pass.shape:
+            raise BadGuidance(f"intermediate slopes for node {target}: shape {inner.lower_pass.shape}")
+        if inner.row.size and not bool(((inner.row >= 0) & (inner.row < rows)).all()):
+            raise BadGuidance(f"intermediate slopes for node {target}: row out of range")
+
+
+def _check_rows(name: str, ptr: Ints, columns: Iterable[NDArray[np.generic]], count: int) -> None:
+    if ptr.shape != (count + 1,) or int(ptr[0]) != 0 or bool((np.diff(ptr) < 0).any()):
+        raise BadGuidance(f"leaves: {name}_ptr must rise from 0, one more than there are leaves")
+    if any(c.shape != (int(ptr[-1]),) for c in columns):
+        raise BadGuidance(f"leaves: {name} columns do not have the length {name}_ptr says")
+
+
+def _activation_size(claim: UnsatClaim, activation: int) -> int:
+    nodes = claim.graph.nodes
+    if not 0 <= activation < len(nodes) or not isinstance(nodes[activation].op, Elementwise):
+        raise BadGuidance(f"slopes for node {activation}, which is not an activation")
+    return nodes[activation].size
+
+
+def _check_columns(activation: int, columns: Ints, n: int) -> None:
+    if columns.ndim != 1 or (columns.size and not bool(((columns >= 0) & (columns < n)).all())):
+        raise BadGuidance(f"slopes of node {activation}: a column is not one of its {n} values")

@@ -1,0 +1,130 @@
+"""The backward pass: a proved lower bound of linear forms over a domain, with given slopes and multipliers.
+
+A form starts as coefficients on some nodes' values. From the last node to the first, its coefficients on a node are
+replaced by coefficients on the node's operands:
+    affine      a.(Mx + b)    =  (M^T a).x + a.b                             (exact up to the charged rounding)
+    activation  a.f(z)        >= a+.(ls z + lt) + a-.(us z + ut)             (proved lines, lines.py)
+    selection   a.max(..)     >= a+.x_j + a-.(x_j or the largest upper bound)
+    split       a.z           >= a.z - beta side (z_m - p)                   (beta >= 0, side (z_m - p) >= 0 there)
+and a tensor with several consumers sums the coefficients of all of them before it is replaced. What is left on the
+inputs is bounded over the input box. Upper bounds are lower bounds of the negated form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlcheck.trusted.arith.box import Box
+from tlcheck.trusted.arith.interface import B, LinearForm
+from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.lines import Lines
+from tlcheck.trusted.maps import IndexMap
+from tlcheck.trusted.network import Network
+from tlcheck.trusted.ops.activation import Elementwise, MaxOver
+from tlcheck.trusted.ops.structure import Fixed, Input
+
+Floats = NDArray[np.float64]
+LinesOf = Callable[[int], Lines]
+
+
+@dataclass(frozen=True)
+class Multiplier:
+    """beta >= 0 on a split literal of one domain: side (z_index - point) >= 0 there; ``signed`` = beta * side."""
+
+    domain: int
+    index: int
+    signed: float
+    point: float
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """What one backward pass rests on.
+
+    ``boxes[i]`` encloses node i's values, (1, n) or one row per domain. ``lines(i)`` are proved on the box of
+    activation i's operand. ``radii[i]`` is node i's deployed rounding radius, if any.
+    """
+
+    network: Network
+    boxes: Mapping[int, Box]
+    lines: LinesOf
+    radii: Mapping[int, Floats] = field(default_factory=dict)
+    multipliers: Mapping[int, tuple[Multiplier, ...]] = field(default_factory=dict)
+
+
+def descend(form: LinearForm[B], basis: Pass, after: Callable[[int], None] | None = None) -> None:
+    """Carry every pending block of ``form`` down to the inputs. ``after(node)`` runs when an activation is done."""
+    nodes = basis.network.graph.nodes
+    for i in reversed(range(max(form.blocks, default=-1) + 1)):
+        if i not in form.blocks or isinstance(nodes[i].op, Input):
+            continue
+        _replace(form, basis, i)
+        if after is not None and isinstance(nodes[i].op, Elementwise | MaxOver):
+            after(i)
+
+
+def _replace(form: LinearForm[B], basis: Pass, i: int) -> None:
+    """Replace the coefficients on node i by coefficients on its operands."""
+    node = basis.network.graph.nodes[i]
+    block = _with_multipliers(form, basis, i, form.blocks.pop(i))
+    if i in basis.radii:
+        form.charge(block, basis.radii[i])
+    affine = basis.network.affine[i]
+    if affine is not None:
+        if affine.offset is not None:
+            form.offset(block, affine.offset)
+        for m, operand in zip(affine.maps, node.inputs, strict=True):
+            form.put(operand, form.through_map(m, block, basis.boxes[operand]), basis.boxes[operand])
+        return
+    match node.op:
+        case Fixed(value=value):
+            form.offset(block, _flat(value))
+        case Elementwise():
+            (z,) = node.inputs
+            drawn = basis.lines(i)
+            form.put(z, form.through_lines(block, drawn.lower, drawn.upper, basis.boxes[z]), basis.boxes[z])
+        case MaxOver():
+            (x,) = node.inputs
+            index, drawn, chosen = selection(node.op, basis.boxes[x])
+            picked = form.through_lines(block, drawn.lower, drawn.upper, chosen)
+            form.put(x, form.through_map(index, picked, basis.boxes[x]), basis.boxes[x])
+        case _:
+            raise ValueError(f"no rule for {type(node.op).__name__}")
+
+
+def selection(op: MaxOver, box: Box) -> tuple[IndexMap, Lines, Box]:
+    """Lines of a maximum around one of its entries x_j: y >= x_j; y <= x_j where x_j dominates, else y <= max upper."""
+    used = op.index >= 0
+    low = np.where(used[None], box.lower[:, op.index], -np.inf)
+    high = np.where(used[None], box.upper[:, op.index], -np.inf)
+    column = low.max(axis=0).argmax(axis=1)
+    rows = np.arange(op.index.shape[0])
+    index = op.index[rows, column]
+    others = high.copy()
+    others[:, rows, column] = -np.inf
+    chosen = Box(box.lower[:, index], box.upper[:, index])
+    dominates = chosen.lower >= others.max(axis=2)
+    slope = dominates.astype(np.float64)
+    top = np.where(dominates, 0.0, high.max(axis=2))
+    zeros = np.zeros((1, index.size))
+    drawn = Lines((np.ones((1, index.size)), zeros), (slope, top))
+    return IndexMap(index, int(box.lower.shape[1])), drawn, chosen
+
+
+def _with_multipliers(form: LinearForm[B], basis: Pass, i: int, block: B) -> B:
+    wanted = basis.multipliers.get(i)
+    if not wanted:
+        return block
+    changed = form.copy_block(block)
+    for m in wanted:
+        changed = form.multiplier(changed, m.domain, m.index, m.signed, m.point, basis.boxes[i])
+    return changed
+
+
+def _flat(value: Constant) -> Constant:
+    rad = None if value.rad is None else value.rad.reshape(-1)
+    return Constant(value.mid.astype(np.float64).reshape(-1), rad)

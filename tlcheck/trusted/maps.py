@@ -1,0 +1,257 @@
+"""The linear maps that affine operations are made of.
+
+An affine operation is y = sum_i M_i x_i + offset with one map per operand. Engines know how to apply a map and
+its adjoint; they know nothing about operations. Sizes are flat: a map takes n_in values to n_out values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.ops.affine import Conv, ConvTranspose, Linear, Scale, Sum
+from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.structure import Rearrange, ReduceSum
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class MatMap:
+    """x (positions, K) -> x W (positions, N)."""
+
+    weight: Constant
+    positions: int
+
+    @property
+    def n_in(self) -> int:
+        return self.positions * self.weight.shape[0]
+
+    @property
+    def n_out(self) -> int:
+        return self.positions * self.weight.shape[1]
+
+    @property
+    def fan_in(self) -> int:
+        return self.weight.shape[0]
+
+    @property
+    def fan_out(self) -> int:
+        return self.weight.shape[1]
+
+
+@dataclass(frozen=True, eq=False)
+class ConvMap:
+    """The cross-correlation (batch, C, *small-to-large indices) of ``ops.affine.Conv``, or its adjoint.
+
+    ``weight`` (O, C/groups, *kernel); ``wide`` = (batch, C, *S) and ``narrow`` = (batch, O, *T) are the shapes of
+    the correlation's operand and result. ``transposed``: the map is the adjoint, from narrow to wide.
+    """
+
+    weight: Constant
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+    pads: tuple[int, ...]
+    groups: int
+    wide: Shape
+    narrow: Shape
+    transposed: bool
+
+    @property
+    def kernel(self) -> Shape:
+        return self.weight.shape[2:]
+
+    @property
+    def n_in(self) -> int:
+        return prod(self.narrow if self.transposed else self.wide)
+
+    @property
+    def n_out(self) -> int:
+        return prod(self.wide if self.transposed else self.narrow)
+
+    @property
+    def fan_in(self) -> int:
+        """Most terms in one value of the map's result."""
+        return self._narrow_terms if not self.transposed else self._wide_terms
+
+    @property
+    def fan_out(self) -> int:
+        """Most terms in one value of the adjoint's result."""
+        return self._wide_terms if not self.transposed else self._narrow_terms
+
+    @property
+    def _narrow_terms(self) -> int:
+        return self.weight.shape[1] * prod(self.kernel)
+
+    @property
+    def _wide_terms(self) -> int:
+        return (self.weight.shape[0] // self.groups) * prod(self.kernel)
+
+
+@dataclass(frozen=True, eq=False)
+class DiagMap:
+    """x -> factor * x, ``factor`` broadcasting to ``shape``."""
+
+    factor: Constant
+    shape: Shape
+
+    @property
+    def n_in(self) -> int:
+        return prod(self.shape)
+
+    n_out = n_in
+
+    fan_in = fan_out = 1
+
+    @cached_property
+    def flat(self) -> Constant:
+        """The factor as a flat float64 constant of n_in entries."""
+        mid = np.ascontiguousarray(np.broadcast_to(self.factor.mid.astype(np.float64), self.shape)).reshape(-1)
+        rad = self.factor.rad
+        flat_rad = None if rad is None else np.ascontiguousarray(np.broadcast_to(rad, self.shape)).reshape(-1)
+        return Constant(mid, flat_rad)
+
+
+@dataclass(frozen=True, eq=False)
+class SignMap:
+    """x -> sign * x, sign 1 or -1 (exact)."""
+
+    sign: int
+    size: int
+
+    @property
+    def n_in(self) -> int:
+        return self.size
+
+    n_out = n_in
+
+    fan_in = fan_out = 1
+
+
+@dataclass(frozen=True, eq=False)
+class IndexMap:
+    """y[k] = x[index[k]], or 0 where index[k] is -1 (exact). ``transposed``: the adjoint, sums over equal indices.
+
+    ``index`` has one entry per value of the gather's result; ``size`` is the size of its operand.
+    """
+
+    index: NDArray[np.int64]
+    size: int
+    transposed: bool = False
+
+    @property
+    def n_in(self) -> int:
+        return int(self.index.size) if self.transposed else self.size
+
+    @property
+    def n_out(self) -> int:
+        return self.size if self.transposed else int(self.index.size)
+
+    @cached_property
+    def multiplicity(self) -> int:
+        """How often the most used entry is gathered."""
+        used = self.index[self.index >= 0]
+        return int(np.bincount(used, minlength=1).max()) if used.size else 0
+
+    @property
+    def fan_in(self) -> int:
+        return max(1, self.multiplicity) if self.transposed else 1
+
+    @property
+    def fan_out(self) -> int:
+        return 1 if self.transposed else max(1, self.multiplicity)
+
+    @cached_property
+    def is_identity(self) -> bool:
+        return int(self.index.size) == self.size and bool((self.index == np.arange(self.size)).all())
+
+
+Map = MatMap | ConvMap | DiagMap | SignMap | IndexMap
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """y = sum_i maps[i] x_i + offset. ``offset`` is flat (n_out,) or None.
+
+    ``roundings``: float32 roundings of one value beyond those of the plain sum of its terms (a deployed radius
+    only). ``exact``: the float32 execution moves values and rounds nothing.
+    """
+
+    maps: tuple[Map, ...]
+    offset: Constant | None
+    roundings: int
+    exact: bool
+
+
+def affine_form(op: Operation, inputs: tuple[Shape, ...], output: Shape) -> Affine | None:
+    """The linear maps of an affine operation; None if ``op`` is not affine."""
+    match op:
+        case Linear():
+            positions = prod(inputs[0][:-1])
+            return Affine((MatMap(op.weight, positions),), _tile(op.bias, output, -1), op.roundings, False)
+        case Conv():
+            conv = ConvMap(op.weight, op.strides, op.dilations, op.pads_begin, op.groups, inputs[0], output, False)
+            return Affine((conv,), _tile(op.bias, output, 1), 0, False)
+        case ConvTranspose():
+            conv = ConvMap(op.weight, op.strides, op.dilations, op.pads_begin, op.groups, output, inputs[0], True)
+            return Affine((conv,), _tile(op.bias, output, 1), 0, False)
+        case Scale():
+            offset = None if op.offset is None else _broadcast(op.offset, output)
+            return Affine((_scaling(op.factor, output),), offset, op.roundings, op.roundings == 0)
+        case Sum():
+            maps = tuple(SignMap(s, prod(output)) for s in op.signs)
+            return Affine(maps, None, 0, len(maps) == 1)
+        case ReduceSum():
+            return Affine((IndexMap(_groups(op, inputs[0], output), prod(output), True),), None, 0, False)
+        case Rearrange():
+            return Affine(_rearranged(op, inputs), None, 0, True)
+        case _:
+            return None
+
+
+def _scaling(factor: Constant, shape: Shape) -> Map:
+    """A factor of exactly 1 or -1 is a sign: no product, no rounding."""
+    for sign in (1, -1):
+        if factor.rad is None and bool((factor.mid == sign).all()):
+            return SignMap(sign, prod(shape))
+    return DiagMap(factor, shape)
+
+
+def _rearranged(op: Rearrange, inputs: tuple[Shape, ...]) -> tuple[Map, ...]:
+    if op.index is None:
+        return (SignMap(1, prod(op.shape)),)
+    maps = []
+    start = 0
+    for shape in inputs:
+        size = prod(shape)
+        inside = (op.index >= start) & (op.index < start + size)
+        maps.append(IndexMap(np.where(inside, op.index - start, np.int64(-1)), size))
+        start += size
+    return tuple(maps)
+
+
+def _groups(op: ReduceSum, shape: Shape, output: Shape) -> NDArray[np.int64]:
+    """For each operand entry, the flat position of the result it is summed into."""
+    kept = tuple(1 if a in op.axes else n for a, n in enumerate(shape))
+    positions = np.arange(prod(output), dtype=np.int64).reshape(kept)
+    return np.ascontiguousarray(np.broadcast_to(positions, shape)).reshape(-1)
+
+
+def _tile(bias: Constant | None, output: Shape, axis: int) -> Constant | None:
+    if bias is None:
+        return None
+    shape = [1] * len(output)
+    shape[axis] = output[axis]
+    rad = None if bias.rad is None else bias.rad.reshape(shape)
+    return _broadcast(Constant(bias.mid.reshape(shape), rad), output)
+
+
+def _broadcast(c: Constant, shape: Shape) -> Constant:
+    mid = np.ascontiguousarray(np.broadcast_to(c.mid.astype(np.float64), shape)).reshape(-1)
+    rad = None if c.rad is None else np.ascontiguousarray(np.broadcast_to(c.rad, shape)).reshape(-1)
+    return Constant(mid, rad)

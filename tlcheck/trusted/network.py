@@ -1,0 +1,76 @@
+"""A graph prepared for passes: linear maps made once, and which nodes need bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from tlcheck.trusted.graph import Graph
+from tlcheck.trusted.maps import Affine, affine_form
+from tlcheck.trusted.ops.activation import Elementwise, MaxOver
+from tlcheck.trusted.ops.structure import Input
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """``affine[i]`` is node i's linear maps, None for sources, activations and selections."""
+
+    graph: Graph
+
+    @cached_property
+    def affine(self) -> tuple[Affine | None, ...]:
+        nodes = self.graph.nodes
+        return tuple(affine_form(n.op, tuple(nodes[j].shape for j in n.inputs), n.shape) for n in nodes)
+
+    @cached_property
+    def needed(self) -> frozenset[int]:
+        """Nodes that an output depends on."""
+        found = set(self.graph.outputs)
+        for i in reversed(range(len(self.graph.nodes))):
+            if i in found:
+                found.update(self.graph.nodes[i].inputs)
+        return frozenset(found | set(self.graph.inputs))
+
+    @cached_property
+    def targets(self) -> tuple[int, ...]:
+        """Needed nodes whose bounds a relaxation uses: operands of activations and selections, not inputs."""
+        nodes = self.graph.nodes
+        found = {
+            j
+            for i, n in enumerate(nodes)
+            if i in self.needed and isinstance(n.op, Elementwise | MaxOver)
+            for j in n.inputs
+        }
+        return tuple(sorted(j for j in found if not isinstance(nodes[j].op, Input)))
+
+    @cached_property
+    def consumers(self) -> dict[int, tuple[int, ...]]:
+        """For each target, the activations and selections that read it."""
+        nodes = self.graph.nodes
+        return {
+            t: tuple(i for i in sorted(self.needed) if t in nodes[i].inputs and isinstance(nodes[i].op, Elementwise | MaxOver))
+            for t in self.targets
+        }
+
+    @cached_property
+    def input_slices(self) -> dict[int, slice]:
+        """Where each input node's values lie among the flat inputs."""
+        return _slices(self.graph, self.graph.inputs)
+
+    @cached_property
+    def output_slices(self) -> tuple[tuple[int, slice], ...]:
+        """(node, place among the flat outputs) for each output, in order."""
+        places = []
+        start = 0
+        for node in self.graph.outputs:
+            size = self.graph.nodes[node].size
+            places.append((node, slice(start, start + size)))
+            start += size
+        return tuple(places)
+
+
+def _slices(graph: Graph, nodes: tuple[int, ...]) -> dict[int, slice]:
+    starts = np.cumsum([0, *(graph.nodes[i].size for i in nodes)])
+    return {node: slice(int(starts[k]), int(starts[k + 1])) for k, node in enumerate(nodes)}
