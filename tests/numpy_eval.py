@@ -51,7 +51,7 @@ def _rearrange(op: Any, *xs: Array) -> Array:
 
 
 def _linear(op: Any, x: Array) -> Array:
-    y = x @ op.weight.mid.astype(np.float64)
+    y: Array = x @ op.weight.mid.astype(np.float64)
     return y if op.bias is None else y + op.bias.mid.astype(np.float64)
 
 
@@ -66,9 +66,7 @@ def _conv(op: Any, x: Array) -> Array:
     w = w.reshape(groups, -1, *w.shape[1:])
     y = np.zeros((x.shape[0], groups, w.shape[1], *out))
     for tap in np.ndindex(*op.kernel):
-        places = tuple(
-            slice(k * d, k * d + (o - 1) * s + 1, s) for k, d, o, s in zip(tap, op.dilations, out, op.strides, strict=True)
-        )
+        places = _places(op, tap, out)
         y += np.einsum("bgc...,goc->bgo...", x[(slice(None),) * 3 + places], w[(..., *tap)])
     return _biased(y.reshape(y.shape[0], -1, *out), op)
 
@@ -84,22 +82,30 @@ def _conv_transpose(op: Any, x: Array) -> Array:
     w = w.reshape(groups, -1, *w.shape[1:])
     y = np.zeros((x.shape[0], groups, w.shape[2], *full))
     for tap in np.ndindex(*op.kernel):
-        places = tuple(
-            slice(k * d, k * d + (n - 1) * s + 1, s) for k, d, n, s in zip(tap, op.dilations, size, op.strides, strict=True)
-        )
+        places = _places(op, tap, size)
         y[(slice(None),) * 3 + places] += np.einsum("bgc...,gco->bgo...", x, w[(..., *tap)])
     y = y.reshape(y.shape[0], -1, *full)
     keep = tuple(slice(b, n - e) for b, e, n in zip(op.pads_begin, op.pads_end, full, strict=True))
     return _biased(y[(slice(None), slice(None), *keep)], op)
 
 
+def _places(op: Any, tap: tuple[int, ...], counts: Sequence[int]) -> tuple[slice, ...]:
+    """Where, in the padded image, tap falls for each of ``counts`` windows per axis."""
+    return tuple(
+        slice(k * d, k * d + (n - 1) * s + 1, s)
+        for k, d, n, s in zip(tap, op.dilations, counts, op.strides, strict=True)
+    )
+
+
 def _biased(y: Array, op: Any) -> Array:
-    return y if op.bias is None else y + op.bias.mid.astype(np.float64).reshape(-1, *(1,) * (y.ndim - 2))
+    if op.bias is None:
+        return y
+    return np.asarray(y + op.bias.mid.astype(np.float64).reshape(-1, *(1,) * (y.ndim - 2)))
 
 
 def _scale(op: Any, x: Array) -> Array:
-    y = op.factor.mid.astype(np.float64) * x
-    return y if op.offset is None else y + op.offset.mid.astype(np.float64)
+    y: Array = op.factor.mid.astype(np.float64) * x
+    return y if op.offset is None else np.asarray(y + op.offset.mid.astype(np.float64))
 
 
 def _sum(op: Any, *xs: Array) -> Array:
@@ -118,7 +124,7 @@ def _sigmoid(op: Any, x: Array) -> Array:
 
 
 def _max_over(op: Any, x: Array) -> Array:
-    return np.append(x.ravel(), -np.inf)[op.index].max(axis=1).reshape(op.shape)
+    return np.asarray(np.append(x.ravel(), -np.inf)[op.index].max(axis=1)).reshape(op.shape)
 
 
 RULES: dict[type[Operation], Callable[..., Array]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ F32, F64, I64 = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT64
 def model(
     nodes: Sequence[onnx.NodeProto],
     *,
-    inputs: dict[str, Sequence[Any]] | None = None,
+    inputs: Mapping[str, Sequence[Any]] | None = None,
     constants: dict[str, Any] | None = None,
     outputs: Sequence[str] = ("y",),
     opset: int = 17,
@@ -86,7 +86,10 @@ def agrees_with_onnxruntime(data: bytes, *, runs: int = 3, tolerance: float = 1e
 UNSUPPORTED = {
     "quadrotor2d_output.onnx.gz": ("Cos", "/Cos"),
     "quadrotor2d_state.onnx.gz": ("Sin", "/Sin"),
-    "3_30_30_QConv_16_3_QConv_32_2_Dense_43_ep_30.onnx.gz": ("Sign", "sequential_10/quant_conv2d_21/ste_sign_52/Sign"),
+    "3_30_30_QConv_16_3_QConv_32_2_Dense_43_ep_30.onnx.gz": (
+        "Sign",
+        "sequential_10/quant_conv2d_21/ste_sign_52/Sign",
+    ),
     "3_48_48_QConv_32_5_MP_2_BN_QConv_64_5_MP_2_BN_QConv_64_3_BN_Dense_256_BN_Dense_43_ep_30.onnx.gz": (
         "Sign",
         "sequential_1/quant_conv2d_4/ste_sign_9/Sign",
@@ -227,7 +230,9 @@ def test_batch_normalization_encloses_its_factor() -> None:
 
 def test_symbolic_batch_is_one_and_initializers_are_not_inputs() -> None:
     proto = model(
-        [helper.make_node("Add", ["x", "c"], ["y"])], inputs={"x": ["batch", 4], "c": [4]}, constants={"c": np.ones(4, np.float32)}
+        [helper.make_node("Add", ["x", "c"], ["y"])],
+        inputs={"x": ["batch", 4], "c": [4]},
+        constants={"c": np.ones(4, np.float32)},
     )
     graph = read(proto)
     assert graph.input_names == ("x",) and graph.nodes[graph.inputs[0]].shape == (1, 4)
@@ -267,7 +272,7 @@ def ints(*values: int) -> NDArray[np.int64]:
     return np.array(values, np.int64)
 
 
-FORMS: list[tuple[str, list[int], list[str], dict[str, Any], dict[str, Any], dict[str, Sequence[int]]]] = [
+FORMS: list[tuple[str, list[int], list[str], dict[str, Any], dict[str, Any], dict[str, list[int]]]] = [
     # operator, opsets, further operands, attributes, constants, input
     ("Squeeze", [7, 9, 11], [], {"axes": [0]}, {}, {"x": [1, 3, 1]}),
     ("Squeeze", [13, 21, 24], ["a"], {}, {"a": ints(-1, 0)}, {"x": [1, 3, 1]}),
@@ -285,7 +290,7 @@ FORMS: list[tuple[str, list[int], list[str], dict[str, Any], dict[str, Any], dic
     ("Pad", [11, 13, 24], ["p", "v"], {}, {"p": ints(0, 1, 2, 0, 0, 1), "v": np.float32(-2)}, X),
     ("Pad", [18, 24], ["p", "", "a"], {}, {"p": ints(1, 2), "a": ints(-1)}, X),
     ("Slice", [7, 9], [], {"starts": [0, 1], "ends": [2, -1], "axes": [1, 2]}, {}, X),
-    ("Slice", [10, 11, 13, 24], ["s", "e", "a", "t"], {}, {"s": ints(-1), "e": ints(-9), "a": ints(2), "t": ints(-2)}, X),
+    ("Slice", [10, 11, 13, 24], ["s", "e", "a", "t"], {}, {"s": ints(-1), "e": ints(-9), "a": ints(2), "t": ints(-2)}, X),  # noqa: E501
     ("Slice", [10, 11, 13, 24], ["s", "e"], {}, {"s": ints(0, 1), "e": ints(1, 1 << 60)}, X),
     ("ReduceSum", [7, 11], [], {"axes": [1], "keepdims": 0}, {}, X),
     ("ReduceSum", [7, 11, 13], [], {}, {}, X),
@@ -328,25 +333,29 @@ FORMS: list[tuple[str, list[int], list[str], dict[str, Any], dict[str, Any], dic
 def test_form_of_opset(operator: str, opset: int, case: Any) -> None:
     _, _, operands, attributes, constants, inputs = case
     node = helper.make_node(operator, ["x", *operands], ["y"], **attributes)
-    agrees_with_onnxruntime(model([node], inputs=inputs, constants=constants, opset=opset).SerializeToString(), tolerance=1e-5)
+    agrees_with_onnxruntime(
+        model([node], inputs=inputs, constants=constants, opset=opset).SerializeToString(), tolerance=1e-5
+    )
 
 
 @pytest.mark.parametrize(
     ("opset", "extra", "attributes", "sizes"),
     [
-        (7, False, {"axis": 1}, None), (11, False, {"axis": 1, "split": [1, 3]}, [1, 3]), (13, True, {"axis": 1}, [3, 1]),
-        (13, False, {"axis": -1}, None), (18, False, {"axis": 1, "num_outputs": 2}, None), (24, True, {"axis": 1}, [0, 4]),
+        (7, False, {"axis": 1}, None), (11, False, {"axis": 1, "split": [1, 3]}, [1, 3]), (13, True, {"axis": 1}, [3, 1]),  # noqa: E501
+        (13, False, {"axis": -1}, None), (18, False, {"axis": 1, "num_outputs": 2}, None), (24, True, {"axis": 1}, [0, 4]),  # noqa: E501
     ],
 )  # fmt: skip
 def test_split(opset: int, extra: bool, attributes: dict[str, Any], sizes: list[int] | None) -> None:
     node = helper.make_node("Split", ["x", "s"] if extra else ["x"], ["y", "z"], **attributes)
     joined = helper.make_node("Concat", ["z", "y"], ["w"], axis=1)
-    proto = model([node, joined], constants={"s": ints(*sizes)} if extra and sizes else {}, outputs=["w"], opset=opset)
+    proto = model(
+        [node, joined], constants={"s": ints(*sizes)} if extra and sizes else {}, outputs=["w"], opset=opset
+    )
     agrees_with_onnxruntime(proto.SerializeToString())
 
 
 @pytest.mark.parametrize("attributes", [
-    {"auto_pad": "SAME_UPPER"}, {"auto_pad": "SAME_LOWER"}, {"output_shape": [6]}, {"output_shape": [7], "output_padding": [1]},
+    {"auto_pad": "SAME_UPPER"}, {"auto_pad": "SAME_LOWER"}, {"output_shape": [6]}, {"output_shape": [7], "output_padding": [1]},  # noqa: E501
     {"pads": [1, 0]}, {"output_padding": [1]}, {"dilations": [2], "pads": [0, 1]}, {"auto_pad": "VALID"},
 ])  # fmt: skip
 @pytest.mark.parametrize("opset", [7, 11, 22])
@@ -358,7 +367,9 @@ def test_conv_transpose_padding(attributes: dict[str, Any], opset: int) -> None:
 
 
 @pytest.mark.parametrize("rank", [1, 2, 3])
-@pytest.mark.parametrize("attributes", [{}, {"auto_pad": "SAME_UPPER"}, {"auto_pad": "SAME_LOWER"}, {"auto_pad": "VALID"}])
+@pytest.mark.parametrize(
+    "attributes", [{}, {"auto_pad": "SAME_UPPER"}, {"auto_pad": "SAME_LOWER"}, {"auto_pad": "VALID"}]
+)
 def test_conv(rank: int, attributes: dict[str, Any]) -> None:
     rng = np.random.default_rng(3)
     weight = rng.standard_normal((4, 1, *(3, 2, 2)[:rank])).astype(np.float32)
@@ -375,7 +386,9 @@ def test_gemm(variable: str, trans: tuple[int, int], c_shape: tuple[int, ...]) -
     rng = np.random.default_rng(4)
     shapes = {"a": (4, 3) if trans[0] else (3, 4), "b": (5, 4) if trans[1] else (4, 5), "c": c_shape}
     values = {n: np.asarray(rng.standard_normal(s), np.float32) for n, s in shapes.items()}
-    node = helper.make_node("Gemm", ["a", "b", "c"], ["y"], alpha=0.5, beta=1.1, transA=trans[0], transB=trans[1])
+    node = helper.make_node(
+        "Gemm", ["a", "b", "c"], ["y"], alpha=0.5, beta=1.1, transA=trans[0], transB=trans[1]
+    )
     shape = values.pop(variable).shape
     proto = model([node], inputs={variable: shape}, constants=values)
     agrees_with_onnxruntime(proto.SerializeToString(), runs=1)
@@ -391,7 +404,9 @@ def test_shape_arithmetic_is_folded() -> None:
         helper.make_node("Reshape", ["x", "target"], ["y"]),
     ]
     constants = {"zero": np.array(0), "zero1": ints(0), "minus": ints(-1)}
-    graph = agrees_with_onnxruntime(model(nodes, inputs={"x": [2, 3, 4]}, constants=constants).SerializeToString())
+    graph = agrees_with_onnxruntime(
+        model(nodes, inputs={"x": [2, 3, 4]}, constants=constants).SerializeToString()
+    )
     assert len(graph.nodes) == 2 and graph.nodes[-1].shape == (2, 12)
 
 
@@ -402,14 +417,18 @@ RELU = helper.make_node("Relu", ["x"], ["y"], name="relu")
 
 def changed(change: Callable[[onnx.ModelProto], object]) -> onnx.ModelProto:
     """A good model with one thing changed."""
-    proto = model([helper.make_node("MatMul", ["x", "w"], ["y"], name="mm")], constants={"w": np.ones((4, 2), np.float32)})
+    proto = model(
+        [helper.make_node("MatMul", ["x", "w"], ["y"], name="mm")],
+        constants={"w": np.ones((4, 2), np.float32)},
+    )
     read(proto)
     change(proto)
     return proto
 
 
 def weight(proto: onnx.ModelProto) -> TensorProto:
-    return proto.graph.initializer[0]
+    tensor: TensorProto = proto.graph.initializer[0]
+    return tensor
 
 
 def set_weight(value: float) -> Callable[[onnx.ModelProto], object]:
@@ -442,7 +461,7 @@ MALFORMED: list[tuple[str, str, Callable[[onnx.ModelProto], object]]] = [
     ("double weight", "TLC202", lambda m: weight(m).CopyFrom(numpy_helper.from_array(np.ones((4, 2)), "w"))),
     ("missing tensor", "TLC201", lambda m: m.graph.ClearField("initializer")),
     ("cycle", "TLC201", lambda m: m.graph.node[0].input.__setitem__(0, "y")),
-    ("out of order", "TLC201", lambda m: m.graph.node[0].input.__setitem__(0, "r") or m.graph.node.append(helper.make_node("Relu", ["x"], ["r"]))),
+    ("out of order", "TLC201", lambda m: m.graph.node[0].input.__setitem__(0, "r") or m.graph.node.append(helper.make_node("Relu", ["x"], ["r"]))),  # noqa: E501
     ("output not defined", "TLC201", lambda m: setattr(m.graph.output[0], "name", "z")),
     ("two definitions", "TLC201", lambda m: m.graph.node.append(helper.make_node("Relu", ["x"], ["y"]))),
     ("redefined input", "TLC201", lambda m: m.graph.node.append(helper.make_node("Relu", ["x"], ["x"]))),
@@ -464,7 +483,7 @@ MALFORMED: list[tuple[str, str, Callable[[onnx.ModelProto], object]]] = [
     ("attribute twice", "TLC201", lambda m: m.graph.node[0].attribute.extend([helper.make_attribute("a", 2.0)] * 2)),
     ("unread operand", "TLC202", lambda m: m.graph.node[0].input.append("w")),
     ("missing operand", "TLC201", lambda m: m.graph.node[0].input.pop()),
-    ("unknown output", "TLC202", lambda m: (m.graph.node[0].output.append("z"), m.graph.output.append(helper.make_tensor_value_info("z", F32, None)))),
+    ("unknown output", "TLC202", lambda m: (m.graph.node[0].output.append("z"), m.graph.output.append(helper.make_tensor_value_info("z", F32, None)))),  # noqa: E501
     ("local function", "TLC202", lambda m: m.functions.add(name="f")),
     ("sparse initializer", "TLC202", lambda m: m.graph.sparse_initializer.add()),
     ("external data outside", "TLC205", lambda m: external(m, "../x")),
@@ -517,25 +536,36 @@ def test_every_byte_changed_is_read_or_refused() -> None:
             assert error.code.startswith(("TLC2", "TLC4"))
 
 
-@pytest.mark.parametrize("operator", ["If", "Loop", "Scan", "Sin", "Softmax", "Sign", "Floor", "ArgMax", "NonZero"])
+@pytest.mark.parametrize(
+    "operator", ["If", "Loop", "Scan", "Sin", "Softmax", "Sign", "Floor", "ArgMax", "NonZero"]
+)
 def test_unsupported_operator_is_named(operator: str) -> None:
     branch = helper.make_graph([RELU], "b", [], [helper.make_tensor_value_info("y", F32, None)])
-    attributes: dict[str, Any] = {"If": {"then_branch": branch, "else_branch": branch}, "Loop": {"body": branch}}.get(operator, {})
-    error = refused(model([helper.make_node(operator, ["x"], ["y"], name="the node", **attributes)]), "TLC202")
+    attributes: dict[str, Any] = {
+        "If": {"then_branch": branch, "else_branch": branch},
+        "Loop": {"body": branch},
+    }.get(operator, {})
+    error = refused(
+        model([helper.make_node(operator, ["x"], ["y"], name="the node", **attributes)]), "TLC202"
+    )
     assert f"unsupported operator {operator} at node 'the node'" in str(error)
 
 
 VARIABLE: list[tuple[str, list[str], dict[str, Any]]] = [
-    ("Mul", ["x", "x"], {}), ("Div", ["c", "x"], {}), ("MatMul", ["x", "x"], {}), ("Cast", ["x"], {"to": TensorProto.FLOAT16}),
+    ("Mul", ["x", "x"], {}), ("Div", ["c", "x"], {}), ("MatMul", ["x", "x"], {}), ("Cast", ["x"], {"to": TensorProto.FLOAT16}),  # noqa: E501
     ("Cast", ["x"], {"to": I64}), ("Sqrt", ["x"], {}), ("Equal", ["x", "x"], {}), ("Reciprocal", ["x"], {}),
     ("Gather", ["c", "x"], {}), ("Reshape", ["c", "x"], {}), ("Clip", ["x", "x"], {}), ("Mod", ["x", "x"], {}),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("operator", "operands", "attributes"), VARIABLE)
-def test_unsupported_with_variable_operand(operator: str, operands: list[str], attributes: dict[str, Any]) -> None:
+def test_unsupported_with_variable_operand(
+    operator: str, operands: list[str], attributes: dict[str, Any]
+) -> None:
     node = helper.make_node(operator, operands, ["y"], name="n", **attributes)
-    error = refused(model([node], inputs={"x": [4, 4]}, constants={"c": np.ones((4, 4), np.float32)}), "TLC202")
+    error = refused(
+        model([node], inputs={"x": [4, 4]}, constants={"c": np.ones((4, 4), np.float32)}), "TLC202"
+    )
     assert f"unsupported operator {operator} at node 'n'" in str(error)
 
 
@@ -551,7 +581,9 @@ HUGE_RESULTS: list[tuple[str, list[str], dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("operator", "operands", "attributes", "constants"), HUGE_RESULTS, ids=lambda v: str(v)[:20])
+@pytest.mark.parametrize(
+    ("operator", "operands", "attributes", "constants"), HUGE_RESULTS, ids=lambda v: str(v)[:20]
+)
 def test_huge_results_are_not_allocated(
     operator: str, operands: list[str], attributes: dict[str, Any], constants: dict[str, Any]
 ) -> None:
@@ -566,6 +598,11 @@ def test_huge_results_are_not_allocated(
 def test_huge_range(limits: tuple[int, int, int]) -> None:
     nodes = [helper.make_node("Range", ["a", "b", "c"], ["r"]), helper.make_node("Expand", ["x", "r"], ["y"])]
     refused(model(nodes, constants={n: np.array(v) for n, v in zip("abc", limits, strict=True)}), "TLC401")
+
+
+def test_pads_beside_auto_pad_are_refused() -> None:
+    node = helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[2], auto_pad="SAME_UPPER", pads=[1, 0])
+    refused(model([node], inputs={"x": [1, 1, 4]}), "TLC202")
 
 
 def test_division_by_zero_is_no_real_function() -> None:
@@ -590,7 +627,10 @@ def test_float16_and_bfloat16_weights_are_exact() -> None:
     np.testing.assert_array_equal(op.offset.mid.astype(np.float64), half.astype(np.float64))
     proto = model(nodes, constants={"h": half})
     tensor = proto.graph.initializer[0]
-    tensor.data_type, tensor.raw_data = TensorProto.BFLOAT16, np.array([0x3FC0, 0xBF80, 0, 1], np.uint16).tobytes()
+    tensor.data_type, tensor.raw_data = (
+        TensorProto.BFLOAT16,
+        np.array([0x3FC0, 0xBF80, 0, 1], np.uint16).tobytes(),
+    )
     op = read(proto).nodes[-1].op
     assert isinstance(op, Scale) and op.offset is not None
     np.testing.assert_array_equal(op.offset.mid, np.array([1.5, -1, 0, 2.0**-133], np.float32))

@@ -315,6 +315,14 @@ KINDS: dict[str, Draw] = {
     "thirds": _thirds,
     "float32": _float32,
 }
+
+
+def extreme(rng: Rng, shape: tuple[int, ...]) -> np.ndarray:
+    """Numbers near the ends of the engines' range: bounds may be refused, never wrong."""
+    return rng.standard_normal(shape) * 2.0 ** rng.choice([-1070, -1040, -1023, -500, 0, 150, 197], shape)
+
+
+KINDS["extreme"] = extreme
 ORDINARY = ("normal", "cancelling", "thirds", "float32")
 """Kinds on which the bounds must be sharp."""
 

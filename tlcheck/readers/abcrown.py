@@ -20,8 +20,12 @@ from numpy.typing import NDArray
 
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_JSON_BYTES, MAX_LEAVES, MAX_UNPACKED_BYTES, MAX_ZIP_MEMBERS
-from tlcheck.readers.bytes import read_bytes
+from tlcheck.readers.bytes import read_bytes, read_stored_bytes, sha256_hex
+from tlcheck.readers.loaded import LoadedClaim
+from tlcheck.readers.onnx import read_model
 from tlcheck.readers.strict_json import decode
+from tlcheck.readers.vnnlib import read_property
+from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import (
     LEAF,
@@ -355,3 +359,44 @@ def _same_row(pairs: tuple[tuple[int, Any], ...], wanted: NDArray[np.float64]) -
     for i, c in pairs:
         row[i] = np.float32(float(c))
     return bool((row == wanted.astype(np.float32)).all())
+
+
+def load_dump(folder: Path, model: Path | None, prop: Path | None) -> list[LoadedClaim]:
+    """The one claim of a dump, bound to its model and property by SHA-256 before they are parsed."""
+    manifest = read_manifest(folder)
+    where = str(folder / "certificate.json")
+    model_path = model if model is not None else _inside(folder, manifest.onnx_file, where, "onnx_file")
+    property_path = prop if prop is not None else _inside(folder, manifest.vnnlib_file, where, "vnnlib_file")
+    model_bytes = _bound(model_path, manifest.onnx_sha256)
+    property_bytes = _bound(property_path, manifest.vnnlib_sha256)
+    graph = read_model(model_bytes, file=str(model_path), folder=model_path.parent)
+    query = read_property(property_bytes, n_inputs=graph.n_inputs, n_outputs=graph.n_outputs, file=str(property_path))
+    arrays_hash = sha256_hex(read_stored_bytes(folder / "arrays.npz"))
+    return [
+        LoadedClaim(
+            name=folder.name,
+            claim=UnsatClaim(graph, query),
+            guidance=read_guidance(folder, manifest, graph, query),
+            sources={"model": manifest.onnx_sha256, "property": manifest.vnnlib_sha256, "arrays": arrays_hash},
+            producer=f"{manifest.verifier.name} {manifest.verifier.commit[:12]}".strip(),
+        )
+    ]
+
+
+def _inside(folder: Path, name: str, file: str, field: str) -> Path:
+    """A file of the folder itself; a name that leads elsewhere is refused."""
+    if not name or Path(name).name != name or name in (".", "..") or "\\" in name:
+        raise InvalidInput("TLC404", "must name a file of the folder", file=file, field=field, got=repr(name))
+    path = folder / name
+    if path.is_symlink() and path.resolve().parent != folder.resolve():
+        raise InvalidInput("TLC404", "a link that leaves the folder", file=file, field=field, got=repr(name))
+    return path
+
+
+def _bound(path: Path, expected: str) -> bytes:
+    """The file's (unpacked) bytes, if they are the ones the certificate was made for."""
+    data = read_bytes(path)
+    found = sha256_hex(data)
+    if found != expected.lower():
+        raise InvalidInput("TLC103", "not the file the certificate was made for", file=str(path), field="SHA-256", expected=expected, got=found)
+    return data

@@ -126,18 +126,29 @@ class Enclosure:
             op = nodes[consumer].op
             settled = stable(op, box) if isinstance(op, Elementwise) else np.zeros(box.lower.shape, bool)
             undecided |= ~settled.all(axis=0)
-        if not undecided.any():
-            return box
-        sign_only = self._sign_only(target) & undecided
-        full = np.flatnonzero(undecided & ~sign_only)
+        expected = self._expected_unstable(target)
+        full = np.flatnonzero(undecided if expected is None else expected)
         lower, upper = box.lower.copy(), box.upper.copy()
-        if sign_only.any():
-            left = self._decide_signs(target, np.flatnonzero(sign_only), lower, upper, known)
+        if expected is not None:
+            left = self._decide_signs(target, np.flatnonzero(undecided & ~expected), lower, upper, known)
             full = np.union1d(full, left)
-        for sign, end in ((1, lower), (-1, upper)):
-            found = sign * self._rows(target, full, sign, known)
-            end[:, full] = np.maximum(end[:, full], found) if sign == 1 else np.minimum(end[:, full], found)
-        return Box(lower, np.maximum(lower, upper)) if bool((lower > upper).any()) else Box(lower, upper)
+        if full.size:
+            below, above = self._rows(target, full, 1, known), -self._rows(target, full, -1, known)
+            if expected is None:
+                below, above = np.maximum(below, lower[:, full]), np.minimum(above, upper[:, full])
+            self._put(lower, full, below)
+            self._put(upper, full, above)
+        return Box(lower, np.maximum(lower, upper))  # lower > upper only where the domain is empty
+
+    @staticmethod
+    def _put(end: Floats, columns: Ints, found: Floats) -> None:
+        """Put backward bounds into one end of a box; where there is none, the forward bound stays.
+
+        Both are proved. Where guidance names the values, the backward bound is taken even if the forward one is
+        tighter: its multipliers were tuned to exactly these bounds, and with fixed slopes a tighter intermediate bound
+        can give a looser result.
+        """
+        end[:, columns] = np.where(np.isfinite(found), found, end[:, columns])
 
     def _one_affine_step(self, target: int) -> bool:
         """Every path from the target to the inputs passes affine maps only, one at most of which mixes values."""
@@ -151,17 +162,17 @@ class Enclosure:
             i = nodes[i].inputs[0]
         return steps <= 1
 
-    def _sign_only(self, target: int) -> NDArray[np.bool_]:
-        """Values that guidance expects to be stable: only their sign is worth proving."""
+    def _expected_unstable(self, target: int) -> NDArray[np.bool_] | None:
+        """Values that guidance expects to be unstable; of the others only the sign is worth proving (ReLU)."""
         nodes = self.network.graph.nodes
-        n = nodes[target].size
-        expected = self.expected(target)
-        if expected is None or not all(isinstance(nodes[c].op, Relu) for c in self.network.consumers[target]):
-            return np.zeros(n, bool)
-        return ~expected
+        if not all(isinstance(nodes[c].op, Relu) for c in self.network.consumers[target]):
+            return None
+        return self.expected(target)
 
     def _decide_signs(self, target: int, neurons: Ints, lower: Floats, upper: Floats, known: Bounds) -> Ints:
         """Prove z >= 0 or z <= 0 of one side of each neuron, dropping rows as soon as it is proved; returns the rest."""
+        if not neurons.size:
+            return neurons
         middle = lower[:, neurons].sum(axis=0) + upper[:, neurons].sum(axis=0)
         signs = np.where(middle >= 0, 1, -1).astype(np.int64)
         found = self._rows(target, neurons, signs, known, enough=0.0)

@@ -27,8 +27,9 @@ from tlcheck.trusted.arith.ball64 import Ball64, Ball64Form
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.integer import GRID, IntegerEngine, IntegerForm
 from tlcheck.trusted.bounds import AnyEngine, Bounds, Enclosure, Slopes, new_form, run_pass
-from tlcheck.trusted.claim import UnsatClaim
+from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.cover import BadTree, Leaf, Literal, leaves
+from tlcheck.trusted.evaluate import evaluate
 from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.linear_bounds import Multiplier, Pass
 from tlcheck.trusted.lines import Lines, SlopeGuess, lines
@@ -97,16 +98,17 @@ class Plan:
 
     def is_empty(self, disjunct: int) -> bool:
         """The disjunct's box is empty."""
-        box = self.claim.query.disjuncts[disjunct].box
-        return any(a > b for a, b in zip(box.lower, box.upper, strict=True))
+        return self._empty_regions[self.region_of[disjunct]]
+
+    @cached_property
+    def _empty_regions(self) -> tuple[bool, ...]:
+        return tuple(any(a > b for a, b in zip(r.lower, r.upper, strict=True)) for r in self.regions)
 
     @cached_property
     def regions(self) -> tuple[InputBox, ...]:
         """The distinct input boxes, in order of first use."""
-        seen: dict[int, InputBox] = {}
-        for d in self.claim.query.disjuncts:
-            seen.setdefault(id(d.box), d.box)
-        return tuple(dict.fromkeys(seen.values()))
+        distinct = {id(d.box): d.box for d in self.claim.query.disjuncts}
+        return tuple(dict.fromkeys(distinct.values()))
 
     @cached_property
     def region_of(self) -> tuple[int, ...]:
@@ -421,6 +423,54 @@ def conclude_unsat(plan: Plan, outcomes: Iterable[LeafOutcome]) -> tuple[Verdict
     if certified == set(range(len(plan.leaves))):
         return Verdict.CERTIFIED, worst
     return Verdict.UNPROVEN, worst
+
+
+@dataclass(frozen=True)
+class SatOutcome:
+    """``margin``: a double <= the least slack of the best disjunct's constraints at the witness; None outside."""
+
+    verdict: Verdict
+    code: str
+    message: str
+    margin: float | None
+
+
+def decide_sat(claim: SatClaim, precision: int = PRECISION) -> SatOutcome:
+    """Evaluate the witness as an exact point: CERTIFIED if some disjunct certainly holds there, REFUTED if all fail."""
+    with working_precision(precision):
+        nodes = claim.graph.inputs
+        slices = Network(claim.graph).input_slices
+        point = [[ball(q) for q in claim.witness[slices[node]]] for node in nodes]
+        values = evaluate(claim.graph, point).outputs
+        rulings = [_rule(d, claim.witness, values) for d in claim.query.disjuncts]
+    best = max((r for r in rulings if r[1] is not None), key=lambda r: r[1], default=None)
+    margin = None if best is None else best[1]
+    if any(holds is True for holds, _ in rulings):
+        return SatOutcome(Verdict.CERTIFIED, "TLC002", "the witness holds, evaluated exactly", margin)
+    if all(holds is False for holds, _ in rulings):
+        where = "outside every input region" if best is None else "a constraint fails, evaluated exactly"
+        return SatOutcome(Verdict.REFUTED, "TLC011", f"the witness does not hold: {where}", margin)
+    return SatOutcome(Verdict.UNPROVEN, "TLC012", f"undecided at {precision} bits", margin)
+
+
+def _rule(disjunct: Disjunct, witness: tuple[Fraction, ...], values: Sequence[Arb]) -> tuple[bool | None, float | None]:
+    """(certainly holds / certainly fails / undecided, slack) of one disjunct; no slack outside its box."""
+    box = disjunct.box
+    if not all(a <= x <= b for a, x, b in zip(box.lower, witness, box.upper, strict=True)):
+        return False, None
+    holds: bool | None = True
+    slack = inf
+    for c in disjunct.constraints:
+        left = ball(sum((q * witness[i] for i, q in c.inputs), Fraction(0)) - c.bound)
+        for i, q in c.outputs:
+            left = left + ball(q) * values[i]
+        slack = min(slack, lower_float(-left))
+        if left.is_finite() and (left < 0 or (left <= 0 and not c.strict)):
+            continue
+        if left.is_finite() and (left > 0 or (left >= 0 and c.strict)):
+            return False, lower_float(-left)
+        holds = None
+    return holds, slack
 
 
 # Guidance that fits.

@@ -96,7 +96,9 @@ class Call:
         attributes: dict[str, AttributeProto] = {}
         for attribute in node.attribute:
             if attribute.name in attributes:
-                raise InvalidInput("TLC201", f"duplicate attribute {attribute.name}", field=f"node '{self.label}'")
+                raise InvalidInput(
+                    "TLC201", f"duplicate attribute {attribute.name}", field=f"node '{self.label}'"
+                )
             attributes[attribute.name] = attribute
         return attributes
 
@@ -191,8 +193,11 @@ class Call:
         """Refuse entry-by-entry folding of a huge constant."""
         if size > MAX_FOLDED:
             raise InvalidInput(
-                "TLC401", f"{self.op} of a large constant", field=f"node '{self.label}'",
-                expected=f"at most {MAX_FOLDED} entries", got=str(size),
+                "TLC401",
+                f"{self.op} of a large constant",
+                field=f"node '{self.label}'",
+                expected=f"at most {MAX_FOLDED} entries",
+                got=str(size),
             )
 
     # attributes
@@ -308,7 +313,9 @@ class Call:
             raise self.misshapen(str(error)) from error
         if len(xs) == 1 and index.size == start and bool((index.ravel() == np.arange(start)).all()):
             return self.reshape(xs[0], index.shape)
-        return self.emit(Rearrange(index.shape, np.ascontiguousarray(index.ravel())), *[self.data(x) for x in xs])
+        return self.emit(
+            Rearrange(index.shape, np.ascontiguousarray(index.ravel())), *[self.data(x) for x in xs]
+        )
 
     def broadcast(self, x: Value, shape: Shape) -> Value:
         """x broadcast to ``shape``."""

@@ -16,7 +16,9 @@ from tlcheck.readers.onnx.values import FLOATS, INTEGERS, Data, Known, Value
 
 
 def constant(call: Call) -> list[Value]:
-    given = [name for name in ("value", "value_float", "value_int", "value_floats", "value_ints") if call.has(name)]
+    given = [
+        name for name in ("value", "value_float", "value_int", "value_floats", "value_ints") if call.has(name)
+    ]
     if len(given) != 1:
         raise call.unsupported("value of an unsupported kind")
     if given == ["value"]:
@@ -74,6 +76,7 @@ def range_(call: Call) -> list[Value]:
 
 # casts
 
+
 def cast(call: Call) -> list[Value]:
     """To a type that holds every value of the operand's type; a constant's cast rounds as ONNX says."""
     call.attr_int("saturate", 1)
@@ -106,7 +109,7 @@ def _converted(call: Call, x: Known, dtype: str) -> NDArray[Any]:
     if dtype == "bfloat16":
         raise call.unsupported("constant to bfloat16")
     if dtype == "bool":
-        return x.array != 0
+        return np.asarray(x.array != 0)
     target = np.dtype(dtype)
     if dtype in INTEGERS:
         call.foldable(x.array.size)
@@ -119,10 +122,11 @@ def _converted(call: Call, x: Known, dtype: str) -> NDArray[Any]:
         result = x.array.astype(target)
     if not bool(np.isfinite(result).all()):
         raise call.nonfinite(f"a constant overflows {dtype}")
-    return result
+    return np.asarray(result)
 
 
 # comparisons and logic of constants
+
 
 def comparison(function: Callable[[Any, Any], Any]) -> Callable[[Call], list[Value]]:
     """An elementwise comparison of exact constants."""

@@ -15,8 +15,8 @@ from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu, 
 from tlcheck.trusted.ops.affine import Scale, Sum
 from tlcheck.trusted.ops.base import Operation
 
-ONE = Constant(np.float32(1).reshape(()))
-MINUS_ONE = Constant(np.float32(-1).reshape(()))
+ONE = Constant(np.array(1, np.float32))
+MINUS_ONE = Constant(np.array(-1, np.float32))
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
@@ -24,6 +24,7 @@ Lowering = Callable[[Call], Sequence[Value]]
 
 
 # constants
+
 
 def folded(call: Call, ball: exact.Ball, dtype: str, roundings: int) -> Known:
     """The exact result of an operation on constants whose float32 execution makes ``roundings`` relative roundings."""
@@ -79,7 +80,9 @@ def multiply_known(call: Call, a: Known, b: Known) -> Known:
     if not a.is_float:
         return fold_integers(call, lambda p, q: p * q, a, b)
     dtype = call.same_type(a, b)
-    return folded(call, call.exactly(lambda: exact.multiply(a.ball, b.ball)), dtype, a.roundings + b.roundings + 1)
+    return folded(
+        call, call.exactly(lambda: exact.multiply(a.ball, b.ball)), dtype, a.roundings + b.roundings + 1
+    )
 
 
 def divide_known(call: Call, a: Known, b: Known) -> Known:
@@ -101,6 +104,7 @@ def times(call: Call, known: Known, factor: float) -> Known:
 
 # data and constants
 
+
 def scale(call: Call, x: Value, factor: Constant, offset: Constant | None, roundings: int) -> Data:
     """factor * x + offset where both constants broadcast to x."""
     return call.emit(Scale(factor, offset, roundings), call.data(x))
@@ -117,7 +121,9 @@ def add_signed(call: Call, a: Value, b: Value, sign: int) -> Value:
         offset = b if sign == 1 else Known(-b.array, b.dtype, b.rad, b.roundings)
         return scale(call, call.broadcast(a, shape), ONE, offset.constant(), 1 + b.roundings)
     if isinstance(a, Known):
-        return scale(call, call.broadcast(b, shape), ONE if sign == 1 else MINUS_ONE, a.constant(), 1 + a.roundings)
+        return scale(
+            call, call.broadcast(b, shape), ONE if sign == 1 else MINUS_ONE, a.constant(), 1 + a.roundings
+        )
     return call.emit(Sum((1, sign)), call.data(call.broadcast(a, shape)), call.data(call.broadcast(b, shape)))
 
 
@@ -193,6 +199,7 @@ def reciprocal(call: Call) -> list[Value]:
 
 # functions of one variable
 
+
 def _unary(op: Operation) -> Lowering:
     def lower(call: Call) -> list[Value]:
         return [call.emit(op, call.data(call.value(0)))]
@@ -232,6 +239,7 @@ def prelu(call: Call) -> list[Value]:
 
 # Clip, Max, Min
 
+
 def clip(call: Call) -> list[Value]:
     """An absent bound cuts nothing: the default of the attribute form is the largest float32."""
     x = call.value(0)
@@ -264,7 +272,7 @@ def _clipped(call: Call, x: Value, lower: Known | None, upper: Known | None) -> 
     for bound in (lower, upper):
         if bound is not None and (bound.rad is not None or bound.roundings):
             raise call.unsupported("inexact bound")
-        sides.append(None if bound is None else Constant(bound.array.reshape(()) if bound.array.size == 1 else bound.array))
+        sides.append(None if bound is None else Constant(bound.array.reshape(())))
     return call.emit(Clip(sides[0], sides[1]), call.data(x))
 
 
@@ -295,7 +303,9 @@ def _extreme(call: Call, values: list[Value], sign: int) -> Value:
         return first
     y = max_of(call, [call.data(call.broadcast(v, shape)) for v in others], sign)
     for bound in bounds:
-        side = Constant(np.array(bound.array if bound.array.size == 1 else np.broadcast_to(bound.array, shape)))
+        side = Constant(
+            np.array(bound.array if bound.array.size == 1 else np.broadcast_to(bound.array, shape))
+        )
         y = call.emit(Clip(side, None) if sign == 1 else Clip(None, side), y)
     return y
 

@@ -38,7 +38,12 @@ def enclose(function: Callable[..., arb], *operands: Ball) -> Ball:
     shape = np.broadcast_shapes(*(mid.shape for mid, _ in operands))
     size = math.prod(shape)
     if size > MAX_FOLDED:
-        raise InvalidInput("TLC401", "arithmetic on a large constant", expected=f"at most {MAX_FOLDED} entries", got=str(size))
+        raise InvalidInput(
+            "TLC401",
+            "arithmetic on a large constant",
+            expected=f"at most {MAX_FOLDED} entries",
+            got=str(size),
+        )
     mids = np.zeros(size)
     rads = np.zeros(size)
     with flint.ctx.workprec(PRECISION):
@@ -100,7 +105,7 @@ def subtract(a: Ball, b: Ball) -> Ball:
 
 
 def multiply(a: Ball, b: Ball) -> Ball:
-    """a * b. A product of two numbers of at most p and q significant bits, p + q <= 53, is exact unless it underflows."""
+    """a * b. A product of numbers of p and q significant bits, p + q <= 53, is exact unless it underflows."""
     if a[1] is None and b[1] is None:
         x, y = a[0].astype(np.float64), b[0].astype(np.float64)
         with np.errstate(over="ignore", under="ignore"):

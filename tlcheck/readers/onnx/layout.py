@@ -36,6 +36,7 @@ def dropout(call: Call) -> list[Value]:
 
 # shapes
 
+
 def reshape(call: Call) -> list[Value]:
     x, target = call.value(0), call.ints(1)
     keep_zero = call.attr_int("allowzero", 0) != 0
@@ -68,7 +69,11 @@ def flatten(call: Call) -> list[Value]:
 
 def squeeze(call: Call) -> list[Value]:
     x, axes = call.value(0), call.ints_of_input_or_attribute(1, "axes")
-    gone = call.axes(axes, len(x.shape)) if axes is not None else tuple(a for a, n in enumerate(x.shape) if n == 1)
+    gone = (
+        call.axes(axes, len(x.shape))
+        if axes is not None
+        else tuple(a for a, n in enumerate(x.shape) if n == 1)
+    )
     if any(x.shape[a] != 1 for a in gone):
         raise call.misshapen(f"axes {gone} of {x.shape} are not of size 1")
     return [call.reshape(x, tuple(n for a, n in enumerate(x.shape) if a not in gone))]
@@ -110,6 +115,7 @@ def tile(call: Call) -> list[Value]:
 
 
 # joining and cutting
+
 
 def concat(call: Call) -> list[Value]:
     values = call.values()
@@ -157,6 +163,7 @@ def slice_(call: Call) -> list[Value]:
 
 # selection by constant indices
 
+
 def _indices(call: Call, i: int) -> NDArray[np.int64]:
     known = call.known(i)
     if known.dtype not in INTEGERS:
@@ -178,7 +185,7 @@ def gather_elements(call: Call) -> list[Value]:
         i > n for a, (i, n) in enumerate(zip(index.shape, x.shape, strict=True)) if a != axis
     ):
         raise call.misshapen(f"indices of shape {index.shape} for data {x.shape}")
-    where = list(np.indices(index.shape, sparse=True))
+    where: list[NDArray[np.int64]] = list(np.indices(index.shape, sparse=True))
     where[axis] = index
     return [call.move(x, lambda a: a[tuple(where)])]
 
@@ -270,7 +277,12 @@ def _pad_value(call: Call, x: Value) -> Known:
     if value.array.size != 1:
         raise call.misshapen(f"constant_value of shape {value.shape}")
     call.same_type(x, value)
-    return Known(value.array.reshape(()), value.dtype, None if value.rad is None else value.rad.reshape(()), value.roundings)
+    return Known(
+        value.array.reshape(()),
+        value.dtype,
+        None if value.rad is None else value.rad.reshape(()),
+        value.roundings,
+    )
 
 
 def _padded(call: Call, x: Value, fill: Known, cut: tuple[slice, ...], grow: list[tuple[int, int]]) -> Value:
@@ -285,6 +297,7 @@ def _padded(call: Call, x: Value, fill: Known, cut: tuple[slice, ...], grow: lis
 
 # blocks and nearest-neighbour upsampling
 
+
 def depth_to_space(call: Call) -> list[Value]:
     x, block, mode = call.value(0), call.required_int("blocksize"), call.attr_str("mode", "DCR")
     if len(x.shape) != 4 or block < 1 or x.shape[1] % (block * block) or mode not in ("DCR", "CRD"):
@@ -298,7 +311,13 @@ def depth_to_space(call: Call) -> list[Value]:
 
 def space_to_depth(call: Call) -> list[Value]:
     x, block, mode = call.value(0), call.required_int("blocksize"), call.attr_str("mode", "DCR")
-    if len(x.shape) != 4 or block < 1 or x.shape[2] % block or x.shape[3] % block or mode not in ("DCR", "CRD"):
+    if (
+        len(x.shape) != 4
+        or block < 1
+        or x.shape[2] % block
+        or x.shape[3] % block
+        or mode not in ("DCR", "CRD")
+    ):
         raise call.misshapen(f"blocksize {block}, mode {mode} for {x.shape}")
     b, c, h, w = x.shape
     inner = (b, c, h // block, block, w // block, block)
@@ -325,7 +344,9 @@ def resize(call: Call) -> list[Value]:
     # (i + 1/2)/s - 1/2 = q + (2r + 1 - s)/(2s) for i = q s + r: less than 1/2 away from q, so it rounds to q
     frame = call.attr_str("coordinate_transformation_mode", "half_pixel" if call.opset > 10 else "asymmetric")
     nearest = call.attr_str("nearest_mode", "round_prefer_floor" if call.opset > 10 else "floor")
-    if (frame, nearest) != ("asymmetric", "floor") and not (frame == "half_pixel" and nearest.startswith("round_prefer")):
+    if (frame, nearest) != ("asymmetric", "floor") and not (
+        frame == "half_pixel" and nearest.startswith("round_prefer")
+    ):
         raise call.unsupported(f"mode {frame} with {nearest}")
     if call.opset > 10:
         call.optional(1)
@@ -340,7 +361,11 @@ def _resize_factors(call: Call, shape: Shape) -> list[float]:
     sizes = call.optional_ints(3)
     if scales is not None and scales.array.size:
         given = _floats(call, scales)
-    elif sizes is not None and len(sizes) == len(axes) and not any(s % shape[a] for s, a in zip(sizes, axes, strict=True)):
+    elif (
+        sizes is not None
+        and len(sizes) == len(axes)
+        and not any(s % shape[a] for s, a in zip(sizes, axes, strict=True))
+    ):
         given = [float(s // shape[a]) for s, a in zip(sizes, axes, strict=True)]
     else:
         raise call.unsupported("factors that are not whole")

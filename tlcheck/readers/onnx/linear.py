@@ -14,7 +14,6 @@ from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.ops.affine import Conv, ConvTranspose, Linear
 
 
-
 def transposed(call: Call, x: Value) -> Value:
     """x with its last two axes swapped."""
     return call.move(x, lambda a: np.swapaxes(a, -1, -2))
@@ -37,7 +36,11 @@ def gemm(call: Call) -> list[Value]:
         raise call.misshapen(f"C of shape {c.shape} does not broadcast to {shape}")
     roundings = int(alpha != 1 or (c is not None and beta != 1))
     bias = None
-    if isinstance(c, Known) and isinstance(b, Known) and (c.array.size == 1 or c.shape[-1:] == (c.array.size,) == shape[1:]):
+    if (
+        isinstance(c, Known)
+        and isinstance(b, Known)
+        and (c.array.size == 1 or c.shape[-1:] == (c.array.size,) == shape[1:])
+    ):
         flat = call.move(c, lambda v: np.broadcast_to(v.reshape(-1), (shape[1],)))
         bias, c = _known(call, flat), None
         bias = times(call, bias, beta)
@@ -122,6 +125,7 @@ def matmul(call: Call) -> list[Value]:
 
 # convolutions
 
+
 def per_axis(call: Call, name: str, rank: int, default: int) -> tuple[int, ...]:
     """A list attribute with one positive entry per spatial axis."""
     values = call.attr_ints(name)
@@ -135,11 +139,15 @@ def per_axis(call: Call, name: str, rank: int, default: int) -> tuple[int, ...]:
 def padding(call: Call, reach: Shape, strides: Shape, spatial: Shape) -> tuple[Shape, Shape]:
     """Begin and end padding per axis from ``pads`` or ``auto_pad``; ``reach`` = dilation (kernel - 1) + 1."""
     rank, mode, pads = len(reach), call.attr_str("auto_pad", "NOTSET"), call.attr_ints("pads")
+    if mode != "NOTSET" and any(pads or ()):
+        raise call.unsupported("pads together with auto_pad")
     if mode in ("SAME_UPPER", "SAME_LOWER"):
         if len(spatial) != rank:
             raise call.misshapen(f"operand needs {rank} spatial axes")
         # SAME: ceil(size / stride) results
-        total = [max((-(-n // s) - 1) * s + r - n, 0) for n, s, r in zip(spatial, strides, reach, strict=True)]
+        total = [
+            max((-(-n // s) - 1) * s + r - n, 0) for n, s, r in zip(spatial, strides, reach, strict=True)
+        ]
         return split_padding(total, upper=mode == "SAME_UPPER")
     if mode == "VALID":
         return (0,) * rank, (0,) * rank
@@ -183,11 +191,18 @@ def _groups(call: Call) -> int:
 def conv(call: Call) -> list[Value]:
     x, weight, bias = _weights(call)
     kernel = weight.shape[2:]
-    strides, dilations = per_axis(call, "strides", len(kernel), 1), per_axis(call, "dilations", len(kernel), 1)
+    strides, dilations = (
+        per_axis(call, "strides", len(kernel), 1),
+        per_axis(call, "dilations", len(kernel), 1),
+    )
     reach = tuple(d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True))
     begin, end = padding(call, reach, strides, x.shape[2:])
     constant_bias = None if bias is None else call.constant(bias)
-    return [call.emit(Conv(call.constant(weight), constant_bias, strides, dilations, begin, end, _groups(call)), x)]
+    return [
+        call.emit(
+            Conv(call.constant(weight), constant_bias, strides, dilations, begin, end, _groups(call)), x
+        )
+    ]
 
 
 def conv_transpose(call: Call) -> list[Value]:
@@ -226,11 +241,10 @@ def _transpose_padding(
     if wanted is None:
         begin, end = padding(call, (1,) * rank, strides, spatial)
         return begin, end, extra
-    if mode == "NOTSET" and call.attr_ints("pads") is not None and any(call.attr_ints("pads") or ()):
-        raise call.unsupported("pads together with output_shape")
+    if any(call.attr_ints("pads") or ()):
+        raise call.unsupported("pads together with output_shape or auto_pad")
     if len(wanted) != rank or any(w < 1 for w in wanted):
         raise call.misshapen(f"output_shape {wanted} must be {rank} positive numbers")
-    call.attr_ints("pads")
     total = [f - w for f, w in zip(full, wanted, strict=True)]
     # a larger result than the full one: the missing end is output padding
     extra = tuple(e + max(-t, 0) for e, t in zip(extra, total, strict=True))
@@ -251,9 +265,12 @@ def batch_normalization(call: Call) -> list[Value]:
     if any(p.shape != (channels,) for p in parts):
         raise call.misshapen(f"statistics of shapes {[p.shape for p in parts]} for {channels} channels")
     balls = [p.ball for p in parts]
-    factor, offset = call.exactly(lambda: exact.normalisation(balls[0], balls[1], balls[2], balls[3], epsilon))
+    factor, offset = call.exactly(
+        lambda: exact.normalisation(balls[0], balls[1], balls[2], balls[3], epsilon)
+    )
     shape = (channels, *(1,) * max(len(x.shape) - 2, 0))
-    constants = [Constant(mid.reshape(shape), None if rad is None else rad.reshape(shape)) for mid, rad in (factor, offset)]
+    constants = [
+        Constant(mid.reshape(shape), None if rad is None else rad.reshape(shape))
+        for mid, rad in (factor, offset)
+    ]
     return [scale(call, x, constants[0], constants[1], 5)]
-
-

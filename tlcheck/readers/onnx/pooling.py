@@ -36,7 +36,9 @@ class Windows:
     def taps(self, axis: int) -> NDArray[np.int64]:
         """(windows, kernel): operand coordinate of each tap, possibly in the padding."""
         first = np.arange(self.out[axis]) * self.strides[axis] - self.begin[axis]
-        return np.asarray(first[:, None] + np.arange(self.kernel[axis]) * self.dilations[axis], dtype=np.int64)
+        return np.asarray(
+            first[:, None] + np.arange(self.kernel[axis]) * self.dilations[axis], dtype=np.int64
+        )
 
 
 def _windows(call: Call, spatial: Shape) -> Windows:
@@ -98,7 +100,14 @@ def average_pool(call: Call) -> list[Value]:
     end = tuple(
         max(e, (o - 1) * s + d * (k - 1) + 1 - n - b)
         for e, o, s, d, k, n, b in zip(
-            windows.end, windows.out, windows.strides, windows.dilations, windows.kernel, spatial, windows.begin, strict=True
+            windows.end,
+            windows.out,
+            windows.strides,
+            windows.dilations,
+            windows.kernel,
+            spatial,
+            windows.begin,
+            strict=True,
         )
     )
     channels = x.shape[1]
@@ -119,14 +128,14 @@ def _counts(windows: Windows, spatial: Shape, count_pads: bool) -> NDArray[np.in
 
 
 def _averaged(call: Call, sums: Data, counts: NDArray[np.int64]) -> Data:
-    """sums / counts, counts broadcasting over the last axes."""
+    """sums / counts, counts broadcasting over the last axes. Two roundings: some runtimes multiply by 1/count."""
     if counts.size and int(counts.min()) == int(counts.max()):
         counts = counts.reshape(-1)[:1].reshape(())
     values, inverse = np.unique(counts, return_inverse=True)
     mid, rad = call.exactly(lambda: exact.reciprocal((values.astype(np.float64), None)))
     shape = counts.shape
     factor = Constant(mid[inverse].reshape(shape), None if rad is None else rad[inverse].reshape(shape))
-    return scale(call, sums, factor, None, 1)
+    return scale(call, sums, factor, None, 2)
 
 
 def global_average_pool(call: Call) -> list[Value]:
@@ -140,6 +149,7 @@ def global_max_pool(call: Call) -> list[Value]:
 
 
 # reductions
+
 
 def _mean(call: Call, x: Data, axes: Shape, *, keep: bool) -> Data:
     count = prod(x.shape[a] for a in axes)
@@ -196,8 +206,12 @@ def _sum(call: Call, x: Data, axes: Shape, keep: bool) -> Data:
 reduce_sum = _reduction(_sum, np.sum)
 reduce_l1 = _reduction(lambda call, x, axes, keep: _sum(call, call.emit(Abs(), x), axes, keep))
 reduce_mean = _reduction(lambda call, x, axes, keep: _mean(call, x, axes, keep=keep) if axes else x)
-reduce_max = _reduction(lambda call, x, axes, keep: _max_over(call, x, axes, keep=keep, sign=1) if axes else x, np.max)
-reduce_min = _reduction(lambda call, x, axes, keep: _max_over(call, x, axes, keep=keep, sign=-1) if axes else x, np.min)
+reduce_max = _reduction(
+    lambda call, x, axes, keep: _max_over(call, x, axes, keep=keep, sign=1) if axes else x, np.max
+)
+reduce_min = _reduction(
+    lambda call, x, axes, keep: _max_over(call, x, axes, keep=keep, sign=-1) if axes else x, np.min
+)
 
 
 def _refused(call: Call, x: Data, axes: Shape, keep: bool) -> Data:

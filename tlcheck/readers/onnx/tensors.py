@@ -21,14 +21,28 @@ if TYPE_CHECKING:
     from onnx import TensorProto
 
 ELEMENT_TYPES = {
-    1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64",
-    9: "bool", 10: "float16", 11: "float64", 12: "uint32", 13: "uint64", 16: "bfloat16",
+    1: "float32",
+    2: "uint8",
+    3: "int8",
+    4: "uint16",
+    5: "int16",
+    6: "int32",
+    7: "int64",
+    9: "bool",
+    10: "float16",
+    11: "float64",
+    12: "uint32",
+    13: "uint64",
+    16: "bfloat16",
 }
 """onnx.TensorProto.DataType of every type that is read, and its name here."""
 
 _TYPED_FIELDS = {
-    "float32": "float_data", "float64": "double_data", "int64": "int64_data",
-    "uint32": "uint64_data", "uint64": "uint64_data",
+    "float32": "float_data",
+    "float64": "double_data",
+    "int64": "int64_data",
+    "uint32": "uint64_data",
+    "uint64": "uint64_data",
 }
 """Field that holds a type's values when raw_data does not; int32_data for all others."""
 
@@ -45,10 +59,16 @@ def checked_shape(dims: tuple[int, ...], where: str) -> tuple[int, ...]:
     if any(d < 0 for d in dims):
         raise InvalidInput("TLC204", "negative dimension", field=where, got=str(list(dims[:MAX_RANK])))
     if len(dims) > MAX_RANK:
-        raise InvalidInput("TLC401", "too many axes", field=where, expected=f"at most {MAX_RANK}", got=str(len(dims)))
+        raise InvalidInput(
+            "TLC401", "too many axes", field=where, expected=f"at most {MAX_RANK}", got=str(len(dims))
+        )
     if prod(dims) > MAX_TENSOR_ELEMENTS:
         raise InvalidInput(
-            "TLC401", "tensor too large", field=where, expected=f"at most {MAX_TENSOR_ELEMENTS} elements", got=str(list(dims))
+            "TLC401",
+            "tensor too large",
+            field=where,
+            expected=f"at most {MAX_TENSOR_ELEMENTS} elements",
+            got=str(list(dims)),
         )
     return dims
 
@@ -61,9 +81,9 @@ def read_tensor(tensor: TensorProto, folder: Path | None) -> Known:
     if tensor.HasField("segment"):
         raise InvalidInput("TLC202", "unsupported segmented tensor", field=where)
     if tensor.data_location == 1:
-        values = _from_bytes(_external_bytes(tensor, folder, dtype, prod(shape), where), dtype, shape, where)
+        values = from_bytes(_external_bytes(tensor, folder, dtype, prod(shape), where), dtype, shape, where)
     elif tensor.HasField("raw_data"):
-        values = _from_bytes(tensor.raw_data, dtype, shape, where)
+        values = from_bytes(tensor.raw_data, dtype, shape, where)
     else:
         values = _from_field(tensor, dtype, shape, where)
     if dtype in FLOATS and not bool(np.isfinite(values).all()):
@@ -75,34 +95,40 @@ def _storage(dtype: str) -> np.dtype[Any]:
     return np.dtype("<u2") if dtype == "bfloat16" else np.dtype(dtype).newbyteorder("<")
 
 
-def _from_bytes(data: bytes, dtype: str, shape: tuple[int, ...], where: str) -> NDArray[Any]:
+def from_bytes(data: bytes, dtype: str, shape: tuple[int, ...], where: str) -> NDArray[Any]:
     storage = _storage(dtype)
     if len(data) != prod(shape) * storage.itemsize:
         raise InvalidInput(
-            "TLC201", f"data does not fit the shape {list(shape)}", field=where,
-            expected=f"{prod(shape) * storage.itemsize} bytes", got=f"{len(data)} bytes",
+            "TLC201",
+            f"data does not fit the shape {list(shape)}",
+            field=where,
+            expected=f"{prod(shape) * storage.itemsize} bytes",
+            got=f"{len(data)} bytes",
         )
     return _decoded(np.frombuffer(data, dtype=storage), dtype).reshape(shape)
 
 
 def _decoded(stored: NDArray[Any], dtype: str) -> NDArray[Any]:
     if dtype == "bfloat16":
-        return (stored.astype(np.uint32) << 16).view(np.float32)
+        return np.asarray((stored.astype(np.uint32) << 16).view(np.float32))
     if dtype == "bool":
-        return stored != 0
-    return stored.astype(np.dtype(dtype), copy=False)
+        return np.asarray(stored != 0)
+    return np.asarray(stored, dtype=np.dtype(dtype))
 
 
 def _from_field(tensor: TensorProto, dtype: str, shape: tuple[int, ...], where: str) -> NDArray[Any]:
     numbers = getattr(tensor, _TYPED_FIELDS.get(dtype, "int32_data"))
     if len(numbers) != prod(shape):
         raise InvalidInput(
-            "TLC201", f"data does not fit the shape {list(shape)}", field=where,
-            expected=f"{prod(shape)} values", got=f"{len(numbers)} values",
+            "TLC201",
+            f"data does not fit the shape {list(shape)}",
+            field=where,
+            expected=f"{prod(shape)} values",
+            got=f"{len(numbers)} values",
         )
     if dtype in ("float32", "float64"):
         return np.array(numbers, dtype=dtype).reshape(shape)
-    storage = np.dtype(np.uint8) if dtype == "bool" else np.dtype(np.uint16) if dtype in ("float16", "bfloat16") else np.dtype(dtype)
+    storage = np.dtype({"bool": "u1", "float16": "u2", "bfloat16": "u2"}.get(dtype, dtype))
     wide = np.array(numbers, dtype=np.uint64 if dtype in ("uint32", "uint64") else np.int64)
     limits = np.iinfo(storage)
     if wide.size and (int(wide.min()) < limits.min or int(wide.max()) > limits.max):
@@ -112,26 +138,34 @@ def _from_field(tensor: TensorProto, dtype: str, shape: tuple[int, ...], where: 
 
 
 def _external_bytes(tensor: TensorProto, folder: Path | None, dtype: str, count: int, where: str) -> bytes:
-    """The tensor's bytes from a file inside ``folder`` (after resolving links). Raises TLC201, TLC205, TLC402, TLC403."""
+    """The tensor's bytes from a file inside ``folder``, links resolved. Raises TLC201, TLC205, TLC402, TLC403."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     path = _inside(folder, entries.get("location", ""), where)
     size = count * _storage(dtype).itemsize
     offset = _natural(entries.get("offset", "0"), where)
     if "length" in entries and _natural(entries["length"], where) != size:
-        raise InvalidInput("TLC201", "external data length differs", field=where, expected=str(size), got=entries["length"])
+        raise InvalidInput(
+            "TLC201", "external data length differs", field=where, expected=str(size), got=entries["length"]
+        )
     try:
         if offset + size > path.stat().st_size:
-            raise InvalidInput("TLC403", "external data file too short", field=where, expected=f"{offset + size} bytes")
+            raise InvalidInput(
+                "TLC403", "external data file too short", field=where, expected=f"{offset + size} bytes"
+            )
         with path.open("rb") as file:
             file.seek(offset)
             return file.read(size)
     except OSError as error:
-        raise InvalidInput("TLC402", f"external data cannot be read: {error.strerror}", field=where) from error
+        raise InvalidInput(
+            "TLC402", f"external data cannot be read: {error.strerror}", field=where
+        ) from error
 
 
 def _inside(folder: Path | None, location: str, where: str) -> Path:
     if folder is None or not location or "\0" in location:
-        raise InvalidInput("TLC205", "external data without a model folder or location", field=where, got=location)
+        raise InvalidInput(
+            "TLC205", "external data without a model folder or location", field=where, got=location
+        )
     root = folder.resolve()
     path = (root / location).resolve()
     if not path.is_relative_to(root):
@@ -143,5 +177,7 @@ def _inside(folder: Path | None, location: str, where: str) -> Path:
 
 def _natural(text: str, where: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise InvalidInput("TLC201", "external data offset or length is not a number", field=where, got=text[:40])
+        raise InvalidInput(
+            "TLC201", "external data offset or length is not a number", field=where, got=text[:40]
+        )
     return int(text)

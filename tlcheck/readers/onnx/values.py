@@ -49,7 +49,9 @@ class Known:
 
     def constant(self) -> Constant:
         """As a constant of the graph; ``roundings`` must be charged to the operation that takes it."""
-        return Constant(np.asarray(self.array, order="C"), None if self.rad is None else np.asarray(self.rad, order="C"))
+        return Constant(
+            np.asarray(self.array, order="C"), None if self.rad is None else np.asarray(self.rad, order="C")
+        )
 
     def settled(self) -> Known:
         """An enclosure of the exact value and of its float32 executions: for places that cannot charge roundings."""

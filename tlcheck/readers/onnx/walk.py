@@ -42,9 +42,11 @@ def read_graph(data: bytes, folder: Path | None) -> Graph:
         values[info.name] = _input(info, builder)
     for node in graph.node:
         if any(name in needed for name in node.output if name):
-            operands = [values[name] if name in values else _absent(name, node) for name in node.input]
+            operands = [_operand(name, values, node) for name in node.input]
             call = Call(node, operands, builder, opset=opset, folder=folder, needed=needed)
-            values.update((name, result) for name, result in zip(node.output, _lower(node, call), strict=False) if name)
+            values.update(
+                (name, result) for name, result in zip(node.output, _lower(node, call), strict=False) if name
+            )
     return _finished(graph, inputs, values, builder)
 
 
@@ -60,17 +62,23 @@ def _parse(data: bytes) -> ModelProto:
     if not model.HasField("graph") or not model.opset_import:
         raise InvalidInput("TLC201", "not an ONNX model: no graph or no opset")
     if len(model.graph.node) > MAX_NODES:
-        raise InvalidInput("TLC401", "too many nodes", expected=f"at most {MAX_NODES}", got=str(len(model.graph.node)))
+        raise InvalidInput(
+            "TLC401", "too many nodes", expected=f"at most {MAX_NODES}", got=str(len(model.graph.node))
+        )
     return model
 
 
 def _opset(model: ModelProto) -> int:
     versions = {entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")}
     if len(versions) != 1:
-        raise InvalidInput("TLC201", "the default operator set is not imported exactly once", got=str(sorted(versions)))
+        raise InvalidInput(
+            "TLC201", "the default operator set is not imported exactly once", got=str(sorted(versions))
+        )
     (version,) = versions
     if not MIN_OPSET <= version <= MAX_OPSET:
-        raise InvalidInput("TLC202", "unsupported opset", expected=f"{MIN_OPSET} to {MAX_OPSET}", got=str(version))
+        raise InvalidInput(
+            "TLC202", "unsupported opset", expected=f"{MIN_OPSET} to {MAX_OPSET}", got=str(version)
+        )
     return int(version)
 
 
@@ -123,7 +131,9 @@ def _input(info: ValueInfoProto, builder: Builder) -> Data:
         raise InvalidInput("TLC202", "input is not a tensor of known rank", field=where)
     dtype = element_type(info.type.tensor_type.elem_type, where)
     if dtype not in ("float32", "float64"):
-        raise InvalidInput("TLC202", "unsupported input type", field=where, expected="float32 or float64", got=dtype)
+        raise InvalidInput(
+            "TLC202", "unsupported input type", field=where, expected="float32 or float64", got=dtype
+        )
     return builder.input(info.name, _input_shape(info, where), dtype)
 
 
@@ -135,7 +145,9 @@ def _input_shape(info: ValueInfoProto, where: str) -> Shape:
         elif axis == 0:
             shape.append(1)
         else:
-            raise InvalidInput("TLC202", f"unsupported symbolic size of axis {axis}", field=where, got=dim.dim_param)
+            raise InvalidInput(
+                "TLC202", f"unsupported symbolic size of axis {axis}", field=where, got=dim.dim_param
+            )
     if 0 in shape:
         raise InvalidInput("TLC204", "empty input", field=where, got=str(shape))
     return checked_shape(tuple(shape), where)
@@ -153,16 +165,20 @@ def _lower(node: NodeProto, call: Call) -> Sequence[Value]:
     return results
 
 
-def _absent(name: str, node: NodeProto) -> None:
-    """None for an optional operand left out; otherwise the tensor is missing or the nodes are out of order."""
-    if name:
+def _operand(name: str, values: dict[str, Value], node: NodeProto) -> Value | None:
+    """The tensor's value; None for an optional operand left out. Raises TLC201: missing, or nodes out of order."""
+    if name and name not in values:
         raise InvalidInput(
-            "TLC201", f"tensor '{name}' is not defined before its use (missing, cyclic or out of order)",
+            "TLC201",
+            f"tensor '{name}' is not defined before its use (missing, cyclic or out of order)",
             field=f"node '{node.name or node.op_type}'",
         )
+    return values[name] if name else None
 
 
-def _finished(graph: GraphProto, inputs: list[ValueInfoProto], values: dict[str, Value], builder: Builder) -> Graph:
+def _finished(
+    graph: GraphProto, inputs: list[ValueInfoProto], values: dict[str, Value], builder: Builder
+) -> Graph:
     outputs = []
     for info in graph.output:
         value = values.get(info.name)
@@ -176,7 +192,11 @@ def _finished(graph: GraphProto, inputs: list[ValueInfoProto], values: dict[str,
     names = {name: value.node for name, value in values.items() if isinstance(value, Data)}
     try:
         return Graph(
-            tuple(builder.nodes), tuple(outputs), tuple(i.name for i in inputs), tuple(o.name for o in graph.output), names
+            tuple(builder.nodes),
+            tuple(outputs),
+            tuple(i.name for i in inputs),
+            tuple(o.name for o in graph.output),
+            names,
         )
     except ValueError as error:
         raise InvalidInput("TLC204", str(error)) from error

@@ -1,9 +1,9 @@
 """A tripwire for matrix products that are not sums of double-precision products.
 
-The bounds of ball64 hold for a product computed as any tree of IEEE double operations: any order, blocking, threads, FMA,
-rounding mode, flush-to-zero (NUMERICS A.1). They do not hold for Strassen or Winograd schemes, for float32 or TF32
-arithmetic, or for fixed-point emulation of doubles (A.4). ``probe`` multiplies small matrices whose exact product is
-known from integer arithmetic and on which each of those is visibly wrong. Passing it proves nothing about other sizes.
+The bounds of ball64 hold for a product computed as any tree of IEEE double operations: any order, blocking, threads,
+FMA, rounding mode, flush-to-zero. They do not hold for Strassen or Winograd schemes, for float32 or TF32 arithmetic,
+or for fixed-point emulation of doubles. ``probe`` multiplies small matrices whose exact product is known from integer
+arithmetic and on which each of those is visibly wrong. Passing it proves nothing about other sizes.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def probe(matmul: Matmul = np.matmul) -> None:
     """Raise BlasRefused unless ``matmul`` behaves on the probe's matrices. A success is remembered."""
     rng = np.random.default_rng(20240229)
     for case, a, b, exact in _exact_cases(rng):
-        for layout, c in _layouts(matmul, a, b):
-            _require(bool((c == exact).all()), f"{case} ({layout})")
+        for layout, columns, c in _layouts(matmul, a, b):
+            _require(bool((c == exact[:, columns]).all()), f"{case} ({layout})")
     _probe_rounding(matmul, rng)
     _probe_ties(matmul)
     _probe_small(matmul)
@@ -45,12 +45,13 @@ def _require(passed: bool, case: str) -> None:
         raise BlasRefused(f"float64 matrix products fail the start-up probe: {case}; use --arith arb")
 
 
-def _layouts(matmul: Matmul, a: Floats, b: Floats) -> Iterator[tuple[str, Floats]]:
-    """The same product through the ways in which the engine calls it."""
-    yield "contiguous", matmul(a, b)
-    yield "transposed", matmul(a, np.ascontiguousarray(b.T).T)
-    yield "stacked", matmul(np.stack([a, a]), b)[1]
-    yield "vector", np.stack([matmul(a, b[:, j]) for j in (0, b.shape[1] - 1)], axis=1)[:, [0, *[1] * (b.shape[1] - 1)]]
+def _layouts(matmul: Matmul, a: Floats, b: Floats) -> Iterator[tuple[str, slice, Floats]]:
+    """The same product, or some of its columns, through the ways in which the engine calls it."""
+    everything, last = slice(None), slice(-1, None)
+    yield "contiguous", everything, matmul(a, b)
+    yield "transposed", everything, matmul(a, np.ascontiguousarray(b.T).T)
+    yield "stacked", everything, matmul(np.stack([a, a]), b)[1]
+    yield "vector", last, matmul(a, b[:, -1])[:, None]
 
 
 def _exact_cases(rng: np.random.Generator) -> Iterator[tuple[str, Floats, Floats, Floats]]:

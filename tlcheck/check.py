@@ -1,0 +1,198 @@
+"""Checking one claim: which leaves, in which processes, for how long; and the record of what came out.
+
+Ring 2: nothing here can make a claim true. Leaves are decided by ``tlcheck.trusted.decide.check_leaves``, in any order
+and in any process; ``conclude_unsat`` certifies only when every leaf is accounted for.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from tlcheck.errors import InvalidInput
+from tlcheck.journal import Journal
+from tlcheck.options import Options, Progress
+from tlcheck.readers.loaded import LoadedClaim
+from tlcheck.schedule import Deadline, Report, run_leaves
+from tlcheck.trusted.arith.arb import decimal_outward
+from tlcheck.trusted.claim import SatClaim, UnsatClaim
+from tlcheck.trusted.decide import BadGuidance, LeafOutcome, Plan, Settings, conclude_unsat, decide_sat
+from tlcheck.trusted.intervals import NotDeployable
+from tlcheck.trusted.verdict import Bound, ClaimResult, Number, Reason, Verdict
+
+ZERO = Number("0", "0x0.0p+0", "exact")
+
+
+@dataclass(frozen=True, eq=False)
+class Half:
+    """The outcome under one semantics."""
+
+    verdict: Verdict
+    outcomes: list[LeafOutcome]
+    plan: Plan
+    stopped: str
+    seconds: float
+
+    @property
+    def worst(self) -> LeafOutcome | None:
+        return min(self.outcomes, key=lambda o: o.margin, default=None)
+
+
+def check_unsat(loaded: LoadedClaim, claim: UnsatClaim, options: Options, report: Report) -> ClaimResult:
+    """Decide an unsat claim. Raises InvalidInput when the evidence does not fit the claim."""
+    start = time.monotonic()
+    statement = f"no input of {len(claim.query.disjuncts)} disjunct(s) satisfies the property ({loaded.name})"
+    if loaded.problem is not None or loaded.guidance is None:
+        code, message = loaded.problem or ("TLC010", "the claim comes without evidence")
+        return ClaimResult("unsat", statement, Verdict.UNPROVEN, Reason(code, message), seconds=time.monotonic() - start)
+    deadline = Deadline(options.timeout, options.max_memory_mib)
+    real = _half(loaded, claim, options, False, deadline, report)
+    deployed = _half(loaded, claim, options, True, deadline, report) if options.semantics == "deployed" else None
+    deciding = deployed or real
+    total = len(deciding.plan.leaves)
+    done = sum(o.certified for o in deciding.outcomes)
+    result = ClaimResult(
+        kind="unsat",
+        statement=statement,
+        verdict=deciding.verdict,
+        reason=_reason(deciding, real, deployed is not None),
+        bound=Bound(_margin(real.worst), _claimed(real), ZERO),
+        deployed=None if deployed is None else Bound(_margin(deployed.worst), None, ZERO),
+        leaves_total=total,
+        leaves_certified=done,
+        assumptions=_assumptions(deciding.plan, options),
+        arithmetic=_arithmetic(deciding.plan, options),
+        details=_details(loaded, real, deployed),
+        seconds=time.monotonic() - start,
+    )
+    if options.cross_check:
+        from tlcheck.crosscheck import cross_check
+
+        result.details["cross_check"] = cross_check(real.plan)
+    return result
+
+
+def check_sat(loaded: LoadedClaim, claim: SatClaim, options: Options) -> ClaimResult:
+    """Decide a sat claim: its witness is evaluated as an exact point."""
+    start = time.monotonic()
+    outcome = decide_sat(claim, options.precision)
+    margin = outcome.margin
+    number = None if margin is None else Number(decimal_outward(margin, "down"), margin.hex(), "down")
+    return ClaimResult(
+        kind="sat",
+        statement=f"the witness satisfies the property ({loaded.name})",
+        verdict=outcome.verdict,
+        reason=Reason(outcome.code, outcome.message),
+        bound=Bound(number, None, ZERO),
+        assumptions=("Python", "FLINT"),
+        arithmetic={"deciding": "arb", "precision": options.precision},
+        details={"sources": dict(loaded.sources), **({"producer": loaded.producer} if loaded.producer else {})},
+        seconds=time.monotonic() - start,
+    )
+
+
+def _half(
+    loaded: LoadedClaim, claim: UnsatClaim, options: Options, deployed: bool, deadline: Deadline, report: Report
+) -> Half:
+    start = time.monotonic()
+    if loaded.guidance is None:
+        raise ValueError("no evidence")
+    try:
+        plan = Plan(claim, loaded.guidance, Settings(options.arith, options.precision, deployed))
+        journal = Journal.open(options.resume, loaded.sources, loaded.name, plan.settings) if options.resume else None
+        outcomes, stopped = run_leaves(plan, options.jobs, deadline, report, journal)
+        verdict, _ = conclude_unsat(plan, outcomes)
+    except BadGuidance as error:
+        raise InvalidInput("TLC105", str(error), field=loaded.name) from None
+    except NotDeployable as error:
+        raise InvalidInput("TLC202", f"operator {error} has no float32 rounding radius yet (--semantics deployed)") from None
+    return Half(verdict, outcomes, plan, stopped, time.monotonic() - start)
+
+
+def _margin(worst: LeafOutcome | None) -> Number | None:
+    if worst is None or not np.isfinite(worst.margin):
+        return None
+    return Number(decimal_outward(worst.margin, "down"), worst.margin.hex(), "down")
+
+
+def _claimed(half: Half) -> Number | None:
+    """The producer's smallest claimed margin."""
+    claimed = half.plan.guidance.leaves.claimed
+    finite = claimed[np.isfinite(claimed)]
+    if not finite.size:
+        return None
+    value = float(finite.min())
+    return Number(decimal_outward(value, "down"), value.hex(), "exact")
+
+
+def _reason(half: Half, real: Half, deployed: bool) -> Reason:
+    if half.verdict is Verdict.CERTIFIED:
+        if not half.plan.leaves:
+            return Reason("TLC001", "the property's regions are empty: nothing is left to prove")
+        return Reason("TLC001", f"all {len(half.plan.leaves)} leaves proved; they cover the region")
+    if half.stopped:
+        return Reason("TLC015", half.stopped)
+    worst = half.worst
+    failed = sum(not o.certified for o in half.outcomes)
+    if worst is None:
+        return Reason("TLC010", "no leaf was decided")
+    leaf = half.plan.leaves[worst.rank]
+    where = f"disjunct {leaf.disjunct}, leaf {leaf.guidance}"
+    if deployed and real.verdict is Verdict.CERTIFIED:
+        return Reason("TLC016", f"{failed} leaves lose their margin to float32 rounding; worst {worst.margin:.6g}", where)
+    if not np.isfinite(worst.margin):
+        return Reason("TLC013", f"{failed} leaves have no finite bound", where)
+    return Reason("TLC010", f"{failed} of {len(half.plan.leaves)} leaves not proved; worst margin {worst.margin:.6g}", where)
+
+
+def _assumptions(plan: Plan, options: Options) -> tuple[str, ...]:
+    names = ["Python", "numpy integers", "FLINT"]
+    if "ball64" in (plan.bounding_engine.name, plan.deciding_engine.name):
+        names += ["IEEE-754 double precision", "BLAS sums every product as a tree (probed)"]
+    if plan.settings.deployed:
+        names += [
+            "float32 runtime: IEEE-754 round to nearest, any order of summation, FMA or not, flush-to-zero or not; "
+            "no TF32, no Winograd or FFT convolution, no fused weights",
+            "float32 inputs lie in the region",
+        ]
+    if options.resume is not None:
+        names.append(f"the journal {options.resume.name} was written by tlcheck")
+    return tuple(names)
+
+
+def _arithmetic(plan: Plan, options: Options) -> dict[str, object]:
+    return {
+        "requested": options.arith,
+        "deciding": plan.deciding_engine.name,
+        "intermediate": plan.bounding_engine.name,
+        "precision": options.precision,
+        "semantics": "deployed" if plan.settings.deployed else "real",
+    }
+
+
+def _details(loaded: LoadedClaim, real: Half, deployed: Half | None) -> dict[str, object]:
+    from tlcheck.assist.slack import layer_slack
+
+    details: dict[str, object] = {"sources": dict(loaded.sources)}
+    if loaded.producer:
+        details["producer"] = loaded.producer
+    details["seconds_real"] = round(real.seconds, 3)
+    if deployed is not None:
+        details["seconds_deployed"] = round(deployed.seconds, 3)
+    if real.outcomes:
+        worst = real.worst
+        if worst is not None and np.isfinite(worst.margin):
+            claimed = float(real.plan.guidance.leaves.claimed[real.plan.leaves[worst.rank].guidance])
+            details["worst_leaf"] = {
+                "leaf": real.plan.leaves[worst.rank].guidance,
+                "disjunct": real.plan.leaves[worst.rank].disjunct,
+                "rigorous": worst.margin,
+                "claimed": claimed if np.isfinite(claimed) else None,
+            }
+            details["slack"] = layer_slack(real.plan, worst.rank)
+    details["empty_leaves"] = sum(o.empty for o in real.outcomes)
+    return details
+
+

@@ -1,0 +1,22 @@
+"""What every certificate reader returns: claims with their guidance, bound to the files they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tlcheck.trusted.claim import SatClaim, UnsatClaim
+from tlcheck.trusted.guidance import Guidance
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedClaim:
+    """``sources``: file -> SHA-256 of what was read (model, property, evidence). ``problem`` says why the evidence
+    cannot prove the claim although it is well formed (a missing branch), as (code, message)."""
+
+    name: str
+    claim: UnsatClaim | SatClaim
+    guidance: Guidance | None
+    sources: Mapping[str, str] = field(default_factory=dict)
+    producer: str = ""
+    problem: tuple[str, str] | None = None
