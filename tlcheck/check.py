@@ -13,9 +13,9 @@ import numpy as np
 
 from tlcheck.errors import InvalidInput
 from tlcheck.journal import Journal
-from tlcheck.options import Options, Progress
+from tlcheck.options import Options
 from tlcheck.readers.loaded import LoadedClaim
-from tlcheck.schedule import Deadline, Report, run_leaves
+from tlcheck.schedule import Deadline, LeafRun, Report, peak_mib, run_leaves
 from tlcheck.trusted.arith.arb import decimal_outward
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.decide import BadGuidance, LeafOutcome, Plan, Settings, conclude_unsat, decide_sat
@@ -30,10 +30,17 @@ class Half:
     """The outcome under one semantics."""
 
     verdict: Verdict
-    outcomes: list[LeafOutcome]
     plan: Plan
-    stopped: str
+    run: LeafRun
     seconds: float
+
+    @property
+    def outcomes(self) -> list[LeafOutcome]:
+        return self.run.outcomes
+
+    @property
+    def stopped(self) -> str:
+        return self.run.stopped
 
     @property
     def worst(self) -> LeafOutcome | None:
@@ -102,13 +109,13 @@ def _half(
     try:
         plan = Plan(claim, loaded.guidance, Settings(options.arith, options.precision, deployed))
         journal = Journal.open(options.resume, loaded.sources, loaded.name, plan.settings) if options.resume else None
-        outcomes, stopped = run_leaves(plan, options.jobs, deadline, report, journal)
-        verdict, _ = conclude_unsat(plan, outcomes)
+        run = run_leaves(plan, options.jobs, deadline, report, journal)
+        verdict, _ = conclude_unsat(plan, run.outcomes)
     except BadGuidance as error:
         raise InvalidInput("TLC105", str(error), field=loaded.name) from None
     except NotDeployable as error:
         raise InvalidInput("TLC202", f"operator {error} has no float32 rounding radius yet (--semantics deployed)") from None
-    return Half(verdict, outcomes, plan, stopped, time.monotonic() - start)
+    return Half(verdict, plan, run, time.monotonic() - start)
 
 
 def _margin(worst: LeafOutcome | None) -> Number | None:
@@ -191,8 +198,10 @@ def _details(loaded: LoadedClaim, real: Half, deployed: Half | None) -> dict[str
                 "rigorous": worst.margin,
                 "claimed": claimed if np.isfinite(claimed) else None,
             }
-            details["slack"] = layer_slack(real.plan, worst.rank)
+            region = real.plan.region_of[real.plan.leaves[worst.rank].disjunct]
+            details["slack"] = layer_slack(real.plan, real.run.bounds.get(region), worst.rank)
     details["empty_leaves"] = sum(o.empty for o in real.outcomes)
+    details["peak_mib"] = round(peak_mib())
     return details
 
 

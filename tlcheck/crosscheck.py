@@ -24,7 +24,9 @@ def cross_check(plan: Plan) -> str:
             continue
         try:
             bounds = root_bounds(plan, region)
-            found = disagreements(plan.claim.graph, bounds.boxes, box)
+            sides = list(zip(box.lower, box.upper, strict=True))
+            inputs = [sides[s] for s in plan.network.input_slices.values()]
+            found = disagreements(plan.claim.graph, bounds.boxes, inputs)
         except TooLarge as reason:
             return f"skipped: {reason}"
         except OutOfRange as reason:

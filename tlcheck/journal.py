@@ -11,7 +11,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import inf
 from pathlib import Path
 
 from tlcheck import __version__
@@ -43,19 +42,32 @@ class Journal:
         """Leaves decided earlier; each rank once."""
         seen: set[int] = set()
         for line in self.path.read_text(encoding="utf-8").splitlines()[1:]:
-            for rank, certified, margin, empty in _parse(line).get("leaves", []):
-                if isinstance(rank, int) and 0 <= rank < total and rank not in seen:
-                    seen.add(rank)
-                    value = inf if margin == "inf" else -inf if margin == "-inf" else float.fromhex(margin)
-                    yield LeafOutcome(rank, certified is True, value, empty is True)
+            rows = _parse(line).get("leaves")
+            for row in rows if isinstance(rows, list) else ():
+                outcome = _outcome(row)
+                if outcome is not None and 0 <= outcome.rank < total and outcome.rank not in seen:
+                    seen.add(outcome.rank)
+                    yield outcome
 
     def add(self, outcomes: Sequence[LeafOutcome]) -> None:
-        rows = [[o.rank, o.certified, o.margin.hex() if abs(o.margin) != inf else str(o.margin), o.empty] for o in outcomes]
+        rows = [[o.rank, o.certified, o.margin.hex(), o.empty] for o in outcomes]
         with self.path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps({"leaves": rows}) + "\n")
 
 
-def _parse(line: str) -> dict[str, list[list[object]] | str]:  # type: ignore[type-arg,unused-ignore]
+def _outcome(row: object) -> LeafOutcome | None:
+    """A row as ``add`` wrote it, or None."""
+    match row:
+        case [int(rank), bool(certified), str(margin), bool(empty)]:
+            try:
+                return LeafOutcome(rank, certified, float.fromhex(margin), empty)
+            except ValueError:
+                return None
+        case _:
+            return None
+
+
+def _parse(line: str) -> dict[str, object]:
     try:
         value = json.loads(line)
     except ValueError:

@@ -58,38 +58,41 @@ def peak_mib() -> float:
     return peak / (1 << 20) if sys.platform == "darwin" else peak / 1024
 
 
-def run_leaves(
-    plan: Plan, jobs: int, deadline: Deadline, report: Report, journal: Journal | None
-) -> tuple[list[LeafOutcome], str]:
-    """(outcomes of the leaves that were decided, why it stopped early or "")."""
+@dataclass
+class LeafRun:
+    """Outcomes of the leaves that were decided, why it stopped early (or ""), and the regions' bounds."""
+
+    outcomes: list[LeafOutcome]
+    stopped: str = ""
+    bounds: dict[int, Bounds] = field(default_factory=dict)
+
+
+def run_leaves(plan: Plan, jobs: int, deadline: Deadline, report: Report, journal: Journal | None) -> LeafRun:
+    """Decide every leaf of the plan that the journal does not know, until the deadline."""
     total = len(plan.leaves)
-    outcomes: list[LeafOutcome] = list(journal.outcomes(total)) if journal is not None else []
-    done = {o.rank for o in outcomes}
-    tell = _teller(report, total, outcomes)
+    run = LeafRun(list(journal.outcomes(total)) if journal is not None else [])
+    tell = _teller(report, total, run.outcomes)
     with threadpool_limits(1, "blas"):
         if "ball64" in (plan.bounding_engine.name, plan.deciding_engine.name):
             probe()
-        for region, ranks in _by_region(plan, done):
+        for region, ranks in _by_region(plan, {o.rank for o in run.outcomes}):
             tell("bounds")
-            reason = deadline.stopped()
-            if reason:
-                return outcomes, reason
             bounds = None
-            if not plan.guidance.per_leaf_bounds:
+            if not plan.guidance.per_leaf_bounds and not deadline.stopped():
                 try:
-                    bounds = root_bounds(plan, region)
+                    bounds = run.bounds[region] = root_bounds(plan, region)
                 except OutOfRange:
-                    outcomes += [LeafOutcome(rank, False, -inf) for rank in ranks]
+                    run.outcomes += [LeafOutcome(rank, False, -inf) for rank in ranks]
                     continue
             for found in _decide(plan, bounds, ranks, jobs, deadline):
-                outcomes += found
+                run.outcomes += found
                 if journal is not None:
                     journal.add(found)
                 tell("leaves")
-            if len(outcomes) < len(done) and deadline.stopped():
+            run.stopped = deadline.stopped() if len(run.outcomes) < total else ""
+            if run.stopped:
                 break
-        reason = deadline.stopped() if len({o.rank for o in outcomes}) < total else ""
-    return outcomes, reason
+    return run
 
 
 def _teller(report: Report, total: int, outcomes: list[LeafOutcome]) -> Callable[[str], None]:

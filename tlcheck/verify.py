@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tlcheck.check import check_sat, check_unsat
-from tlcheck.convert import convert
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options, Progress
 from tlcheck.readers.detect import is_certificate, read_certificate
@@ -82,3 +81,10 @@ def _named(progress: Report, path: Path) -> Report:
     if progress is None:
         return None
     return lambda p: progress(Progress(str(path), p.leaves_done, p.leaves_total, p.worst_margin, p.stage))
+
+
+def convert(dump: Path, output: Path, options: Options) -> None:
+    """Write the proof in ``dump`` as a bundle. Raises InvalidInput; checks no proof."""
+    from tlcheck.convert import convert as write
+
+    write(dump, output, options)

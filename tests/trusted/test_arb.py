@@ -13,8 +13,8 @@ from tests.trusted.oracle import REPEATS
 from tlcheck.trusted.arith import arb as lib
 from tlcheck.trusted.arith.arb import arb
 
-EDGES = [0.0, 5e-324, 1e-320, 2.0**-1022, 2.0**-1021, 1e-5, 0.1, 1 / 3, 1.0, 10.0, 9.999999999999998, 1e15, 1e16, 1e17, 123456789.0,
-         1e22, 1e23, 1.7976931348623157e308]  # fmt: skip
+EDGES = [0.0, 5e-324, 1e-320, 2.0**-1022, 2.0**-1021, 1e-5, 0.1, 1 / 3, 1.0, 10.0, 9.999999999999998, 1e15, 1e16,
+         1e17, 123456789.0, 1e22, 1e23, 1.7976931348623157e308]  # fmt: skip
 
 
 def signed(values: list[float]) -> list[float]:
@@ -66,7 +66,8 @@ def test_float_ends_of_what_is_not_finite() -> None:
 @pytest.mark.parametrize("digits", [2, 5, 17])
 def test_decimal_outward_is_on_its_side_and_near(digits: int) -> None:
     rng = np.random.default_rng(digits)
-    powers = [v for k in range(-320, 309, 7) for v in (10.0**k, math.nextafter(10.0**k, 0), math.nextafter(10.0**k, math.inf))]
+    tens = [10.0**k for k in range(-320, 309, 7)]
+    powers = [*tens, *(math.nextafter(t, 0) for t in tens), *(math.nextafter(t, math.inf) for t in tens)]
     for f in signed(EDGES + powers) + random_doubles(rng, 200 * REPEATS):
         down, up = (Fraction(lib.decimal_outward(f, side, digits)) for side in ("down", "up"))
         assert down <= Fraction(f) <= up

@@ -15,7 +15,14 @@ from functools import partial
 import numpy as np
 import pytest
 
-from tests.trusted.engine_checks import Environment, check_adjoint, check_chain, check_image, refusal_allowed
+from tests.trusted.engine_checks import (
+    Environment,
+    check_adjoint,
+    check_chain,
+    check_image,
+    check_residual,
+    refusal_allowed,
+)
 from tests.trusted.oracle import KINDS, MAPS, REPEATS
 from tlcheck.trusted.arith.ball64 import Ball64, Ball64Form, gamma_up, slack_up
 from tlcheck.trusted.arith.box import Box, OutOfRange
@@ -41,6 +48,14 @@ def test_adjoint(name: str) -> None:
         for kind in KINDS:
             with refusal_allowed(kind):
                 check_adjoint(Ball64(), MAPS[name], kind, rng)
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_residual(name: str) -> None:
+    for rng in seeds(name, 5):
+        for kind in KINDS:
+            with refusal_allowed(kind):
+                check_residual(Ball64(), MAPS[name], kind, rng)
 
 
 @pytest.mark.parametrize("name", MAPS)
@@ -99,7 +114,7 @@ def test_every_mode(control: ctypes.CDLL, bits: int, monkeypatch: pytest.MonkeyP
     for rng in seeds(str(bits), 4):
         for kind in KINDS:
             for name in rng.choice(names, 5, replace=False):
-                for check in (check_image, check_adjoint, partial(check_chain, linear=False)):
+                for check in (check_image, check_adjoint, check_residual, partial(check_chain, linear=False)):
                     with refusal_allowed(kind):
                         check(Ball64(), MAPS[str(name)], kind, rng)
 
@@ -185,3 +200,18 @@ def test_constants_dominate_what_they_stand_for() -> None:
         gamma = k * v / (1 - k * v)
         assert Fraction(gamma_up(k)) >= gamma + 3 * v
         assert Fraction(slack_up(k)) * (1 - gamma) * (1 - v) ** 6 >= 1
+
+
+def test_long_dot_products_drop_terms() -> None:
+    """Ones in every lane of the sum, then thousands of terms of half a last bit: all are lost, and charged."""
+    values = np.concatenate([np.ones(64), np.full(6000, 2.0**-53)])[None, :]
+    for sign in (1.0, -1.0):
+        form = Ball64Form(Ball64(), 1, 1)
+        box = Box(values, values)
+        form.seed_rows(0, np.full((1, 1, values.size), sign), None, box)
+        exact = sum(Fraction(v) for v in values.reshape(-1).tolist()) * Fraction(sign)
+        assert Fraction(float(form.lower({0: box})[0, 0])) <= exact
+        form = Ball64Form(Ball64(), 1, 1)
+        form.seed_rows(0, np.full((1, 1, values.size), sign), None, box)
+        form.offset(form.blocks.pop(0), Constant(values[0]))
+        assert Fraction(float(form.lower({})[0, 0])) <= exact

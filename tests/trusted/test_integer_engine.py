@@ -7,7 +7,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from tests.trusted.engine_checks import check_adjoint, check_chain, check_image, refusal_allowed
+from tests.trusted.engine_checks import (
+    check_adjoint,
+    check_chain,
+    check_image,
+    check_residual,
+    refusal_allowed,
+)
 from tests.trusted.oracle import KINDS, MAPS, REPEATS, dense
 from tlcheck.trusted.arith import int128
 from tlcheck.trusted.arith.ball64 import Ball64, Ball64Form
@@ -46,6 +52,14 @@ def test_adjoint(name: str) -> None:
         for kind in KINDS:
             with refusal_allowed(kind):
                 check_adjoint(IntegerEngine(), MAPS[name], kind, rng)
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_residual(name: str) -> None:
+    for rng in seeds(name, 5):
+        for kind in KINDS:
+            with refusal_allowed(kind):
+                check_residual(IntegerEngine(), MAPS[name], kind, rng)
 
 
 @pytest.mark.parametrize("name", MAPS)
@@ -310,3 +324,33 @@ def test_multiplier_needs_one_row_a_domain() -> None:
     form.seed_units(0, 2, np.array([0, 1]), np.array([1, 1]))
     with pytest.raises(ValueError, match="one row"):
         form.multiplier(form.blocks[0], 1, 0, 1.0, 0.0, UNIT)
+
+
+def test_small_heights_and_radii_beside_large_ones_are_rounded_outward() -> None:
+    """Below the last bit of their neighbour: the grid's rounding must be to the safe side, for lines and for radii."""
+    zeros, wide = np.zeros((1, 2)), np.array([[1e30, 1e-30]])
+    origin = Box(zeros, zeros)
+    for sign, lower, upper in ((-1, zeros, wide), (1, -wide, zeros)):
+        form = IntegerForm(IntegerEngine(), 1, 1)
+        form.seed_units(0, 2, np.array([1]), np.array([sign]))
+        form.put(1, form.through_lines(form.blocks.pop(0), (zeros, lower), (zeros, upper), origin), origin)
+        assert float(form.lower({1: origin})[0, 0]) <= -1e-30
+    form = IntegerForm(IntegerEngine(), 1, 1)
+    form.seed_units(0, 2, np.array([1]), np.array([1]))
+    form.charge(form.blocks[0], wide)
+    assert float(form.lower({0: origin})[0, 0]) <= -1e-30
+    form = IntegerForm(IntegerEngine(), 1, 2)
+    form.seed_units(0, 2, np.array([1, 1]), np.array([1, -1]))
+    form.offset(form.blocks[0], Constant(wide[0]))
+    below, above = form.lower({0: origin}).reshape(-1).tolist()
+    assert below <= 1e-30
+    assert above <= -1e-30
+
+
+def test_a_large_multiplier_charges_what_it_cuts_from_the_other_coefficients() -> None:
+    small = 2.0**-30 * 1.234
+    box = Box(np.array([[0.0, -1.0]]), np.array([[0.0, 1.0]]))
+    form = IntegerForm(IntegerEngine(), 1, 1)
+    form.seed_rows(0, np.array([[[0.0, small]]]), None, box)
+    form.put(0, form.multiplier(form.blocks.pop(0), 0, 0, 2.0**60, 0.0, box), box)
+    assert float(form.lower({0: box})[0, 0]) <= -small

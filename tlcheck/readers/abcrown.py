@@ -32,8 +32,8 @@ from tlcheck.trusted.guidance import (
     SPLIT,
     Guidance,
     IntermediateSlopes,
-    Leaves,
     LeafSlopes,
+    Leaves,
     SharedSlopes,
     Tree,
 )

@@ -194,15 +194,25 @@ class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def load_safetensors_model(weights_path: str | Path, architecture_path: str | Path) -> Graph:
     """The network of the two files. Raises InvalidInput (TLC106, TLC2xx, TLC4xx) naming the file."""
-    architecture = _architecture(read_bytes(architecture_path, limit=MAX_JSON_BYTES), str(architecture_path))
+    return read_safetensors_model(
+        read_bytes(weights_path),
+        read_bytes(architecture_path, limit=MAX_JSON_BYTES),
+        weights_file=str(weights_path),
+        architecture_file=str(architecture_path),
+    )
+
+
+def read_safetensors_model(weights: bytes, architecture: bytes, *, weights_file: str, architecture_file: str) -> Graph:
+    """The network in the two files' bytes; errors name the file."""
+    layers = _architecture(architecture, architecture_file)
     try:
-        tensors = read_tensors(read_bytes(weights_path))
+        tensors = read_tensors(weights)
     except InvalidInput as error:
-        raise error.in_file(str(weights_path)) from error.__cause__
+        raise error.in_file(weights_file) from error.__cause__
     try:
-        return _graph(architecture, tensors)
+        return _graph(layers, tensors)
     except InvalidInput as error:
-        raise error.in_file(str(architecture_path)) from error.__cause__
+        raise error.in_file(architecture_file) from error.__cause__
 
 
 def _architecture(data: bytes, file: str) -> Architecture:

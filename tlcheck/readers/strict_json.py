@@ -17,7 +17,8 @@ from tlcheck.limits import MAX_JSON_DEPTH
 
 T = TypeVar("T")
 
-_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
+"""Strings and brackets. A string that never ends is one match: no position is tried twice."""
 
 
 def decode(data: bytes, kind: type[T], file: str) -> T:

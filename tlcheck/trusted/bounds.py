@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 AnyEngine = Ball64 | IntegerEngine
 
-ROW_ENTRIES = 1 << 21
+ROW_ENTRIES = 1 << 19
 """Coefficients of one chunk of rows on the widest node: 16 MiB."""
 
 
@@ -228,6 +228,8 @@ class Enclosure:
             if kept.size < alive.size:
                 alive = alive[kept]
                 form.keep(kept)
+                if not kept.size:
+                    form.blocks.clear()
 
         basis = Pass(self.network, known.boxes, drawn, known.radii)
         run_pass(form, basis, after)

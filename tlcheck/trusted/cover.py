@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,8 +20,7 @@ class BadTree(Exception):
     """The rows are not finite trees over the network's values. The message says what and where."""
 
 
-@dataclass(frozen=True, slots=True)
-class Literal:
+class Literal(NamedTuple):
     """side +1: value (node, index) >= point; side -1: value <= point. ``point`` is an exact float."""
 
     node: int

@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mpmath import iv, libmp
@@ -24,11 +24,13 @@ from numpy.typing import NDArray
 from tlcheck.trusted.arith.box import Box
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.graph import Graph, Shape
-from tlcheck.trusted.lines import Lines
 from tlcheck.trusted.ops.activation import Abs, Clip, Elementwise, LeakyRelu, MaxOver, Relu, Sigmoid, Tanh
 from tlcheck.trusted.ops.affine import Conv, ConvTranspose, Linear, Scale, Sum
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
+
+if TYPE_CHECKING:
+    from tlcheck.trusted.lines import Lines
 
 Real = tuple[Any, ...]
 """One of mpmath's binary floats (sign, mantissa, exponent, bits)."""

@@ -22,16 +22,25 @@ from math import inf, nextafter
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.trusted.arith.arb import PRECISION, Arb, ball, compare_positive, exact_ball, lower_float, working_precision
+from tlcheck.trusted.arith.arb import (
+    PRECISION,
+    Arb,
+    ball,
+    compare_positive,
+    exact_ball,
+    lower_float,
+    working_precision,
+)
 from tlcheck.trusted.arith.ball64 import Ball64, Ball64Form
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.integer import GRID, IntegerEngine, IntegerForm
+from tlcheck.trusted.arith.interface import Multipliers
 from tlcheck.trusted.bounds import AnyEngine, Bounds, Enclosure, Slopes, new_form, run_pass
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.cover import BadTree, Leaf, Literal, leaves
 from tlcheck.trusted.evaluate import evaluate
 from tlcheck.trusted.guidance import Guidance
-from tlcheck.trusted.linear_bounds import Multiplier, Pass
+from tlcheck.trusted.linear_bounds import Pass
 from tlcheck.trusted.lines import Lines, SlopeGuess, lines
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.ops.activation import Elementwise
@@ -197,12 +206,11 @@ def root_bounds(plan: Plan, region: int) -> Bounds:
 def check_leaves(plan: Plan, bounds: Bounds | None, ranks: Sequence[int]) -> list[LeafOutcome]:
     """Decide leaves of one region. ``bounds`` are the region's, or None with per-leaf bounds."""
     with working_precision(plan.settings.precision):
-        chunk = _LeafChunk(plan, tuple(ranks))
-        return chunk.decide(bounds)
+        return LeafChunk(plan, tuple(ranks)).decide(bounds)
 
 
 @dataclass(frozen=True, eq=False)
-class _LeafChunk:
+class LeafChunk:
     """Leaves of one region, decided together: leaf k of the chunk is domain k."""
 
     plan: Plan
@@ -221,25 +229,48 @@ class _LeafChunk:
         return self.plan.region_of[self.leaves[0].disjunct]
 
     def decide(self, bounds: Bounds | None) -> list[LeafOutcome]:
-        inputs, empty = self._clamped(self.plan.input_boxes(self.region), None)
+        """The outcome of every leaf."""
         try:
-            if bounds is None:
-                task = Enclosure(
-                    self.plan.network, self.plan.bounding_engine, Slopes(self.plan.guidance, self._slopes_at({})), self.plan.settings.deployed
-                )
-                known = task.bounds(inputs)
-            else:
-                known = Bounds({**bounds.boxes, **inputs}, bounds.radii)
-            boxes, void = self._clamped(known.boxes, inputs)
-            margins = self._margins(Bounds(boxes, known.radii))
+            known, empty = self.domain(bounds)
+            form = new_form(self.plan.deciding_engine, len(self.ranks), 1)
+            limits = self.run(form, known)
+            lows = _lower_balls(form, known.boxes)
         except OutOfRange:
-            margins = [(False, -inf)] * len(self.ranks)
-            void = np.zeros(len(self.ranks), bool)
+            return [LeafOutcome(rank, False, -inf) for rank in self.ranks]
         outcomes = []
-        for k, (rank, (certified, margin)) in enumerate(zip(self.ranks, margins, strict=True)):
-            vacuous = bool(empty[k] or void[k])
-            outcomes.append(LeafOutcome(rank, certified or vacuous, inf if vacuous else margin, vacuous))
+        for k, rank in enumerate(self.ranks):
+            certified, margin = (True, inf) if empty[k] else _decided(lows[k], limits[k])
+            outcomes.append(LeafOutcome(rank, certified, margin, bool(empty[k])))
         return outcomes
+
+    def domain(self, bounds: Bounds | None) -> tuple[Bounds, NDArray[np.bool_]]:
+        """Bounds of every node on each leaf's domain, and which domains are empty. Raises OutOfRange."""
+        inputs, empty = self._clamped(self.plan.input_boxes(self.region), None)
+        if bounds is None:
+            slopes = Slopes(self.plan.guidance, self._slopes_at({}))
+            task = Enclosure(self.plan.network, self.plan.bounding_engine, slopes, self.plan.settings.deployed)
+            known = task.bounds(inputs)
+        else:
+            known = Bounds({**bounds.boxes, **inputs}, bounds.radii)
+        boxes, void = self._clamped(known.boxes, inputs)
+        return Bounds(boxes, known.radii), empty | void
+
+    def run(
+        self, form: Ball64Form | IntegerForm, known: Bounds, after: Callable[[int], None] | None = None
+    ) -> list[Fraction]:
+        """The deciding pass: carries the leaves' weighted constraints in ``form`` to the inputs; returns their bounds."""
+        plan = self.plan
+        limits = self._seed(form, known)
+        slopes = Slopes(plan.guidance, self._slopes_at(known.boxes))
+
+        def drawn(activation: int) -> Lines:
+            node = plan.claim.graph.nodes[activation]
+            if not isinstance(node.op, Elementwise):
+                raise ValueError("lines of something that is not an activation")
+            return lines(node.op, known.boxes[node.inputs[0]], slopes.shared(activation))
+
+        run_pass(form, Pass(plan.network, known.boxes, drawn, known.radii, self._multipliers()), after)
+        return limits
 
     def _clamped(
         self, boxes: dict[int, Box], done: dict[int, Box] | None
@@ -299,22 +330,6 @@ class _LeafChunk:
 
         return at
 
-    def _margins(self, known: Bounds) -> list[tuple[bool, float]]:
-        """(certified, margin rounded down) of each leaf."""
-        plan = self.plan
-        form = new_form(plan.deciding_engine, len(self.ranks), 1)
-        bounds_on = self._seed(form, known)
-        slopes = Slopes(plan.guidance, self._slopes_at(known.boxes))
-
-        def drawn(activation: int) -> Lines:
-            node = plan.claim.graph.nodes[activation]
-            if not isinstance(node.op, Elementwise):
-                raise ValueError("lines of something that is not an activation")
-            return lines(node.op, known.boxes[node.inputs[0]], slopes.shared(activation))
-
-        run_pass(form, Pass(plan.network, known.boxes, drawn, known.radii, self._multipliers()))
-        return [_decided(low, rhs) for low, rhs in zip(_lower_balls(form, known.boxes), bounds_on, strict=True)]
-
     def _seed(self, form: Ball64Form | IntegerForm, known: Bounds) -> list[Fraction]:
         """Put each leaf's weighted constraints into the form; returns the weighted bounds."""
         plan = self.plan
@@ -329,21 +344,30 @@ class _LeafChunk:
             form.seed_rows(node, np.ascontiguousarray(mids), rads if rads.any() else None, known.boxes[node])
         return [r.bound for r in rows]
 
-    def _multipliers(self) -> dict[int, tuple[Multiplier, ...]]:
+    def _multipliers(self) -> dict[int, Multipliers]:
         """The evidence's multipliers on literals of the leaf's own path; others are not used."""
         given = self.plan.guidance.leaves
-        result: dict[int, list[Multiplier]] = {}
+        found: dict[int, dict[tuple[int, int], tuple[float, float]]] = {}
         for k, leaf in enumerate(self.leaves):
+            start, stop = int(given.split_ptr[leaf.guidance]), int(given.split_ptr[leaf.guidance + 1])
+            if start == stop:
+                continue
+            part = slice(start, stop)
+            rows = zip(
+                given.split_node[part].tolist(), given.split_index[part].tolist(), given.split_side[part].tolist(),
+                given.split_point[part].tolist(), given.split_beta[part].tolist(), strict=True,
+            )
             on_path = set(leaf.path)
-            for j in range(int(given.split_ptr[leaf.guidance]), int(given.split_ptr[leaf.guidance + 1])):
-                beta = float(given.split_beta[j])
-                literal = Literal(
-                    int(given.split_node[j]), int(given.split_index[j]), int(given.split_side[j]), float(given.split_point[j])
-                )
-                if beta > 0 and literal in on_path:
-                    signed = beta * literal.side
-                    result.setdefault(literal.node, []).append(Multiplier(k, literal.index, signed, literal.point))
-        return {node: tuple(found) for node, found in result.items()}
+            for node, index, side, point, beta in rows:
+                if beta > 0 and Literal(node, index, side, point) in on_path:
+                    found.setdefault(node, {}).setdefault((k, index), (beta * side, point))
+        return {node: _columns(entries) for node, entries in found.items()}
+
+
+def _columns(entries: dict[tuple[int, int], tuple[float, float]]) -> Multipliers:
+    keys = np.array(list(entries), dtype=np.int64)
+    values = np.array(list(entries.values()), dtype=np.float64)
+    return Multipliers(keys[:, 0], keys[:, 1], values[:, 0], values[:, 1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -490,12 +514,11 @@ def _check_guidance(claim: UnsatClaim, guidance: Guidance) -> None:
     for activation, slopes in guidance.leaf_slopes.items():
         n = _activation_size(claim, activation)
         _check_columns(activation, slopes.columns, n)
-        for values in (slopes.lower, slopes.upper):
-            if values is not None and values.shape != (given.count, slopes.columns.size):
-                raise BadGuidance(f"slopes of node {activation}: shape {values.shape}")
+        for per_leaf in (slopes.lower, slopes.upper):
+            if per_leaf is not None and per_leaf.shape != (given.count, slopes.columns.size):
+                raise BadGuidance(f"slopes of node {activation}: shape {per_leaf.shape}")
     for activation, shared in guidance.shared_slopes.items():
         n = _activation_size(claim, activation)
-        line: Floats | None
         for line in (shared.lower, shared.upper):
             if line is not None and line.shape != (n,):
                 raise BadGuidance(f"slopes of node {activation}: shape {line.shape}, expected {(n,)}")

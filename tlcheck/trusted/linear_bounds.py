@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.box import Box
-from tlcheck.trusted.arith.interface import B, LinearForm
+from tlcheck.trusted.arith.interface import B, LinearForm, Multipliers
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.lines import Lines
 from tlcheck.trusted.maps import IndexMap
@@ -29,16 +29,6 @@ from tlcheck.trusted.ops.structure import Fixed, Input
 
 Floats = NDArray[np.float64]
 LinesOf = Callable[[int], Lines]
-
-
-@dataclass(frozen=True)
-class Multiplier:
-    """beta >= 0 on a split literal of one domain: side (z_index - point) >= 0 there; ``signed`` = beta * side."""
-
-    domain: int
-    index: int
-    signed: float
-    point: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +43,7 @@ class Pass:
     boxes: Mapping[int, Box]
     lines: LinesOf
     radii: Mapping[int, Floats] = field(default_factory=dict)
-    multipliers: Mapping[int, tuple[Multiplier, ...]] = field(default_factory=dict)
+    multipliers: Mapping[int, Multipliers] = field(default_factory=dict)
 
 
 def descend(form: LinearForm[B], basis: Pass, after: Callable[[int], None] | None = None) -> None:
@@ -116,13 +106,10 @@ def selection(op: MaxOver, box: Box) -> tuple[IndexMap, Lines, Box]:
 
 
 def _with_multipliers(form: LinearForm[B], basis: Pass, i: int, block: B) -> B:
-    wanted = basis.multipliers.get(i)
-    if not wanted:
+    given = basis.multipliers.get(i)
+    if given is None:
         return block
-    changed = form.copy_block(block)
-    for m in wanted:
-        changed = form.multiplier(changed, m.domain, m.index, m.signed, m.point, basis.boxes[i])
-    return changed
+    return form.multipliers(form.copy_block(block), given, basis.boxes[i])
 
 
 def _flat(value: Constant) -> Constant:

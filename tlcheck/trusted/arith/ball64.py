@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.convolution import to_narrow, to_wide
+from tlcheck.trusted.arith.interface import Multipliers
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.maps import ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
 
@@ -182,7 +183,7 @@ class Ball64:
             error = error + self._rad_up(m, box.magnitude)
         result = total
         if offset is not None:
-            guard(offset.mid)
+            guard(offset.mid.astype(np.float64))
             result = result + offset.mid
             error = error + gamma_up(terms) * np.abs(offset.mid) * (1 + 4 * V)
             if offset.rad is not None:
@@ -222,7 +223,7 @@ class Ball64:
 
 def _guard_factor(m: Map) -> None:
     if isinstance(m, DiagMap):
-        guard(m.flat.mid)
+        guard(m.flat.mid.astype(np.float64))
         if m.flat.rad is not None:
             guard(m.flat.rad)
 
@@ -274,10 +275,20 @@ class Ball64Form:
         self.value = np.zeros((domains, rows))
         self.error = np.zeros((domains, rows))
         self.blocks: dict[int, Floats] = {}
+        self._sized: tuple[Floats, Floats] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
         return self.value.shape[0], self.value.shape[1]
+
+    def _magnitude(self, block: Floats) -> Floats:
+        """|block|, guarded; computed once for the block in hand."""
+        if self._sized is None or self._sized[0] is not block:
+            magnitude = np.abs(block)
+            if magnitude.size and not float(magnitude.max()) <= MAX_MAGNITUDE:
+                raise OutOfRange("a magnitude above 2^200")
+            self._sized = (block, magnitude)
+        return self._sized[1]
 
     def _add(self, value: Floats | float, error_up: Floats | float) -> None:
         """value += ..., error += ... and the rounding of both sums."""
@@ -313,17 +324,17 @@ class Ball64Form:
         if box is None:
             raise ValueError("a second block needs the node's box")
         total = self.blocks[node] + block
-        guard(total, box.magnitude)
+        guard(box.magnitude)
         self.blocks[node] = total
-        self._add(0.0, dot_up(np.abs(total), box.magnitude) * (2 * V))
+        self._add(0.0, dot_up(self._magnitude(total), box.magnitude) * (2 * V))
 
     def through_map(self, m: Map, block: Floats, box: Box) -> Floats:
         """Coefficients on M x -> coefficients on x, for x in ``box``."""
         guard(box.magnitude)
         fold = self.engine.fold_up(m, box.magnitude)
         if fold is not None:
-            guard(block, fold)
-            self._add(0.0, dot_up(np.abs(block), fold))
+            guard(fold)
+            self._add(0.0, dot_up(self._magnitude(block), fold))
         return self.engine.adjoint(m, block)
 
     def offset(self, block: Floats, offset: Constant) -> None:
@@ -332,13 +343,13 @@ class Ball64Form:
         spread = gamma_up(mid.size) * np.abs(mid) * (1 + 4 * V)
         if offset.rad is not None:
             spread = (spread + offset.rad[None, :]) * (1 + 4 * V)
-        guard(block, mid, spread)
-        self._add(dot(block, mid), dot_up(np.abs(block), spread + TINY))
+        guard(mid, spread)
+        self._add(dot(block, mid), dot_up(self._magnitude(block), spread + TINY))
 
     def charge(self, block: Floats, radius: Floats) -> None:
         """value -= |block| . radius, radius (D, n) >= 0 (deployed rounding)."""
-        guard(block, radius)
-        self._add(0.0, dot_up(np.abs(block), radius))
+        guard(radius)
+        self._add(0.0, dot_up(self._magnitude(block), radius))
 
     def through_lines(self, block: Floats, lower: tuple[Floats, Floats], upper: tuple[Floats, Floats], box: Box) -> Floats:
         """Coefficients on f(z) -> on z, with lines f >= ls z + lt and f <= us z + ut (arrays (D or 1, n)) on ``box``.
@@ -346,42 +357,39 @@ class Ball64Form:
         g f >= g (ls z + lt) for g >= 0, g (us z + ut) for g < 0.
         """
         (ls, lt), (us, ut) = lower, upper
-        guard(block, ls, lt, us, ut, box.magnitude)
+        guard(ls, lt, us, ut, box.magnitude)
+        magnitude = self._magnitude(block)
         n = block.shape[2]
-        positive = np.maximum(block, 0.0)
-        negative = np.minimum(block, 0.0)
         spread = np.maximum(np.abs(ls), np.abs(us)) * (3 * V) * box.magnitude
-        heights = np.maximum(np.abs(lt), np.abs(ut))
-        if heights.any():
-            spread = (spread + gamma_up(2 * n + 2) * heights) * (1 + 4 * V)
-            value: Floats | float = dot(negative, ut)
-            if lt.any():
-                value = dot(positive, lt) + value
-        else:
-            value = 0.0
-        self._add(value, dot_up(np.abs(block), spread * (1 + 8 * V) + TINY))
-        positive *= ls[:, None, :]
-        negative *= us[:, None, :]
-        positive += negative
-        return positive
+        value: Floats | float = 0.0
+        if lt.any() or ut.any():
+            # g+ lt + g- ut = (g (lt + ut) + |g| (lt - ut)) / 2, each dot a tree of n products, four roundings more
+            value = 0.5 * dot(block, lt + ut) + 0.5 * dot(magnitude, lt - ut)
+            heights = np.abs(lt) + np.abs(ut)
+            spread = (spread + 2 * gamma_up(n + 8) * heights) * (1 + 4 * V)
+        self._add(value, dot_up(magnitude, spread * (1 + 8 * V) + TINY))
+        chosen = np.where(block >= 0, ls[:, None, :], us[:, None, :])
+        chosen *= block
+        return chosen
 
-    def multiplier(self, block: Floats, domain: int, neuron: int, signed: float, point: float, box: Box) -> Floats:
-        """The row of ``domain`` (one row a domain): form -= signed (z_neuron - point).
+    def multipliers(self, block: Floats, given: Multipliers, box: Box) -> Floats:
+        """form -= signed (z_neuron - point) for each; changes ``block``.
 
-        signed = beta * side with side (z - point) >= 0 on the domain. The rounded coefficient is taken as exact and
-        the difference charged over the box.
+        The rounded coefficient is taken as exact and the difference charged over the box.
         """
-        if block.shape[:2] != (self.shape[0], 1):
+        domains = self.shape[0]
+        if block.shape[:2] != (domains, 1):
             raise ValueError("multipliers need one row a domain")
-        new = float(block[domain, 0, neuron]) - signed
-        shift = signed * point
-        zmax = float(box.magnitude[0 if box.magnitude.shape[0] == 1 else domain, neuron])
-        guard(np.array([new, signed, point, shift, zmax]))
-        block[domain, 0, neuron] = new
-        value = float(self.value[domain, 0]) + shift
-        self.value[domain, 0] = value
-        charge = (2 * V * abs(new) * zmax + 2 * V * abs(shift) + 2 * V * abs(value)) * (1 + 8 * V) + TINY
-        self.error[domain, 0] = (float(self.error[domain, 0]) + charge) * (1 + 8 * V)
+        d, k = given.domain, given.neuron
+        new = block[d, 0, k] - given.signed
+        shift = given.signed * given.point
+        zmax = box.magnitude[np.zeros_like(d) if box.magnitude.shape[0] == 1 else d, k]
+        guard(new, given.signed, given.point, shift, zmax)
+        block[d, 0, k] = new
+        self._sized = None
+        charge = np.abs(new) * zmax * (2 * V) + np.abs(shift) * gamma_up(d.size + 2)
+        error = np.bincount(d, weights=charge, minlength=domains) * slack_up(d.size) + TINY
+        self._add(np.bincount(d, weights=shift, minlength=domains)[:, None], error[:, None])
         return block
 
     def lower(self, boxes: dict[int, Box]) -> Floats:
@@ -389,11 +397,11 @@ class Ball64Form:
         value, error = self.value, self.error
         for node, block in self.blocks.items():
             box = boxes[node]
-            guard(block, box.lower, box.upper)
+            guard(box.lower, box.upper)
             centre, radius = centre_radius_up(box)
             reach = (radius + gamma_up(block.shape[2]) * np.abs(centre)) * (1 + 8 * V)
             value = value + dot(block, centre)
-            error = (error + dot_up(np.abs(block), reach) + 2 * V * np.abs(value)) * (1 + 8 * V) + TINY
+            error = (error + dot_up(self._magnitude(block), reach) + 2 * V * np.abs(value)) * (1 + 8 * V) + TINY
         return outward_down(value - error)
 
     def keep(self, kept: NDArray[np.int64]) -> None:

@@ -40,24 +40,30 @@ def taps(conv: ConvMap) -> Iterator[tuple[int, Slices, Slices]]:
 
 
 def to_wide(conv: ConvMap, weight: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The adjoint: x (M, n_narrow) -> (M, n_wide); ``weight`` (O, C/groups, *kernel)."""
-    rows = x.shape[0]
-    batch, channels, *spatial = conv.wide
+    """The adjoint: x (M, n_narrow) -> (M, n_wide); ``weight`` (O, C/groups, *kernel).
+
+    Rows go to the last axis, so that one gemm serves a whole chunk of rows and the strided adds run along memory.
+    """
+    rows = x.shape[0] * conv.wide[0]
+    _, channels, *spatial = conv.wide
     g = conv.groups
     taps_count = prod(conv.kernel)
-    w = weight.reshape(g, weight.shape[0] // g, -1).transpose(0, 2, 1)  # (g, C/g * taps, O/g)
+    w = np.ascontiguousarray(weight.reshape(g, weight.shape[0] // g, -1).transpose(0, 2, 1))  # (g, C/g * taps, O/g)
     positions = prod(conv.narrow[2:])
-    grouped = x.reshape(rows * batch, g, conv.narrow[1] // g, positions)
-    out = np.zeros((rows * batch, channels, *spatial), x.dtype)
-    step = max(1, _CHUNK // max(1, channels * taps_count * positions))
+    narrow_rows = x.reshape(rows, conv.narrow[1] * positions)
+    out = np.empty((rows, channels * prod(spatial)), x.dtype)
+    step = max(8, _CHUNK // max(1, channels * taps_count * positions))
     links = list(taps(conv))
-    for start in range(0, rows * batch, step):
-        part = np.matmul(w, grouped[start : start + step])
-        part = part.reshape(part.shape[0], channels, taps_count, *conv.narrow[2:])
-        target = out[start : start + step]
+    for start in range(0, rows, step):
+        part = np.ascontiguousarray(narrow_rows[start : start + step].T)
+        count = part.shape[1]
+        columns = np.matmul(w, part.reshape(g, conv.narrow[1] // g, positions * count))
+        columns = columns.reshape(channels, taps_count, *conv.narrow[2:], count)
+        target = np.zeros((channels, *spatial, count), x.dtype)
         for flat, narrow, wide in links:
-            target[(every, every, *wide)] += part[(every, every, flat, *narrow)]
-    return out.reshape(rows, -1)
+            target[(every, *wide)] += columns[(every, flat, *narrow)]
+        out[start : start + step] = target.reshape(-1, count).T
+    return out.reshape(x.shape[0], -1)
 
 
 def to_narrow(conv: ConvMap, weight: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -83,5 +89,5 @@ def to_narrow(conv: ConvMap, weight: NDArray[np.float64], x: NDArray[np.float64]
     return out.reshape(rows, -1)
 
 
-_CHUNK = 1 << 21
-"""Entries of a column buffer (16 MiB as float64)."""
+_CHUNK = 1 << 18
+"""Entries of a column buffer: 2 MiB as float64, the size of a level-2 cache."""

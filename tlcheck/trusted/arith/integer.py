@@ -23,6 +23,7 @@ from tlcheck.trusted.arith import int128
 from tlcheck.trusted.arith.arb import Packed, fmpz_mat, pack, packed_product, small_matrix, unpack
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.int128 import Int, Wide
+from tlcheck.trusted.arith.interface import Multipliers
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.maps import ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
 
@@ -444,35 +445,29 @@ class IntegerForm:
         self._charge_units(exponents, 2, n, box.largest, ~exact)
         return self._renormalise(result, exponents, box)
 
-    def multiplier(self, block: Block, domain: int, neuron: int, signed: float, point: float, box: Box) -> Block:
-        """The row of ``domain`` (one row a domain): form -= signed (z_neuron - point).
+    def multipliers(self, block: Block, given: Multipliers, box: Box) -> Block:
+        """form -= signed (z_neuron - point) for each; changes ``block``.
 
-        signed = beta * side with side (z - point) >= 0 on the domain. It is cut towards zero to the row's grid: a
-        smaller multiplier of the same sign is as sound as the given one.
+        Each multiplier is cut towards zero to its row's grid: a smaller multiplier of the same sign is as sound as the
+        given one. A row whose coefficients are tiny beside a multiplier is first moved to a coarser grid, charged.
         """
         if self.rows != 1:
             raise ValueError("multipliers need one row a domain")
         q, e = block
-        exact = Fraction(signed) / Fraction(2) ** int(e[domain])
-        cut = max(0, abs(int(exact)).bit_length() - ROW_BITS + 1)
-        if cut:
-            self._coarsen(block, domain, cut, box)
-        units = int(exact / (1 << cut))
-        numerator, denominator = point.as_integer_ratio()
-        self.value[domain] += shift_floor(units * numerator, int(e[domain]) + GRID - denominator.bit_length() + 1)
-        q[domain, neuron] -= units  # now below 2^58 + 2^57
-        if abs(int(q[domain, neuron])) > 1 << ROW_BITS:
-            self._coarsen(block, domain, 1, box)
-        return q, e
-
-    def _coarsen(self, block: Block, row: int, cut: int, box: Box) -> None:
-        """Drop the last ``cut`` bits of a row, in place, charging them."""
-        q, e = block
-        q[row] >>= np.int64(min(cut, 62))
-        e[row] += cut
-        only = np.zeros(q.shape[0], bool)
-        only[row] = True
-        self._charge_units(e, 1, q.shape[1], box.largest, only)
+        d, k = given.domain, given.neuron
+        cut = np.zeros(q.shape[0], np.int64)
+        np.maximum.at(cut, d, np.frexp(given.signed)[1].astype(np.int64) - e[d] - (ROW_BITS - 1))
+        cut = np.where(cut > 0, cut, 0)
+        q >>= np.minimum(cut, 62)[:, None]
+        self._charge_units(e + cut, 1, q.shape[1], box.largest, cut > 0)
+        e = e + cut
+        units = np.trunc(np.ldexp(given.signed, -e[d])).astype(np.int64)
+        q[d, k] -= units
+        for row, unit, point in zip(d.tolist(), units.tolist(), given.point.tolist(), strict=True):
+            if point:
+                numerator, denominator = point.as_integer_ratio()
+                self.value[row] += shift_floor(unit * numerator, int(e[row]) + GRID - denominator.bit_length() + 1)
+        return self._renormalise(q, e, box)
 
     def lower_on_grid(self, boxes: dict[int, Box]) -> list[int]:
         """Lower bounds of every row on the grid 2^-GRID (M,)."""

@@ -7,6 +7,7 @@ domain, row and point of the domain:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -19,6 +20,18 @@ from tlcheck.trusted.maps import Map
 Floats = NDArray[np.float64]
 Line = tuple[Floats, Floats]
 B = TypeVar("B")
+
+
+@dataclass(frozen=True, eq=False)
+class Multipliers:
+    """Multipliers on split literals of one node, in columns: ``signed`` = beta * side with beta >= 0 and
+    side (z_neuron - point) >= 0 on that domain. Each (domain, neuron) occurs once.
+    """
+
+    domain: NDArray[np.int64]
+    neuron: NDArray[np.int64]
+    signed: Floats
+    point: Floats
 
 
 class Engine(Protocol):
@@ -62,8 +75,8 @@ class LinearForm(Protocol[B]):
     def charge(self, block: B, radius: Floats) -> None:
         """constant -= |coefficients| . radius"""
 
-    def multiplier(self, block: B, domain: int, neuron: int, signed: float, point: float, box: Box) -> B:
-        """form -= signed (z_neuron - point) in one domain; changes ``block``."""
+    def multipliers(self, block: B, given: Multipliers, box: Box) -> B:
+        """form -= signed (z_neuron - point) for each, one row a domain; changes ``block``."""
 
     def copy_block(self, block: B) -> B:
         """A copy that may be changed."""

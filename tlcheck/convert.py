@@ -1,0 +1,83 @@
+"""Foreign certificates to bundles: read as for a check, written with the model and the property included. Ring 2."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tlcheck import __version__
+from tlcheck.errors import InvalidInput
+from tlcheck.options import Options
+from tlcheck.readers.abcrown import read_guidance, read_manifest
+from tlcheck.readers.bundle.manifest import Producer
+from tlcheck.readers.bytes import gunzip_if_packed, read_stored_bytes, sha256_hex
+from tlcheck.readers.onnx import read_model
+from tlcheck.readers.vnnlib import read_property
+from tlcheck.writers.bundle import UnsatOut, write_bundle
+
+
+def convert(dump: Path, output: Path, options: Options) -> None:
+    """Write the alpha,beta-CROWN dump in the folder ``dump`` as the bundle ``output``. Checks no proof.
+
+    ``options.model`` and ``options.property`` replace the dump's files; their hashes must be the dump's. Raises
+    InvalidInput as the readers and the writer do.
+    """
+    if not (dump / "certificate.json").is_file():
+        raise InvalidInput(
+            "TLC102",
+            "not a certificate that can be converted",
+            file=str(dump),
+            expected="a folder with an alpha,beta-CROWN dump",
+        )
+    manifest = read_manifest(dump)
+    model_path = options.model or _file_of(dump, manifest.onnx_file, "onnx_file")
+    property_path = options.property or _file_of(dump, manifest.vnnlib_file, "vnnlib_file")
+    model_bytes, model = _bound(model_path, manifest.onnx_sha256)
+    property_bytes, text = _bound(property_path, manifest.vnnlib_sha256)
+    graph = read_model(model, file=str(model_path), folder=None)
+    query = read_property(text, n_inputs=graph.n_inputs, n_outputs=graph.n_outputs, file=str(property_path))
+    verifier = manifest.verifier
+    notes = {
+        "converted_by": f"tlcheck {__version__}",
+        "converted_from": f"{manifest.format} version {manifest.version}",
+        "kind": manifest.kind,
+    }
+    write_bundle(
+        output,
+        model_bytes=model_bytes,
+        model_name=model_path.name,
+        property_bytes=property_bytes,
+        property_name=property_path.name,
+        graph=graph,
+        claims=[UnsatOut(dump.resolve().name, read_guidance(dump, manifest, graph, query))],
+        producer=Producer(verifier.name or "alpha,beta-CROWN", verifier.commit, notes),
+    )
+
+
+def _file_of(dump: Path, name: str, field: str) -> Path:
+    """A file of the dump's own folder, and no link out of it."""
+    path = dump / name
+    if Path(name).name != name or "\\" in name or "\0" in name or path.resolve().parent != dump.resolve():
+        raise InvalidInput(
+            "TLC404",
+            "must name a file of the folder",
+            file=str(dump / "certificate.json"),
+            field=field,
+            got=ascii(name[:80]),
+        )
+    return path
+
+
+def _bound(path: Path, expected: str) -> tuple[bytes, bytes]:
+    """(stored, unpacked) bytes of the file, if the unpacked ones are those the dump was made for."""
+    stored = read_stored_bytes(path)
+    unpacked = gunzip_if_packed(stored, file=str(path))
+    found = sha256_hex(unpacked)
+    if found != expected.lower():
+        raise InvalidInput(
+            "TLC103",
+            "not the file the certificate was made for (SHA-256)",
+            file=str(path),
+            expected=expected,
+            got=found,
+        )
+    return stored, unpacked
