@@ -13,7 +13,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import inf
@@ -29,11 +29,13 @@ from tlcheck.trusted.decide import LeafOutcome, Plan, check_leaves, root_bounds
 
 Report = Callable[[Progress], None] | None
 
-CHUNK_BYTES = 24 << 20
+CHUNK_BYTES = 6 << 20
 """Coefficients of one chunk on the widest node: small enough for caches and memory, large enough for BLAS."""
 MAX_CHUNK = 256
-POOL_FROM = 2e9
-"""Estimated multiply-adds of the deciding passes from which a pool pays for its start (about a second of work)."""
+THREADS_FROM = 3e8
+"""Estimated multiply-adds of the intermediate bounds from which threads pay."""
+POOL_FROM = 4e8
+"""Estimated multiply-adds of the deciding passes from which a pool pays for its start (some tenths of a second of work)."""
 
 
 @dataclass
@@ -80,7 +82,7 @@ def run_leaves(plan: Plan, jobs: int, deadline: Deadline, report: Report, journa
             bounds = None
             if not plan.guidance.per_leaf_bounds and not deadline.stopped():
                 try:
-                    bounds = run.bounds[region] = root_bounds(plan, region)
+                    bounds = run.bounds[region] = _bounds(plan, region, jobs)
                 except OutOfRange:
                     run.outcomes += [LeafOutcome(rank, False, -inf) for rank in ranks]
                     continue
@@ -111,6 +113,15 @@ def _by_region(plan: Plan, done: set[int]) -> list[tuple[int, list[int]]]:
         if rank not in done:
             groups.setdefault(plan.region_of[leaf.disjunct], []).append(rank)
     return sorted(groups.items())
+
+
+def _bounds(plan: Plan, region: int, jobs: int) -> Bounds:
+    """The region's bounds; numpy leaves Python's lock in its products, so threads share the rows of large networks."""
+    workers = jobs or os.cpu_count() or 1
+    if workers == 1 or plan.bounding_engine.name != "ball64" or plan.bounding_cost < THREADS_FROM:
+        return root_bounds(plan, region)
+    with ThreadPoolExecutor(workers) as pool:
+        return root_bounds(plan, region, pool.map)
 
 
 def _decide(

@@ -509,7 +509,7 @@ HEADERS: dict[str, tuple[Callable[[dict[str, Any]], object], bytes, str]] = {
     "data too long": (dict.keys, b"\0", "TLC403"),
     "array left out": (lambda h: h.pop(max(h, key=lambda n: h[n]["data_offsets"])), b"", "TLC403"),
     "unknown type": (entry(dtype="BF16"), b"", "TLC105"),
-    "another type": (entry(dtype="F64"), b"", "TLC105"),
+    "another type": (entry(dtype="F32"), b"", "TLC105"),
     "another shape": (entry(shape=[3]), b"", "TLC105"),
     "negative size": (entry(shape=[-2]), b"", "TLC105"),
     "huge size": (entry(shape=[2**62, 2**62]), b"", "TLC105"),

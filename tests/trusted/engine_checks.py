@@ -29,6 +29,7 @@ from tests.trusted.oracle import (
 )
 from tlcheck.trusted.arith import ball64, integer
 from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.interface import Multipliers
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.maps import DiagMap, IndexMap, Map, MatMap, SignMap
 
@@ -59,6 +60,12 @@ def mode() -> AbstractContextManager[None]:
 def refusal_allowed(kind: str) -> AbstractContextManager[None]:
     """Extreme data may be refused with OutOfRange, nothing else."""
     return suppress(OutOfRange) if kind == "extreme" else nullcontext()
+
+
+def columns(*given: tuple[int, int, float, float]) -> Multipliers:
+    """Multipliers from (domain, neuron, signed, point)."""
+    domain, neuron, signed, point = zip(*given, strict=True)
+    return Multipliers(np.array(domain), np.array(neuron), np.array(signed), np.array(point))
 
 
 def constant(rng: Rng, kind: str, n: int, rad: bool) -> Constant:
@@ -194,9 +201,9 @@ def check_chain(engine: Engine, make: MakeMap, kind: str, rng: Rng, linear: bool
         form.put(1, form.through_lines(form.blocks.pop(2), lower, upper, box1), box1)
         block = form.blocks.pop(1)
         if pieces:
-            block = block.copy() if isinstance(form, ball64.Ball64Form) else (block[0].copy(), block[1].copy())
-        for domain, neuron, signed, point in pieces:
-            block = form.multiplier(block, domain, neuron, signed, point, box1)
+            block = form.copy_block(block)
+        if pieces:
+            block = form.multipliers(block, columns(*pieces), box1)
         form.charge(block, radius)
         form.offset(block, b)
         form.put(0, form.through_map(m1, block, box0), box0)
@@ -245,14 +252,14 @@ def _lines(
 
 
 def _multipliers(rng: Rng, kind: str, box1: Box, domains: int) -> list[tuple[int, int, float, float]]:
-    """(domain, neuron, beta * side, point) with side (y - point) >= 0 on the box, some neurons twice."""
+    """(domain, neuron, beta * side, point) with side (y - point) >= 0 on the box."""
     pieces = []
-    for _ in range(int(rng.integers(0, 5))):
-        d, j = int(rng.integers(0, domains)), int(rng.integers(0, box1.lower.shape[1]))
+    pairs = rng.permutation(domains * box1.lower.shape[1])[: int(rng.integers(0, 6))]
+    for d, j in zip(*(c.tolist() for c in np.divmod(pairs, box1.lower.shape[1])), strict=True):
         side = int(rng.choice([-1, 1]))
         end = float((box1.lower if side > 0 else box1.upper)[d if box1.lower.shape[0] > 1 else 0, j])
         beta = float(abs(KINDS[kind](rng, (1,)).astype(np.float64)[0])) * 2.0 ** int(rng.choice([-20, 0, 0, 20]))
-        pieces.extend([(d, j, side * beta, end)] * int(rng.choice([1, 1, 2])))
+        pieces.append((d, j, side * beta, end))
     return pieces
 
 
@@ -336,7 +343,7 @@ def check_residual(engine: Engine, make: MakeMap, kind: str, rng: Rng) -> None:
                 form.seed_rows(0, seeds[:, :, :1] * np.ones((1, 1, m.n_in)), None, box_)
                 block = form.blocks.pop(0)
             elif step == "multiplier":
-                block = form.multiplier(block, 0, neuron, signed, 0.0, box_)
+                block = form.multipliers(block, columns((0, neuron, signed, 0.0)), box_)
             block = form.copy_block(block)
         rest = -exact_block(block)
         with mode():

@@ -113,8 +113,12 @@ def test_packed_product_is_exact(n: int) -> None:
     w[0, 0], w[1, n - 1] = -(1 << 61), (1 << 62) - 1
     a = rng.integers(-(1 << 59), 1 << 59, (4, 3))
     a[0], a[1, 0] = (1 << 59) - 1, -(1 << 62)
-    hi, lo = lib.packed_product(lib.small_matrix(a), lib.Packed(w))
-    assert (hi.astype(object) * (1 << 64) + lo.astype(object) == a.astype(object) @ w.astype(object)).all()
+    idle, one = a.copy(), np.zeros_like(a)
+    idle[:, 1] = 0
+    one[2, 2] = -1
+    for left in (a, idle, one, np.zeros_like(a), np.zeros((0, 3), np.int64)):
+        hi, lo = lib.packed_product(left, lib.Packed(w))
+        assert (hi.astype(object) * (1 << 64) + lo.astype(object) == left.astype(object) @ w.astype(object)).all()
 
 
 def test_pack_and_unpack_are_inverse_at_the_ends() -> None:

@@ -21,6 +21,7 @@ from tests.trusted.engine_checks import (
     check_chain,
     check_image,
     check_residual,
+    columns,
     refusal_allowed,
 )
 from tests.trusted.oracle import KINDS, MAPS, REPEATS
@@ -186,7 +187,7 @@ def test_box_refuses_nan() -> None:
 def test_multiplier_needs_one_row_a_domain() -> None:
     form = seeded()
     with pytest.raises(ValueError, match="one row"):
-        form.multiplier(form.blocks[1], 0, 0, 1.0, 0.0, FINE)
+        form.multipliers(form.blocks[1], columns((0, 0, 1.0, 0.0)), FINE)
 
 
 def test_too_many_terms_are_refused() -> None:
@@ -215,3 +216,16 @@ def test_long_dot_products_drop_terms() -> None:
         form.seed_rows(0, np.full((1, 1, values.size), sign), None, box)
         form.offset(form.blocks.pop(0), Constant(values[0]))
         assert Fraction(float(form.lower({})[0, 0])) <= exact
+
+
+def test_multipliers_are_checked_when_built() -> None:
+    """A pair given twice would be subtracted once while both its points are added: an unsound bound."""
+    columns((0, 1, 1.0, 0.0), (1, 1, 1.0, 0.0))
+    for given in (
+        ((0, 1, 1.0, 0.0), (0, 1, 1.0, 0.5)),
+        ((0, 1, np.nan, 0.0),),
+        ((0, 1, np.inf, 0.0),),
+        ((0, 1, 1.0, np.nan),),
+    ):
+        with pytest.raises((ValueError, OutOfRange), match="multipliers"):
+            columns(*given)

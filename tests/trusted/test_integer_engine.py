@@ -12,6 +12,7 @@ from tests.trusted.engine_checks import (
     check_chain,
     check_image,
     check_residual,
+    columns,
     refusal_allowed,
 )
 from tests.trusted.oracle import KINDS, MAPS, REPEATS, dense
@@ -219,7 +220,7 @@ def test_many_large_multipliers_on_one_neuron_do_not_overflow() -> None:
     total = Fraction(0)
     for i in range(40):
         signed = float(2**60 - 1024) * 2.0 ** (i % 7)
-        block = form.multiplier(block, 0, 0, signed, -1.0, UNIT)
+        block = form.multipliers(block, columns((0, 0, signed, -1.0)), UNIT)
         total += Fraction(signed)
     form.put(0, block, UNIT)
     exact = -abs(1 - total) - total
@@ -283,7 +284,7 @@ def test_a_copied_block_leaves_the_other_consumer_alone() -> None:
         for node in (1, 2):
             form.put(node, form.through_map(SignMap(1, 2), block, UNIT), UNIT)
         copy = form.copy_block(form.blocks.pop(1))
-        form.put(1, form.multiplier(copy, 0, 0, 1.0, 0.0, UNIT), UNIT)
+        form.put(1, form.multipliers(copy, columns((0, 0, 1.0, 0.0)), UNIT), UNIT)
         wide = Box(np.full((1, 2), -3.0), np.ones((1, 2)))
         got = float(form.lower({1: UNIT, 2: wide})[0, 0])
         assert -3 - 1e-9 <= got <= -3
@@ -307,8 +308,8 @@ def test_refuses_what_is_not_finite(bad: float) -> None:
         lambda f: f.through_lines(f.blocks[1], (ones / 2, zeros), (ones / 2, zeros), infinite),
         lambda f: f.through_map(square, f.blocks[1], infinite),
         lambda f: f.through_map(IndexMap(np.array([0, 0]), 2), f.blocks[1], infinite),
-        lambda f: f.multiplier(f.blocks[1], 0, 0, bad, 0.0, UNIT),
-        lambda f: f.multiplier(f.blocks[1], 0, 0, 1.0, bad, UNIT),
+        lambda f: f.multipliers(f.blocks[1], columns((0, 0, bad, 0.0)), UNIT),
+        lambda f: f.multipliers(f.blocks[1], columns((0, 0, 1.0, bad)), UNIT),
         lambda f: f.lower({1: infinite}),
         lambda f: IntegerEngine().image((square,), (infinite,), None),
         lambda f: IntegerEngine().image((SignMap(1, 2),), (infinite,), None),
@@ -323,7 +324,7 @@ def test_multiplier_needs_one_row_a_domain() -> None:
     form = IntegerForm(IntegerEngine(), 2, 2)
     form.seed_units(0, 2, np.array([0, 1]), np.array([1, 1]))
     with pytest.raises(ValueError, match="one row"):
-        form.multiplier(form.blocks[0], 1, 0, 1.0, 0.0, UNIT)
+        form.multipliers(form.blocks[0], columns((1, 0, 1.0, 0.0)), UNIT)
 
 
 def test_small_heights_and_radii_beside_large_ones_are_rounded_outward() -> None:
@@ -352,5 +353,5 @@ def test_a_large_multiplier_charges_what_it_cuts_from_the_other_coefficients() -
     box = Box(np.array([[0.0, -1.0]]), np.array([[0.0, 1.0]]))
     form = IntegerForm(IntegerEngine(), 1, 1)
     form.seed_rows(0, np.array([[[0.0, small]]]), None, box)
-    form.put(0, form.multiplier(form.blocks.pop(0), 0, 0, 2.0**60, 0.0, box), box)
+    form.put(0, form.multipliers(form.blocks.pop(0), columns((0, 0, 2.0**60, 0.0)), box), box)
     assert float(form.lower({0: box})[0, 0]) <= -small

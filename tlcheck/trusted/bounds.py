@@ -7,7 +7,7 @@ too, when ``radii`` are kept).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -29,7 +29,7 @@ Ints = NDArray[np.int64]
 AnyEngine = Ball64 | IntegerEngine
 
 ROW_ENTRIES = 1 << 19
-"""Coefficients of one chunk of rows on the widest node: 16 MiB."""
+"""Coefficients of one chunk of rows on the widest node: 4 MiB."""
 
 
 @dataclass
@@ -39,7 +39,18 @@ class Bounds:
     boxes: dict[int, Box] = field(default_factory=dict)
     radii: dict[int, Floats] = field(default_factory=dict)
     rows: int = 0
-    multiply_adds: int = 0
+    _lines: dict[int, tuple[Box, Lines]] = field(default_factory=dict)
+
+    def lines(self, activation: int, op: Elementwise, box: Box, guess: SlopeGuess) -> Lines:
+        """Lines with slopes that every row shares, drawn once for a box."""
+        known = self._lines.get(activation)
+        if known is None or known[0] is not box:
+            known = self._lines[activation] = (box, lines(op, box, guess))
+        return known[1]
+
+    def on(self, boxes: dict[int, Box]) -> Bounds:
+        """The same radii and lines with other boxes (lines are used only for the boxes they were drawn on)."""
+        return Bounds(boxes, self.radii, _lines=self._lines)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +101,8 @@ class Enclosure:
     slopes: Slopes
     deployed: bool = False
     expected: Callable[[int], NDArray[np.bool_] | None] = lambda target: None
+    apply: Callable[[Callable[[int], None], Iterable[int]], Iterable[None]] = map
+    """``map``, or a pool's: chunks of rows are independent."""
 
     def bounds(self, inputs: Mapping[int, Box], goal: Callable[[int, int], None] | None = None) -> Bounds:
         """Boxes of every needed node. ``goal(done, total)`` reports targets done."""
@@ -190,13 +203,17 @@ class Enclosure:
         chunk = max(1, ROW_ENTRIES // (widest * domains))
         result = np.full((domains, neurons.size), -np.inf)
         all_signs = np.broadcast_to(np.asarray(signs, np.int64), neurons.shape)
-        for start in range(0, neurons.size, chunk):
+
+        def one(start: int) -> None:
             part = slice(start, start + chunk)
             try:
                 result[:, part] = self._row_chunk(target, neurons[part], all_signs[part], known, domains, enough)
             except OutOfRange:
-                continue
-            known.rows += domains * neurons[part].size
+                return
+
+        for _ in self.apply(one, range(0, neurons.size, chunk)):
+            pass
+        known.rows += domains * neurons.size
         return result
 
     def _row_chunk(
@@ -215,8 +232,9 @@ class Enclosure:
             op = self.network.graph.nodes[activation].op
             if not isinstance(op, Elementwise):
                 raise ValueError("lines of something that is not an activation")
-            guess = row_slopes.guess(activation, alive) if row_slopes is not None else self.slopes.shared(activation)
-            return lines(op, z, guess)
+            if row_slopes is not None and (target, activation) in self.slopes.guidance.intermediate:
+                return lines(op, z, row_slopes.guess(activation, alive))
+            return known.lines(activation, op, z, self.slopes.shared(activation))
 
         def after(activation: int) -> None:
             nonlocal alive
@@ -228,6 +246,8 @@ class Enclosure:
             if kept.size < alive.size:
                 alive = alive[kept]
                 form.keep(kept)
+                if not kept.size:
+                    form.blocks.clear()  # every row is settled: nothing is left to carry down
                 if not kept.size:
                     form.blocks.clear()
 
@@ -253,9 +273,7 @@ class _RowSlopes:
     known: Bounds
 
     def guess(self, activation: int, alive: Ints) -> SlopeGuess:
-        given = self.task.slopes.guidance.intermediate.get((self.target, activation))
-        if given is None:
-            return self.task.slopes.shared(activation)
+        given = self.task.slopes.guidance.intermediate[self.target, activation]
         operand = self.task.network.graph.nodes[activation].inputs[0]
         box = self.known.boxes[operand]
         default = (box.upper > -box.lower).astype(np.float64)

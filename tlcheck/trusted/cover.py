@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
-
 import numpy as np
 
 from tlcheck.trusted.guidance import LEAF, SPLIT, Tree
@@ -20,7 +18,8 @@ class BadTree(Exception):
     """The rows are not finite trees over the network's values. The message says what and where."""
 
 
-class Literal(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Literal:
     """side +1: value (node, index) >= point; side -1: value <= point. ``point`` is an exact float."""
 
     node: int

@@ -51,6 +51,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 MAX_DEPTH = 100_000
+MAX_FLOAT = Fraction(nextafter(inf, 0))
 
 
 class BadGuidance(ValueError):
@@ -64,7 +65,7 @@ class Settings:
     arith: str = "auto"
     precision: int = PRECISION
     deployed: bool = False
-    budget: float = 2e8
+    budget: float = 2e6
 
 
 @dataclass(frozen=True)
@@ -195,11 +196,11 @@ class Plan:
         return mask
 
 
-def root_bounds(plan: Plan, region: int) -> Bounds:
-    """Bounds of every node over one region, shared by its leaves. Raises OutOfRange."""
+def root_bounds(plan: Plan, region: int, apply: Callable[..., Iterable[None]] = map) -> Bounds:
+    """Bounds of every node over one region, shared by its leaves. ``apply`` is ``map`` or a pool's. Raises OutOfRange."""
     with working_precision(plan.settings.precision):
         slopes = Slopes(plan.guidance, lambda _: None)
-        task = Enclosure(plan.network, plan.bounding_engine, slopes, plan.settings.deployed, plan.expected_unstable)
+        task = Enclosure(plan.network, plan.bounding_engine, slopes, plan.settings.deployed, plan.expected_unstable, apply)
         return task.bounds(plan.input_boxes(region))
 
 
@@ -226,7 +227,10 @@ class LeafChunk:
 
     @property
     def region(self) -> int:
-        return self.plan.region_of[self.leaves[0].disjunct]
+        first, *others = {self.plan.region_of[leaf.disjunct] for leaf in self.leaves}
+        if others:
+            raise ValueError("leaves of different regions in one chunk")
+        return first
 
     def decide(self, bounds: Bounds | None) -> list[LeafOutcome]:
         """The outcome of every leaf."""
@@ -247,13 +251,14 @@ class LeafChunk:
         """Bounds of every node on each leaf's domain, and which domains are empty. Raises OutOfRange."""
         inputs, empty = self._clamped(self.plan.input_boxes(self.region), None)
         if bounds is None:
+            inputs = {node: Box(*self._own_rows(box)) for node, box in inputs.items()}  # slopes are the leaf's own
             slopes = Slopes(self.plan.guidance, self._slopes_at({}))
             task = Enclosure(self.plan.network, self.plan.bounding_engine, slopes, self.plan.settings.deployed)
             known = task.bounds(inputs)
         else:
-            known = Bounds({**bounds.boxes, **inputs}, bounds.radii)
+            known = bounds.on({**bounds.boxes, **inputs})
         boxes, void = self._clamped(known.boxes, inputs)
-        return Bounds(boxes, known.radii), empty | void
+        return known.on(boxes), empty | void
 
     def run(
         self, form: Ball64Form | IntegerForm, known: Bounds, after: Callable[[int], None] | None = None
@@ -267,7 +272,10 @@ class LeafChunk:
             node = plan.claim.graph.nodes[activation]
             if not isinstance(node.op, Elementwise):
                 raise ValueError("lines of something that is not an activation")
-            return lines(node.op, known.boxes[node.inputs[0]], slopes.shared(activation))
+            box = known.boxes[node.inputs[0]]
+            if activation in plan.guidance.leaf_slopes:
+                return lines(node.op, box, slopes.shared(activation))
+            return known.lines(activation, node.op, box, slopes.shared(activation))
 
         run_pass(form, Pass(plan.network, known.boxes, drawn, known.radii, self._multipliers()), after)
         return limits
@@ -408,6 +416,8 @@ def _dense(entries: dict[int, Fraction], n: int) -> tuple[Floats, Floats]:
     """(mid, rad) with |exact - mid| <= rad."""
     mid, rad = np.zeros(n), np.zeros(n)
     for i, q in entries.items():
+        if abs(q) > MAX_FLOAT:
+            raise OutOfRange("a coefficient above the largest double")
         mid[i] = float(q)
         rad[i] = -_float_down(-abs(q - Fraction(float(q))))
     return mid, rad
@@ -467,12 +477,11 @@ def decide_sat(claim: SatClaim, precision: int = PRECISION) -> SatOutcome:
         point = [[ball(q) for q in claim.witness[slices[node]]] for node in nodes]
         values = evaluate(claim.graph, point).outputs
         rulings = [_rule(d, claim.witness, values) for d in claim.query.disjuncts]
-    best = max((r for r in rulings if r[1] is not None), key=lambda r: r[1], default=None)
-    margin = None if best is None else best[1]
+    margin = max((slack for _, slack in rulings if slack is not None), default=None)
     if any(holds is True for holds, _ in rulings):
         return SatOutcome(Verdict.CERTIFIED, "TLC002", "the witness holds, evaluated exactly", margin)
     if all(holds is False for holds, _ in rulings):
-        where = "outside every input region" if best is None else "a constraint fails, evaluated exactly"
+        where = "outside every input region" if margin is None else "a constraint fails, evaluated exactly"
         return SatOutcome(Verdict.REFUTED, "TLC011", f"the witness does not hold: {where}", margin)
     return SatOutcome(Verdict.UNPROVEN, "TLC012", f"undecided at {precision} bits", margin)
 

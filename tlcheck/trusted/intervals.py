@@ -19,6 +19,7 @@ from tlcheck.trusted.arith.interface import Engine
 from tlcheck.trusted.lines import piecewise_value
 from tlcheck.trusted.maps import Affine, IndexMap, Map, SignMap
 from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu, Sigmoid, Tanh
+from tlcheck.trusted.ops.affine import Scale
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.structure import Fixed
 
@@ -28,6 +29,8 @@ UNIT32 = Fraction(1, 1 << 24)
 """Unit roundoff of float32, round to nearest."""
 TINY32 = Fraction(1, 1 << 126)
 """Largest loss of one float32 operation to underflow, flush-to-zero included."""
+LARGEST32 = 2.0**126
+"""Sums of magnitudes up to here keep every float32 partial sum, rounded, below overflow (gamma < 1)."""
 
 
 def image(op: Operation, affine: Affine | None, boxes: tuple[Box, ...], engine: Engine) -> Box:
@@ -139,11 +142,16 @@ def rounding_radius(op: Operation, affine: Affine | None, boxes: tuple[Box, ...]
             case Relu() | Abs() | Clip() | MaxOver() | Fixed():
                 return None
             case LeakyRelu():
-                return _scaled_up(abs(Fraction(op.alpha)) * UNIT32, boxes[0].magnitude, TINY32)
+                alpha = abs(Fraction(op.alpha))
+                if not (1 + alpha) * Fraction(min(boxes[0].largest, LARGEST32)) < Fraction(LARGEST32):
+                    raise OutOfRange("float32 overflow")
+                return _scaled_up(alpha * UNIT32, boxes[0].magnitude, (1 + alpha) * TINY32)
             case _:
                 raise NotDeployable(type(op).__name__)
     if affine.exact:
         return None
+    if isinstance(op, Scale) and op.offset is not None and op.roundings >= 5:
+        raise NotDeployable("BatchNormalization")  # its offset, B - mean factor, may cancel: |offset| bounds no rounding
     terms = sum(m.fan_in for m in affine.maps) + (1 if affine.offset is not None else 0) + affine.roundings + 1
     k = terms * UNIT32
     if k >= Fraction(1, 2):
@@ -161,6 +169,8 @@ def rounding_radius(op: Operation, affine: Affine | None, boxes: tuple[Box, ...]
             np.abs(affine.offset.mid)[None, :], affine.offset.rad[None, :]
         )
         magnitude = _sum_up(magnitude, offset)
+    if not bool((magnitude <= LARGEST32).all()):
+        raise OutOfRange("float32 overflow")
     weight = max((_largest_weight(m) for m in affine.maps), default=Fraction(1))
     return _scaled_up(gamma, magnitude, 2 * (terms + 1) * TINY32 * (1 + max(weight, largest)))
 

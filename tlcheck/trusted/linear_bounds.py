@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.trusted.arith.box import Box
+from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.interface import B, LinearForm, Multipliers
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.lines import Lines
@@ -88,6 +88,8 @@ def _replace(form: LinearForm[B], basis: Pass, i: int) -> None:
 
 def selection(op: MaxOver, box: Box) -> tuple[IndexMap, Lines, Box]:
     """Lines of a maximum around one of its entries x_j: y >= x_j; y <= x_j where x_j dominates, else y <= max upper."""
+    if not np.isfinite(box.largest):
+        raise OutOfRange("selection on an unbounded interval")  # with -inf, an unused column could be chosen
     used = op.index >= 0
     low = np.where(used[None], box.lower[:, op.index], -np.inf)
     high = np.where(used[None], box.upper[:, op.index], -np.inf)

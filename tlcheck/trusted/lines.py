@@ -46,9 +46,9 @@ NO_GUESS = SlopeGuess()
 
 
 def snap(slope: Floats) -> Floats:
-    """The nearest multiple of 2^-40 (coarser above 2), at most 2^20 in magnitude; not a number becomes 0."""
+    """The nearest multiple of 2^-40 (of 2^-20 for all when one reaches 2), at most 2^20 in magnitude; not a number becomes 0."""
     clean = np.clip(np.nan_to_num(slope, nan=0.0, posinf=0.0, neginf=0.0), -(2.0**20), 2.0**20)
-    return np.ldexp(np.rint(np.ldexp(clean, 20)), -20) if np.abs(clean).max(initial=0.0) > 2 else _grid(clean)
+    return np.ldexp(np.rint(np.ldexp(clean, 20)), -20) if np.abs(clean).max(initial=0.0) >= 2 else _grid(clean)
 
 
 def _grid(x: Floats) -> Floats:
@@ -102,8 +102,11 @@ def _relu_lines(box: Box, guess: SlopeGuess) -> Lines:
         chord = np.where(unstable, u / (u - l), 0.0)
     s = np.where(active, _ONE, np.ceil(np.ldexp(np.clip(chord, 0.0, 1.0), SLOPE_BITS)).astype(np.int64))
     s = np.where(inactive & ~active, np.int64(0), s)
-    t = np.maximum(_times_up(-s, l), _times_up(_ONE - s, u))
-    t = np.where(unstable, np.maximum(t, 0.0), 0.0)
+    t = np.zeros(s.shape)
+    some = np.flatnonzero(unstable.any(axis=0))
+    if some.size:
+        part = np.maximum(_times_up(-s[:, some], l[:, some]), _times_up(_ONE - s[:, some], u[:, some]))
+        t[:, some] = np.where(unstable[:, some], np.maximum(part, 0.0), 0.0)
     slope = np.ldexp(s.astype(np.float64), -SLOPE_BITS)
     return Lines((alpha, np.zeros((1, l.shape[1]))), (slope, t))
 
@@ -171,8 +174,9 @@ def _piecewise_lines(op: Elementwise, box: Box, guess: SlopeGuess) -> Lines:
     values = _float_values(op, [l, u, *(np.clip(k, l, u) for k in kinks)])
     with np.errstate(divide="ignore", invalid="ignore"):
         chord = np.where(u > l, (values[1] - values[0]) / (u - l), 0.0)
-    ls = snap(np.broadcast_to(guess.lower, shape)) if guess.lower is not None else snap(_touching(op, l, u, chord, values, True))
-    us = snap(np.broadcast_to(guess.upper, shape)) if guess.upper is not None else snap(_touching(op, l, u, chord, values, False))
+    given = [None if g is None else np.broadcast_to(g, shape) for g in (guess.lower, guess.upper)]
+    own = [_touching(op, l, u, chord, values, lower) if g is None else g for g, lower in zip(given, (True, False), strict=True)]
+    ls, us = snap(np.stack(own))  # together: both lines on one grid
     lt, ut = np.empty(shape), np.empty(shape)
     for d, k in np.ndindex(shape):
         points = [arb(float(l[d, k])), arb(float(u[d, k]))]
@@ -254,7 +258,7 @@ def _s_shaped_lines(op: Elementwise, box: Box, guess: SlopeGuess) -> Lines:
 
 
 def _clean(slope: Floats, shape: tuple[int, ...]) -> Floats:
-    return np.clip(np.nan_to_num(np.broadcast_to(slope, shape), nan=0.0), -2.0, 2.0)
+    return np.clip(np.nan_to_num(np.broadcast_to(slope, shape), nan=0.0), -1.0, 1.0)
 
 
 def _sigmoid(z: arb) -> arb:

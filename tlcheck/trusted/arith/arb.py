@@ -11,7 +11,7 @@ convert to and from FLINT by bytes instead of entry by entry.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 
@@ -117,9 +117,10 @@ class Packed:
         self.shape = (int(rows.shape[0]), int(rows.shape[1]))
         self._blocks = [_pack_block(rows[:, s : s + _BLOCK]) for s in range(0, self.shape[1], _BLOCK)]
 
-    @property
-    def blocks(self) -> Sequence[fmpz_mat]:
-        return self._blocks
+    def blocks(self, rows: list[int] | None) -> Iterator[fmpz_mat]:
+        """The packed rows, or some of them, block by block, each a column of large integers."""
+        for block in self._blocks:
+            yield block if rows is None else fmpz_mat(len(rows), 1, [block[k, 0] for k in rows])
 
 
 def small_matrix(a: Int) -> fmpz_mat:
@@ -127,16 +128,24 @@ def small_matrix(a: Int) -> fmpz_mat:
     return fmpz_mat(int(a.shape[0]), int(a.shape[1]), a.reshape(-1).tolist())
 
 
-def packed_product(a: fmpz_mat, packed: Packed) -> Wide:
-    """A B exactly, for A (M, K) and packed B (K, N); every |entry| must be below 2^126. Returns (M, N)."""
+def packed_product(a: Int, packed: Packed) -> Wide:
+    """A B exactly, for int64 A (M, K) and packed B (K, N); every |entry| must be below 2^126. Returns (M, N).
+
+    Columns of A that are zero throughout (inactive neurons) take no part.
+    """
     n = packed.shape[1]
-    m = int(a.nrows())
-    hi = np.empty((m, n), np.int64)
-    lo = np.empty((m, n), np.uint64)
-    for b, block in enumerate(packed.blocks):
+    m = int(a.shape[0])
+    used = np.flatnonzero(a.any(axis=0))
+    everything = used.size == a.shape[1]
+    matrix = small_matrix(a if everything else a[:, used])
+    hi = np.zeros((m, n), np.int64)
+    lo = np.zeros((m, n), np.uint64)
+    if not used.size:
+        return hi, lo
+    for b, block in enumerate(packed.blocks(None if everything else used.tolist())):
         start = b * _BLOCK
         stop = min(n, start + _BLOCK)
-        for i, value in enumerate((a * block).entries()):
+        for i, value in enumerate((matrix * block).entries()):
             hi[i, start:stop], lo[i, start:stop] = unpack(value, stop - start)
     return hi, lo
 

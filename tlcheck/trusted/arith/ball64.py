@@ -101,12 +101,12 @@ class Ball64:
     name = "ball64"
 
     def __init__(self) -> None:
-        self._weights: dict[int, tuple[Map, Weights]] = {}
+        self._weights: dict[int, tuple[MatMap | ConvMap, Weights]] = {}
 
     def weights(self, m: MatMap | ConvMap) -> Weights:
         """The float64 weights of a map, cached by identity of the map's constant."""
         key = id(m.weight)
-        if key not in self._weights:
+        if key not in self._weights or self._weights[key][0].weight is not m.weight:  # ids of another process
             self._weights[key] = (m, Weights(m))
         return self._weights[key][1]
 
@@ -388,8 +388,11 @@ class Ball64Form:
         block[d, 0, k] = new
         self._sized = None
         charge = np.abs(new) * zmax * (2 * V) + np.abs(shift) * gamma_up(d.size + 2)
-        error = np.bincount(d, weights=charge, minlength=domains) * slack_up(d.size) + TINY
-        self._add(np.bincount(d, weights=shift, minlength=domains)[:, None], error[:, None])
+        error: Floats = np.zeros(domains)
+        value: Floats = np.zeros(domains)
+        np.add.at(error, d, charge)
+        np.add.at(value, d, shift)
+        self._add(value[:, None], (error * slack_up(d.size) + TINY)[:, None])
         return block
 
     def lower(self, boxes: dict[int, Box]) -> Floats:

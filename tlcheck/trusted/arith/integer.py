@@ -126,8 +126,7 @@ class _IntegerMap:
         if isinstance(m, MatMap):
             k, n = m.weight.shape
             width = n if towards_input else k
-            a = small_matrix(np.ascontiguousarray(x.reshape(-1, width)))
-            hi, lo = packed_product(a, self.matrix(towards_input, magnitude))
+            hi, lo = packed_product(x.reshape(-1, width), self.matrix(towards_input, magnitude))
             return hi.reshape(x.shape[0], -1), lo.reshape(x.shape[0], -1)
         to_wide = towards_input != m.transposed
         weights = np.abs(self.ints) if magnitude else self.ints
@@ -145,12 +144,12 @@ class IntegerEngine:
 
     def integer_map(self, m: MatMap | ConvMap) -> _IntegerMap:
         key = (id(m), type(m))
-        if key not in self._maps:
+        if key not in self._maps or self._maps[key].map is not m:  # another process's ids may collide with ours
             self._maps[key] = _IntegerMap(m)
         return self._maps[key]
 
     def diagonal(self, m: DiagMap) -> tuple[Int, int, Fraction]:
-        if id(m) not in self._diagonals:
+        if id(m) not in self._diagonals or self._diagonals[id(m)][0] is not m:
             v, g, r = integer_weights(m.flat.mid.astype(np.float64), WEIGHT_BITS)
             if m.flat.rad is not None and m.flat.rad.size:
                 r += Fraction(float(m.flat.rad.max()))
@@ -334,7 +333,9 @@ class IntegerForm:
         if bool((np.ldexp(v.astype(np.float64), -g) != flat).any()):
             self._charge_units(e, 1, n, box.largest)
         if rad is not None and rad.size:
-            self._charge_units(np.zeros_like(e), 1, 1, _float_up(Fraction(float(rad.max())) * n * Fraction(box.largest)))
+            if not isfinite(box.largest):
+                raise OutOfRange("infinite bound")
+            self.value = self.value - _fraction_up(Fraction(float(rad.max())) * n * Fraction(box.largest))
         self.put(node, (v, e), box)
 
     def put(self, node: int, block: Block, box: Box | None) -> None:
@@ -497,11 +498,6 @@ class IntegerForm:
             raise ValueError("rows are dropped in one domain, or domains of one row")
         self.value = self.value[kept]
         self.blocks = {node: (q[kept], e[kept]) for node, (q, e) in self.blocks.items()}
-
-
-def _float_up(q: Fraction) -> float:
-    f = float(q)
-    return f if Fraction(f) >= q else float(np.nextafter(f, inf))
 
 
 def _magnitude_sums(q: Int) -> list[int]:

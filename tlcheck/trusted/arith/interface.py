@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.trusted.arith.box import Box
+from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.maps import Map
 
@@ -32,6 +32,15 @@ class Multipliers:
     neuron: NDArray[np.int64]
     signed: Floats
     point: Floats
+
+    def __post_init__(self) -> None:
+        if not self.domain.shape == self.neuron.shape == self.signed.shape == self.point.shape == (self.domain.size,):
+            raise ValueError("multipliers: columns of one length")
+        if not bool(np.isfinite(self.signed).all() and np.isfinite(self.point).all()):
+            raise OutOfRange("multipliers: not finite")
+        # A repeated pair would be subtracted once and its points added twice.
+        if len(set(zip(self.domain.tolist(), self.neuron.tolist(), strict=True))) != self.domain.size:
+            raise ValueError("multipliers: a neuron twice in one domain")
 
 
 class Engine(Protocol):
