@@ -64,7 +64,7 @@ fuzz: $(DEV)
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
 corpus: $(DEV)
-	$(BIN)/python -m certificates.producers.corpus $(ARGS)
+	$(BIN)/python certificates/producers/corpus.py $(ARGS)
 
 ci: lint types test wheel-test
 

@@ -15,7 +15,8 @@ from tlcheck.errors import InvalidInput
 from tlcheck.journal import Journal
 from tlcheck.options import Options
 from tlcheck.readers.loaded import LoadedClaim
-from tlcheck.schedule import Deadline, LeafRun, Report, peak_mib, run_leaves
+from tlcheck.recheck import recheck
+from tlcheck.schedule import Deadline, LeafRun, Report, blas_usable, peak_mib, run_leaves
 from tlcheck.trusted.arith.arb import decimal_outward
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.decide import BadGuidance, LeafOutcome, Plan, Settings, conclude_unsat, decide_sat
@@ -32,6 +33,7 @@ class Half:
     verdict: Verdict
     plan: Plan
     run: LeafRun
+    rechecked: int
     seconds: float
 
     @property
@@ -70,7 +72,7 @@ def check_unsat(loaded: LoadedClaim, claim: UnsatClaim, options: Options, report
         leaves_total=total,
         leaves_certified=done,
         assumptions=_assumptions(deciding.plan, options),
-        arithmetic=_arithmetic(deciding.plan, options),
+        arithmetic=_arithmetic(deciding, options),
         details=_details(loaded, real, deployed),
         seconds=time.monotonic() - start,
     )
@@ -107,15 +109,17 @@ def _half(
     if loaded.guidance is None:
         raise ValueError("no evidence")
     try:
-        plan = Plan(claim, loaded.guidance, Settings(options.arith, options.precision, deployed))
+        arith = options.arith if blas_usable() else "arb"
+        plan = Plan(claim, loaded.guidance, Settings(arith, options.precision, deployed))
         journal = Journal.open(options.resume, loaded.sources, loaded.name, plan.settings) if options.resume else None
         run = run_leaves(plan, options.jobs, deadline, report, journal)
         verdict, _ = conclude_unsat(plan, run.outcomes)
+        rechecked = recheck(plan, run.bounds, loaded.sources) if not run.stopped else 0
     except BadGuidance as error:
         raise InvalidInput("TLC105", str(error), field=loaded.name) from None
     except NotDeployable as error:
         raise InvalidInput("TLC202", f"operator {error} has no float32 rounding radius yet (--semantics deployed)") from None
-    return Half(verdict, plan, run, time.monotonic() - start)
+    return Half(verdict, plan, run, rechecked, time.monotonic() - start)
 
 
 def _margin(worst: LeafOutcome | None) -> Number | None:
@@ -169,11 +173,13 @@ def _assumptions(plan: Plan, options: Options) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _arithmetic(plan: Plan, options: Options) -> dict[str, object]:
+def _arithmetic(half: Half, options: Options) -> dict[str, object]:
+    plan = half.plan
     return {
         "requested": options.arith,
         "deciding": plan.deciding_engine.name,
         "intermediate": plan.bounding_engine.name,
+        "ball64_rows_redone_in_integers": half.rechecked,
         "precision": options.precision,
         "semantics": "deployed" if plan.settings.deployed else "real",
     }

@@ -39,7 +39,7 @@ MAX_TREE_DEPTH: Final = 100_000
 """Deepest path of a proof tree."""
 MAX_ZIP_MEMBERS: Final = 10_000
 """Most members of a bundle."""
-MAX_MANIFEST_BYTES: Final = 64 * MIB
-"""Largest manifest.json of a bundle, and header of its arrays: both are parsed whole."""
+MAX_MANIFEST_BYTES: Final = 16 * MIB
+"""Largest manifest.json of a bundle, and header of its arrays: parsed whole; a witness of 10^5 numbers has 3 MiB."""
 MAX_BUNDLE_BYTES: Final = 64 * GIB
 """Largest content of a bundle's files together; arrays are memory-mapped, so nothing of this size is allocated."""

@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from tlcheck.journal import Journal
 from tlcheck.options import Progress
 from tlcheck.trusted.arith.box import OutOfRange
-from tlcheck.trusted.arith.probe import probe
+from tlcheck.trusted.arith.probe import BlasRefused, probe
 from tlcheck.trusted.bounds import Bounds
 from tlcheck.trusted.decide import LeafOutcome, Plan, check_leaves, root_bounds
 
@@ -36,6 +36,16 @@ THREADS_FROM = 3e8
 """Estimated multiply-adds of the intermediate bounds from which threads pay."""
 POOL_FROM = 4e8
 """Estimated multiply-adds of the deciding passes from which a pool pays for its start (some tenths of a second of work)."""
+
+
+def blas_usable() -> bool:
+    """The BLAS at hand passes the probe that ball64's error bounds need; if not, everything is done in integers."""
+    try:
+        with threadpool_limits(1, "blas"):
+            probe()
+    except BlasRefused:
+        return False
+    return True
 
 
 @dataclass
@@ -75,8 +85,6 @@ def run_leaves(plan: Plan, jobs: int, deadline: Deadline, report: Report, journa
     run = LeafRun(list(journal.outcomes(total)) if journal is not None else [])
     tell = _teller(report, total, run.outcomes)
     with threadpool_limits(1, "blas"):
-        if "ball64" in (plan.bounding_engine.name, plan.deciding_engine.name):
-            probe()
         for region, ranks in _by_region(plan, {o.rank for o in run.outcomes}):
             tell("bounds")
             bounds = None

@@ -41,23 +41,50 @@ DIGITS: Final = (1, 64)
 IMAGE: Final = (1, 1, 8, 8)
 
 ARCHITECTURES: Final[Mapping[str, Architecture]] = {
-    "mlp": Architecture(DIGITS, (("linear", 64, 24), ("relu",), ("linear", 24, 24), ("relu",), ("linear", 24, 10))),
+    "mlp": Architecture(
+        DIGITS, (("linear", 64, 24), ("relu",), ("linear", 24, 24), ("relu",), ("linear", 24, 10))
+    ),
     "conv": Architecture(
         IMAGE,
-        (("conv", 1, 4, 3, 2, 1), ("relu",), ("conv", 4, 8, 3, 2, 1), ("relu",), ("flatten",), ("linear", 32, 10)),
+        (
+            ("conv", 1, 4, 3, 2, 1),
+            ("relu",),
+            ("conv", 4, 8, 3, 2, 1),
+            ("relu",),
+            ("flatten",),
+            ("linear", 32, 10),
+        ),
     ),
     "residual": Architecture(
         DIGITS,
-        (("linear", 64, 20), ("relu",), ("residual", (("linear", 20, 20), ("relu",), ("linear", 20, 20))), ("relu",), ("linear", 20, 10)),
+        (
+            ("linear", 64, 20),
+            ("relu",),
+            ("residual", (("linear", 20, 20), ("relu",), ("linear", 20, 20))),
+            ("relu",),
+            ("linear", 20, 10),
+        ),
     ),
-    "sigmoid": Architecture(DIGITS, (("linear", 64, 16), ("sigmoid",), ("linear", 16, 16), ("sigmoid",), ("linear", 16, 10))),
+    "sigmoid": Architecture(
+        DIGITS, (("linear", 64, 16), ("sigmoid",), ("linear", 16, 16), ("sigmoid",), ("linear", 16, 10))
+    ),
     "tanh": Architecture(DIGITS, (("linear", 64, 16), ("tanh",), ("linear", 16, 10))),
     "pooled": Architecture(
         IMAGE,
-        (("conv", 1, 4, 3, 1, 1), ("batchnorm", 4), ("leakyrelu", 0.125), ("maxpool", 2), ("averagepool", 2), ("flatten",), ("linear", 16, 10)),
+        (
+            ("conv", 1, 4, 3, 1, 1),
+            ("batchnorm", 4),
+            ("leakyrelu", 0.125),
+            ("maxpool", 2),
+            ("averagepool", 2),
+            ("flatten",),
+            ("linear", 16, 10),
+        ),
     ),
     "sequential": Architecture(DIGITS, (("linear", 64, 20), ("relu",), ("linear", 20, 10))),
-    "surface": Architecture((1, 2), (("linear", 2, 8), ("relu",), ("linear", 8, 8), ("relu",), ("linear", 8, 1)), "product"),
+    "surface": Architecture(
+        (1, 2), (("linear", 2, 8), ("relu",), ("linear", 8, 8), ("relu",), ("linear", 8, 1)), "product"
+    ),
 }
 
 
@@ -85,7 +112,10 @@ def load_trained() -> tuple[dict[str, dict[str, Array]], dict[str, Array]]:
     models: dict[str, dict[str, Array]] = {}
     for name, architecture in ARCHITECTURES.items():
         shapes = parameters_of(architecture.layers)
-        models[name] = {p: np.ldexp(stored[f"{name}/{p}"].astype(np.float32), -SCALE_BITS).reshape(s) for p, s in shapes.items()}
+        models[name] = {
+            p: np.ldexp(stored[f"{name}/{p}"].astype(np.float32), -SCALE_BITS).reshape(s)
+            for p, s in shapes.items()
+        }
     return models, {k: stored[k] for k in ("images", "labels")}
 
 
@@ -112,10 +142,15 @@ class Writer:
         from onnx import TensorProto, helper
 
         def values(given: Mapping[str, Sequence[int]]) -> list[Any]:
-            return [helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)) for name, shape in given.items()]
+            return [
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
+                for name, shape in given.items()
+            ]
 
         graph = helper.make_graph(self.nodes, "corpus", values(inputs), values(outputs), self.constants)
-        model = helper.make_model(graph, producer_name="tlcheck-corpus", opset_imports=[helper.make_opsetid("", OPSET)])
+        model = helper.make_model(
+            graph, producer_name="tlcheck-corpus", opset_imports=[helper.make_opsetid("", OPSET)]
+        )
         model.ir_version = IR_VERSION
         serialized: bytes = model.SerializeToString(deterministic=True)
         return serialized
@@ -131,7 +166,9 @@ def onnx_of(name: str, weights: Mapping[str, Array]) -> bytes:
     return writer.model({"x": architecture.input}, {"y": (1, outputs)})
 
 
-def _layers(writer: Writer, layers: Sequence[Layer], weights: Mapping[str, Array], prefix: str, x: str) -> str:
+def _layers(
+    writer: Writer, layers: Sequence[Layer], weights: Mapping[str, Array], prefix: str, x: str
+) -> str:
     for k, layer in enumerate(layers):
         x = _layer(writer, layer, weights, f"{prefix}{k}", x)
     return x
@@ -150,7 +187,12 @@ def _layer(writer: Writer, layer: Layer, weights: Mapping[str, Array], at: str, 
                 kernel_shape=[size, size], strides=[stride, stride], pads=[pad] * 4,
             )  # fmt: skip
         case ("batchnorm", _):
-            return writer.node("BatchNormalization", [x, *take("weight", "bias", "mean", "var")], f"{at}.bn", epsilon=BN_EPSILON)
+            return writer.node(
+                "BatchNormalization",
+                [x, *take("weight", "bias", "mean", "var")],
+                f"{at}.bn",
+                epsilon=BN_EPSILON,
+            )
         case ("leakyrelu", alpha):
             return writer.node("LeakyRelu", [x], f"{at}.leakyrelu", alpha=alpha)
         case (("maxpool" | "averagepool") as kind, size):
@@ -172,7 +214,12 @@ def sequential_files(weights: Mapping[str, Array]) -> tuple[bytes, bytes]:
     architecture = ARCHITECTURES["sequential"]
     layers: list[dict[str, Any]] = []
     for k, layer in enumerate(architecture.layers):
-        layers.append({"type": layer[0], **({"weight": f"{k}.weight", "bias": f"{k}.bias"} if layer[0] == "linear" else {})})
+        layers.append(
+            {
+                "type": layer[0],
+                **({"weight": f"{k}.weight", "bias": f"{k}.bias"} if layer[0] == "linear" else {}),
+            }
+        )
     document = {"format": "tlcheck.sequential.v1", "input": list(architecture.input), "layers": layers}
     return save(dict(weights)), json.dumps(document, indent=1).encode() + b"\n"
 
@@ -182,7 +229,10 @@ def sequential_files(weights: Mapping[str, Array]) -> tuple[bytes, bytes]:
 
 def gemm(writer: Writer, x: str, name: str, weight: Sequence[Sequence[float]], bias: Sequence[float]) -> str:
     """y = weight x + bias."""
-    operands = [writer.constant(f"{name}.weight", np.array(weight, np.float32)), writer.constant(f"{name}.bias", np.array(bias, np.float32))]
+    operands = [
+        writer.constant(f"{name}.weight", np.array(weight, np.float32)),
+        writer.constant(f"{name}.bias", np.array(bias, np.float32)),
+    ]
     return writer.node("Gemm", [x, *operands], name, transB=1)
 
 
@@ -230,8 +280,8 @@ def backdoor(huge: float = 2.0**30) -> bytes:
     network verifier, 2021) and Jia & Rinard (2021): what holds for the real function is hidden from float32 and back.
     """
     w = Writer()
-    lifted = gemm(w, "x", "lift", [[1], [1]], [huge, 0])
-    dropped = gemm(w, lifted, "drop", [[1, -1]], [0.5 - huge])
+    lifted = gemm(w, "x", "lift", [[1], [1]], [huge, -0.5])
+    dropped = gemm(w, lifted, "drop", [[1, -1]], [-huge])
     w.node("Relu", [dropped], "y")
     return w.model({"x": (1, 1)}, {"y": (1, 1)})
 
@@ -244,10 +294,18 @@ def rounded_away(tiny: float = 2.0**-30) -> bytes:
     return w.model({"x": (1, 1)}, {"y": (1, 1)})
 
 
+def logistic() -> bytes:
+    """y = sigmoid(x)."""
+    w = Writer()
+    w.node("Sigmoid", ["x"], "y")
+    return w.model({"x": (1, 1)}, {"y": (1, 1)})
+
+
 HAND_MADE: Final[Mapping[str, Callable[[], bytes]]] = {
     "absolute": absolute,
     "maximum": maximum,
     "sawtooth": sawtooth,
+    "logistic": logistic,
     "pair": pair,
     "backdoor": backdoor,
     "rounded-away": rounded_away,

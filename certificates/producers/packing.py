@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from properties import exact_text
 
 from tlcheck.readers.onnx import read_model
 from tlcheck.readers.safetensors import read_safetensors_model
@@ -26,7 +27,7 @@ from tlcheck.readers.vnnlib import read_property
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.query import Query
-from tlcheck.writers.bundle import exact_text, guidance_arrays, pack_arrays
+from tlcheck.writers.bundle import guidance_arrays, pack_arrays
 
 Array = NDArray[Any]
 Files = dict[str, bytes]
@@ -56,25 +57,41 @@ class Bundle:
 
     def graph(self) -> Graph:
         if WEIGHTS in self.files:
-            return read_safetensors_model(self.files[WEIGHTS], self.files[ARCHITECTURE], weights_file=WEIGHTS, architecture_file=ARCHITECTURE)
+            return read_safetensors_model(
+                self.files[WEIGHTS],
+                self.files[ARCHITECTURE],
+                weights_file=WEIGHTS,
+                architecture_file=ARCHITECTURE,
+            )
         return read_model(gunzip_stored(self.files[str(self.model)]))
 
     def query(self, name: str = "property.vnnlib") -> Query:
         graph = self.graph()
-        return read_property(gunzip_stored(self.files[name]), n_inputs=graph.n_inputs, n_outputs=graph.n_outputs)
+        return read_property(
+            gunzip_stored(self.files[name]), n_inputs=graph.n_inputs, n_outputs=graph.n_outputs
+        )
 
     def add_unsat(self, guidance: Guidance, prop: str = "property.vnnlib", name: str = "") -> Bundle:
         """The bundle with one more claim."""
         prefix = f"c{len(self.claims)}/"
         nodes, own = guidance_arrays(guidance, self.graph())
         self.arrays |= {prefix + k: v for k, v in own.items()}
-        evidence = {"arrays": ARRAYS, "prefix": prefix, "nodes": nodes, "per_leaf_bounds": guidance.per_leaf_bounds}
-        self.claims.append({"kind": "unsat", "name": name, "model": self.model, "property": prop, "evidence": evidence})
+        evidence = {
+            "arrays": ARRAYS,
+            "prefix": prefix,
+            "nodes": nodes,
+            "per_leaf_bounds": guidance.per_leaf_bounds,
+        }
+        self.claims.append(
+            {"kind": "unsat", "name": name, "model": self.model, "property": prop, "evidence": evidence}
+        )
         return self
 
     def add_sat(self, witness: Sequence[Fraction], prop: str = "property.vnnlib", name: str = "") -> Bundle:
         texts = [exact_text(q) for q in witness]
-        self.claims.append({"kind": "sat", "name": name, "model": self.model, "property": prop, "witness": texts})
+        self.claims.append(
+            {"kind": "sat", "name": name, "model": self.model, "property": prop, "witness": texts}
+        )
         return self
 
     def content(self) -> Files:
@@ -112,7 +129,10 @@ class Bundle:
 
 def with_manifest(files: Mapping[str, bytes], claims: Sequence[Mapping[str, Any]], **changes: Any) -> Files:
     """``files`` with a manifest that lists them as they are; ``changes`` replace its fields."""
-    listed = {name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in sorted(files.items())}
+    listed = {
+        name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+        for name, data in sorted(files.items())
+    }
     document = {
         "format": "tlcheck.bundle",
         "version": 1,
@@ -127,8 +147,14 @@ def with_manifest(files: Mapping[str, bytes], claims: Sequence[Mapping[str, Any]
 def gzip_stored(data: bytes) -> bytes:
     """A gzip file of stored blocks."""
     pieces = [data[i : i + 65535] for i in range(0, len(data), 65535)] or [b""]
-    blocks = [struct.pack("<BHH", k == len(pieces) - 1, len(p), len(p) ^ 0xFFFF) + p for k, p in enumerate(pieces)]
-    return b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + b"".join(blocks) + struct.pack("<II", zlib.crc32(data), len(data) & 0xFFFFFFFF)
+    blocks = [
+        struct.pack("<BHH", k == len(pieces) - 1, len(p), len(p) ^ 0xFFFF) + p for k, p in enumerate(pieces)
+    ]
+    return (
+        b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
+        + b"".join(blocks)
+        + struct.pack("<II", zlib.crc32(data), len(data) & 0xFFFFFFFF)
+    )
 
 
 def gunzip_stored(data: bytes) -> bytes:
@@ -155,7 +181,12 @@ def zip_bytes(members: Sequence[Member]) -> bytes:
         crc = zlib.crc32(m.data) if m.crc is None else m.crc
         size = len(m.data) if m.size is None else m.size
         common = struct.pack("<4H3L2H", 0, m.method, 0, 0x21, crc, len(m.data), size, len(name), 0)
-        header = b"PK\1\2" + struct.pack("<2H", 3 << 8 | 20, 20) + common + struct.pack("<3H2L", 0, 0, 0, m.mode << 16, len(body))
+        header = (
+            b"PK\1\2"
+            + struct.pack("<2H", 3 << 8 | 20, 20)
+            + common
+            + struct.pack("<3H2L", 0, 0, 0, m.mode << 16, len(body))
+        )
         directory += header + name
         body += b"PK\3\4" + struct.pack("<H", 20) + common + name + m.data
     end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, len(members), len(members), len(directory), len(body), 0)
@@ -187,7 +218,12 @@ class Case:
         return {0: "CERTIFIED", 1: "REFUTED", 3: "INVALID", 4: "UNPROVEN"}[self.exit]
 
     def expected(self) -> dict[str, Any]:
-        document: dict[str, Any] = {"exit": self.exit, "code": self.code, "verdict": self.verdict, "note": self.note}
+        document: dict[str, Any] = {
+            "exit": self.exit,
+            "code": self.code,
+            "verdict": self.verdict,
+            "note": self.note,
+        }
         if self.counterexample is not None:
             document["claim"] = self.claim
             document["counterexample"] = [exact_text(q) for q in self.counterexample]
@@ -198,7 +234,9 @@ class Case:
         folder = root / self.group / self.name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        (folder / "expected.json").write_text(json.dumps(self.expected(), indent=1) + "\n", encoding="utf-8", newline="\n")
+        (folder / "expected.json").write_text(
+            json.dumps(self.expected(), indent=1) + "\n", encoding="utf-8", newline="\n"
+        )
         target = folder / BUNDLE
         if isinstance(self.content, bytes):
             target.write_bytes(self.content)

@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
-from tlcheck.report.words import number
-
 Box = Sequence[tuple[Fraction, Fraction]]
+
+
+def exact_text(q: Fraction) -> str:
+    """``q`` exactly: a decimal where it has one of at most 160 places, else a quotient."""
+    for places in range(161):
+        scaled = q * 10**places
+        if scaled.denominator == 1:
+            digits = f"{abs(int(scaled)):0{places + 1}d}"
+            text = f"{digits[:-places]}.{digits[-places:]}" if places else digits
+            return f"-{text}" if q < 0 else text
+        if q.denominator % 2 and q.denominator % 5:
+            break
+    return f"{q.numerator}/{q.denominator}"
 
 
 def text_of(q: Fraction) -> str:
     """A decimal, exactly; only for fractions that have one."""
-    text = number(q)
+    text = exact_text(q)
     if "/" in text:
         raise ValueError(f"{q} has no short decimal")
     return text
@@ -25,7 +36,11 @@ def around(image: Sequence[int], eps: Fraction) -> list[tuple[Fraction, Fraction
 
 
 def bounds(box: Box) -> list[str]:
-    return [f"({op} X_{i} {text_of(q)})" for i, pair in enumerate(box) for op, q in zip((">=", "<="), pair, strict=True)]
+    return [
+        f"({op} X_{i} {text_of(q)})"
+        for i, pair in enumerate(box)
+        for op, q in zip((">=", "<="), pair, strict=True)
+    ]
 
 
 def vnnlib1(n_outputs: int, box: Box, formulas: Iterable[str]) -> bytes:
@@ -47,7 +62,11 @@ def beats(label: int, other: int, margin: Fraction) -> str:
     return f"(>= (- Y_{other} Y_{label}) {text_of(margin)})"
 
 
-def vnnlib2(inputs: Sequence[tuple[str, Sequence[int], Box]], output: tuple[str, Sequence[int]], formulas: Iterable[str]) -> bytes:
+def vnnlib2(
+    inputs: Sequence[tuple[str, Sequence[int], Box]],
+    output: tuple[str, Sequence[int]],
+    formulas: Iterable[str],
+) -> bytes:
     """A 2.0 property over named tensors of two axes; boxes are row-major."""
 
     def shape(dims: Sequence[int]) -> str:

@@ -21,20 +21,32 @@ from numpy.typing import NDArray
 
 from tlcheck.trusted.bounds import Bounds
 from tlcheck.trusted.claim import UnsatClaim
-from tlcheck.trusted.cover import Literal, tree_from_leaves
+from tlcheck.trusted.cover import Literal
 from tlcheck.trusted.decide import LeafChunk, Plan, Settings, check_leaves, root_bounds
-from tlcheck.trusted.graph import Graph
-from tlcheck.trusted.guidance import LEAF, SPLIT, Guidance, IntermediateSlopes, Leaves, LeafSlopes, SharedSlopes, Tree
+from tlcheck.trusted.guidance import (
+    LEAF,
+    SPLIT,
+    Guidance,
+    IntermediateSlopes,
+    LeafSlopes,
+    Leaves,
+    SharedSlopes,
+    Tree,
+)
 from tlcheck.trusted.lines import s_shaped_slope
 from tlcheck.trusted.ops.activation import Relu, Sigmoid, Tanh
 from tlcheck.trusted.query import Disjunct, Query
 
 Floats = NDArray[np.float64]
 
+Row = tuple[int, int, int, float, int, int]
+
 NEURONS, INPUTS, LINES = "neurons", "inputs", "lines"
 
 SETTINGS: Final = Settings(arith="arb")
 BETAS: Final = (0.125, 0.25, 0.5, 1.0, 2.0)
+WEIGHTS: Final = (0.0, 0.5, 0.875, 1.0)
+ROUNDS: Final = 4
 SHORT_LIST: Final = 6
 """Neurons tried as a split, of those with the loosest relaxation."""
 CLAIM_BITS: Final = 20
@@ -81,8 +93,7 @@ class Search:
     def assemble(self, found: Sequence[Sequence[Candidate]]) -> Guidance:
         """Guidance with one tree per disjunct."""
         everything = [c for leaves in found for c in leaves]
-        tree = tree_from_leaves([[c.path for c in leaves] for leaves in found])
-        return self._with(tree, everything)
+        return self._with(tree_of([[c.path for c in leaves] for leaves in found]), everything)
 
     # one disjunct
 
@@ -122,7 +133,9 @@ class Search:
     def _root(self, disjunct: Disjunct) -> Bounds:
         key = id(disjunct.box)
         if key not in self.bounds:
-            plan = self._plan(disjunct, [Candidate((), (1.0,) * len(disjunct.constraints), (1.0,) * self._count, ())])
+            plan = self._plan(
+                disjunct, [Candidate((), (1.0,) * len(disjunct.constraints), (1.0,) * self._count, ())]
+            )
             self.bounds[key] = root_bounds(plan, 0)
         return self.bounds[key]
 
@@ -140,12 +153,14 @@ class Search:
 
     def _tuned(self, disjunct: Disjunct, candidate: Candidate) -> Candidate:
         """Slopes and multipliers improved one at a time, then the improvements together."""
-        for _ in range(2):
-            trials = list(_flips(candidate)) + list(_steps(candidate))
+        for _ in range(ROUNDS):
+            trials = [*_flips(candidate), *_steps(candidate), *_reweighted(candidate)]
             if not trials:
                 return candidate
             scored = self._scored(disjunct, [t for _, t in trials])
-            better = [(key, s) for (key, _), s in zip(trials, scored, strict=True) if s.margin > candidate.margin]
+            better = [
+                (key, s) for (key, _), s in zip(trials, scored, strict=True) if s.margin > candidate.margin
+            ]
             if not better:
                 return candidate
             single = max((s for _, s in better), key=lambda s: s.margin)
@@ -157,7 +172,11 @@ class Search:
 
     def _split(self, disjunct: Disjunct, candidate: Candidate) -> list[Candidate] | None:
         """The two children of the split whose worse child is best; None when nothing is left to split."""
-        cuts = list(self._input_cuts(disjunct, candidate) if self.kind == INPUTS else self._neuron_cuts(disjunct, candidate))
+        cuts = list(
+            self._input_cuts(disjunct, candidate)
+            if self.kind == INPUTS
+            else self._neuron_cuts(disjunct, candidate)
+        )
         if not cuts or self.kind == LINES:
             return None
         pairs = [candidate.child(Literal(node, i, side, p)) for node, i, p in cuts for side in (-1, 1)]
@@ -200,7 +219,7 @@ class Search:
     def _plan(self, disjunct: Disjunct, candidates: Sequence[Candidate]) -> Plan:
         """A plan whose disjunct k is ``disjunct`` again, with a tree that is candidate k's path and stubs beside it."""
         query = self.claim.query
-        rows: list[tuple[int, int, int, float, int, int]] = []
+        rows: list[Row] = []
         roots = []
         for k, candidate in enumerate(candidates):
             rows.append((LEAF, 0, 0, 0.0, k, 0))
@@ -209,9 +228,7 @@ class Search:
                 rows.append((SPLIT, x.node, x.index, x.point, *((leaf, at) if x.side > 0 else (at, leaf))))
                 at = len(rows) - 1
             roots.append(at)
-        columns = [np.array(c) for c in zip(*rows, strict=True)]
-        ints = [columns[j].astype(np.int64) for j in (0, 1, 2, 4, 5)]
-        tree = Tree(ints[0], ints[1], ints[2], columns[3].astype(np.float64), ints[3], ints[4], np.array(roots, dtype=np.int64))
+        tree = _tree(rows, roots)
         copies = Query(query.n_inputs, query.n_outputs, (disjunct,) * len(candidates))
         return Plan(UnsatClaim(self.claim.graph, copies), self._with(tree, candidates), SETTINGS)
 
@@ -221,14 +238,66 @@ class Search:
         start = 0
         table = np.array([c.slopes for c in candidates], np.float32).reshape(len(candidates), -1)
         for activation, columns in self.columns.items():
-            slopes[activation] = LeafSlopes(columns, np.ascontiguousarray(table[:, start : start + columns.size]), None)
+            slopes[activation] = LeafSlopes(
+                columns, np.ascontiguousarray(table[:, start : start + columns.size]), None
+            )
             start += columns.size
-        return Guidance(tree, _leaves(candidates), slopes, self.shared, self.intermediate, self.kind == INPUTS)
+        return Guidance(
+            tree, _leaves(candidates), slopes, self.shared, self.intermediate, self.kind == INPUTS
+        )
+
+
+def tree_of(paths: Sequence[Sequence[tuple[Literal, ...]]]) -> Tree:
+    """One tree per group of paths, which a search made: those that agree up to a depth split the same value there.
+
+    Leaves are numbered in order, over all groups.
+    """
+    rows: list[Row] = []
+    roots = []
+    first = 0
+    for group in paths:
+        roots.append(_branch(rows, [(first + k, path) for k, path in enumerate(group)], 0))
+        first += len(group)
+    return _tree(rows, roots)
+
+
+def _branch(rows: list[Row], leaves: list[tuple[int, tuple[Literal, ...]]], depth: int) -> int:
+    """The row of the subtree whose leaves these are; children come first."""
+    number, path = leaves[0]
+    if len(path) == depth:
+        rows.append((LEAF, 0, 0, 0.0, number, 0))
+        return len(rows) - 1
+    children = [
+        _branch(rows, [leaf for leaf in leaves if leaf[1][depth].side == side], depth + 1) for side in (-1, 1)
+    ]
+    cut = path[depth]
+    rows.append((SPLIT, cut.node, cut.index, cut.point, children[0], children[1]))
+    return len(rows) - 1
+
+
+def _tree(rows: Sequence[Row], roots: Sequence[int]) -> Tree:
+    kind, node, index, point, below, above = zip(*rows, strict=True)
+
+    def ints(values: Sequence[int]) -> NDArray[np.int64]:
+        return np.array(values, dtype=np.int64)
+
+    return Tree(
+        ints(kind),
+        ints(node),
+        ints(index),
+        np.array(point, dtype=np.float64),
+        ints(below),
+        ints(above),
+        ints(roots),
+    )
 
 
 def _weights(n: int) -> list[tuple[float, ...]]:
     """Weights to try on n constraints: each alone, every pair, all."""
-    tries = [tuple(float(i in chosen) for i in range(n)) for chosen in [{k} for k in range(n)] + [{j, k} for k in range(n) for j in range(k)]]
+    tries = [
+        tuple(float(i in chosen) for i in range(n))
+        for chosen in [{k} for k in range(n)] + [{j, k} for k in range(n) for j in range(k)]
+    ]
     return tries + ([(1.0,) * n] if n > 2 else [])
 
 
@@ -236,21 +305,49 @@ def _flips(candidate: Candidate) -> Iterator[tuple[tuple[str, int, float], Candi
     for k, slope in enumerate(candidate.slopes):
         for other in (0.0, 0.5, 1.0):
             if other != slope:
-                yield ("slope", k, other), replace(candidate, slopes=(*candidate.slopes[:k], other, *candidate.slopes[k + 1 :]))
+                yield (
+                    ("slope", k, other),
+                    replace(candidate, slopes=(*candidate.slopes[:k], other, *candidate.slopes[k + 1 :])),
+                )
 
 
 def _steps(candidate: Candidate) -> Iterator[tuple[tuple[str, int, float], Candidate]]:
     for k in range(len(candidate.path)):
         for beta in BETAS:
-            yield ("beta", k, beta), replace(candidate, betas=(*candidate.betas[:k], beta, *candidate.betas[k + 1 :]))
+            yield (
+                ("beta", k, beta),
+                replace(candidate, betas=(*candidate.betas[:k], beta, *candidate.betas[k + 1 :])),
+            )
+
+
+def _reweighted(candidate: Candidate) -> Iterator[tuple[tuple[str, int, float], Candidate]]:
+    if len(candidate.weights) > 1:
+        for k, weight in enumerate(candidate.weights):
+            for other in WEIGHTS:
+                if other != weight:
+                    yield (
+                        ("weight", k, other),
+                        replace(
+                            candidate, weights=(*candidate.weights[:k], other, *candidate.weights[k + 1 :])
+                        ),
+                    )
 
 
 def _merged(candidate: Candidate, better: Sequence[tuple[tuple[str, int, float], Candidate]]) -> Candidate:
-    """Each neuron's and each split's best single change, all at once."""
-    slopes, betas = list(candidate.slopes), list(candidate.betas)
-    for (kind, k, value), _ in sorted(better, key=lambda item: item[1].margin):
-        (slopes if kind == "slope" else betas)[k] = value
-    return replace(candidate, slopes=tuple(slopes), betas=tuple(betas))
+    """Each slope's, multiplier's and weight's best single change (the smaller of two that tie), all at once."""
+    changed = {
+        "slope": list(candidate.slopes),
+        "beta": list(candidate.betas),
+        "weight": list(candidate.weights),
+    }
+    for (kind, k, value), _ in sorted(better, key=lambda item: (item[1].margin, -item[0][2])):
+        changed[kind][k] = value
+    return replace(
+        candidate,
+        slopes=tuple(changed["slope"]),
+        betas=tuple(changed["beta"]),
+        weights=tuple(changed["weight"]),
+    )
 
 
 def _leaves(candidates: Sequence[Candidate]) -> Leaves:
@@ -280,7 +377,14 @@ def _claimed(margin: float) -> float:
     return ldexp(floor(ldexp(margin, CLAIM_BITS)), -CLAIM_BITS) if isfinite(margin) else float("nan")
 
 
-def prove(claim: UnsatClaim, kind: str = NEURONS, max_leaves: int = 64, *, own_slopes: bool = True, intermediate: bool = False) -> Guidance | None:
+def prove(
+    claim: UnsatClaim,
+    kind: str = NEURONS,
+    max_leaves: int = 64,
+    *,
+    own_slopes: bool = True,
+    intermediate: bool = False,
+) -> Guidance | None:
     """Guidance that proves ``claim``, or None.
 
     ``own_slopes``: tune the lower slopes of unstable ReLUs per leaf. ``intermediate``: write down slopes for the
@@ -325,7 +429,10 @@ def _s_shaped(search: Search) -> dict[int, SharedSlopes]:
         search.bounds.clear()
         boxes = [known.boxes[node.inputs[0]] for known in _boxes(search)]
         l, u = np.minimum.reduce([b.lower[0] for b in boxes]), np.maximum.reduce([b.upper[0] for b in boxes])
-        lower, upper = (np.ldexp(np.rint(np.ldexp(s_shaped_slope(node.op, l, u, below), LINE_BITS)), -LINE_BITS) for below in (True, False))
+        lower, upper = (
+            np.ldexp(np.rint(np.ldexp(s_shaped_slope(node.op, l, u, below), LINE_BITS)), -LINE_BITS)
+            for below in (True, False)
+        )
         found = {**found, k: SharedSlopes(lower, upper)}
     search.bounds.clear()
     return found
@@ -346,11 +453,12 @@ def _intermediate(search: Search) -> dict[tuple[int, int], IntermediateSlopes]:
             lows = []
             for row in (0, 1):
                 every = np.full(graph.nodes[target].size, row, dtype=np.int64)
-                search.intermediate = {**found, (target, activation): IntermediateSlopes(columns, every, rows, rows)}
+                search.intermediate = {
+                    **found,
+                    (target, activation): IntermediateSlopes(columns, every, rows, rows),
+                }
                 search.bounds.clear()
                 lows.append(np.min([b.boxes[target].lower[0] for b in _boxes(search)], axis=0))
             chosen = (lows[1] > lows[0]).astype(np.int64)
             found[target, activation] = IntermediateSlopes(columns, chosen, rows, rows)
     return found
-
-

@@ -11,11 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+from models import ARCHITECTURES, BN_EPSILON, SCALE_BITS, TRAINED, Architecture, Layer, parameters_of
 from numpy.typing import NDArray
 
-from models import ARCHITECTURES, BN_EPSILON, SCALE_BITS, TRAINED, Architecture, Layer, parameters_of
-
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 
 SEED: Final = 20
 EPOCHS: Final = 80
@@ -30,7 +29,12 @@ KEPT_IMAGES: Final = 12
 class Value:
     """A node of the tape: ``data`` (batch, ...) and, after ``backward``, ``grad``."""
 
-    def __init__(self, data: Array, parents: tuple[Value, ...] = (), pull: Callable[[Array], tuple[Array | None, ...]] | None = None) -> None:
+    def __init__(
+        self,
+        data: Array,
+        parents: tuple[Value, ...] = (),
+        pull: Callable[[Array], tuple[Array | None, ...]] | None = None,
+    ) -> None:
         self.data, self.parents, self.pull = data, parents, pull
         self.grad: Array = np.zeros_like(data)
 
@@ -73,7 +77,9 @@ def fixed_map(x: Value, matrix: Array, shape: tuple[int, ...]) -> Value:
     batch = x.data.shape[0]
     flat = x.data.reshape(batch, -1)
     return Value(
-        (flat @ matrix.T).reshape(batch, *shape), (x,), lambda g: ((g.reshape(batch, -1) @ matrix).reshape(x.data.shape),)
+        (flat @ matrix.T).reshape(batch, *shape),
+        (x,),
+        lambda g: ((g.reshape(batch, -1) @ matrix).reshape(x.data.shape),),
     )
 
 
@@ -101,7 +107,9 @@ def forward(layers: Sequence[Layer], parameters: Mapping[str, Value], x: Value, 
             case ("linear", _, _):
                 x = affine(x, parameters[f"{at}.weight"], parameters[f"{at}.bias"])
             case ("conv", c, m, size, stride, pad):
-                x = _convolution(x, parameters[f"{at}.weight"], parameters[f"{at}.bias"], (c, m, size, stride, pad))
+                x = _convolution(
+                    x, parameters[f"{at}.weight"], parameters[f"{at}.bias"], (c, m, size, stride, pad)
+                )
             case ("maxpool", size):
                 x = _max_pool(x, size)
             case ("averagepool", size):
@@ -129,7 +137,9 @@ def _convolution(x: Value, weight: Value, bias: Value, shape: tuple[int, int, in
     flat = Value(weight.data.reshape(m, -1), (weight,), lambda g: (g.reshape(weight.data.shape),))
     y = affine(windows, flat, bias)
     return Value(
-        y.data.transpose(0, 2, 1).reshape(-1, m, out, out), (y,), lambda g: (g.reshape(-1, m, out * out).transpose(0, 2, 1),)
+        y.data.transpose(0, 2, 1).reshape(-1, m, out, out),
+        (y,),
+        lambda g: (g.reshape(-1, m, out * out).transpose(0, 2, 1),),
     )
 
 
@@ -152,7 +162,9 @@ def _activation(x: Value, layer: Layer) -> Value:
         case ("relu",):
             return elementwise(x, lambda z: np.maximum(z, 0), lambda z, _: (z > 0).astype(float))
         case ("leakyrelu", alpha):
-            return elementwise(x, lambda z: np.where(z > 0, z, alpha * z), lambda z, _: np.where(z > 0, 1.0, alpha))
+            return elementwise(
+                x, lambda z: np.where(z > 0, z, alpha * z), lambda z, _: np.where(z > 0, 1.0, alpha)
+            )
         case ("sigmoid",):
             return elementwise(x, lambda z: 0.5 + 0.5 * np.tanh(0.5 * z), lambda _, y: y * (1 - y))
         case ("tanh",):
@@ -167,14 +179,18 @@ def _loss_gradient(y: Array, target: Array) -> Array:
         p = np.exp(y - y.max(axis=1, keepdims=True))
         p /= p.sum(axis=1, keepdims=True)
         p[np.arange(len(target)), target] -= 1
-        return p / len(target)
-    return (y - target[:, None]) / len(target)
+        return np.asarray(p / len(target))
+    return np.asarray((y - target[:, None]) / len(target))
 
 
 def train(architecture: Architecture, x: Array, target: Array, rng: np.random.Generator) -> dict[str, Array]:
     """Parameters after training."""
     shapes = parameters_of(architecture.layers)
-    parameters = {n: Value(_start(n, s, rng)) for n, s in shapes.items() if not n.endswith((".mean", ".var")) and _trained(n, shapes)}
+    parameters = {
+        n: Value(_start(n, s, rng))
+        for n, s in shapes.items()
+        if not n.endswith((".mean", ".var")) and _trained(n, shapes)
+    }
     first = {n: np.zeros_like(p.data) for n, p in parameters.items()}
     second = {n: np.zeros_like(p.data) for n, p in parameters.items()}
     step = 0
@@ -197,8 +213,12 @@ def train(architecture: Architecture, x: Array, target: Array, rng: np.random.Ge
                 g = p.grad + DECAY * p.data
                 first[n] = 0.9 * first[n] + 0.1 * g
                 second[n] = 0.999 * second[n] + 0.001 * g * g
-                p.data = p.data - RATE * (first[n] / (1 - 0.9**step)) / (np.sqrt(second[n] / (1 - 0.999**step)) + 1e-8)
-    return {n: p.data for n, p in parameters.items()} | _normalisation(architecture, {n: p.data for n, p in parameters.items()}, inputs)
+                p.data = p.data - RATE * (first[n] / (1 - 0.9**step)) / (
+                    np.sqrt(second[n] / (1 - 0.999**step)) + 1e-8
+                )
+    return {n: p.data for n, p in parameters.items()} | _normalisation(
+        architecture, {n: p.data for n, p in parameters.items()}, inputs
+    )
 
 
 def _trained(name: str, shapes: Mapping[str, tuple[int, ...]]) -> bool:
@@ -209,10 +229,12 @@ def _trained(name: str, shapes: Mapping[str, tuple[int, ...]]) -> bool:
 def _start(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     if name.endswith("bias"):
         return np.zeros(shape)
-    return rng.standard_normal(shape) * np.sqrt(2 / np.prod(shape[1:]))
+    return np.asarray(rng.standard_normal(shape) * np.sqrt(2 / np.prod(shape[1:])))
 
 
-def _normalisation(architecture: Architecture, parameters: Mapping[str, Array], inputs: Array) -> dict[str, Array]:
+def _normalisation(
+    architecture: Architecture, parameters: Mapping[str, Array], inputs: Array
+) -> dict[str, Array]:
     """Batch normalisation that (up to rounding) changes nothing: mean and variance of its input, undone again."""
     found: dict[str, Array] = {}
     for k, layer in enumerate(architecture.layers):
@@ -221,7 +243,12 @@ def _normalisation(architecture: Architecture, parameters: Mapping[str, Array], 
         values = {n: Value(p) for n, p in parameters.items()}
         y = forward(architecture.layers[:k], values, Value(inputs)).data
         mean, var = y.mean(axis=(0, 2, 3)), y.var(axis=(0, 2, 3)) + 2.0**-SCALE_BITS
-        found |= {f"{k}.mean": mean, f"{k}.var": var, f"{k}.weight": np.sqrt(var + BN_EPSILON), f"{k}.bias": mean}
+        found |= {
+            f"{k}.mean": mean,
+            f"{k}.var": var,
+            f"{k}.weight": np.sqrt(var + BN_EPSILON),
+            f"{k}.bias": mean,
+        }
     return found
 
 
@@ -244,7 +271,10 @@ def main() -> dict[str, float]:
     rng = np.random.default_rng(SEED)
     points = rng.uniform(-1, 1, (2000, 2))
     data = {"digits": (images / 16, labels), "product": (points, points[:, 0] * points[:, 1])}
-    stored: dict[str, Any] = {"images": images[:KEPT_IMAGES].astype(np.uint8), "labels": labels[:KEPT_IMAGES].astype(np.uint8)}
+    stored: dict[str, Any] = {
+        "images": images[:KEPT_IMAGES].astype(np.uint8),
+        "labels": labels[:KEPT_IMAGES].astype(np.uint8),
+    }
     found = {}
     for name, architecture in ARCHITECTURES.items():
         x, target = data[architecture.data]
@@ -253,6 +283,8 @@ def main() -> dict[str, float]:
         if max(float(np.abs(w).max()) for w in whole.values()) >= 2**15:
             raise ValueError(f"{name}: a weight does not fit 16 bits")
         stored |= {f"{name}/{n}": w.astype(np.int16) for n, w in whole.items()}
-        found[name] = accuracy(architecture, {n: np.ldexp(w, -SCALE_BITS) for n, w in whole.items()}, x, target)
+        found[name] = accuracy(
+            architecture, {n: np.ldexp(w, -SCALE_BITS) for n, w in whole.items()}, x, target
+        )
     save_file(stored, str(TRAINED))
     return found

@@ -7,7 +7,7 @@ random guidance: trees, slopes, multipliers, weights, most of it nonsense. Two k
 * *slack*: the constraint is moved a growing distance beyond every sample, so that proofs succeed: it shows that the
   harness is not vacuous, and every margin of a certified leaf is compared with every exact point in that leaf.
 
-TLCHECK_SOAK=1 runs for minutes.
+TLCHECK_SOAK=1 runs for minutes, TLCHECK_SEED changes the cases.
 """
 
 from __future__ import annotations
@@ -46,10 +46,11 @@ from tlcheck.trusted.verdict import Verdict
 
 Rng = np.random.Generator
 SOAK = os.environ.get("TLCHECK_SOAK") == "1"
-CASES = 4000 if SOAK else 90
+CASES = 4000 if SOAK else 40
 SEED = int(os.environ.get("TLCHECK_SEED", "7"))
 POINTS = 6
 PRECISION = 400
+FLOOR = 3000
 
 
 @dataclass
@@ -201,11 +202,13 @@ class Sample:
 
 
 def ends(x: object) -> tuple[Fraction, Fraction]:
-    """The exact ends of an Arb ball."""
+    """The ends of an Arb ball, outward."""
     out = []
-    for end in (x.lower(), x.upper()):  # type: ignore[attr-defined]
-        man, exp = end.man_exp()
-        out.append(Fraction(int(man)) * Fraction(2) ** int(exp))
+    for end, sign in ((x.lower(), 1), (x.upper(), -1)):  # type: ignore[attr-defined]
+        man, exp = (int(part) for part in end.man_exp())
+        if exp < -FLOOR:  # outward to the grid 2^-FLOOR: sigmoid(-1e300) has no use for more
+            man, exp = sign * ((sign * man) >> (-exp - FLOOR)), -FLOOR
+        out.append(Fraction(man) * Fraction(2) ** exp)
     return out[0], out[1]
 
 
@@ -256,7 +259,8 @@ def random_tree(rng: Rng, graph: Graph, disjuncts: int, splits: int, points: lis
             return at
         node = int(rng.integers(0, len(graph.nodes)))
         index = int(rng.integers(0, graph.nodes[node].size))
-        value = float(points[int(rng.integers(0, len(points)))].values[node][index][0])
+        exact = points[int(rng.integers(0, len(points)))].values[node][index][0]
+        value = float(exact) if abs(exact) < 2**1000 else 0.0
         point = float(rng.choice([0.0, value, value * 0.5, 1e-3]))
         point = point if np.isfinite(point) else 0.0
         literals.extend([(node, index, 1, point), (node, index, -1, point)])
@@ -305,9 +309,6 @@ def random_guidance(rng: Rng, graph: Graph, query: Query, points: list[Sample]) 
             leaf_slopes[i] = LeafSlopes(some, lower, upper)
         if rng.random() < 0.3:
             shared[i] = SharedSlopes(*(slopes(rng, (n,)) if rng.random() < 0.7 else None for _ in range(2)))
-        for t in range(i):
-            if rng.random() < 0.3:
-                pass
         for t in range(i + 1, len(graph.nodes)):
             if rng.random() < 0.3:
                 row = rng.integers(0, 3, graph.nodes[t].size)
@@ -431,3 +432,137 @@ def test_no_refuted_claim_is_certified(arith: str) -> None:
     print(f"\n{arith}: {count}")
     assert count.refuted == CASES
     assert count.certified > CASES // 3, count
+
+
+# Deployed semantics: emulated float32 executions.
+
+
+def execute32(graph: Graph, inputs: list[np.ndarray], rng: Rng) -> list[np.ndarray]:
+    """One float32 execution: sums in a random order each, with or without FMA, subnormals flushed or kept."""
+    fma, flush = bool(rng.random() < 0.5), bool(rng.random() < 0.5)
+
+    def f32(x: float) -> float:
+        y = float(np.float32(x))
+        return 0.0 if flush and abs(y) < 2.0**-126 else y
+
+    def total(terms: list[tuple[float, float]], offset: float | None) -> float:
+        pairs = terms if offset is None else [*terms, (offset, 1.0)]
+        order = rng.permutation(len(pairs))
+        if fma:
+            s = 0.0
+            for k in order:  # a product of two float32 is exact in float64
+                s = f32(s + pairs[k][0] * pairs[k][1])
+            return s
+        parts = [f32(pairs[k][0] * pairs[k][1]) for k in order]
+        while len(parts) > 1:
+            i = int(rng.integers(0, len(parts) - 1))
+            parts[i : i + 2] = [f32(parts[i] + parts[i + 1])]
+        return parts[0] if parts else 0.0
+
+    values: list[np.ndarray] = []
+    given = iter(inputs)
+    for node in graph.nodes:
+        xs = [values[j] for j in node.inputs]
+        match node.op:
+            case Input():
+                y = next(given)
+            case Linear() as op:
+                w, b, x = op.weight.mid.astype(float), op.bias, xs[0].reshape(-1, op.weight.shape[0])
+                y = np.array([
+                    total(list(zip(row.tolist(), w[:, n].tolist(), strict=True)), None if b is None else float(b.mid[n]))
+                    for row in x for n in range(w.shape[1])
+                ])  # fmt: skip
+            case Scale() as op:
+                f = np.broadcast_to(op.factor.mid.astype(float), node.shape).reshape(-1)
+                o = None if op.offset is None else np.broadcast_to(op.offset.mid.astype(float), node.shape).reshape(-1)
+                y = np.array([total([(float(x), float(f[k]))], None if o is None else float(o[k])) for k, x in enumerate(xs[0].flat)])
+            case Sum() as op:
+                y = np.array([total([(float(x), float(s)) for x, s in zip(col, op.signs, strict=True)], None) for col in zip(*(x.flat for x in xs), strict=True)])
+            case Relu():
+                y = np.maximum(xs[0], 0)
+            case LeakyRelu() as op:
+                y = np.array([x if x >= 0 else f32(op.alpha * x) for x in xs[0].flat])
+            case Abs():
+                y = np.abs(xs[0])
+            case MaxOver() as op:
+                y = np.array([max(float(xs[0].flat[i]) for i in row if i >= 0) for row in op.index])
+            case _:
+                raise AssertionError(type(node.op))
+        values.append(np.asarray(y, np.float64).reshape(node.shape))
+    return values
+
+
+def random_graph32(rng: Rng) -> Graph:
+    b = Builder(rng, "normal")
+    scales = [1.0, 1.0, 1e-20, 1e15] if rng.random() < 0.3 else [1.0]
+
+    def constant(*shape: int) -> Constant:
+        return Constant((rng.standard_normal(shape) * rng.choice(scales, shape)).astype(np.float32))
+
+    b.add(Input((1, int(rng.integers(1, 6)))))
+    for _ in range(int(rng.integers(2, 8))):
+        x = max(0, len(b.nodes) - 1 - int(rng.integers(0, 2)))
+        shape = b.nodes[x].shape
+        kind = int(rng.integers(0, 6))
+        if kind <= 1:
+            n = int(rng.integers(1, 7))
+            b.add(Linear(constant(shape[-1], n), constant(n) if rng.random() < 0.6 else None, 0), x)
+        elif kind == 2:
+            b.add(Scale(constant(*shape), None, 1) if rng.random() < 0.5 else Scale(Constant(np.ones((1, 1), np.float32)), constant(*shape), 1), x)
+        elif kind == 3:
+            same = [j for j, node in enumerate(b.nodes) if node.shape == shape]
+            b.add(Sum((1, -1)), x, int(rng.choice(same)))
+        elif kind == 4:
+            b.add([Relu(), LeakyRelu(0.125), LeakyRelu(3.0), Abs()][int(rng.integers(0, 4))], x)
+        else:
+            size = prod(shape)
+            b.add(MaxOver((1, 2), rng.integers(0, size, (2, 2))), x)
+    return Graph(tuple(b.nodes), (len(b.nodes) - 1,), ("x",), ("y",))
+
+
+def deployed_case(seed: int, arith: str, count: Count) -> None:
+    """Every value of every emulated execution lies in its node's box, and above the proved margin."""
+    rng = np.random.default_rng([SEED, 32, seed])
+    graph = random_graph32(rng)
+    low = rng.integers(-8, 8, graph.n_inputs) / 8
+    high = low + (rng.integers(0, 3, graph.n_inputs) / 2.0 ** rng.integers(0, 20) if rng.random() < 0.7 else 0)
+    box = InputBox(tuple(map(Fraction, low.tolist())), tuple(map(Fraction, high.tolist())))
+    sign = Fraction(int(rng.choice([-1, 1])))
+    query = Query(graph.n_inputs, graph.n_outputs, (Disjunct(box, (LinearConstraint((), ((0, sign),), Fraction(0)),)),))
+    points = samples(graph, box, rng, 2)
+    guidance = random_guidance(rng, graph, query, points)
+    plan, _, margins = decide(UnsatClaim(graph, query), guidance, Settings(arith, deployed=True))
+    try:
+        boxes = root_bounds(plan, 0).boxes
+    except OutOfRange:
+        return
+    for _ in range(8):
+        x = np.float32(low + rng.integers(0, 2, low.size) * (high - low)).astype(np.float64)
+        values = execute32(graph, [x], rng)
+        count.claims += 1
+        for i, value in enumerate(values):
+            if i in boxes:
+                v = value.reshape(1, -1)
+                assert bool(((boxes[i].lower <= v) & (v <= boxes[i].upper)).all()), f"node {i} leaves its box"
+        for rank, margin in margins.items():
+            leaf = plan.leaves[rank]
+            inside = all(lit.side * (values[lit.node].flat[lit.index] - lit.point) >= 0 for lit in leaf.path)
+            if inside:
+                given = guidance.leaves
+                part = slice(int(given.constraint_ptr[leaf.guidance]), int(given.constraint_ptr[leaf.guidance + 1]))
+                weight = sum((Fraction(float(w)) for w in given.weight[part]), Fraction(0))
+                assert margin < inf
+                assert Fraction(margin) <= weight * sign * Fraction(float(values[-1].flat[0]))
+                count.leaves += 1
+
+
+@pytest.mark.parametrize("arith", ["arb", "ball64"])
+def test_float32_executions_stay_inside(arith: str) -> None:
+    count = Count()
+    for seed in range(CASES):
+        try:
+            deployed_case(seed, arith, count)
+        except Exception as error:
+            raise AssertionError(f"seed {SEED}, case {seed}, {arith}: {type(error).__name__}: {error}") from error
+    print(f"\n{arith}: {count}")
+    assert count.claims > CASES * 3 and count.leaves > CASES

@@ -251,7 +251,7 @@ class _Reader:
     def _splits(self) -> tuple[Ints, Ints, Ints, Ints, NDArray[np.float64], NDArray[np.float64]]:
         ptr = self.arrays.ints("split_ptr", self.count + 1)
         total = int(ptr[-1]) if ptr.size else 0
-        if ptr[0] != 0 or bool((np.diff(ptr) < 0).any()):
+        if ptr[0] != 0 or bool((ptr[1:] < ptr[:-1]).any()):
             raise self._wrong("split_ptr", "must rise from 0")
         layer = self._in_range("split_layer", self.arrays.ints("split_layer", total), len(self.layers))
         operands = np.array([self._operand(k) for k in range(len(self.layers))], dtype=np.int64)
@@ -369,7 +369,7 @@ def load_dump(folder: Path, model: Path | None, prop: Path | None) -> list[Loade
     property_path = prop if prop is not None else _inside(folder, manifest.vnnlib_file, where, "vnnlib_file")
     model_bytes = _bound(model_path, manifest.onnx_sha256)
     property_bytes = _bound(property_path, manifest.vnnlib_sha256)
-    graph = read_model(model_bytes, file=str(model_path), folder=model_path.parent)
+    graph = read_model(model_bytes, file=str(model_path))  # no external data: no hash would bind it
     query = read_property(property_bytes, n_inputs=graph.n_inputs, n_outputs=graph.n_outputs, file=str(property_path))
     arrays_hash = sha256_hex(read_stored_bytes(folder / "arrays.npz"))
     return [

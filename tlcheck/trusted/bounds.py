@@ -141,7 +141,8 @@ class Enclosure:
             undecided |= ~settled.all(axis=0)
         expected = self._expected_unstable(target)
         full = np.flatnonzero(undecided if expected is None else expected)
-        lower, upper = box.lower.copy(), box.upper.copy()
+        rows = (max(known_box.lower.shape[0] for known_box in known.boxes.values()), box.lower.shape[1])
+        lower, upper = np.array(np.broadcast_to(box.lower, rows)), np.array(np.broadcast_to(box.upper, rows))
         if expected is not None:
             left = self._decide_signs(target, np.flatnonzero(undecided & ~expected), lower, upper, known)
             full = np.union1d(full, left)
@@ -225,16 +226,7 @@ class Enclosure:
         form.seed_units(target, self.network.graph.nodes[target].size, neurons, signs)
         alive = np.arange(neurons.size)
         result = np.full((domains, neurons.size), -np.inf)
-        row_slopes = _RowSlopes(self, target, neurons, signs, known) if single else None
-
-        def drawn(activation: int) -> Lines:
-            z = known.boxes[self.network.graph.nodes[activation].inputs[0]]
-            op = self.network.graph.nodes[activation].op
-            if not isinstance(op, Elementwise):
-                raise ValueError("lines of something that is not an activation")
-            if row_slopes is not None and (target, activation) in self.slopes.guidance.intermediate:
-                return lines(op, z, row_slopes.guess(activation, alive))
-            return known.lines(activation, op, z, self.slopes.shared(activation))
+        drawn = self._lines_for(target, neurons, signs, known, lambda: alive, single)
 
         def after(activation: int) -> None:
             nonlocal alive
@@ -248,8 +240,6 @@ class Enclosure:
                 form.keep(kept)
                 if not kept.size:
                     form.blocks.clear()  # every row is settled: nothing is left to carry down
-                if not kept.size:
-                    form.blocks.clear()
 
         basis = Pass(self.network, known.boxes, drawn, known.radii)
         run_pass(form, basis, after)
@@ -260,6 +250,30 @@ class Enclosure:
             else:
                 result = final
         return result
+
+
+    def _lines_for(
+        self, target: int, neurons: Ints, signs: Ints, known: Bounds, alive: Callable[[], Ints], single: bool
+    ) -> Callable[[int], Lines]:
+        """Lines of each activation, for the rows that are alive: their own slopes where the evidence gives some."""
+        row_slopes = _RowSlopes(self, target, neurons, signs, known)
+
+        def drawn(activation: int) -> Lines:
+            node = self.network.graph.nodes[activation]
+            z = known.boxes[node.inputs[0]]
+            if not isinstance(node.op, Elementwise):
+                raise ValueError("lines of something that is not an activation")
+            if single and (target, activation) in self.slopes.guidance.intermediate:
+                return lines(node.op, z, row_slopes.guess(activation, alive()))
+            return known.lines(activation, node.op, z, self.slopes.shared(activation))
+
+        return drawn
+
+    def row_bounds(self, target: int, neurons: Ints, sign: int, known: Bounds) -> Floats:
+        """Lower bounds (len(neurons),) of sign * value over the one domain of ``known``. Raises OutOfRange."""
+        signs = np.full(neurons.size, sign, np.int64)
+        found: Floats = self._row_chunk(target, neurons, signs, known, 1, None)[0]
+        return found
 
 
 @dataclass(frozen=True, eq=False)

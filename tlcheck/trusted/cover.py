@@ -7,7 +7,7 @@ check is that the rows form finite trees: children exist, no row is met twice on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 import numpy as np
 
@@ -38,7 +38,8 @@ class Leaf:
 
 
 Cut = tuple[int, int, float]
-Group = list[tuple[int, frozenset[Literal]]]
+Group = list[tuple[int, Mapping[Cut, int]]]
+Row = tuple[int, int, int, float, int, int]
 
 
 def leaves(tree: Tree, sizes: Sequence[int], guidance_count: int, max_depth: int) -> Iterator[Leaf]:
@@ -100,57 +101,67 @@ def tree_from_leaves(paths: Sequence[Sequence[Sequence[Literal]]]) -> Tree:
     both sides, in every leaf. Raises BadTree when the leaves do not cover. The result needs no trust: its leaves'
     domains are their paths.
     """
-    rows: list[tuple[int, int, int, float, int, int]] = []
+    rows: list[Row] = []
     roots = []
     first = 0
     for group in paths:
-        numbered = [(first + k, frozenset(literals)) for k, literals in enumerate(group)]
+        numbered = [(first + k, sides) for k, sides in enumerate(map(_sides, group)) if sides is not None]
         first += len(group)
         roots.append(_build(rows, numbered))
-    columns = list(zip(*rows, strict=True)) if rows else [(), (), (), (), (), ()]
-    ints = [np.array(c, dtype=np.int64) for c in (columns[0], columns[1], columns[2], columns[4], columns[5])]
-    return Tree(ints[0], ints[1], ints[2], np.array(columns[3], dtype=np.float64), ints[3], ints[4], np.array(roots, dtype=np.int64))
+    columns = list(zip(*rows, strict=True)) if rows else [()] * 6
+    kind, node, index, point, below, above = columns
+    return Tree(
+        *(np.array(c, dtype=np.int64) for c in (kind, node, index)), np.array(point, dtype=np.float64),
+        *(np.array(c, dtype=np.int64) for c in (below, above, roots)),
+    )
 
 
-def _build(rows: list[tuple[int, int, int, float, int, int]], group: Group) -> int:
-    """Append the rows of one tree; returns its root's row. Iterative, children before parents."""
+def _sides(literals: Sequence[Literal]) -> dict[Cut, int] | None:
+    """A leaf's side of each of its cuts; None for a leaf on both sides of one (it holds no more than the cut itself)."""
+    sides: dict[Cut, int] = {}
+    for x in literals:
+        if sides.setdefault((x.node, x.index, x.point), x.side) != x.side:
+            return None
+    return sides
+
+
+def _build(rows: list[Row], group: Group) -> int:
+    """Append the rows of one tree; returns its root's row. Iterative, children before parents.
+
+    Every leaf of a group lies on the path to it, so it is closed when it has no more cuts than the path has.
+    """
     results: list[int] = []
-    work: list[Cut | Group] = [group]
+    work: list[Cut | tuple[Group, int]] = [(group, 0)]
     while work:
         item = work.pop()
-        if isinstance(item, tuple):
+        if len(item) == 3:
             above, below = results.pop(), results.pop()
             rows.append((SPLIT, *item, below, above))
             results.append(len(rows) - 1)
             continue
-        if not item:
+        part, depth = item
+        if not part:
             raise BadTree("cover: a branch has no leaf")
-        finished = [number for number, literals in item if not literals]
-        if finished:
-            rows.append((LEAF, 0, 0, 0.0, finished[0], 0))
+        number, smallest = min(part, key=lambda leaf: len(leaf[1]))
+        if len(smallest) <= depth:
+            rows.append((LEAF, 0, 0, 0.0, number, 0))
             results.append(len(rows) - 1)
             continue
-        cut = _common_cut(item)
-        work += [cut, _side(item, cut, 1), _side(item, cut, -1)]
+        cut = _common_cut(part, smallest)
+        upper = [leaf for leaf in part if leaf[1][cut] > 0]
+        lower = [leaf for leaf in part if leaf[1][cut] < 0]
+        work += [cut, (upper, depth + 1), (lower, depth + 1)]
     return results[0]
 
 
-def _side(part: Group, cut: Cut, side: int) -> Group:
-    """The leaves on one side of a cut, without its literals."""
-    literal = Literal(*cut[:2], side, cut[2])
-    return [(k, frozenset(x for x in s if (x.node, x.index, x.point) != cut)) for k, s in part if literal in s]
-
-
-def _common_cut(part: Group) -> Cut:
-    common = None
-    for _, literals in part:
-        cuts = {(x.node, x.index, x.point) for x in literals}
-        common = cuts if common is None else common & cuts
-    if not common:
+def _common_cut(part: Group, smallest: Mapping[Cut, int]) -> Cut:
+    """A cut that every leaf of the group has, with leaves on both sides."""
+    one_sided: Cut | None = None
+    for cut in smallest:
+        if all(cut in sides for _, sides in part):
+            if len({sides[cut] for _, sides in part}) == 2:
+                return cut
+            one_sided = cut
+    if one_sided is None:
         raise BadTree(f"cover: {len(part)} leaves share no split, so a branch is missing")
-    sides = {(x.node, x.index, x.point, x.side) for _, literals in part for x in literals}
-    both = [c for c in sorted(common) if (*c, 1) in sides and (*c, -1) in sides]
-    if not both:
-        node, index, point = min(common)
-        raise BadTree(f"cover: value {index} of node {node} is split at {point} on one side only")
-    return both[0]
+    raise BadTree(f"cover: {len(part)} leaves share no split with both sides, so a branch is missing")

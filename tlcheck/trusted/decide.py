@@ -199,9 +199,13 @@ class Plan:
 def root_bounds(plan: Plan, region: int, apply: Callable[..., Iterable[None]] = map) -> Bounds:
     """Bounds of every node over one region, shared by its leaves. ``apply`` is ``map`` or a pool's. Raises OutOfRange."""
     with working_precision(plan.settings.precision):
-        slopes = Slopes(plan.guidance, lambda _: None)
-        task = Enclosure(plan.network, plan.bounding_engine, slopes, plan.settings.deployed, plan.expected_unstable, apply)
-        return task.bounds(plan.input_boxes(region))
+        return root_task(plan, plan.bounding_engine, apply).bounds(plan.input_boxes(region))
+
+
+def root_task(plan: Plan, engine: AnyEngine, apply: Callable[..., Iterable[None]] = map) -> Enclosure:
+    """The enclosure of all nodes over a region, in an engine's arithmetic."""
+    slopes = Slopes(plan.guidance, lambda _: None)
+    return Enclosure(plan.network, engine, slopes, plan.settings.deployed, plan.expected_unstable, apply)
 
 
 def check_leaves(plan: Plan, bounds: Bounds | None, ranks: Sequence[int]) -> list[LeafOutcome]:
@@ -252,13 +256,16 @@ class LeafChunk:
         inputs, empty = self._clamped(self.plan.input_boxes(self.region), None)
         if bounds is None:
             inputs = {node: Box(*self._own_rows(box)) for node, box in inputs.items()}  # slopes are the leaf's own
-            slopes = Slopes(self.plan.guidance, self._slopes_at({}))
-            task = Enclosure(self.plan.network, self.plan.bounding_engine, slopes, self.plan.settings.deployed)
-            known = task.bounds(inputs)
+            known = self.task(self.plan.bounding_engine).bounds(inputs)
         else:
             known = bounds.on({**bounds.boxes, **inputs})
         boxes, void = self._clamped(known.boxes, inputs)
         return known.on(boxes), empty | void
+
+    def task(self, engine: AnyEngine) -> Enclosure:
+        """The enclosure of all nodes on the leaves' own input boxes, with their own slopes."""
+        slopes = Slopes(self.plan.guidance, self._slopes_at({}))
+        return Enclosure(self.plan.network, engine, slopes, self.plan.settings.deployed)
 
     def run(
         self, form: Ball64Form | IntegerForm, known: Bounds, after: Callable[[int], None] | None = None
@@ -346,7 +353,7 @@ class LeafChunk:
         slices += [(node, s, "inputs") for node, s in plan.network.input_slices.items()]
         for node, s, side in slices:
             mids = np.stack([(r.outputs if side == "outputs" else r.inputs)[0][s] for r in rows])[:, None, :]
-            rads = np.stack([(r.outputs if side == "outputs" else r.inputs)[1][s] for r in rows])
+            rads = np.stack([(r.outputs if side == "outputs" else r.inputs)[1][s] for r in rows])[:, None, :]
             if side == "inputs" and not mids.any() and not rads.any():
                 continue
             form.seed_rows(node, np.ascontiguousarray(mids), rads if rads.any() else None, known.boxes[node])
@@ -544,7 +551,7 @@ def _check_guidance(claim: UnsatClaim, guidance: Guidance) -> None:
 
 
 def _check_rows(name: str, ptr: Ints, columns: Iterable[NDArray[np.generic]], count: int) -> None:
-    if ptr.shape != (count + 1,) or int(ptr[0]) != 0 or bool((np.diff(ptr) < 0).any()):
+    if ptr.shape != (count + 1,) or int(ptr[0]) != 0 or bool((ptr[1:] < ptr[:-1]).any()):
         raise BadGuidance(f"leaves: {name}_ptr must rise from 0, one more than there are leaves")
     if any(c.shape != (int(ptr[-1]),) for c in columns):
         raise BadGuidance(f"leaves: {name} columns do not have the length {name}_ptr says")

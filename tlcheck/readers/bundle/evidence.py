@@ -119,7 +119,9 @@ class _Reader:
         return self._get(name, (size,), INTEGERS).astype(np.int64, copy=False)
 
     def _floats(self, name: str, size: int | None, allow_nan: bool = False) -> Floats:
-        return self._get(name, (size,), FLOATS, allow_nan).astype(np.float64, copy=False)
+        values = self._get(name, (size,), FLOATS, allow_nan)
+        with np.errstate(invalid="ignore"):  # a signalling NaN among the claimed
+            return values.astype(np.float64, copy=False)
 
     def _within(self, name: str, values: Ints, low: int, high: int) -> Ints:
         """``values`` if all lie in [low, high)."""

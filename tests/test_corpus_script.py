@@ -1,0 +1,165 @@
+"""The corpus is what its script makes, its false claims are false, and every arithmetic gives the same verdicts."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.helpers import CERTIFICATES, REPOSITORY
+from tlcheck.cli.main import main
+from tlcheck.readers.bundle import read_bundle
+from tlcheck.readers.bundle.store import open_store
+from tlcheck.trusted.claim import SatClaim, UnsatClaim
+from tlcheck.trusted.decide import decide_sat
+from tlcheck.trusted.query import Disjunct, Query
+from tlcheck.trusted.verdict import Verdict
+
+SCRIPT = CERTIFICATES / "producers" / "corpus.py"
+MAX_BYTES = 3 << 19
+GROUPS = ("accept", "reject", "undecided", "malformed")
+
+
+def expectation(case: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((case / "expected.json").read_text(encoding="utf-8"))
+    return found
+
+
+FALSE_CLAIMS = [
+    case
+    for case in sorted((CERTIFICATES / "reject").iterdir())
+    if (case / "expected.json").is_file() and "counterexample" in expectation(case)
+]
+
+
+def test_the_script_makes_the_committed_files() -> None:
+    run = subprocess.run(
+        [sys.executable, str(SCRIPT), "--check"], capture_output=True, text=True, cwd=REPOSITORY, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_the_corpus_is_small_and_large_enough() -> None:
+    files = [p for group in GROUPS for p in (CERTIFICATES / group).rglob("*") if p.is_file()]
+    assert sum(p.stat().st_size for p in files) < MAX_BYTES
+    counts = {group: sum(1 for p in (CERTIFICATES / group).iterdir() if p.is_dir()) for group in GROUPS}
+    assert counts["accept"] >= 12
+    assert counts["reject"] >= 25
+    assert counts["undecided"] >= 4
+    assert counts["malformed"] >= 25
+    assert len(FALSE_CLAIMS) >= 12
+
+
+# False claims.
+
+
+@pytest.mark.parametrize("case", FALSE_CLAIMS, ids=lambda case: case.name)
+def test_the_counterexample_is_one(case: Path) -> None:
+    """At the point, some disjunct holds: by tlcheck's exact evaluation, and by fractions that share no code with it."""
+    expected = expectation(case)
+    bundle = read_bundle(case / "x.tlcert", None, None)
+    claim = bundle.claims[expected["claim"]].claim
+    assert isinstance(claim, UnsatClaim)
+    point = tuple(Fraction(text) for text in expected["counterexample"])
+    assert decide_sat(SatClaim(claim.graph, claim.query, point), 256).verdict is Verdict.CERTIFIED
+    outputs = evaluated(bytes(open_store(case / "x.tlcert").view("model.onnx")), point)
+    assert satisfied(claim.query, point, outputs)
+
+
+def satisfied(query: Query, point: tuple[Fraction, ...], outputs: list[Fraction]) -> bool:
+    def holds(d: Disjunct) -> bool:
+        inside = all(a <= x <= b for a, x, b in zip(d.box.lower, point, d.box.upper, strict=True))
+        for c in d.constraints:
+            left = sum((q * point[i] for i, q in c.inputs), Fraction(0)) + sum(
+                (q * outputs[j] for j, q in c.outputs), Fraction(0)
+            )
+            inside = inside and (left < c.bound if c.strict else left <= c.bound)
+        return inside
+
+    return any(holds(d) for d in query.disjuncts)
+
+
+def evaluated(model: bytes, point: tuple[Fraction, ...]) -> list[Fraction]:
+    """The exact outputs of a network of Gemm, Relu, Add, Concat and Identity, in plain fractions."""
+    import onnx
+    from onnx import numpy_helper
+
+    graph = onnx.load_from_string(model).graph
+    constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+    values: dict[str, list[Fraction]] = {}
+    start = 0
+    for tensor in graph.input:
+        size = int(np.prod([d.dim_value for d in tensor.type.tensor_type.shape.dim]))
+        values[tensor.name] = list(point[start : start + size])
+        start += size
+    for node in graph.node:
+        if node.op_type == "Gemm":
+            weight, bias = constants[node.input[1]], constants[node.input[2]]
+            x = values[node.input[0]]
+            rows = [[Fraction(float(w)) for w in row] for row in weight]
+            result = [
+                sum((w * v for w, v in zip(row, x, strict=True)), Fraction(float(b)))
+                for row, b in zip(rows, bias, strict=True)
+            ]
+        else:
+            operands = [values[name] for name in node.input]
+            match node.op_type:
+                case "Relu":
+                    result = [max(v, Fraction(0)) for v in operands[0]]
+                case "Add":
+                    result = [a + b for a, b in zip(*operands, strict=True)]
+                case "Concat":
+                    result = [v for x in operands for v in x]
+                case "Identity":
+                    result = operands[0]
+                case other:
+                    raise ValueError(other)
+        values[node.output[0]] = result
+    return [v for tensor in graph.output for v in values[tensor.name]]
+
+
+# All arithmetics, and what depends on options.
+
+
+@pytest.mark.parametrize("arith", ["arb", "ball64"])
+@pytest.mark.parametrize("group", ["accept", "reject", "undecided"])
+def test_every_arithmetic_agrees(group: str, arith: str, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    main(
+        [
+            "verify",
+            str(CERTIFICATES / group),
+            "--jobs",
+            "1",
+            "--arith",
+            arith,
+            "--format",
+            "json",
+            "--output",
+            str(report),
+        ]
+    )
+    results = json.loads(report.read_text(encoding="utf-8"))["results"]
+    assert results
+    for result in results:
+        expected = expectation(Path(result["path"]).parent)
+        verdicts = {claim["verdict"] for claim in result["claims"]}
+        assert verdicts == {expected["verdict"]}, result["path"]
+
+
+def test_more_precision_decides() -> None:
+    case = CERTIFICATES / "undecided" / "precision-too-low"
+    assert main(["verify", "-q", str(case)]) == 4
+    assert main(["verify", "-q", str(case), "--precision", "512"]) == 0
+
+
+def test_the_backdoor_does_not_survive_float32() -> None:
+    case = CERTIFICATES / "accept" / "backdoor-over-the-reals"
+    assert main(["verify", "-q", str(case)]) == 0
+    assert main(["verify", "-q", str(case), "--semantics", "deployed"]) == 4
