@@ -7,7 +7,7 @@ check is that the rows form finite trees: children exist, no row is met twice on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 import numpy as np
 
@@ -105,15 +105,13 @@ def tree_from_leaves(paths: Sequence[Sequence[Sequence[Literal]]]) -> Tree:
     roots = []
     first = 0
     for group in paths:
-        numbered = [(first + k, sides) for k, sides in enumerate(map(_sides, group)) if sides is not None]
+        numbered: Group = [(first + k, sides) for k, sides in enumerate(map(_sides, group)) if sides is not None]
         first += len(group)
         roots.append(_build(rows, numbered))
-    columns = list(zip(*rows, strict=True)) if rows else [()] * 6
-    kind, node, index, point, below, above = columns
-    return Tree(
-        *(np.array(c, dtype=np.int64) for c in (kind, node, index)), np.array(point, dtype=np.float64),
-        *(np.array(c, dtype=np.int64) for c in (below, above, roots)),
-    )
+    column = [[row[k] for row in rows] for k in range(6)]
+    kind, node, index, below, above = (np.array(column[k], dtype=np.int64) for k in (0, 1, 2, 4, 5))
+    point = np.array(column[3], dtype=np.float64)
+    return Tree(kind, node, index, point, below, above, np.array(roots, dtype=np.int64))
 
 
 def _sides(literals: Sequence[Literal]) -> dict[Cut, int] | None:
@@ -131,37 +129,34 @@ def _build(rows: list[Row], group: Group) -> int:
     Every leaf of a group lies on the path to it, so it is closed when it has no more cuts than the path has.
     """
     results: list[int] = []
-    work: list[Cut | tuple[Group, int]] = [(group, 0)]
+    work: list[Cut | Group] = [group]
+    on_path: set[Cut] = set()
     while work:
-        item = work.pop()
-        if len(item) == 3:
+        part = work.pop()
+        if isinstance(part, tuple):
             above, below = results.pop(), results.pop()
-            rows.append((SPLIT, *item, below, above))
+            rows.append((SPLIT, *part, below, above))
             results.append(len(rows) - 1)
+            on_path.remove(part)
             continue
-        part, depth = item
         if not part:
             raise BadTree("cover: a branch has no leaf")
         number, smallest = min(part, key=lambda leaf: len(leaf[1]))
-        if len(smallest) <= depth:
+        if len(smallest) <= len(on_path):
             rows.append((LEAF, 0, 0, 0.0, number, 0))
             results.append(len(rows) - 1)
             continue
-        cut = _common_cut(part, smallest)
+        cut = _common_cut(part, smallest.keys() - on_path)
+        on_path.add(cut)
         upper = [leaf for leaf in part if leaf[1][cut] > 0]
         lower = [leaf for leaf in part if leaf[1][cut] < 0]
-        work += [cut, (upper, depth + 1), (lower, depth + 1)]
+        work += [cut, upper, lower]
     return results[0]
 
 
-def _common_cut(part: Group, smallest: Mapping[Cut, int]) -> Cut:
+def _common_cut(part: Group, candidates: Set[Cut]) -> Cut:
     """A cut that every leaf of the group has, with leaves on both sides."""
-    one_sided: Cut | None = None
-    for cut in smallest:
-        if all(cut in sides for _, sides in part):
-            if len({sides[cut] for _, sides in part}) == 2:
-                return cut
-            one_sided = cut
-    if one_sided is None:
-        raise BadTree(f"cover: {len(part)} leaves share no split, so a branch is missing")
+    for cut in sorted(candidates):
+        if all(cut in sides for _, sides in part) and len({sides[cut] for _, sides in part}) == 2:
+            return cut
     raise BadTree(f"cover: {len(part)} leaves share no split with both sides, so a branch is missing")
