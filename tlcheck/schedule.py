@@ -24,7 +24,7 @@ from tlcheck.journal import Journal
 from tlcheck.options import Progress
 from tlcheck.trusted.arith.box import OutOfRange
 from tlcheck.trusted.arith.probe import BlasRefused, probe
-from tlcheck.trusted.bounds import Bounds
+from tlcheck.trusted.bounds import Bounds, Found
 from tlcheck.trusted.decide import LeafOutcome, Plan, check_leaves, root_bounds
 
 Report = Callable[[Progress], None] | None
@@ -124,12 +124,38 @@ def _by_region(plan: Plan, done: set[int]) -> list[tuple[int, list[int]]]:
 
 
 def _bounds(plan: Plan, region: int, jobs: int) -> Bounds:
-    """The region's bounds; numpy leaves Python's lock in its products, so threads share the rows of large networks."""
+    """The region's bounds, the rows of large networks shared between cores.
+
+    float64: threads, since numpy leaves Python's lock in its products. Integers: processes (FLINT keeps the lock).
+    """
     workers = jobs or os.cpu_count() or 1
-    if workers == 1 or plan.bounding_engine.name != "ball64" or plan.bounding_cost < THREADS_FROM:
+    if workers == 1 or plan.bounding_cost < THREADS_FROM:
         return root_bounds(plan, region)
-    with ThreadPoolExecutor(workers) as pool:
-        return root_bounds(plan, region, pool.map)
+    if plan.bounding_engine.name == "ball64":
+        with ThreadPoolExecutor(workers) as pool:
+            return root_bounds(plan, region, pool.map)
+    if sys.platform != "linux":
+        return root_bounds(plan, region)
+    return root_bounds(plan, region, lambda f, items: _forked(f, list(items), workers))
+
+
+_INHERITED: list[Callable[[int], Found]] = []
+
+
+def _call_inherited(item: int) -> Found:
+    return _INHERITED[-1](item)
+
+
+def _forked(function: Callable[[int], Found], items: list[int], workers: int) -> list[Found]:
+    """map in forked processes, which inherit ``function`` instead of unpickling it."""
+    if len(items) < 2:
+        return [function(item) for item in items]
+    _INHERITED.append(function)
+    try:
+        with _pool(ProcessPoolExecutor(workers, multiprocessing.get_context("fork"))) as pool:
+            return list(pool.map(_call_inherited, items))
+    finally:
+        _INHERITED.pop()
 
 
 def _decide(

@@ -15,8 +15,8 @@ from tlcheck.trusted.arith.integer import IntegerEngine, IntegerForm
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.decide import Plan, Settings, check_leaves, root_bounds
-from tlcheck.trusted.guidance import Guidance, LeafSlopes, Leaves, SharedSlopes, Tree
 from tlcheck.trusted.graph import Graph, Node
+from tlcheck.trusted.guidance import Guidance, LeafSlopes, Leaves, SharedSlopes, Tree
 from tlcheck.trusted.intervals import NotDeployable
 from tlcheck.trusted.maps import DiagMap, MatMap
 from tlcheck.trusted.ops.activation import LeakyRelu, MaxOver, Relu, Sigmoid

@@ -28,6 +28,9 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 AnyEngine = Ball64 | IntegerEngine
 
+Found = tuple[slice, Floats | None]
+Apply = Callable[[Callable[[int], Found], Iterable[int]], Iterable[Found]]
+
 ROW_ENTRIES = 1 << 19
 """Coefficients of one chunk of rows on the widest node: 4 MiB."""
 
@@ -101,7 +104,7 @@ class Enclosure:
     slopes: Slopes
     deployed: bool = False
     expected: Callable[[int], NDArray[np.bool_] | None] = lambda target: None
-    apply: Callable[[Callable[[int], None], Iterable[int]], Iterable[None]] = map
+    apply: Apply = map
     """``map``, or a pool's: chunks of rows are independent."""
 
     def bounds(self, inputs: Mapping[int, Box], goal: Callable[[int, int], None] | None = None) -> Bounds:
@@ -205,15 +208,16 @@ class Enclosure:
         result = np.full((domains, neurons.size), -np.inf)
         all_signs = np.broadcast_to(np.asarray(signs, np.int64), neurons.shape)
 
-        def one(start: int) -> None:
+        def one(start: int) -> tuple[slice, Floats | None]:
             part = slice(start, start + chunk)
             try:
-                result[:, part] = self._row_chunk(target, neurons[part], all_signs[part], known, domains, enough)
+                return part, self._row_chunk(target, neurons[part], all_signs[part], known, domains, enough)
             except OutOfRange:
-                return
+                return part, None
 
-        for _ in self.apply(one, range(0, neurons.size, chunk)):
-            pass
+        for part, found in self.apply(one, range(0, neurons.size, chunk)):
+            if found is not None:
+                result[:, part] = found
         known.rows += domains * neurons.size
         return result
 

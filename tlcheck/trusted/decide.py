@@ -35,7 +35,7 @@ from tlcheck.trusted.arith.ball64 import Ball64, Ball64Form
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.integer import GRID, IntegerEngine, IntegerForm
 from tlcheck.trusted.arith.interface import Multipliers
-from tlcheck.trusted.bounds import AnyEngine, Bounds, Enclosure, Slopes, new_form, run_pass
+from tlcheck.trusted.bounds import AnyEngine, Apply, Bounds, Enclosure, Slopes, new_form, run_pass
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.cover import BadTree, Leaf, Literal, leaves
 from tlcheck.trusted.evaluate import evaluate
@@ -196,13 +196,13 @@ class Plan:
         return mask
 
 
-def root_bounds(plan: Plan, region: int, apply: Callable[..., Iterable[None]] = map) -> Bounds:
+def root_bounds(plan: Plan, region: int, apply: Apply = map) -> Bounds:
     """Bounds of every node over one region, shared by its leaves. ``apply`` is ``map`` or a pool's. Raises OutOfRange."""
     with working_precision(plan.settings.precision):
         return root_task(plan, plan.bounding_engine, apply).bounds(plan.input_boxes(region))
 
 
-def root_task(plan: Plan, engine: AnyEngine, apply: Callable[..., Iterable[None]] = map) -> Enclosure:
+def root_task(plan: Plan, engine: AnyEngine, apply: Apply = map) -> Enclosure:
     """The enclosure of all nodes over a region, in an engine's arithmetic."""
     slopes = Slopes(plan.guidance, lambda _: None)
     return Enclosure(plan.network, engine, slopes, plan.settings.deployed, plan.expected_unstable, apply)
