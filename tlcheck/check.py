@@ -55,10 +55,14 @@ def check_unsat(loaded: LoadedClaim, claim: UnsatClaim, options: Options, report
     statement = f"no input of {len(claim.query.disjuncts)} disjunct(s) satisfies the property ({loaded.name})"
     if loaded.problem is not None or loaded.guidance is None:
         code, message = loaded.problem or ("TLC010", "the claim comes without evidence")
-        return ClaimResult("unsat", statement, Verdict.UNPROVEN, Reason(code, message), seconds=time.monotonic() - start)
+        return ClaimResult(
+            "unsat", statement, Verdict.UNPROVEN, Reason(code, message), seconds=time.monotonic() - start
+        )
     deadline = Deadline(options.timeout, options.max_memory_mib)
     real = _half(loaded, claim, options, False, deadline, report)
-    deployed = _half(loaded, claim, options, True, deadline, report) if options.semantics == "deployed" else None
+    deployed = (
+        _half(loaded, claim, options, True, deadline, report) if options.semantics == "deployed" else None
+    )
     deciding = deployed or real
     total = len(deciding.plan.leaves)
     done = sum(o.certified for o in deciding.outcomes)
@@ -86,7 +90,10 @@ def check_unsat(loaded: LoadedClaim, claim: UnsatClaim, options: Options, report
 def check_sat(loaded: LoadedClaim, claim: SatClaim, options: Options) -> ClaimResult:
     """Decide a sat claim: its witness is evaluated as an exact point."""
     start = time.monotonic()
-    outcome = decide_sat(claim, options.precision)
+    try:
+        outcome = decide_sat(claim, options.precision, deployed=options.semantics == "deployed")
+    except NotDeployable as error:
+        raise _not_deployable(error) from None
     margin = outcome.margin
     number = None if margin is None else Number(decimal_outward(margin, "down"), margin.hex(), "down")
     return ClaimResult(
@@ -95,15 +102,23 @@ def check_sat(loaded: LoadedClaim, claim: SatClaim, options: Options) -> ClaimRe
         verdict=outcome.verdict,
         reason=Reason(outcome.code, outcome.message),
         bound=Bound(number, None, ZERO),
-        assumptions=("Python", "FLINT"),
-        arithmetic={"deciding": "arb", "precision": options.precision},
-        details={"sources": dict(loaded.sources), **({"producer": loaded.producer} if loaded.producer else {})},
+        assumptions=("Python", "FLINT", *(FLOAT32_ASSUMPTIONS if options.semantics == "deployed" else ())),
+        arithmetic={"deciding": "arb", "precision": options.precision, "semantics": options.semantics},
+        details={
+            "sources": dict(loaded.sources),
+            **({"producer": loaded.producer} if loaded.producer else {}),
+        },
         seconds=time.monotonic() - start,
     )
 
 
 def _half(
-    loaded: LoadedClaim, claim: UnsatClaim, options: Options, deployed: bool, deadline: Deadline, report: Report
+    loaded: LoadedClaim,
+    claim: UnsatClaim,
+    options: Options,
+    deployed: bool,
+    deadline: Deadline,
+    report: Report,
 ) -> Half:
     start = time.monotonic()
     if loaded.guidance is None:
@@ -111,15 +126,32 @@ def _half(
     try:
         arith = options.arith if blas_usable() else "arb"
         plan = Plan(claim, loaded.guidance, Settings(arith, options.precision, deployed))
-        journal = Journal.open(options.resume, loaded.sources, loaded.name, plan.settings) if options.resume else None
+        journal = (
+            Journal.open(options.resume, loaded.sources, loaded.name, plan.settings)
+            if options.resume
+            else None
+        )
         run = run_leaves(plan, options.jobs, deadline, report, journal)
         verdict, _ = conclude_unsat(plan, run.outcomes)
         rechecked = recheck(plan, run.bounds, loaded.sources) if not run.stopped else 0
     except BadGuidance as error:
         raise InvalidInput("TLC105", str(error), field=loaded.name) from None
     except NotDeployable as error:
-        raise InvalidInput("TLC202", f"operator {error} has no float32 rounding radius yet (--semantics deployed)") from None
+        raise _not_deployable(error) from None
     return Half(verdict, plan, run, rechecked, time.monotonic() - start)
+
+
+def _not_deployable(error: NotDeployable) -> InvalidInput:
+    return InvalidInput(
+        "TLC202", f"operator {error} has no float32 rounding radius yet (--semantics deployed)"
+    )
+
+
+FLOAT32_ASSUMPTIONS = (
+    "IEEE-754 double precision (the radii)",
+    "float32 runtime: IEEE-754 round to nearest, any order of summation, FMA or not, flush-to-zero or not; "
+    "no TF32, no Winograd or FFT convolution, no fused weights",
+)
 
 
 def _margin(worst: LeafOutcome | None) -> Number | None:
@@ -152,10 +184,18 @@ def _reason(half: Half, real: Half, deployed: bool) -> Reason:
     leaf = half.plan.leaves[worst.rank]
     where = f"disjunct {leaf.disjunct}, leaf {leaf.guidance}"
     if deployed and real.verdict is Verdict.CERTIFIED:
-        return Reason("TLC016", f"{failed} leaves lose their margin to float32 rounding; worst {worst.margin:.6g}", where)
+        return Reason(
+            "TLC016",
+            f"{failed} leaves lose their margin to float32 rounding; worst {worst.margin:.6g}",
+            where,
+        )
     if not np.isfinite(worst.margin):
         return Reason("TLC013", f"{failed} leaves have no finite bound", where)
-    return Reason("TLC010", f"{failed} of {len(half.plan.leaves)} leaves not proved; worst margin {worst.margin:.6g}", where)
+    return Reason(
+        "TLC010",
+        f"{failed} of {len(half.plan.leaves)} leaves not proved; worst margin {worst.margin:.6g}",
+        where,
+    )
 
 
 def _assumptions(plan: Plan, options: Options) -> tuple[str, ...]:
@@ -163,11 +203,7 @@ def _assumptions(plan: Plan, options: Options) -> tuple[str, ...]:
     if "ball64" in (plan.bounding_engine.name, plan.deciding_engine.name):
         names += ["IEEE-754 double precision", "BLAS sums every product as a tree (probed)"]
     if plan.settings.deployed:
-        names += [
-            "float32 runtime: IEEE-754 round to nearest, any order of summation, FMA or not, flush-to-zero or not; "
-            "no TF32, no Winograd or FFT convolution, no fused weights",
-            "float32 inputs lie in the region",
-        ]
+        names += [*FLOAT32_ASSUMPTIONS, "float32 inputs lie in the region"]
     if options.resume is not None:
         names.append(f"the journal {options.resume.name} was written by tlcheck")
     return tuple(names)
@@ -209,5 +245,3 @@ def _details(loaded: LoadedClaim, real: Half, deployed: Half | None) -> dict[str
     details["empty_leaves"] = sum(o.empty for o in real.outcomes)
     details["peak_mib"] = round(peak_mib())
     return details
-
-

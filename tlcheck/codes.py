@@ -16,39 +16,84 @@ class Code:
 
 
 CODES: dict[str, Code] = {
-    "TLC001": Code("proved", "Every leaf's rigorous lower bound is strictly positive and the leaves cover the region."),
-    "TLC002": Code("witness holds", "The point lies in the input region and every constraint holds there, evaluated exactly."),
+    "TLC001": Code(
+        "proved", "Every leaf's rigorous lower bound is strictly positive and the leaves cover the region."
+    ),
+    "TLC002": Code(
+        "witness holds",
+        "The point lies in the input region and every constraint holds there, evaluated exactly.",
+    ),
     "TLC010": Code(
         "leaf not proved",
         "The rigorous lower bound of at least one leaf is not above zero. The proof may have been true only in the "
         "producer's float32 arithmetic; split that leaf once more or raise the producer's threshold by about 1e-4.",
     ),
-    "TLC011": Code("witness does not hold", "The enclosure of at least one constraint at the witness is on the wrong side of its bound."),
+    "TLC011": Code(
+        "witness does not hold",
+        "The enclosure of at least one constraint at the witness is on the wrong side of its bound.",
+    ),
     "TLC012": Code("undecided at this precision", "An enclosure straddles its bound. Raise --precision."),
-    "TLC013": Code("bounds overflow", "A bound left the range in which float64 error bounds are proved; try --arith arb."),
-    "TLC014": Code("refuted", "The claim is false: a witness point inside the region satisfies the negated claim, evaluated exactly."),
-    "TLC015": Code("stopped early", "The time limit or an interrupt ended the check before every leaf was decided."),
-    "TLC016": Code("deployed margin not positive", "Proved over the reals, but float32 rounding can eat the margin under --semantics deployed."),
-    "TLC017": Code("cover incomplete", "The leaves do not cover the region: a branch of the proof is missing."),
+    "TLC013": Code(
+        "bounds overflow", "A bound left the range in which float64 error bounds are proved; try --arith arb."
+    ),
+    "TLC014": Code(
+        "refuted",
+        "The claim is false: a witness point inside the region satisfies the negated claim, evaluated exactly.",
+    ),
+    "TLC015": Code(
+        "stopped early", "The time limit or an interrupt ended the check before every leaf was decided."
+    ),
+    "TLC016": Code(
+        "deployed margin not positive",
+        "Proved over the reals, but float32 rounding can eat the margin under --semantics deployed.",
+    ),
+    "TLC017": Code(
+        "cover incomplete", "The leaves do not cover the region: a branch of the proof is missing."
+    ),
     "TLC101": Code("malformed certificate", "The certificate's structure is not that of its format."),
-    "TLC102": Code("unknown certificate format", "No reader recognises this file or folder. `tlcheck formats` lists what is read."),
+    "TLC102": Code(
+        "unknown certificate format",
+        "No reader recognises this file or folder. `tlcheck formats` lists what is read.",
+    ),
     "TLC103": Code("hash mismatch", "A file's SHA-256 is not the one the certificate was made for."),
-    "TLC104": Code("wrong model", "The certificate speaks of layers or neurons that the model does not have."),
-    "TLC105": Code("malformed array", "An array of the certificate has the wrong shape, type or non-finite values."),
-    "TLC106": Code("malformed JSON", "Not strict JSON: duplicate key, NaN, number out of range, or nesting too deep."),
+    "TLC104": Code(
+        "wrong model", "The certificate speaks of layers or neurons that the model does not have."
+    ),
+    "TLC105": Code(
+        "malformed array", "An array of the certificate has the wrong shape, type or non-finite values."
+    ),
+    "TLC106": Code(
+        "malformed JSON", "Not strict JSON: duplicate key, NaN, number out of range, or nesting too deep."
+    ),
     "TLC201": Code("malformed model", "The file is not a well-formed model."),
-    "TLC202": Code("unsupported operator", "The model uses an operator, attribute or type that tlcheck has no exact rule for."),
+    "TLC202": Code(
+        "unsupported operator",
+        "The model uses an operator, attribute or type that tlcheck has no exact rule for.",
+    ),
     "TLC203": Code("non-finite weight", "A weight is NaN or infinite: the network denotes no real function."),
     "TLC204": Code("shape error", "Shapes in the model do not agree."),
-    "TLC205": Code("external data outside the folder", "A tensor's external data file lies outside the model's folder."),
+    "TLC205": Code(
+        "external data outside the folder", "A tensor's external data file lies outside the model's folder."
+    ),
     "TLC301": Code("malformed property", "The property file does not parse."),
-    "TLC302": Code("unsupported property", "The property is not a boolean combination of linear constraints over declared variables."),
-    "TLC303": Code("property does not fit the model", "Number, shape or type of the property's variables differ from the model's."),
+    "TLC302": Code(
+        "unsupported property",
+        "The property is not a boolean combination of linear constraints over declared variables.",
+    ),
+    "TLC303": Code(
+        "property does not fit the model",
+        "Number, shape or type of the property's variables differ from the model's.",
+    ),
     "TLC304": Code("unbounded input", "An input variable has no finite lower or upper bound."),
-    "TLC401": Code("too large", "A size exceeds tlcheck's limit (tlcheck/limits.py gives each limit's reason)."),
+    "TLC401": Code(
+        "too large", "A size exceeds tlcheck's limit (tlcheck/limits.py gives each limit's reason)."
+    ),
     "TLC402": Code("no such file", "The file or folder does not exist or cannot be read."),
     "TLC403": Code("truncated or corrupt file", "The file ends early or its compression is corrupt."),
     "TLC404": Code("path escapes", "A path in a bundle leaves the bundle's folder."),
     "TLC901": Code("internal error", "A bug in tlcheck. Please report it with the input."),
-    "TLC902": Code("engines disagree", "Two arithmetic engines gave disjoint enclosures: an internal error, never a verdict."),
+    "TLC902": Code(
+        "engines disagree",
+        "Two arithmetic engines gave disjoint enclosures: an internal error, never a verdict.",
+    ),
 }

@@ -54,7 +54,5 @@ class InvalidInput(Exception):
         return (_rebuild, (self.code, self.message, self.file, self.field, self.expected, self.got))
 
 
-def _rebuild(
-    code: str, message: str, file: str, field: str, expected: str, got: str
-) -> InvalidInput:
+def _rebuild(code: str, message: str, file: str, field: str, expected: str, got: str) -> InvalidInput:
     return InvalidInput(code, message, file=file, field=field, expected=expected, got=got)

@@ -1,8 +1,9 @@
 """The journal of a long check: which leaves are decided, so that ``--resume`` continues.
 
-JSON lines. The first says which check it belongs to (hashes of what was read, settings, version); a journal of another
-check is refused. A line cut short by a crash is dropped. The journal is the user's own file: a verdict that used one
-names it among its assumptions.
+JSON lines. The first says that it is a journal; each further line holds decided leaves of one check, under a key made
+of the hashes of what was read, the claim, the settings and tlcheck's version, so that one journal serves several
+certificates and both semantics. Lines of other checks, and a line cut short by a crash, are passed over. The journal is
+the user's own file: a verdict that used one names it among its assumptions.
 """
 
 from __future__ import annotations
@@ -30,19 +31,24 @@ class Journal:
         """The journal at ``path`` for this check, created if absent. Raises InvalidInput for another check's."""
         text = json.dumps([__version__, sorted(sources.items()), name, asdict(settings)], sort_keys=True)
         journal = Journal(path, hashlib.sha256(text.encode()).hexdigest())
-        if path.exists() and path.stat().st_size:
-            first = path.open(encoding="utf-8").readline()
-            if _parse(first).get("key") not in (None, journal.key) or "key" not in _parse(first):
-                raise InvalidInput("TLC101", "a journal of another check", file=str(path), expected=journal.key[:16])
-        else:
-            path.write_text(json.dumps({"key": journal.key}) + "\n", encoding="utf-8")
+        try:
+            if not path.exists() or not path.stat().st_size:
+                path.write_text(json.dumps({"journal": "tlcheck"}) + "\n", encoding="utf-8")
+                return journal
+            with path.open(encoding="utf-8") as stream:
+                first = stream.readline(1 << 12)
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidInput("TLC402", f"journal: {error}", file=str(path)) from None
+        if _parse(first).get("journal") != "tlcheck":
+            raise InvalidInput("TLC101", "not a journal of tlcheck", file=str(path))
         return journal
 
     def outcomes(self, total: int) -> Iterator[LeafOutcome]:
         """Leaves decided earlier; each rank once."""
         seen: set[int] = set()
-        for line in self.path.read_text(encoding="utf-8").splitlines()[1:]:
-            rows = _parse(line).get("leaves")
+        for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines()[1:]:
+            entry = _parse(line)
+            rows = entry.get("leaves") if entry.get("key") == self.key else None
             for row in rows if isinstance(rows, list) else ():
                 outcome = _outcome(row)
                 if outcome is not None and 0 <= outcome.rank < total and outcome.rank not in seen:
@@ -52,7 +58,7 @@ class Journal:
     def add(self, outcomes: Sequence[LeafOutcome]) -> None:
         rows = [[o.rank, o.certified, o.margin.hex(), o.empty] for o in outcomes]
         with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({"leaves": rows}) + "\n")
+            stream.write(json.dumps({"key": self.key, "leaves": rows}) + "\n")
 
 
 def _outcome(row: object) -> LeafOutcome | None:

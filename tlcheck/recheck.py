@@ -40,12 +40,16 @@ def recheck(plan: Plan, bounds: Mapping[int, Bounds], sources: Mapping[str, str]
             region = next(iter(bounds), None)
             if region is None:
                 return 0
-            return _compare(plan, root_task(plan, plan.ball64), root_task(plan, plan.integer), bounds[region], random)
+            return _compare(
+                plan, root_task(plan, plan.ball64), root_task(plan, plan.integer), bounds[region], random
+            )
         except OutOfRange:
             return 0
 
 
-def _compare(plan: Plan, quick: Enclosure, exact: Enclosure, known: Bounds, random: np.random.Generator) -> int:
+def _compare(
+    plan: Plan, quick: Enclosure, exact: Enclosure, known: Bounds, random: np.random.Generator
+) -> int:
     nodes = plan.claim.graph.nodes
     count = 0
     for target in plan.network.targets:

@@ -178,13 +178,21 @@ def _chunk_size(plan: Plan) -> int:
     """Leaves per chunk, by the width of the network (and the rows per leaf, with per-leaf bounds)."""
     nodes = plan.claim.graph.nodes
     widest = max(node.size for node in nodes)
-    rows = 2 * max((nodes[t].size for t in plan.network.targets), default=1) if plan.guidance.per_leaf_bounds else 1
+    rows = (
+        2 * max((nodes[t].size for t in plan.network.targets), default=1)
+        if plan.guidance.per_leaf_bounds
+        else 1
+    )
     return max(1, min(MAX_CHUNK, CHUNK_BYTES // (8 * widest * rows)))
 
 
 def _work(plan: Plan, leaves: int) -> float:
     per_row = sum(
-        m.n_out * m.fan_in for affine in plan.network.affine if affine is not None for m in affine.maps if m.fan_in > 1
+        m.n_out * m.fan_in
+        for affine in plan.network.affine
+        if affine is not None
+        for m in affine.maps
+        if m.fan_in > 1
     )
     extra = plan.bounding_cost if plan.guidance.per_leaf_bounds else 0.0
     return float(per_row) * leaves * (20 if plan.deciding_engine.name == "arb" else 1) + extra

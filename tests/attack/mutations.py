@@ -23,7 +23,15 @@ from tlcheck.trusted.arith.box import OutOfRange
 from tlcheck.trusted.bounds import Bounds
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.decide import BadGuidance, LeafOutcome, Plan, Settings, check_leaves, conclude_unsat, root_bounds
+from tlcheck.trusted.decide import (
+    BadGuidance,
+    LeafOutcome,
+    Plan,
+    Settings,
+    check_leaves,
+    conclude_unsat,
+    root_bounds,
+)
 from tlcheck.trusted.evaluate import Evaluator
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import LEAF, SPLIT, Guidance

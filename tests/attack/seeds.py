@@ -225,7 +225,6 @@ def tiny_bundle(target: Path, *, as_zip: bool = True) -> Path:
         return target
     from zipfile import ZipFile
 
-    with TemporaryDirectory() as folder:
-        with ZipFile(tiny_bundle(Path(folder) / "b.tlcert")) as packed:
-            packed.extractall(target)
+    with TemporaryDirectory() as folder, ZipFile(tiny_bundle(Path(folder) / "b.tlcert")) as packed:
+        packed.extractall(target)
     return target

@@ -112,7 +112,6 @@ def attack_evidence(claim: UnsatClaim, guidance: Guidance, count: int, rng: Any,
         if false == "certified":
             violations.append(f"{mutant.what} certifies a false claim")
         if k % 4 == 0:
-            tally["mutants"] += 1
             tally[f"true claim {against_truth.decide(mutant.guidance)}"] += 1
     return violations
 

@@ -15,7 +15,6 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 from tests.bench.baseline import recompute
 from tests.helpers import DATA
@@ -52,7 +51,11 @@ def dumps(modes: Iterable[str], only: str, repeat: int) -> None:
     root = DATA / "abcrown"
     folders = [p.parent for p in sorted(root.glob("*/*/certificate.json")) if only in str(p)]
     recorded = json.loads((root / "CHECKS.json").read_text())["results"]
-    print(f"{'proof':38s} {'leaves':>6s} {'baseline':>9s} " + " ".join(f"{m + ' s':>9s} {'ratio':>6s}" for m in modes) + "  verdict")
+    print(
+        f"{'proof':38s} {'leaves':>6s} {'baseline':>9s} "
+        + " ".join(f"{m + ' s':>9s} {'ratio':>6s}" for m in modes)
+        + "  verdict"
+    )
     totals = dict.fromkeys(("baseline", "verifier", "recorded", *modes), 0.0)
     for folder in folders:
         name = f"{folder.parent.name}/{folder.name}"
@@ -81,7 +84,11 @@ def dumps(modes: Iterable[str], only: str, repeat: int) -> None:
 
 def _recorded_seconds(recorded: object, name: str) -> float:
     """t_total of CHECKS.json for an instance, 0 when it is not there."""
-    entry = recorded.get(name) if isinstance(recorded, dict) else next((r for r in recorded if name in str(r.get("instance", r))), None)  # type: ignore[attr-defined]
+    entry = (
+        recorded.get(name)
+        if isinstance(recorded, dict)
+        else next((r for r in recorded if name in str(r.get("instance", r))), None)
+    )  # type: ignore[attr-defined]
     return float(entry.get("t_total", 0.0)) if isinstance(entry, dict) else 0.0
 
 

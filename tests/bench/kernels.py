@@ -56,7 +56,9 @@ def kernels(repeat: int) -> None:
     with threadpool_limits(1, "blas"):
         against_bare("ball64", Ball64(), ball64_cases(), repeat)
         against_bare("arb", IntegerEngine(), exact_cases(), repeat)
-        growth_of_passes("width (4 hidden layers)", [(w, mlp(w, 4)) for w in (64, 128, 256, 512, 1024)], repeat)
+        growth_of_passes(
+            "width (4 hidden layers)", [(w, mlp(w, 4)) for w in (64, 128, 256, 512, 1024)], repeat
+        )
         growth_of_passes("depth (width 128)", [(d, mlp(128, d)) for d in (2, 4, 8, 16)], repeat)
         growth_with_leaves(repeat)
         tightness_with_depth()
@@ -280,7 +282,10 @@ def _read(run: Run, count: int) -> tuple[float, float]:
 def against_bare(name: str, engine: AnyEngine, cases: Iterator[tuple[str, str, Case]], repeat: int) -> None:
     """One row a network: milliseconds of the bare pass and of the engine's, and their ratios."""
     print(f"\n{name} against the same backward pass in bare numpy, one BLAS thread, milliseconds")
-    print(f"{'network':26s} {'rows':>4s} {'bare cpu':>9s} {'wall':>9s} {name + ' cpu':>10s} {'wall':>9s}", end=" ")
+    print(
+        f"{'network':26s} {'rows':>4s} {'bare cpu':>9s} {'wall':>9s} {name + ' cpu':>10s} {'wall':>9s}",
+        end=" ",
+    )
     print(f"{'cpu ratio':>9s} {'wall ratio':>10s} {'goal':>5s}")
     floats = Ball64()
     for title, goal, c in cases:
@@ -312,10 +317,14 @@ def growth_with_leaves(repeat: int) -> None:
         claim, given = split_claim(network, depth)
         runs: list[Run] = [partial(certified, claim, given, arith) for arith in ("ball64", "arb")]
         table.append([t.cpu for t in side_by_side(runs, 1 if depth > 8 else repeat)])
-    _print_growth("leaves (MLP 3 x 32, guidance to verdict)", ("ball64", "arb"), [2**d for d in levels], table)
+    _print_growth(
+        "leaves (MLP 3 x 32, guidance to verdict)", ("ball64", "arb"), [2**d for d in levels], table
+    )
 
 
-def _print_growth(title: str, names: Sequence[str], sizes: Sequence[int], table: Sequence[Sequence[float]]) -> None:
+def _print_growth(
+    title: str, names: Sequence[str], sizes: Sequence[int], table: Sequence[Sequence[float]]
+) -> None:
     """The table, and the exponents p of seconds ~ size^p: over all sizes, and over the two largest."""
     print(f"\ngrowth with {title}: CPU milliseconds")
     print(f"{'size':>14s} " + " ".join(f"{n:>10s}" for n in names))
@@ -394,7 +403,10 @@ def tightness_with_depth() -> None:
         bare = c.bare(floats)
         ball64, arb = float((bare - c.run(floats)).max()), float(np.abs(bare - c.run(exact)).max())
         size, carried = float(np.abs(bare).max()), float(carried_radius(c).max())
-        print(f"{depth:5d} {size:9.2e} {ball64:9.1e} {ball64 / (depth + 1):9.1e} {arb:9.1e} {carried:9.1e}", flush=True)
+        print(
+            f"{depth:5d} {size:9.2e} {ball64:9.1e} {ball64 / (depth + 1):9.1e} {arb:9.1e} {carried:9.1e}",
+            flush=True,
+        )
 
 
 def carried_radius(c: Case) -> Floats:

@@ -290,7 +290,7 @@ FORMS: list[tuple[str, list[int], list[str], dict[str, Any], dict[str, Any], dic
     ("Pad", [11, 13, 24], ["p", "v"], {}, {"p": ints(0, 1, 2, 0, 0, 1), "v": np.float32(-2)}, X),
     ("Pad", [18, 24], ["p", "", "a"], {}, {"p": ints(1, 2), "a": ints(-1)}, X),
     ("Slice", [7, 9], [], {"starts": [0, 1], "ends": [2, -1], "axes": [1, 2]}, {}, X),
-    ("Slice", [10, 11, 13, 24], ["s", "e", "a", "t"], {}, {"s": ints(-1), "e": ints(-9), "a": ints(2), "t": ints(-2)}, X),  # noqa: E501
+    ("Slice", [10, 11, 13, 24], ["s", "e", "a", "t"], {}, {"s": ints(-1), "e": ints(-9), "a": ints(2), "t": ints(-2)}, X),
     ("Slice", [10, 11, 13, 24], ["s", "e"], {}, {"s": ints(0, 1), "e": ints(1, 1 << 60)}, X),
     ("ReduceSum", [7, 11], [], {"axes": [1], "keepdims": 0}, {}, X),
     ("ReduceSum", [7, 11, 13], [], {}, {}, X),
@@ -341,8 +341,8 @@ def test_form_of_opset(operator: str, opset: int, case: Any) -> None:
 @pytest.mark.parametrize(
     ("opset", "extra", "attributes", "sizes"),
     [
-        (7, False, {"axis": 1}, None), (11, False, {"axis": 1, "split": [1, 3]}, [1, 3]), (13, True, {"axis": 1}, [3, 1]),  # noqa: E501
-        (13, False, {"axis": -1}, None), (18, False, {"axis": 1, "num_outputs": 2}, None), (24, True, {"axis": 1}, [0, 4]),  # noqa: E501
+        (7, False, {"axis": 1}, None), (11, False, {"axis": 1, "split": [1, 3]}, [1, 3]), (13, True, {"axis": 1}, [3, 1]),
+        (13, False, {"axis": -1}, None), (18, False, {"axis": 1, "num_outputs": 2}, None), (24, True, {"axis": 1}, [0, 4]),
     ],
 )  # fmt: skip
 def test_split(opset: int, extra: bool, attributes: dict[str, Any], sizes: list[int] | None) -> None:
@@ -355,7 +355,7 @@ def test_split(opset: int, extra: bool, attributes: dict[str, Any], sizes: list[
 
 
 @pytest.mark.parametrize("attributes", [
-    {"auto_pad": "SAME_UPPER"}, {"auto_pad": "SAME_LOWER"}, {"output_shape": [6]}, {"output_shape": [7], "output_padding": [1]},  # noqa: E501
+    {"auto_pad": "SAME_UPPER"}, {"auto_pad": "SAME_LOWER"}, {"output_shape": [6]}, {"output_shape": [7], "output_padding": [1]},
     {"pads": [1, 0]}, {"output_padding": [1]}, {"dilations": [2], "pads": [0, 1]}, {"auto_pad": "VALID"},
 ])  # fmt: skip
 @pytest.mark.parametrize("opset", [7, 11, 22])
@@ -552,7 +552,7 @@ def test_unsupported_operator_is_named(operator: str) -> None:
 
 
 VARIABLE: list[tuple[str, list[str], dict[str, Any]]] = [
-    ("Mul", ["x", "x"], {}), ("Div", ["c", "x"], {}), ("MatMul", ["x", "x"], {}), ("Cast", ["x"], {"to": TensorProto.FLOAT16}),  # noqa: E501
+    ("Mul", ["x", "x"], {}), ("Div", ["c", "x"], {}), ("MatMul", ["x", "x"], {}), ("Cast", ["x"], {"to": TensorProto.FLOAT16}),
     ("Cast", ["x"], {"to": I64}), ("Sqrt", ["x"], {}), ("Equal", ["x", "x"], {}), ("Reciprocal", ["x"], {}),
     ("Gather", ["c", "x"], {}), ("Reshape", ["c", "x"], {}), ("Clip", ["x", "x"], {}), ("Mod", ["x", "x"], {}),
 ]  # fmt: skip

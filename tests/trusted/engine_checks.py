@@ -91,11 +91,15 @@ def check_image(engine: Engine, make: MakeMap, kind: str, rng: Rng) -> None:
     assert y.violations(result.upper[:, :, None], above=False) == 0
     if kind in ORDINARY:
         slack = 1e-6 * np.maximum(1.0, result.magnitude)
-        assert bool((smaller.lower >= result.lower - slack).all() and (smaller.upper <= result.upper + slack).all())
+        assert bool(
+            (smaller.lower >= result.lower - slack).all() and (smaller.upper <= result.upper + slack).all()
+        )
     if kind in ORDINARY and _certain(m) and offset.rad is None:
         point = Box(box_.lower, box_.lower)
         at = engine.image((m,), (point,), None)
-        size = float(engine.image((_magnitude(m),), (Box(np.abs(point.lower), np.abs(point.lower)),), None).upper.max())
+        size = float(
+            engine.image((_magnitude(m),), (Box(np.abs(point.lower), np.abs(point.lower)),), None).upper.max()
+        )
         assert float((at.upper - at.lower).max()) <= 1e-12 * size + 1e-90
 
 
@@ -157,7 +161,10 @@ def check_adjoint(engine: Engine, make: MakeMap, kind: str, rng: Rng) -> None:
         weights = max(abs(q) for q in (*matrix.fractions(), *true.fractions()))
         largest = max(*(-s for s in size.fractions()), weights * weights * Fraction(box_.largest))
         gaps = [q - Fraction(b) for q, b in zip(least.fractions(), lower.reshape(-1).tolist(), strict=True)]
-        assert max(gaps) <= tolerance(engine) * largest + Fraction(1, 10**90), (float(max(gaps)), float(largest))
+        assert max(gaps) <= tolerance(engine) * largest + Fraction(1, 10**90), (
+            float(max(gaps)),
+            float(largest),
+        )
 
 
 def check_chain(engine: Engine, make: MakeMap, kind: str, rng: Rng, linear: bool) -> None:
@@ -175,7 +182,9 @@ def check_chain(engine: Engine, make: MakeMap, kind: str, rng: Rng, linear: bool
     uncertain = not linear and bool(rng.integers(0, 2))
     b, c = constant(rng, kind, n, uncertain), constant(rng, kind, k, uncertain)
     x = Exact.of(np.broadcast_to(sample(rng, box0, POINTS), (domains, m1.n_in, POINTS)).copy())
-    radius = np.abs(draw(rng, (int(rng.choice([1, domains])), n)).astype(np.float64)) * (0.0 if linear else 2.0**-10)
+    radius = np.abs(draw(rng, (int(rng.choice([1, domains])), n)).astype(np.float64)) * (
+        0.0 if linear else 2.0**-10
+    )
     delta = Exact.of(radius[:, :, None] * rng.choice([-1.0, 0.0, 1.0], (radius.shape[0], n, POINTS)))
     a1, a2, a3 = dense(m1, rng), dense(m2, rng), dense(m3, rng)
     bias, shift = weight_within(b, rng), weight_within(c, rng)
@@ -258,7 +267,9 @@ def _multipliers(rng: Rng, kind: str, box1: Box, domains: int) -> list[tuple[int
     for d, j in zip(*(c.tolist() for c in np.divmod(pairs, box1.lower.shape[1])), strict=True):
         side = int(rng.choice([-1, 1]))
         end = float((box1.lower if side > 0 else box1.upper)[d if box1.lower.shape[0] > 1 else 0, j])
-        beta = float(abs(KINDS[kind](rng, (1,)).astype(np.float64)[0])) * 2.0 ** int(rng.choice([-20, 0, 0, 20]))
+        beta = float(abs(KINDS[kind](rng, (1,)).astype(np.float64)[0])) * 2.0 ** int(
+            rng.choice([-20, 0, 0, 20])
+        )
         pieces.append((d, j, side * beta, end))
     return pieces
 

@@ -97,7 +97,9 @@ class Exact:
     def violations(self, bound: np.ndarray, above: bool) -> int:
         """How many entries are not on the stated side of ``bound`` (NaN counts; infinities on that side do not)."""
         count = 0
-        for q, b in zip(self.fractions(), np.broadcast_to(bound, self.shape).reshape(-1).tolist(), strict=True):
+        for q, b in zip(
+            self.fractions(), np.broadcast_to(bound, self.shape).reshape(-1).tolist(), strict=True
+        ):
             if np.isinf(b):
                 count += int((b > 0) == above)
             else:

@@ -31,10 +31,20 @@ def exact_arf(x: arb) -> Fraction:
 
 
 def rationals(rng: np.random.Generator) -> list[Fraction]:
-    result = [Fraction(v) + d for v in signed(EDGES) for d in (0, Fraction(1, 3 << 1080), -Fraction(1, 3 << 1080))]
+    result = [
+        Fraction(v) + d for v in signed(EDGES) for d in (0, Fraction(1, 3 << 1080), -Fraction(1, 3 << 1080))
+    ]
     for v in random_doubles(rng, 60):
-        result.append(Fraction(v) * (1 + Fraction(int(rng.integers(-9, 10)), 3 << int(rng.integers(50, 150)))))
-    return [*result, Fraction(1 << 1100), -Fraction(1 << 1100), Fraction(1, 1 << 5000), -Fraction(1, 1 << 5000)]
+        result.append(
+            Fraction(v) * (1 + Fraction(int(rng.integers(-9, 10)), 3 << int(rng.integers(50, 150))))
+        )
+    return [
+        *result,
+        Fraction(1 << 1100),
+        -Fraction(1 << 1100),
+        Fraction(1, 1 << 5000),
+        -Fraction(1, 1 << 5000),
+    ]
 
 
 @pytest.mark.parametrize("bits", [20, 53, 128, 200])
@@ -118,7 +128,9 @@ def test_packed_product_is_exact(n: int) -> None:
     one[2, 2] = -1
     for left in (a, idle, one, np.zeros_like(a), np.zeros((0, 3), np.int64)):
         hi, lo = lib.packed_product(left, lib.Packed(w))
-        assert (hi.astype(object) * (1 << 64) + lo.astype(object) == left.astype(object) @ w.astype(object)).all()
+        assert (
+            hi.astype(object) * (1 << 64) + lo.astype(object) == left.astype(object) @ w.astype(object)
+        ).all()
 
 
 def test_pack_and_unpack_are_inverse_at_the_ends() -> None:

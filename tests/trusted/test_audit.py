@@ -17,10 +17,9 @@ from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.decide import Plan, Settings, check_leaves, root_bounds
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import Guidance, LeafSlopes, Leaves, SharedSlopes, Tree
-from tlcheck.trusted.intervals import NotDeployable
 from tlcheck.trusted.maps import DiagMap, MatMap
 from tlcheck.trusted.ops.activation import LeakyRelu, MaxOver, Relu, Sigmoid
-from tlcheck.trusted.ops.affine import Linear, Scale
+from tlcheck.trusted.ops.affine import Linear
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
@@ -38,7 +37,9 @@ def chain(n: int, *ops: Operation) -> Graph:
     return Graph(tuple(nodes), (len(nodes) - 1,), ("x",), ("y",))
 
 
-def claim(graph: Graph, low: list[float], high: list[float], coefficient: Fraction | int, bound: Fraction | int) -> UnsatClaim:
+def claim(
+    graph: Graph, low: list[float], high: list[float], coefficient: Fraction | int, bound: Fraction | int
+) -> UnsatClaim:
     """No x in the box has coefficient * y_0 <= bound."""
     box = InputBox(tuple(map(Fraction, low)), tuple(map(Fraction, high)))
     constraint = LinearConstraint((), ((0, Fraction(coefficient)),), Fraction(bound))
@@ -62,10 +63,14 @@ ONE_LEAF = Tree(ints(1), ints(0), ints(0), np.zeros(1), ints(0), ints(0), ints(0
 
 def split(node: int) -> Tree:
     """One split of value 0 of a node at 0."""
-    return Tree(ints(0, 1, 1), ints(node, 0, 0), ints(0, 0, 0), np.zeros(3), ints(1, 0, 1), ints(2, 0, 0), ints(0))
+    return Tree(
+        ints(0, 1, 1), ints(node, 0, 0), ints(0, 0, 0), np.zeros(3), ints(1, 0, 1), ints(2, 0, 0), ints(0)
+    )
 
 
-def verdict(asked: UnsatClaim, guidance: Guidance | None = None, arith: str = "arb", deployed: bool = False) -> Verdict:
+def verdict(
+    asked: UnsatClaim, guidance: Guidance | None = None, arith: str = "arb", deployed: bool = False
+) -> Verdict:
     return decide(asked, guidance or Guidance(ONE_LEAF, leaves(1)), Settings(arith, deployed=deployed))[1]
 
 
@@ -93,21 +98,40 @@ def test_float32_overflow_of_a_leaky_relu() -> None:
 
 def test_leaky_relu_loses_alpha_times_a_flushed_operand() -> None:
     graph = chain(1, LeakyRelu(2.0**100))
-    plan = Plan(claim(graph, [-(2.0**-127)], [-(2.0**-127)], 1, -1), Guidance(ONE_LEAF, leaves(1)), Settings("arb", deployed=True))
+    plan = Plan(
+        claim(graph, [-(2.0**-127)], [-(2.0**-127)], 1, -1),
+        Guidance(ONE_LEAF, leaves(1)),
+        Settings("arb", deployed=True),
+    )
     assert root_bounds(plan, 0).boxes[1].upper[0, 0] >= 0
 
 
-def test_a_folded_offset_that_cancels_is_not_deployable() -> None:
-    """BatchNormalization with B = mean: offset 0, yet x - mean loses the bits of x."""
-    graph = chain(1, Scale(Constant(np.ones((1, 1), np.float32)), Constant(np.zeros((1, 1), np.float32)), 5))
-    with pytest.raises(NotDeployable):
-        verdict(claim(graph, [1e-4], [2e-4], 1, 0), deployed=True)
+def test_a_normalisation_that_cancels_has_the_radius_of_its_terms() -> None:
+    """BatchNormalization with B = mean = 1000 and factor 1 is the identity, yet x - mean loses the bits of x."""
+    from onnx import TensorProto, helper
+
+    from tlcheck.readers.onnx import read_model
+
+    node = helper.make_node("BatchNormalization", ["x", "s", "b", "m", "v"], ["y"], epsilon=0.0)
+    names = {"s": 1.0, "b": 1000.0, "m": 1000.0, "v": 1.0}
+    constants = [helper.make_tensor(k, TensorProto.FLOAT, [1], [v]) for k, v in names.items()]
+    values = [helper.make_tensor_value_info(k, TensorProto.FLOAT, [1, 1]) for k in ("x", "y")]
+    graph = helper.make_graph([node], "g", values[:1], values[1:], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)])
+    normalised = read_model(model.SerializeToString())
+    plan = Plan(
+        claim(normalised, [1e-4], [2e-4], 1, 0), Guidance(ONE_LEAF, leaves(1)), Settings("arb", deployed=True)
+    )
+    box = root_bounds(plan, 0).boxes[normalised.outputs[0]]
+    assert box.lower[0, 0] <= 1e-4 - 6 * 2.0**-24 * 1000
+    assert verdict(claim(normalised, [1e-4], [2e-4], 1, 0), deployed=True) is not Verdict.CERTIFIED
 
 
-@pytest.mark.xfail(strict=True, reason="Relu, Abs, Clip and Max have no radius for flush-to-zero")
 def test_flush_to_zero_in_relu() -> None:
     graph = chain(1, Relu())
-    plan = Plan(claim(graph, [2.0**-127], [1], 1, 0), Guidance(ONE_LEAF, leaves(1)), Settings("arb", deployed=True))
+    plan = Plan(
+        claim(graph, [2.0**-127], [1], 1, 0), Guidance(ONE_LEAF, leaves(1)), Settings("arb", deployed=True)
+    )
     assert root_bounds(plan, 0).boxes[1].lower[0, 0] <= 0
 
 
@@ -188,4 +212,6 @@ def test_an_inexact_coefficient_on_an_unbounded_output() -> None:
     assert verdict(claim(graph, [-1e10], [1e10], Fraction(1, 3), -1)) is Verdict.UNPROVEN
     form = IntegerForm(IntegerEngine(), 1, 1)
     with pytest.raises(OutOfRange):
-        form.seed_rows(0, np.ones((1, 1, 1)), np.ones((1, 1, 1)), Box(np.full((1, 1), -np.inf), np.full((1, 1), np.inf)))
+        form.seed_rows(
+            0, np.ones((1, 1, 1)), np.ones((1, 1, 1)), Box(np.full((1, 1), -np.inf), np.full((1, 1), np.inf))
+        )

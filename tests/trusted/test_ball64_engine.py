@@ -81,7 +81,11 @@ MODES = {"down": 0x2000, "up": 0x4000, "to-zero": 0x6000, "flush": 0x8040, "flus
 def control(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     """The floating-point control register, through a small compiled library."""
     compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None or platform.machine() not in ("x86_64", "AMD64") or not sys.platform.startswith("linux"):
+    if (
+        compiler is None
+        or platform.machine() not in ("x86_64", "AMD64")
+        or not sys.platform.startswith("linux")
+    ):
         pytest.skip("sets the control register of x86-64 with a C compiler")
     folder = tmp_path_factory.mktemp("mode")
     (folder / "mode.c").write_text(SOURCE)

@@ -41,7 +41,10 @@ def ends(x: iv.mpf) -> Side:
 
 def sides(mids: list[np.ndarray], rads: list[np.ndarray]) -> list[list[Side]]:
     return [
-        [(Fraction(a) - Fraction(b), Fraction(a) + Fraction(b)) for a, b in zip(m.tolist(), r.tolist(), strict=True)]
+        [
+            (Fraction(a) - Fraction(b), Fraction(a) + Fraction(b))
+            for a, b in zip(m.tolist(), r.tolist(), strict=True)
+        ]
         for m, r in zip(mids, rads, strict=True)
     ]
 
@@ -81,7 +84,9 @@ def test_contains_the_exact_value_and_meets_arb(name: str, kind: str) -> None:
                 assert ends(x)[0] - slack <= q <= ends(x)[1] + slack
 
 
-@pytest.mark.parametrize("name", [n for n in CASES if "rad" not in n and n not in ("scale", "net", "rearrange-fixed")])
+@pytest.mark.parametrize(
+    "name", [n for n in CASES if "rad" not in n and n not in ("scale", "net", "rearrange-fixed")]
+)
 def test_is_sharp_at_a_point_and_narrows_with_precision(name: str) -> None:
     rng = np.random.default_rng(2)
     graph = CASES[name](rng, KINDS["normal"])
@@ -113,7 +118,9 @@ def test_global_precision_is_left_alone_and_flint_is_not_used() -> None:
         "import sys; from tlcheck.trusted import crosscheck as c; "
         "print(any(n.partition('.')[0] == 'flint' for n in sys.modules), hasattr(c, 'arb'))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY
+    )
     assert done.stdout.split() == ["False", "False"]
     mp_evaluate(chain((1,), Tanh()), [[(Fraction(1, 3), Fraction(1, 2))]], 333)
     assert iv.prec == before

@@ -109,7 +109,9 @@ class Builder:
         rng = self.rng
         x = max(0, len(self.nodes) - 1 - int(rng.integers(0, 3)))
         shape = self.nodes[x].shape
-        kind = rng.choice(["linear", "act", "act", "conv", "sum", "scale", "move", "max", "reduce", "fixed", "reshape"])
+        kind = rng.choice(
+            ["linear", "act", "act", "conv", "sum", "scale", "move", "max", "reduce", "fixed", "reshape"]
+        )
         match kind:
             case "linear":
                 k, n = shape[-1], int(rng.integers(1, 5))
@@ -124,7 +126,11 @@ class Builder:
                 self.add(Sum(tuple(int(rng.choice([1, -1])) for _ in range(1 + len(others)))), x, *others)
             case "scale":
                 over = tuple(n if rng.random() < 0.7 else 1 for n in shape)
-                factor = Constant(np.full((1,) * len(shape), rng.choice([1.0, -1.0]))) if rng.random() < 0.3 else self.constant(*over)
+                factor = (
+                    Constant(np.full((1,) * len(shape), rng.choice([1.0, -1.0])))
+                    if rng.random() < 0.3
+                    else self.constant(*over)
+                )
                 self.add(Scale(factor, self.maybe(*shape), 1), x)
             case "move":
                 y = int(rng.integers(0, len(self.nodes)))
@@ -149,8 +155,18 @@ class Builder:
         rng = self.rng
         low = self.constant(*(shape if rng.random() < 0.5 else (1,)), radius=False)
         high = self.constant(*(shape if rng.random() < 0.5 else (1,)), radius=False)
-        options: list[Operation] = [Relu(), Relu(), Relu(), Abs(), LeakyRelu(float(rng.choice([-2.5, -1.0, 0.0, 0.01, 1.0, 3.3])))]
-        options += [Clip(low if rng.random() < 0.8 else None, high if rng.random() < 0.8 else None), Sigmoid(), Tanh()]
+        options: list[Operation] = [
+            Relu(),
+            Relu(),
+            Relu(),
+            Abs(),
+            LeakyRelu(float(rng.choice([-2.5, -1.0, 0.0, 0.01, 1.0, 3.3]))),
+        ]
+        options += [
+            Clip(low if rng.random() < 0.8 else None, high if rng.random() < 0.8 else None),
+            Sigmoid(),
+            Tanh(),
+        ]
         return options[int(rng.integers(0, len(options)))]
 
     def convolution(self, x: int) -> None:
@@ -186,8 +202,16 @@ def random_graph(rng: Rng, nasty: str) -> Graph:
     while len(b.nodes) < wanted:
         b.step()
     last = len(b.nodes) - 1
-    outputs = tuple(int(o) for o in rng.choice([last, last, last, int(rng.integers(0, last + 1))], int(rng.integers(1, 3))))
-    return Graph(tuple(b.nodes), outputs, tuple(f"x{i}" for i in range(inputs)), tuple(f"y{i}" for i in range(len(outputs))))
+    outputs = tuple(
+        int(o)
+        for o in rng.choice([last, last, last, int(rng.integers(0, last + 1))], int(rng.integers(1, 3)))
+    )
+    return Graph(
+        tuple(b.nodes),
+        outputs,
+        tuple(f"x{i}" for i in range(inputs)),
+        tuple(f"y{i}" for i in range(len(outputs))),
+    )
 
 
 # Points, evaluated exactly.
@@ -245,7 +269,9 @@ def left(graph: Graph, c: LinearConstraint, s: Sample) -> tuple[Fraction, Fracti
 # Guidance.
 
 
-def random_tree(rng: Rng, graph: Graph, disjuncts: int, splits: int, points: list[Sample]) -> tuple[Tree, int, list[tuple[int, int, int, float]]]:
+def random_tree(
+    rng: Rng, graph: Graph, disjuncts: int, splits: int, points: list[Sample]
+) -> tuple[Tree, int, list[tuple[int, int, int, float]]]:
     rows: list[list[float]] = []
     literals: list[tuple[int, int, int, float]] = []
     roots, leaf = [], 0
@@ -273,7 +299,9 @@ def random_tree(rng: Rng, graph: Graph, disjuncts: int, splits: int, points: lis
         roots.append(build(splits))
     table = np.array(rows, dtype=object)
     ints = [table[:, k].astype(np.int64) for k in (0, 1, 2, 4, 5)]
-    tree = Tree(ints[0], ints[1], ints[2], table[:, 3].astype(np.float64), ints[3], ints[4], np.array(roots, np.int64))
+    tree = Tree(
+        ints[0], ints[1], ints[2], table[:, 3].astype(np.float64), ints[3], ints[4], np.array(roots, np.int64)
+    )
     return tree, leaf, literals
 
 
@@ -312,7 +340,9 @@ def random_guidance(rng: Rng, graph: Graph, query: Query, points: list[Sample]) 
         for t in range(i + 1, len(graph.nodes)):
             if rng.random() < 0.3:
                 row = rng.integers(0, 3, graph.nodes[t].size)
-                inner[t, i] = IntermediateSlopes(some, row, slopes(rng, (3, some.size)), slopes(rng, (3, some.size)))
+                inner[t, i] = IntermediateSlopes(
+                    some, row, slopes(rng, (3, some.size)), slopes(rng, (3, some.size))
+                )
     return Guidance(tree, given, leaf_slopes, shared, inner, bool(rng.random() < 0.4))
 
 
@@ -338,7 +368,9 @@ def slopes(rng: Rng, shape: tuple[int, ...]) -> np.ndarray:
 # Deciding.
 
 
-def decide(claim: UnsatClaim, guidance: Guidance, settings: Settings) -> tuple[Plan, Verdict, dict[int, float]]:
+def decide(
+    claim: UnsatClaim, guidance: Guidance, settings: Settings
+) -> tuple[Plan, Verdict, dict[int, float]]:
     """As schedule.run_leaves does, in this process: (plan, verdict, rank -> margin of certified leaves)."""
     plan = Plan(claim, guidance, settings)
     outcomes = []
@@ -363,7 +395,9 @@ def check_margins(plan: Plan, margins: dict[int, float], points: list[Sample]) -
         leaf = plan.leaves[rank]
         disjunct = plan.claim.query.disjuncts[leaf.disjunct]
         for s in points:
-            inside = all(a <= x <= b for a, x, b in zip(disjunct.box.lower, s.inputs, disjunct.box.upper, strict=True))
+            inside = all(
+                a <= x <= b for a, x, b in zip(disjunct.box.lower, s.inputs, disjunct.box.upper, strict=True)
+            )
             for lit in leaf.path:
                 low, high = s.values[lit.node][lit.index]
                 inside &= low >= Fraction(lit.point) if lit.side > 0 else high <= Fraction(lit.point)
@@ -371,7 +405,9 @@ def check_margins(plan: Plan, margins: dict[int, float], points: list[Sample]) -
                 continue
             assert margin < inf, f"leaf {rank} is said to be empty, and holds a point"
             total = Fraction(0)
-            for j in range(int(given.constraint_ptr[leaf.guidance]), int(given.constraint_ptr[leaf.guidance + 1])):
+            for j in range(
+                int(given.constraint_ptr[leaf.guidance]), int(given.constraint_ptr[leaf.guidance + 1])
+            ):
                 c = disjunct.constraints[int(given.constraint[j])]
                 total += Fraction(float(given.weight[j])) * (left(plan.claim.graph, c, s)[1] - c.bound)
             assert Fraction(margin) <= total, f"leaf {rank}: margin {margin}, exact {float(total)}"
@@ -379,18 +415,29 @@ def check_margins(plan: Plan, margins: dict[int, float], points: list[Sample]) -
 
 def random_box(rng: Rng, n: int) -> InputBox:
     lower = [Fraction(int(a), 7) for a in rng.integers(-9, 9, n)]
-    return InputBox(tuple(lower), tuple(a + Fraction(int(w), 9) for a, w in zip(lower, rng.integers(0, 12, n), strict=True)))
+    return InputBox(
+        tuple(lower),
+        tuple(a + Fraction(int(w), 9) for a, w in zip(lower, rng.integers(0, 12, n), strict=True)),
+    )
 
 
 def random_constraint(rng: Rng, graph: Graph) -> LinearConstraint:
-    ins = tuple((i, Fraction(int(rng.integers(1, 9)), 3)) for i in range(graph.n_inputs) if rng.random() < 0.2)
-    outs = tuple((i, Fraction(int(rng.choice([-3, -1, 1, 2])), 3)) for i in range(graph.n_outputs) if rng.random() < 0.7)
+    ins = tuple(
+        (i, Fraction(int(rng.integers(1, 9)), 3)) for i in range(graph.n_inputs) if rng.random() < 0.2
+    )
+    outs = tuple(
+        (i, Fraction(int(rng.choice([-3, -1, 1, 2])), 3))
+        for i in range(graph.n_outputs)
+        if rng.random() < 0.7
+    )
     return LinearConstraint(ins, outs, Fraction(0), bool(rng.random() < 0.5))
 
 
 def one_case(seed: int, arith: str, count: Count) -> None:
     rng = np.random.default_rng([SEED, seed])
-    nasty = str(rng.choice(["normal", "normal", "normal", "integers", "mixed", "tiny", "large", "huge", "extreme"]))
+    nasty = str(
+        rng.choice(["normal", "normal", "normal", "integers", "mixed", "tiny", "large", "huge", "extreme"])
+    )
     graph = random_graph(rng, nasty)
     boxes = [random_box(rng, graph.n_inputs) for _ in range(int(rng.integers(1, 3)))]
     points = [samples(graph, box, rng, POINTS) for box in boxes]
@@ -401,10 +448,21 @@ def one_case(seed: int, arith: str, count: Count) -> None:
         disjuncts = []
         for box, found, constraints in zip(boxes, points, shapes, strict=True):
             if gap is None:  # met exactly at the first sample
-                disjuncts.append(Disjunct(box, tuple(replace(c, bound=left(graph, c, found[0])[1], strict=False) for c in constraints)))
+                disjuncts.append(
+                    Disjunct(
+                        box,
+                        tuple(
+                            replace(c, bound=left(graph, c, found[0])[1], strict=False) for c in constraints
+                        ),
+                    )
+                )
             else:  # below every sample by ``gap``
                 low = [min(left(graph, c, s)[0] for s in found) for c in constraints]
-                disjuncts.append(Disjunct(box, tuple(replace(c, bound=a - gap) for c, a in zip(constraints, low, strict=True))))
+                disjuncts.append(
+                    Disjunct(
+                        box, tuple(replace(c, bound=a - gap) for c, a in zip(constraints, low, strict=True))
+                    )
+                )
         query = Query(graph.n_inputs, graph.n_outputs, tuple(disjuncts))
         guidance = guidance or random_guidance(rng, graph, query, points[0])
         plan, verdict, margins = decide(UnsatClaim(graph, query), guidance, settings)
@@ -428,7 +486,9 @@ def test_no_refuted_claim_is_certified(arith: str) -> None:
         try:
             one_case(seed, arith, count)
         except Exception as error:
-            raise AssertionError(f"seed {SEED}, case {seed}, {arith}: {type(error).__name__}: {error}") from error
+            raise AssertionError(
+                f"seed {SEED}, case {seed}, {arith}: {type(error).__name__}: {error}"
+            ) from error
     print(f"\n{arith}: {count}")
     assert count.refuted == CASES
     assert count.certified > CASES // 3, count
@@ -474,10 +534,24 @@ def execute32(graph: Graph, inputs: list[np.ndarray], rng: Rng) -> list[np.ndarr
                 ])  # fmt: skip
             case Scale() as op:
                 f = np.broadcast_to(op.factor.mid.astype(float), node.shape).reshape(-1)
-                o = None if op.offset is None else np.broadcast_to(op.offset.mid.astype(float), node.shape).reshape(-1)
-                y = np.array([total([(float(x), float(f[k]))], None if o is None else float(o[k])) for k, x in enumerate(xs[0].flat)])
+                o = (
+                    None
+                    if op.offset is None
+                    else np.broadcast_to(op.offset.mid.astype(float), node.shape).reshape(-1)
+                )
+                y = np.array(
+                    [
+                        total([(float(x), float(f[k]))], None if o is None else float(o[k]))
+                        for k, x in enumerate(xs[0].flat)
+                    ]
+                )
             case Sum() as op:
-                y = np.array([total([(float(x), float(s)) for x, s in zip(col, op.signs, strict=True)], None) for col in zip(*(x.flat for x in xs), strict=True)])
+                y = np.array(
+                    [
+                        total([(float(x), float(s)) for x, s in zip(col, op.signs, strict=True)], None)
+                        for col in zip(*(x.flat for x in xs), strict=True)
+                    ]
+                )
             case Relu():
                 y = np.maximum(xs[0], 0)
             case LeakyRelu() as op:
@@ -508,7 +582,12 @@ def random_graph32(rng: Rng) -> Graph:
             n = int(rng.integers(1, 7))
             b.add(Linear(constant(shape[-1], n), constant(n) if rng.random() < 0.6 else None, 0), x)
         elif kind == 2:
-            b.add(Scale(constant(*shape), None, 1) if rng.random() < 0.5 else Scale(Constant(np.ones((1, 1), np.float32)), constant(*shape), 1), x)
+            b.add(
+                Scale(constant(*shape), None, 1)
+                if rng.random() < 0.5
+                else Scale(Constant(np.ones((1, 1), np.float32)), constant(*shape), 1),
+                x,
+            )
         elif kind == 3:
             same = [j for j, node in enumerate(b.nodes) if node.shape == shape]
             b.add(Sum((1, -1)), x, int(rng.choice(same)))
@@ -525,10 +604,14 @@ def deployed_case(seed: int, arith: str, count: Count) -> None:
     rng = np.random.default_rng([SEED, 32, seed])
     graph = random_graph32(rng)
     low = rng.integers(-8, 8, graph.n_inputs) / 8
-    high = low + (rng.integers(0, 3, graph.n_inputs) / 2.0 ** rng.integers(0, 20) if rng.random() < 0.7 else 0)
+    high = low + (
+        rng.integers(0, 3, graph.n_inputs) / 2.0 ** rng.integers(0, 20) if rng.random() < 0.7 else 0
+    )
     box = InputBox(tuple(map(Fraction, low.tolist())), tuple(map(Fraction, high.tolist())))
     sign = Fraction(int(rng.choice([-1, 1])))
-    query = Query(graph.n_inputs, graph.n_outputs, (Disjunct(box, (LinearConstraint((), ((0, sign),), Fraction(0)),)),))
+    query = Query(
+        graph.n_inputs, graph.n_outputs, (Disjunct(box, (LinearConstraint((), ((0, sign),), Fraction(0)),)),)
+    )
     points = samples(graph, box, rng, 2)
     guidance = random_guidance(rng, graph, query, points)
     plan, _, margins = decide(UnsatClaim(graph, query), guidance, Settings(arith, deployed=True))
@@ -549,7 +632,9 @@ def deployed_case(seed: int, arith: str, count: Count) -> None:
             inside = all(lit.side * (values[lit.node].flat[lit.index] - lit.point) >= 0 for lit in leaf.path)
             if inside:
                 given = guidance.leaves
-                part = slice(int(given.constraint_ptr[leaf.guidance]), int(given.constraint_ptr[leaf.guidance + 1]))
+                part = slice(
+                    int(given.constraint_ptr[leaf.guidance]), int(given.constraint_ptr[leaf.guidance + 1])
+                )
                 weight = sum((Fraction(float(w)) for w in given.weight[part]), Fraction(0))
                 assert margin < inf
                 assert Fraction(margin) <= weight * sign * Fraction(float(values[-1].flat[0]))
@@ -563,6 +648,8 @@ def test_float32_executions_stay_inside(arith: str) -> None:
         try:
             deployed_case(seed, arith, count)
         except Exception as error:
-            raise AssertionError(f"seed {SEED}, case {seed}, {arith}: {type(error).__name__}: {error}") from error
+            raise AssertionError(
+                f"seed {SEED}, case {seed}, {arith}: {type(error).__name__}: {error}"
+            ) from error
     print(f"\n{arith}: {count}")
     assert count.claims > CASES * 3 and count.leaves > CASES

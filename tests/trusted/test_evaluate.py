@@ -58,7 +58,9 @@ def constant(rng: Rng, draw: Draw, shape: Shape, rad: bool = False) -> Constant:
     return Constant(mid, np.abs(mid.astype(np.float64)) * 2.0**-9 * rng.random(shape) if rad else None)
 
 
-def conv(x: Shape, w: Shape, s: Shape, d: Shape, begin: Shape, end: Shape, groups: int = 1, rad: bool = False) -> Make:
+def conv(
+    x: Shape, w: Shape, s: Shape, d: Shape, begin: Shape, end: Shape, groups: int = 1, rad: bool = False
+) -> Make:
     def make(rng: Rng, draw: Draw) -> Graph:
         bias = constant(rng, draw, (w[0],), rad)
         return graph_of(Conv(constant(rng, draw, w, rad), bias, s, d, begin, end, groups), x)
@@ -101,9 +103,15 @@ CASES: dict[str, Make] = {
     "conv3d": conv((1, 1, 3, 3, 2), (2, 1, 2, 2, 2), (1, 2, 1), (1, 1, 1), (0, 1, 1), (1, 0, 0)),
     "transpose1d": transpose((2, 2, 4), (2, 3, 3), (2,), (1,), (1,), (0,), (1,)),
     "transpose2d": transpose((1, 2, 3, 3), (2, 2, 2, 3), (2, 3), (2, 1), (1, 0), (0, 2), (0, 2)),
-    "transpose2d-groups": transpose((1, 4, 2, 2), (4, 1, 3, 2), (2, 1), (1, 2), (1, 0), (1, 0), (0, 0), groups=2),
-    "transpose3d": transpose((1, 1, 2, 2, 2), (1, 2, 2, 1, 2), (2, 1, 1), (1, 1, 2), (0, 0, 1), (1, 0, 0), (1, 0, 0)),
-    "scale": lambda r, d: graph_of(Scale(constant(r, d, (3, 1), True), constant(r, d, (2,), True), 1), (2, 3, 2)),
+    "transpose2d-groups": transpose(
+        (1, 4, 2, 2), (4, 1, 3, 2), (2, 1), (1, 2), (1, 0), (1, 0), (0, 0), groups=2
+    ),
+    "transpose3d": transpose(
+        (1, 1, 2, 2, 2), (1, 2, 2, 1, 2), (2, 1, 1), (1, 1, 2), (0, 0, 1), (1, 0, 0), (1, 0, 0)
+    ),
+    "scale": lambda r, d: graph_of(
+        Scale(constant(r, d, (3, 1), True), constant(r, d, (2,), True), 1), (2, 3, 2)
+    ),
     "scale-no-offset": lambda r, d: graph_of(Scale(constant(r, d, ()), None, 1), (3,)),
     "sum": lambda r, d: graph_of(Sum((1, -1, 1)), (2, 2), (2, 2), (2, 2)),
     "relu": lambda r, d: graph_of(Relu(), (12,)),
@@ -153,7 +161,9 @@ def exact_values(graph: Graph, inputs: list[list[Fraction]], rng: Rng | None) ->
                 matrix = dense(m, rng)
                 scale = Fraction(2) ** matrix.exponent
                 for k, row in enumerate(matrix.ints.reshape(m.n_out, m.n_in)):
-                    total[k] += scale * sum((int(w) * v for w, v in zip(row, x, strict=True) if w), Fraction(0))
+                    total[k] += scale * sum(
+                        (int(w) * v for w, v in zip(row, x, strict=True) if w), Fraction(0)
+                    )
             values.append(total)
         elif isinstance(node.op, MaxOver):
             values.append([max(operands[0][i] for i in row if i >= 0) for row in node.op.index.tolist()])
@@ -218,7 +228,9 @@ def draws(graph: Graph, rng: Rng, draw: Draw) -> list[np.ndarray]:
 
 
 def test_every_operation_has_a_case() -> None:
-    covered = {type(n.op) for make in CASES.values() for n in make(np.random.default_rng(0), KINDS["normal"]).nodes}
+    covered = {
+        type(n.op) for make in CASES.values() for n in make(np.random.default_rng(0), KINDS["normal"]).nodes
+    }
     assert covered == set(RULES) | {Input}
 
 
@@ -236,7 +248,10 @@ def test_contains_the_exact_value_at_points_and_over_boxes(name: str, kind: str)
         for _ in range(3 if width else 2):
             sides = [rng.choice([-1.0, 1.0, 0.25], a.shape) for a in mids]
             point = [
-                [Fraction(m) + Fraction(t) * Fraction(r) for m, t, r in zip(*(v.tolist() for v in abc), strict=True)]
+                [
+                    Fraction(m) + Fraction(t) * Fraction(r)
+                    for m, t, r in zip(*(v.tolist() for v in abc), strict=True)
+                ]
                 for abc in zip(mids, sides, rads, strict=True)
             ]
             values = exact_values(graph, point, rng)
@@ -259,7 +274,9 @@ def test_is_sharp_at_a_point(name: str) -> None:
         outputs = evaluate(exact, point_balls(inputs)).outputs
     assert all(float(b.rad()) <= 2.0**-110 for b in outputs)
     values = exact_values(exact, [[Fraction(v) for v in x.tolist()] for x in inputs], None)[exact.outputs[0]]
-    assert all(abs(fraction_of(b.mid()) - q) <= Fraction(1, 2**100) for b, q in zip(outputs, values, strict=True))
+    assert all(
+        abs(fraction_of(b.mid()) - q) <= Fraction(1, 2**100) for b, q in zip(outputs, values, strict=True)
+    )
 
 
 def _without_rad(op: Operation) -> Operation:
@@ -283,7 +300,10 @@ def test_more_precision_never_loses_containment_and_narrows(name: str) -> None:
     for bits, (coarse, fine) in zip((60, 120, 400), itertools.pairwise(found), strict=True):
         for a, b in zip(coarse, fine, strict=True):
             assert a.overlaps(b)
-            assert float(b.rad()) <= float(a.rad()) * (1 + 1e-6) + abs(float(b.mid())) * 2.0 ** (4 - bits) + 1e-300
+            assert (
+                float(b.rad())
+                <= float(a.rad()) * (1 + 1e-6) + abs(float(b.mid())) * 2.0 ** (4 - bits) + 1e-300
+            )
 
 
 @pytest.mark.parametrize("name", list(CASES))
@@ -401,7 +421,9 @@ def test_large_matrices_in_parts_agree(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "KEPT_ENTRIES", 7)
         parts = evaluate(graph, x).outputs
         monkeypatch.undo()
-        assert all(a.overlaps(b) and abs(float((a - b).mid())) < 1e-12 for a, b in zip(whole, parts, strict=True))
+        assert all(
+            a.overlaps(b) and abs(float((a - b).mid())) < 1e-12 for a, b in zip(whole, parts, strict=True)
+        )
 
 
 # Inputs and nodes asked for.
@@ -420,7 +442,9 @@ def test_keep_gives_inner_nodes_and_leaves_out_what_nothing_needs() -> None:
 ONE = arb(1)
 
 
-@pytest.mark.parametrize("inputs", [[], [[ONE]], [[ONE] * 3], [[ONE] * 2] * 2, [[ONE, arb("nan")]], [[arb("inf")] * 2]])
+@pytest.mark.parametrize(
+    "inputs", [[], [[ONE]], [[ONE] * 3], [[ONE] * 2] * 2, [[ONE, arb("nan")]], [[arb("inf")] * 2]]
+)
 def test_inputs_that_do_not_fit_are_refused(inputs: list[list[Arb]]) -> None:
     with pytest.raises(ValueError, match="evaluate"):
         evaluate(chain((2,), Relu()), inputs)

@@ -9,7 +9,20 @@ import numpy as np
 from tests.trusted.oracle import REPEATS
 from tlcheck.trusted.arith import int128
 
-EDGES = [0, 1, 2, 3, (1 << 31) - 1, 1 << 31, 1 << 32, (1 << 32) - 1, 1 << 53, (1 << 53) + 1, 1 << 62, (1 << 63) - 1]
+EDGES = [
+    0,
+    1,
+    2,
+    3,
+    (1 << 31) - 1,
+    1 << 31,
+    1 << 32,
+    (1 << 32) - 1,
+    1 << 53,
+    (1 << 53) + 1,
+    1 << 62,
+    (1 << 63) - 1,
+]
 WIDE = sorted({s * (v + d) for v in (0, 1, 1 << 52, 1 << 53, 1 << 62, 1 << 63, 1 << 64, 1 << 65, 1 << 100, 1 << 117,
                1 << 125) for d in (-1, 0, 1) for s in (-1, 1)})  # fmt: skip
 
@@ -25,7 +38,10 @@ def wide(values: list[int]) -> int128.Wide:
 
 
 def ints(a: int128.Wide) -> list[int]:
-    return [h * (1 << 64) + low for h, low in zip(a[0].reshape(-1).tolist(), a[1].reshape(-1).tolist(), strict=True)]
+    return [
+        h * (1 << 64) + low
+        for h, low in zip(a[0].reshape(-1).tolist(), a[1].reshape(-1).tolist(), strict=True)
+    ]
 
 
 def wide_values(rng: np.random.Generator) -> list[int]:
@@ -58,7 +74,9 @@ def test_add_negate() -> None:
     for _ in range(REPEATS):
         values = wide_values(rng)
         other = [values[i] for i in rng.permutation(len(values))]
-        assert ints(int128.add(wide(values), wide(other))) == [a + b for a, b in zip(values, other, strict=True)]
+        assert ints(int128.add(wide(values), wide(other))) == [
+            a + b for a, b in zip(values, other, strict=True)
+        ]
         assert ints(int128.negate(wide(values))) == [-a for a in values]
 
 

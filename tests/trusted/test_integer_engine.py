@@ -258,7 +258,13 @@ def test_consumers_of_very_different_size() -> None:
 def test_lower_over_ends_of_very_different_size() -> None:
     form = IntegerForm(IntegerEngine(), 1, 2)
     form.seed_units(0, 2, np.array([0, 0]), np.array([1, -1]))
-    for low, high in ((-1e-300, 1e300), (-1e300, 1e-300), (1e-300, 1e-300), (-5e-324, 5e-324), (5e-324, 1e308)):
+    for low, high in (
+        (-1e-300, 1e300),
+        (-1e300, 1e-300),
+        (1e-300, 1e-300),
+        (-5e-324, 5e-324),
+        (5e-324, 1e308),
+    ):
         box = Box(np.array([[low, 0.0]]), np.array([[high, 0.0]]))
         got = form.lower({0: box}).reshape(-1).tolist()
         assert got[0] <= low

@@ -34,7 +34,12 @@ def strassen(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     a11, a12, a21, a22 = a[:i, :k], a[:i, k:], a[i:, :k], a[i:, k:]
     b11, b12, b21, b22 = b[:k, :j], b[:k, j:], b[k:, :j], b[k:, j:]
     m1, m2, m3 = (a11 + a22) @ (b11 + b22), (a21 + a22) @ b11, a11 @ (b12 - b22)
-    m4, m5, m6, m7 = a22 @ (b21 - b11), (a11 + a12) @ b22, (a21 - a11) @ (b11 + b12), (a12 - a22) @ (b21 + b22)
+    m4, m5, m6, m7 = (
+        a22 @ (b21 - b11),
+        (a11 + a12) @ b22,
+        (a21 - a11) @ (b11 + b12),
+        (a12 - a22) @ (b21 + b22),
+    )
     return np.block([[m1 + m4 - m5 + m7, m3 + m5], [m2 + m4, m1 - m2 + m3 + m6]])
 
 
@@ -84,7 +89,9 @@ def fixed_point(bits: int) -> Matmul:
 
 def integers(a: np.ndarray, exponents: np.ndarray) -> np.ndarray:
     """a 2^-exponents, cut to Python integers."""
-    return np.array([int(v) for v in np.ldexp(a, -exponents).reshape(-1).tolist()], dtype=object).reshape(a.shape)
+    return np.array([int(v) for v in np.ldexp(a, -exponents).reshape(-1).tolist()], dtype=object).reshape(
+        a.shape
+    )
 
 
 @planewise

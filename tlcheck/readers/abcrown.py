@@ -100,13 +100,26 @@ def read_manifest(folder: Path) -> Manifest:
     manifest = decode(read_bytes(path, limit=MAX_JSON_BYTES), Manifest, str(path))
     if manifest.format != "abcrown-dump" or manifest.version != 1:
         raise InvalidInput(
-            "TLC102", "unknown format", file=str(path), field="format",
-            expected="abcrown-dump version 1", got=f"{manifest.format} version {manifest.version}",
+            "TLC102",
+            "unknown format",
+            file=str(path),
+            field="format",
+            expected="abcrown-dump version 1",
+            got=f"{manifest.format} version {manifest.version}",
         )
     if manifest.kind not in KINDS:
-        raise InvalidInput("TLC101", "unknown kind", file=str(path), field="kind", expected=" or ".join(KINDS), got=manifest.kind)
+        raise InvalidInput(
+            "TLC101",
+            "unknown kind",
+            file=str(path),
+            field="kind",
+            expected=" or ".join(KINDS),
+            got=manifest.kind,
+        )
     if not 0 <= manifest.num_leaves <= MAX_LEAVES:
-        raise InvalidInput("TLC401", "too many leaves", file=str(path), field="num_leaves", got=str(manifest.num_leaves))
+        raise InvalidInput(
+            "TLC401", "too many leaves", file=str(path), field="num_leaves", got=str(manifest.num_leaves)
+        )
     return manifest
 
 
@@ -145,7 +158,11 @@ class Arrays:
         try:
             with self._zip.open(member) as stream:
                 version = np.lib.format.read_magic(stream)
-                header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                header = (
+                    np.lib.format.read_array_header_1_0
+                    if version == (1, 0)
+                    else np.lib.format.read_array_header_2_0
+                )
                 found, fortran, dtype = header(stream)
                 self._check(name, found, dtype, shape, kind)
                 data = stream.read(int(np.prod(found, dtype=np.int64)) * dtype.itemsize + 1)
@@ -158,13 +175,24 @@ class Arrays:
             raise self._wrong(name, "NaN or infinity", "finite numbers", "")
         return array
 
-    def _check(self, name: str, found: tuple[int, ...], dtype: np.dtype[Any], shape: tuple[int | None, ...], kind: str) -> None:
-        if len(found) != len(shape) or any(w is not None and w != f for f, w in zip(found, shape, strict=True)):
+    def _check(
+        self,
+        name: str,
+        found: tuple[int, ...],
+        dtype: np.dtype[Any],
+        shape: tuple[int | None, ...],
+        kind: str,
+    ) -> None:
+        if len(found) != len(shape) or any(
+            w is not None and w != f for f, w in zip(found, shape, strict=True)
+        ):
             wanted = "(" + ", ".join("any" if w is None else str(w) for w in shape) + ")"
             raise self._wrong(name, "wrong shape", wanted, str(found))
         kinds = {"i": "iu", "f": "f", "x": "f"}[kind]
         if dtype.kind not in kinds or dtype.itemsize > 8 or dtype.hasobject:
-            raise self._wrong(name, "wrong type", {"i": "integers", "f": "floats", "x": "floats"}[kind], str(dtype))
+            raise self._wrong(
+                name, "wrong type", {"i": "integers", "f": "floats", "x": "floats"}[kind], str(dtype)
+            )
 
     def _wrong(self, name: str, message: str, expected: str, got: str) -> InvalidInput:
         return InvalidInput("TLC105", message, file=self.file, field=name, expected=expected, got=got)
@@ -180,21 +208,37 @@ def _layers(manifest: Manifest, graph: Graph, file: str) -> list[int]:
         node = graph.names.get(activation.tensor)
         if node is None or not isinstance(graph.nodes[node].op, Elementwise):
             raise InvalidInput(
-                "TLC104", "the model has no such activation", file=file, field=f"network layer {k}",
-                expected="an activation's output tensor", got=repr(activation.tensor),
+                "TLC104",
+                "the model has no such activation",
+                file=file,
+                field=f"network layer {k}",
+                expected="an activation's output tensor",
+                got=repr(activation.tensor),
             )
         if graph.nodes[node].size != activation.n:
             raise InvalidInput(
-                "TLC104", "layer of another size", file=file, field=f"network layer {k}",
-                expected=str(graph.nodes[node].size), got=str(activation.n),
+                "TLC104",
+                "layer of another size",
+                file=file,
+                field=f"network layer {k}",
+                expected=str(graph.nodes[node].size),
+                got=str(activation.n),
             )
         layers.append(node)
     return layers
 
 
 class _Reader:
-    def __init__(self, arrays: Arrays, layers: list[int], graph: Graph, query: Query, manifest: Manifest) -> None:
-        self.arrays, self.layers, self.graph, self.query, self.manifest = arrays, layers, graph, query, manifest
+    def __init__(
+        self, arrays: Arrays, layers: list[int], graph: Graph, query: Query, manifest: Manifest
+    ) -> None:
+        self.arrays, self.layers, self.graph, self.query, self.manifest = (
+            arrays,
+            layers,
+            graph,
+            query,
+            manifest,
+        )
         self.count = manifest.num_leaves
 
     def guidance(self) -> Guidance:
@@ -214,11 +258,15 @@ class _Reader:
 
     def _in_range(self, name: str, values: Ints, limit: int) -> Ints:
         if values.size and not bool(((values >= 0) & (values < limit)).all()):
-            raise self._wrong(name, "out of range", f"0 to {limit - 1}", f"{int(values.min())} to {int(values.max())}")
+            raise self._wrong(
+                name, "out of range", f"0 to {limit - 1}", f"{int(values.min())} to {int(values.max())}"
+            )
         return values
 
     def _leaves(self) -> Leaves:
-        disjunct = self._in_range("leaf_or", self.arrays.ints("leaf_or", self.count), len(self.query.disjuncts))
+        disjunct = self._in_range(
+            "leaf_or", self.arrays.ints("leaf_or", self.count), len(self.query.disjuncts)
+        )
         row = self.arrays.ints("leaf_row", self.count)
         constraint = self._constraints(disjunct, row)
         lb = self.arrays.get("leaf_lb", (self.count,), "f").astype(np.float64)
@@ -232,7 +280,9 @@ class _Reader:
         """Thresholds; padding is +inf there, so it is read without the finiteness check."""
         ands = self.arrays.ints("spec_n_and", len(self.query.disjuncts))
         width = max(1, int(ands.max(initial=1)))
-        return self.arrays.get("spec_rhs", (len(self.query.disjuncts), None), "x").astype(np.float64)[:, :width]
+        return self.arrays.get("spec_rhs", (len(self.query.disjuncts), None), "x").astype(np.float64)[
+            :, :width
+        ]
 
     def _constraints(self, disjunct: Ints, row: Ints) -> Ints:
         """Our constraint for each (disjunct, row) of the dump: the one with the same float32 coefficients."""
@@ -242,11 +292,15 @@ class _Reader:
         found: dict[tuple[int, int], int] = {}
         for d, q in sorted(set(zip(disjunct.tolist(), row.tolist(), strict=True))):
             wanted = spec[d, q].astype(np.float64)
-            match = [k for k, c in enumerate(self.query.disjuncts[d].constraints) if _same_row(c.outputs, wanted)]
+            match = [
+                k for k, c in enumerate(self.query.disjuncts[d].constraints) if _same_row(c.outputs, wanted)
+            ]
             if not match:
                 raise self._wrong("spec_C", f"row {q} of disjunct {d} is no constraint of the property")
             found[d, q] = match[0]
-        return np.array([found[key] for key in zip(disjunct.tolist(), row.tolist(), strict=True)], dtype=np.int64)
+        return np.array(
+            [found[key] for key in zip(disjunct.tolist(), row.tolist(), strict=True)], dtype=np.int64
+        )
 
     def _splits(self) -> tuple[Ints, Ints, Ints, Ints, NDArray[np.float64], NDArray[np.float64]]:
         ptr = self.arrays.ints("split_ptr", self.count + 1)
@@ -276,10 +330,14 @@ class _Reader:
         operands = np.array([self._operand(k) for k in range(len(self.layers))] or [0], dtype=np.int64)
         point = np.zeros(rows.shape[0])
         if "split_point" in self.arrays and self.arrays.get("split_point", (None,), "f").any():
-            raise self._wrong("split_point", "splits away from 0 have no place in this tree", "0", "another point")
+            raise self._wrong(
+                "split_point", "splits away from 0 have no place in this tree", "0", "another point"
+            )
         kind = np.where(split, SPLIT, LEAF)
         below = np.where(split, rows[:, 5], rows[:, 4])
-        return Tree(kind, operands[layer], np.where(split, rows[:, 3], 0), point, below, rows[:, 4], self._roots())
+        return Tree(
+            kind, operands[layer], np.where(split, rows[:, 3], 0), point, below, rows[:, 4], self._roots()
+        )
 
     def _box_tree(self) -> Tree:
         rows = self.arrays.ints("tree", None, 5)
@@ -290,7 +348,15 @@ class _Reader:
         kind = np.where(split, SPLIT, LEAF)
         below = rows[:, 3]
         node = np.full(rows.shape[0], self.graph.inputs[0], np.int64)
-        return Tree(kind, node, np.where(split, rows[:, 2], 0), np.where(split, cut, 0.0), below, rows[:, 4], self._roots())
+        return Tree(
+            kind,
+            node,
+            np.where(split, rows[:, 2], 0),
+            np.where(split, cut, 0.0),
+            below,
+            rows[:, 4],
+            self._roots(),
+        )
 
     def _flat_tree(self) -> Tree:
         """No splits: one leaf a disjunct."""
@@ -302,7 +368,9 @@ class _Reader:
             raise self._wrong("leaf_or", f"disjunct {missing[0]} has no leaf")
         zeros = np.zeros(n, np.int64)
         below = np.array([leaf_of[d] for d in range(n)], dtype=np.int64)
-        return Tree(np.full(n, LEAF, np.int64), zeros, zeros, np.zeros(n), below, zeros, np.arange(n, dtype=np.int64))
+        return Tree(
+            np.full(n, LEAF, np.int64), zeros, zeros, np.zeros(n), below, zeros, np.arange(n, dtype=np.int64)
+        )
 
     def _columns(self, k: int) -> Ints:
         return self._in_range(f"alpha_cols/{k}", self.arrays.ints(f"alpha_cols/{k}", None), self._size(k))
@@ -315,7 +383,11 @@ class _Reader:
         for k, node in enumerate(self.layers):
             columns = self._columns(k)
             name = f"leaf_alpha/{k}"
-            values = self.arrays.get(name, (self.count, columns.size), "f") if name in self.arrays else np.zeros((self.count, 0))
+            values = (
+                self.arrays.get(name, (self.count, columns.size), "f")
+                if name in self.arrays
+                else np.zeros((self.count, 0))
+            )
             result[node] = LeafSlopes(columns, values, None)
         return result
 
@@ -326,7 +398,9 @@ class _Reader:
             packed = self.arrays.get(f"leaf_slope_bits/{k}", (self.count, (n + 7) // 8), "i")
             if packed.dtype != np.uint8:
                 raise self._wrong(f"leaf_slope_bits/{k}", "wrong type", "uint8", str(packed.dtype))
-            result[node] = LeafSlopes(np.arange(n, dtype=np.int64), np.unpackbits(packed, axis=1)[:, :n], None)
+            result[node] = LeafSlopes(
+                np.arange(n, dtype=np.int64), np.unpackbits(packed, axis=1)[:, :n], None
+            )
         return result
 
     def _intermediate(self) -> dict[tuple[int, int], IntermediateSlopes]:
@@ -339,7 +413,9 @@ class _Reader:
                 columns = self._columns(k)
                 values = self.arrays.get(name, (2, None, columns.size), "f")
                 row = self._in_range(
-                    f"ialpha_row/{k}/{j}", self.arrays.ints(f"ialpha_row/{k}/{j}", self._size(j)), max(1, values.shape[1])
+                    f"ialpha_row/{k}/{j}",
+                    self.arrays.ints(f"ialpha_row/{k}/{j}", self._size(j)),
+                    max(1, values.shape[1]),
                 )
                 result[self._operand(j), node] = IntermediateSlopes(columns, row, values[0], values[1])
         return result
@@ -370,14 +446,20 @@ def load_dump(folder: Path, model: Path | None, prop: Path | None) -> list[Loade
     model_bytes = _bound(model_path, manifest.onnx_sha256)
     property_bytes = _bound(property_path, manifest.vnnlib_sha256)
     graph = read_model(model_bytes, file=str(model_path))  # no external data: no hash would bind it
-    query = read_property(property_bytes, n_inputs=graph.n_inputs, n_outputs=graph.n_outputs, file=str(property_path))
+    query = read_property(
+        property_bytes, n_inputs=graph.n_inputs, n_outputs=graph.n_outputs, file=str(property_path)
+    )
     arrays_hash = sha256_hex(read_stored_bytes(folder / "arrays.npz"))
     return [
         LoadedClaim(
             name=folder.name,
             claim=UnsatClaim(graph, query),
             guidance=read_guidance(folder, manifest, graph, query),
-            sources={"model": manifest.onnx_sha256, "property": manifest.vnnlib_sha256, "arrays": arrays_hash},
+            sources={
+                "model": manifest.onnx_sha256,
+                "property": manifest.vnnlib_sha256,
+                "arrays": arrays_hash,
+            },
             producer=f"{manifest.verifier.name} {manifest.verifier.commit[:12]}".strip(),
         )
     ]
@@ -398,5 +480,12 @@ def _bound(path: Path, expected: str) -> bytes:
     data = read_bytes(path)
     found = sha256_hex(data)
     if found != expected.lower():
-        raise InvalidInput("TLC103", "not the file the certificate was made for", file=str(path), field="SHA-256", expected=expected, got=found)
+        raise InvalidInput(
+            "TLC103",
+            "not the file the certificate was made for",
+            file=str(path),
+            field="SHA-256",
+            expected=expected,
+            got=found,
+        )
     return data

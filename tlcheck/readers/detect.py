@@ -21,7 +21,9 @@ def read_certificate(path: Path, model: Path | None, prop: Path | None) -> tuple
     name = _format_of(path)
     if name is None:
         raise InvalidInput(
-            "TLC102", "not a certificate that tlcheck knows", file=str(path),
+            "TLC102",
+            "not a certificate that tlcheck knows",
+            file=str(path),
             expected="a .tlcert bundle or a folder with an alpha,beta-CROWN dump",
         )
     return name, READERS[name](path, model, prop)

@@ -202,7 +202,9 @@ def load_safetensors_model(weights_path: str | Path, architecture_path: str | Pa
     )
 
 
-def read_safetensors_model(weights: bytes, architecture: bytes, *, weights_file: str, architecture_file: str) -> Graph:
+def read_safetensors_model(
+    weights: bytes, architecture: bytes, *, weights_file: str, architecture_file: str
+) -> Graph:
     """The network in the two files' bytes; errors name the file."""
     layers = _architecture(architecture, architecture_file)
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from math import inf
 from typing import Any, TypeVar
 
 import msgspec
@@ -42,11 +43,15 @@ def check_strict(data: bytes, file: str) -> None:
             depth += 1
             deepest = max(deepest, depth)
             if deepest > MAX_JSON_DEPTH:
-                raise InvalidInput("TLC106", "nested too deeply", file=file, expected=f"at most {MAX_JSON_DEPTH} levels")
+                raise InvalidInput(
+                    "TLC106", "nested too deeply", file=file, expected=f"at most {MAX_JSON_DEPTH} levels"
+                )
         elif token in b"]}":
             depth -= 1
     try:
-        json.loads(data.decode("utf-8"), object_pairs_hook=_distinct, parse_constant=_refuse)
+        json.loads(
+            data.decode("utf-8"), object_pairs_hook=_distinct, parse_constant=_refuse, parse_float=_finite
+        )
     except _Refused as error:
         raise InvalidInput("TLC106", str(error), file=file) from None
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
@@ -66,6 +71,13 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
                 raise _Refused(f"duplicate key {key!r}")
             seen.add(key)
     return result
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if value in (inf, -inf):
+        raise _Refused(f"number out of range: {text[:40]}")
+    return value
 
 
 def _refuse(constant: str) -> Any:

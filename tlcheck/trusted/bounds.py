@@ -255,7 +255,6 @@ class Enclosure:
                 result = final
         return result
 
-
     def _lines_for(
         self, target: int, neurons: Ints, signs: Ints, known: Bounds, alive: Callable[[], Ints], single: bool
     ) -> Callable[[int], Lines]:
@@ -302,7 +301,9 @@ class _RowSlopes:
     def _given(self, given: IntermediateSlopes, alive: Ints) -> Floats:
         row = given.row[self.neurons[alive]]
         positive = (self.signs[alive] > 0)[:, None]
-        return np.where(positive, given.lower_pass[row].astype(np.float64), given.upper_pass[row].astype(np.float64))
+        return np.where(
+            positive, given.lower_pass[row].astype(np.float64), given.upper_pass[row].astype(np.float64)
+        )
 
 
 def _widened(box: Box, radius: Floats) -> Box:

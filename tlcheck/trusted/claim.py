@@ -31,7 +31,9 @@ class SatClaim:
     def __post_init__(self) -> None:
         _check_sizes(self.graph, self.query)
         if len(self.witness) != self.graph.n_inputs:
-            raise ValueError(f"witness has {len(self.witness)} values, the network {self.graph.n_inputs} inputs")
+            raise ValueError(
+                f"witness has {len(self.witness)} values, the network {self.graph.n_inputs} inputs"
+            )
 
 
 def _check_sizes(graph: Graph, query: Query) -> None:

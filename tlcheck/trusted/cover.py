@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+
 import numpy as np
 
 from tlcheck.trusted.guidance import LEAF, SPLIT, Tree
@@ -58,7 +59,9 @@ def leaves(tree: Tree, sizes: Sequence[int], guidance_count: int, max_depth: int
                 path.append(literal)
             visited += 1
             if depth > max_depth or visited > 2 * tree.size + 1:
-                raise BadTree(f"tree: row {row} is reached again and again (a cycle, or deeper than {max_depth})")
+                raise BadTree(
+                    f"tree: row {row} is reached again and again (a cycle, or deeper than {max_depth})"
+                )
             if kind[row] == LEAF:
                 yield Leaf(disjunct, below[row], tuple(path))
                 continue
@@ -105,7 +108,9 @@ def tree_from_leaves(paths: Sequence[Sequence[Sequence[Literal]]]) -> Tree:
     roots = []
     first = 0
     for group in paths:
-        numbered: Group = [(first + k, sides) for k, sides in enumerate(map(_sides, group)) if sides is not None]
+        numbered: Group = [
+            (first + k, sides) for k, sides in enumerate(map(_sides, group)) if sides is not None
+        ]
         first += len(group)
         roots.append(_build(rows, numbered))
     column = [[row[k] for row in rows] for k in range(6)]

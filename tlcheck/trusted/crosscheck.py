@@ -56,7 +56,9 @@ class TooLarge(ValueError):
     """More work than this engine is meant for."""
 
 
-def mp_evaluate(graph: Graph, inputs: Sequence[Sequence[Side]], precision_bits: int = PRECISION) -> list[iv.mpf]:
+def mp_evaluate(
+    graph: Graph, inputs: Sequence[Sequence[Side]], precision_bits: int = PRECISION
+) -> list[iv.mpf]:
     """Enclosures of all outputs over a box, concatenated: ``inputs`` holds (lower, upper) per value and input node.
 
     Raises TooLarge, or ValueError when the inputs do not fit the graph.
@@ -85,11 +87,15 @@ def disagreements(
             for k, (x, (low, high)) in enumerate(zip(values[i], ends, strict=True)):
                 if _above(x[0], high) or _below(x[1], low):
                     label = graph.nodes[i].label or type(graph.nodes[i].op).__name__
-                    found.append(f"node {i} ({label}), value {k}, {name}: {_text(x)} outside [{low!r}, {high!r}]")
+                    found.append(
+                        f"node {i} ({label}), value {k}, {name}: {_text(x)} outside [{low!r}, {high!r}]"
+                    )
     return found
 
 
-def cross_check_relaxation(op: Elementwise, box: Box, lines: Lines, precision_bits: int = PRECISION) -> list[str]:
+def cross_check_relaxation(
+    op: Elementwise, box: Box, lines: Lines, precision_bits: int = PRECISION
+) -> list[str]:
     """Where f(z) < ls z + lt or f(z) > us z + ut for certain, for a z in the box: one line each.
 
     Checked at both ends, f's kinks, where f' is the slope (S-shaped f), and at 16 points between. Arrays (D, n) or
@@ -110,7 +116,9 @@ def cross_check_relaxation(op: Elementwise, box: Box, lines: Lines, precision_bi
             below = _sub(_line(float(us[at]), float(ut[at]), z, precision_bits), value, precision_bits)
             for side, gap in (("lower", above), ("upper", below)):
                 if libmp.mpf_lt(gap[1], libmp.fzero):
-                    found.append(f"{type(op).__name__}, neuron {d, k}: {side} line wrong at z = {z!r} by {_text(gap)}")
+                    found.append(
+                        f"{type(op).__name__}, neuron {d, k}: {side} line wrong at z = {z!r} by {_text(gap)}"
+                    )
     return found
 
 
@@ -180,7 +188,10 @@ def _constants(c: Constant) -> Values:
     if c.rad is None:
         return mids
     rads = [_exact(v) for v in c.rad.reshape(-1).tolist()]
-    return [(_exact_sum(m[0], libmp.mpf_neg(r[0])), _exact_sum(m[0], r[0])) for m, r in zip(mids, rads, strict=True)]
+    return [
+        (_exact_sum(m[0], libmp.mpf_neg(r[0])), _exact_sum(m[0], r[0]))
+        for m, r in zip(mids, rads, strict=True)
+    ]
 
 
 def _exact_sum(a: Real, b: Real) -> Real:
@@ -206,7 +217,9 @@ _POINTS: dict[str, Callable[[Fraction, Fraction], Fraction]] = {
 def _all_values(graph: Graph, inputs: Sequence[Sequence[Side]], prec: int) -> list[Values]:
     sizes = [graph.nodes[i].size for i in graph.inputs]
     if [len(x) for x in inputs] != sizes:
-        raise ValueError(f"cross-check: inputs of sizes {[len(x) for x in inputs]}, the network takes {sizes}")
+        raise ValueError(
+            f"cross-check: inputs of sizes {[len(x) for x in inputs]}, the network takes {sizes}"
+        )
     work = sum(_products(graph, i) for i in range(len(graph.nodes)))
     if work > MAX_PRODUCTS:
         raise TooLarge(f"cross-check of {work} multiplications, at most {MAX_PRODUCTS}")
@@ -478,7 +491,9 @@ RULES: dict[type[Operation], Callable[[Any, list[Values], tuple[Shape, ...], int
 # Points at which lines are checked.
 
 
-def _sample(op: Elementwise, position: int, low: float, high: float, slopes: tuple[float, float]) -> Iterator[float]:
+def _sample(
+    op: Elementwise, position: int, low: float, high: float, slopes: tuple[float, float]
+) -> Iterator[float]:
     """Doubles in [low, high]: the ends, kinks, tangent points (rounded), and points between."""
     yield low
     yield high

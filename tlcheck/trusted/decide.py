@@ -39,7 +39,7 @@ from tlcheck.trusted.bounds import AnyEngine, Apply, Bounds, Enclosure, Slopes, 
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.cover import BadTree, Leaf, Literal, leaves
 from tlcheck.trusted.evaluate import evaluate
-from tlcheck.trusted.guidance import Guidance
+from tlcheck.trusted.guidance import NO_GUIDANCE, Guidance
 from tlcheck.trusted.linear_bounds import Pass
 from tlcheck.trusted.lines import Lines, SlopeGuess, lines
 from tlcheck.trusted.network import Network
@@ -255,7 +255,9 @@ class LeafChunk:
         """Bounds of every node on each leaf's domain, and which domains are empty. Raises OutOfRange."""
         inputs, empty = self._clamped(self.plan.input_boxes(self.region), None)
         if bounds is None:
-            inputs = {node: Box(*self._own_rows(box)) for node, box in inputs.items()}  # slopes are the leaf's own
+            inputs = {
+                node: Box(*self._own_rows(box)) for node, box in inputs.items()
+            }  # slopes are the leaf's own
             known = self.task(self.plan.bounding_engine).bounds(inputs)
         else:
             known = bounds.on({**bounds.boxes, **inputs})
@@ -337,7 +339,12 @@ class LeafChunk:
                 if box is None:
                     rows = np.zeros((len(self.ranks), graph.nodes[z].size))
                 else:
-                    rows = np.array(np.broadcast_to((box.upper > -box.lower).astype(np.float64), (len(self.ranks), graph.nodes[z].size)))
+                    rows = np.array(
+                        np.broadcast_to(
+                            (box.upper > -box.lower).astype(np.float64),
+                            (len(self.ranks), graph.nodes[z].size),
+                        )
+                    )
                 rows[:, given.columns] = picked
                 return rows
 
@@ -369,8 +376,12 @@ class LeafChunk:
                 continue
             part = slice(start, stop)
             rows = zip(
-                given.split_node[part].tolist(), given.split_index[part].tolist(), given.split_side[part].tolist(),
-                given.split_point[part].tolist(), given.split_beta[part].tolist(), strict=True,
+                given.split_node[part].tolist(),
+                given.split_index[part].tolist(),
+                given.split_side[part].tolist(),
+                given.split_point[part].tolist(),
+                given.split_beta[part].tolist(),
+                strict=True,
             )
             on_path = set(leaf.path)
             for node, index, side, point, beta in rows:
@@ -397,13 +408,19 @@ class _WeightedRow:
 def _weighted(plan: Plan, leaf: Leaf) -> _WeightedRow:
     given = plan.guidance.leaves
     start, stop = int(given.constraint_ptr[leaf.guidance]), int(given.constraint_ptr[leaf.guidance + 1])
-    key = (leaf.disjunct, tuple(given.constraint[start:stop].tolist()), tuple(given.weight[start:stop].tolist()))
+    key = (
+        leaf.disjunct,
+        tuple(given.constraint[start:stop].tolist()),
+        tuple(given.weight[start:stop].tolist()),
+    )
     if key not in plan.weighted_rows:
         plan.weighted_rows[key] = _combine(plan.claim.query.disjuncts[leaf.disjunct], key[1], key[2], plan)
     return plan.weighted_rows[key]
 
 
-def _combine(disjunct: Disjunct, which: tuple[int, ...], weights: tuple[float, ...], plan: Plan) -> _WeightedRow:
+def _combine(
+    disjunct: Disjunct, which: tuple[int, ...], weights: tuple[float, ...], plan: Plan
+) -> _WeightedRow:
     outputs: dict[int, Fraction] = {}
     inputs: dict[int, Fraction] = {}
     bound = Fraction(0)
@@ -476,8 +493,11 @@ class SatOutcome:
     margin: float | None
 
 
-def decide_sat(claim: SatClaim, precision: int = PRECISION) -> SatOutcome:
-    """Evaluate the witness as an exact point: CERTIFIED if some disjunct certainly holds there, REFUTED if all fail."""
+def decide_sat(claim: SatClaim, precision: int = PRECISION, *, deployed: bool = False) -> SatOutcome:
+    """Evaluate the witness as an exact point: CERTIFIED if some disjunct certainly holds there, REFUTED if all fail.
+
+    ``deployed``: it must hold for every float32 execution at the witness too, else UNPROVEN. Raises NotDeployable.
+    """
     with working_precision(precision):
         nodes = claim.graph.inputs
         slices = Network(claim.graph).input_slices
@@ -486,6 +506,13 @@ def decide_sat(claim: SatClaim, precision: int = PRECISION) -> SatOutcome:
         rulings = [_rule(d, claim.witness, values) for d in claim.query.disjuncts]
     margin = max((slack for _, slack in rulings if slack is not None), default=None)
     if any(holds is True for holds, _ in rulings):
+        if deployed and not _holds_deployed(claim, precision):
+            return SatOutcome(
+                Verdict.UNPROVEN,
+                "TLC016",
+                "the witness holds exactly, not for every float32 execution",
+                margin,
+            )
         return SatOutcome(Verdict.CERTIFIED, "TLC002", "the witness holds, evaluated exactly", margin)
     if all(holds is False for holds, _ in rulings):
         where = "outside every input region" if margin is None else "a constraint fails, evaluated exactly"
@@ -493,7 +520,41 @@ def decide_sat(claim: SatClaim, precision: int = PRECISION) -> SatOutcome:
     return SatOutcome(Verdict.UNPROVEN, "TLC012", f"undecided at {precision} bits", margin)
 
 
-def _rule(disjunct: Disjunct, witness: tuple[Fraction, ...], values: Sequence[Arb]) -> tuple[bool | None, float | None]:
+def _holds_deployed(claim: SatClaim, precision: int) -> bool:
+    """Some disjunct holds at the witness for every value of the outputs that a float32 execution may give."""
+    network = Network(claim.graph)
+    lower = np.array([_float_down(q) for q in claim.witness])
+    upper = np.array([-_float_down(-q) for q in claim.witness])
+    inputs = {node: Box(lower[None, s], upper[None, s]) for node, s in network.input_slices.items()}
+    try:
+        with working_precision(precision):
+            task = Enclosure(network, IntegerEngine(), Slopes(NO_GUIDANCE, lambda _: None), deployed=True)
+            boxes = task.bounds(inputs).boxes
+    except OutOfRange:
+        return False
+    low = [Fraction(x) for node, _ in network.output_slices for x in boxes[node].lower[0].tolist()]
+    high = [Fraction(x) for node, _ in network.output_slices for x in boxes[node].upper[0].tolist()]
+    return any(_holds_on(d, claim.witness, low, high) for d in claim.query.disjuncts)
+
+
+def _holds_on(
+    disjunct: Disjunct, witness: tuple[Fraction, ...], low: list[Fraction], high: list[Fraction]
+) -> bool:
+    """Every constraint holds for all outputs between ``low`` and ``high``."""
+    box = disjunct.box
+    if not all(a <= x <= b for a, x, b in zip(box.lower, witness, box.upper, strict=True)):
+        return False
+    for c in disjunct.constraints:
+        left = sum((q * witness[i] for i, q in c.inputs), Fraction(0))
+        left += sum((q * (high[i] if q > 0 else low[i]) for i, q in c.outputs), Fraction(0))
+        if not (left < c.bound or (left == c.bound and not c.strict)):
+            return False
+    return True
+
+
+def _rule(
+    disjunct: Disjunct, witness: tuple[Fraction, ...], values: Sequence[Arb]
+) -> tuple[bool | None, float | None]:
     """(certainly holds / certainly fails / undecided, slack) of one disjunct; no slack outside its box."""
     box = disjunct.box
     if not all(a <= x <= b for a, x, b in zip(box.lower, witness, box.upper, strict=True)):
@@ -544,7 +605,10 @@ def _check_guidance(claim: UnsatClaim, guidance: Guidance) -> None:
         if not 0 <= target < len(nodes) or inner.row.shape != (nodes[target].size,):
             raise BadGuidance(f"intermediate slopes for node {target}: rows do not fit")
         rows = inner.lower_pass.shape[0]
-        if inner.lower_pass.shape != (rows, inner.columns.size) or inner.upper_pass.shape != inner.lower_pass.shape:
+        if (
+            inner.lower_pass.shape != (rows, inner.columns.size)
+            or inner.upper_pass.shape != inner.lower_pass.shape
+        ):
             raise BadGuidance(f"intermediate slopes for node {target}: shape {inner.lower_pass.shape}")
         if inner.row.size and not bool(((inner.row >= 0) & (inner.row < rows)).all()):
             raise BadGuidance(f"intermediate slopes for node {target}: row out of range")

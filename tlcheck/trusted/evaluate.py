@@ -75,7 +75,9 @@ class Evaluator:
     def _checked(self, inputs: Sequence[Balls]) -> Sequence[Balls]:
         sizes = [self.graph.nodes[i].size for i in self.graph.inputs]
         if [len(x) for x in inputs] != sizes:
-            raise ValueError(f"evaluate: inputs of sizes {[len(x) for x in inputs]}, the network takes {sizes}")
+            raise ValueError(
+                f"evaluate: inputs of sizes {[len(x) for x in inputs]}, the network takes {sizes}"
+            )
         if not all(ball.is_finite() for x in inputs for ball in x):
             raise ValueError("evaluate: an input is not finite")
         return inputs

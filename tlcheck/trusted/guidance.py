@@ -118,3 +118,13 @@ class Guidance:
     shared_slopes: Mapping[int, SharedSlopes] = field(default_factory=dict)
     intermediate: Mapping[tuple[int, int], IntermediateSlopes] = field(default_factory=dict)
     per_leaf_bounds: bool = False
+
+
+def _nothing() -> Guidance:
+    none, nothing, start = np.zeros(0, np.int64), np.zeros(0), np.zeros(1, np.int64)
+    tree = Tree(none, none, none, nothing, none, none, none)
+    return Guidance(tree, Leaves(start, none, nothing, start, none, none, none, nothing, nothing, nothing))
+
+
+NO_GUIDANCE = _nothing()
+"""No leaf, no slope: the checker's own choices."""

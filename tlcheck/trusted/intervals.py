@@ -47,8 +47,18 @@ def image(op: Operation, affine: Affine | None, boxes: tuple[Box, ...], engine: 
             rad = op.value.rad
             if rad is None:
                 return Box(mid, mid)
-            down = [[lower_float(arb(m) - arb(r)) for m, r in zip(mid[0].tolist(), rad.reshape(-1).tolist(), strict=True)]]
-            up = [[upper_float(arb(m) + arb(r)) for m, r in zip(mid[0].tolist(), rad.reshape(-1).tolist(), strict=True)]]
+            down = [
+                [
+                    lower_float(arb(m) - arb(r))
+                    for m, r in zip(mid[0].tolist(), rad.reshape(-1).tolist(), strict=True)
+                ]
+            ]
+            up = [
+                [
+                    upper_float(arb(m) + arb(r))
+                    for m, r in zip(mid[0].tolist(), rad.reshape(-1).tolist(), strict=True)
+                ]
+            ]
             return Box(np.array(down), np.array(up))
         case MaxOver():
             return Box(*(_window_max(op, end) for end in (boxes[0].lower, boxes[0].upper)))
@@ -64,14 +74,18 @@ def activation_image(op: Operation, box: Box) -> Box:
             return Box(np.maximum(l, 0.0), np.maximum(u, 0.0))
         case Abs():
             inside = (l < 0) & (u > 0)
-            return Box(np.where(inside, 0.0, np.minimum(np.abs(l), np.abs(u))), np.maximum(np.abs(l), np.abs(u)))
+            return Box(
+                np.where(inside, 0.0, np.minimum(np.abs(l), np.abs(u))), np.maximum(np.abs(l), np.abs(u))
+            )
         case Clip():
             return Box(_clip(op, l), _clip(op, u))
         case LeakyRelu():
             ends = [_entrywise(lambda z, k: piecewise_value(op, z, k), x) for x in (l, u)]
             low, high = np.minimum(ends[0][0], ends[1][0]), np.maximum(ends[0][1], ends[1][1])
             inside = (l < 0) & (u > 0)
-            return Box(np.where(inside, np.minimum(low, 0.0), low), np.where(inside, np.maximum(high, 0.0), high))
+            return Box(
+                np.where(inside, np.minimum(low, 0.0), low), np.where(inside, np.maximum(high, 0.0), high)
+            )
         case Sigmoid():
             return Box(_entrywise(_sigmoid, l)[0], _entrywise(_sigmoid, u)[1])
         case Tanh():
@@ -135,12 +149,16 @@ class NotDeployable(Exception):
     """The operation has no float32 rounding radius yet."""
 
 
-def rounding_radius(op: Operation, affine: Affine | None, boxes: tuple[Box, ...], engine: Engine) -> Floats | None:
+def rounding_radius(
+    op: Operation, affine: Affine | None, boxes: tuple[Box, ...], engine: Engine
+) -> Floats | None:
     """(D, n) radius of the node's own float32 rounding over ``boxes``, rounded up; None where nothing rounds."""
     if affine is None:
         match op:
-            case Relu() | Abs() | Clip() | MaxOver() | Fixed():
+            case Fixed():
                 return None
+            case Relu() | Abs() | Clip() | MaxOver():
+                return np.full((1, boxes_size(op, boxes)), float(TINY32))  # exact but for flush-to-zero
             case LeakyRelu():
                 alpha = abs(Fraction(op.alpha))
                 if not (1 + alpha) * Fraction(min(boxes[0].largest, LARGEST32)) < Fraction(LARGEST32):
@@ -149,10 +167,11 @@ def rounding_radius(op: Operation, affine: Affine | None, boxes: tuple[Box, ...]
             case _:
                 raise NotDeployable(type(op).__name__)
     if affine.exact:
-        return None
-    if isinstance(op, Scale) and op.offset is not None and op.roundings >= 5:
-        raise NotDeployable("BatchNormalization")  # its offset, B - mean factor, may cancel: |offset| bounds no rounding
-    terms = sum(m.fan_in for m in affine.maps) + (1 if affine.offset is not None else 0) + affine.roundings + 1
+        negates = isinstance(op, Scale) and isinstance(affine.maps[0], SignMap) and affine.maps[0].sign < 0
+        return np.full((1, affine.maps[0].n_out), float(TINY32)) if negates else None
+    terms = (
+        sum(m.fan_in for m in affine.maps) + (1 if affine.offset is not None else 0) + affine.roundings + 1
+    )
     k = terms * UNIT32
     if k >= Fraction(1, 2):
         raise OutOfRange("float32 sum of too many terms")
@@ -165,14 +184,21 @@ def rounding_radius(op: Operation, affine: Affine | None, boxes: tuple[Box, ...]
         magnitude = _sum_up(magnitude, engine.magnitude_up(m, box.magnitude))
         largest = max(largest, Fraction(box.largest))
     if affine.offset is not None:
-        offset = np.abs(affine.offset.mid)[None, :] if affine.offset.rad is None else _sum_up(
-            np.abs(affine.offset.mid)[None, :], affine.offset.rad[None, :]
+        offset = (
+            np.abs(affine.offset.mid)[None, :]
+            if affine.offset.rad is None
+            else _sum_up(np.abs(affine.offset.mid)[None, :], affine.offset.rad[None, :])
         )
         magnitude = _sum_up(magnitude, offset)
     if not bool((magnitude <= LARGEST32).all()):
         raise OutOfRange("float32 overflow")
     weight = max((_largest_weight(m) for m in affine.maps), default=Fraction(1))
     return _scaled_up(gamma, magnitude, 2 * (terms + 1) * TINY32 * (1 + max(weight, largest)))
+
+
+def boxes_size(op: Operation, boxes: tuple[Box, ...]) -> int:
+    """How many values an activation or selection has."""
+    return int(op.index.shape[0]) if isinstance(op, MaxOver) else int(boxes[0].lower.shape[1])
 
 
 def _largest_weight(m: Map) -> Fraction:

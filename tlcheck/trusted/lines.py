@@ -48,7 +48,9 @@ NO_GUESS = SlopeGuess()
 def snap(slope: Floats) -> Floats:
     """The nearest multiple of 2^-40 (of 2^-20 for all when one reaches 2), at most 2^20 in magnitude; not a number becomes 0."""
     clean = np.clip(np.nan_to_num(slope, nan=0.0, posinf=0.0, neginf=0.0), -(2.0**20), 2.0**20)
-    return np.ldexp(np.rint(np.ldexp(clean, 20)), -20) if np.abs(clean).max(initial=0.0) >= 2 else _grid(clean)
+    return (
+        np.ldexp(np.rint(np.ldexp(clean, 20)), -20) if np.abs(clean).max(initial=0.0) >= 2 else _grid(clean)
+    )
 
 
 def _grid(x: Floats) -> Floats:
@@ -93,17 +95,21 @@ def _relu_lines(box: Box, guess: SlopeGuess) -> Lines:
     l, u = box.lower, box.upper
     active, inactive = l >= 0, u <= 0
     unstable = ~(active | inactive)
-    if guess.lower is None:
-        alpha = (u > -l).astype(np.float64)
-    else:
-        alpha = _grid(np.clip(np.nan_to_num(guess.lower, nan=0.0), 0.0, 1.0))
-    alpha = np.where(active, 1.0, np.where(inactive, 0.0, alpha))
+    some = np.flatnonzero(unstable.any(axis=0))
+    alpha = active.astype(np.float64)
+    if some.size:
+        if guess.lower is None:
+            wanted = (u[:, some] > -l[:, some]).astype(np.float64)
+        else:
+            wanted = _grid(np.clip(np.nan_to_num(guess.lower[:, some], nan=0.0), 0.0, 1.0))
+        if wanted.shape[0] > alpha.shape[0]:
+            alpha = np.repeat(alpha, wanted.shape[0], axis=0)
+        alpha[:, some] = np.where(unstable[:, some], wanted, alpha[:, some])
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         chord = np.where(unstable, u / (u - l), 0.0)
     s = np.where(active, _ONE, np.ceil(np.ldexp(np.clip(chord, 0.0, 1.0), SLOPE_BITS)).astype(np.int64))
     s = np.where(inactive & ~active, np.int64(0), s)
     t = np.zeros(s.shape)
-    some = np.flatnonzero(unstable.any(axis=0))
     if some.size:
         part = np.maximum(_times_up(-s[:, some], l[:, some]), _times_up(_ONE - s[:, some], u[:, some]))
         t[:, some] = np.where(unstable[:, some], np.maximum(part, 0.0), 0.0)
@@ -175,15 +181,22 @@ def _piecewise_lines(op: Elementwise, box: Box, guess: SlopeGuess) -> Lines:
     with np.errstate(divide="ignore", invalid="ignore"):
         chord = np.where(u > l, (values[1] - values[0]) / (u - l), 0.0)
     given = [None if g is None else np.broadcast_to(g, shape) for g in (guess.lower, guess.upper)]
-    own = [_touching(op, l, u, chord, values, lower) if g is None else g for g, lower in zip(given, (True, False), strict=True)]
+    own = [
+        _touching(op, l, u, chord, values, lower) if g is None else g
+        for g, lower in zip(given, (True, False), strict=True)
+    ]
     ls, us = snap(np.stack(own))  # together: both lines on one grid
     lt, ut = np.empty(shape), np.empty(shape)
     for d, k in np.ndindex(shape):
         points = [arb(float(l[d, k])), arb(float(u[d, k]))]
         points += [arb(float(kink[d, k])) for kink in kinks if l[d, k] < kink[d, k] < u[d, k]]
         heights = [piecewise_value(op, p, k) for p in points]
-        lt[d, k] = min(lower_float(h - arb(float(ls[d, k])) * p) for h, p in zip(heights, points, strict=True))
-        ut[d, k] = max(upper_float(h - arb(float(us[d, k])) * p) for h, p in zip(heights, points, strict=True))
+        lt[d, k] = min(
+            lower_float(h - arb(float(ls[d, k])) * p) for h, p in zip(heights, points, strict=True)
+        )
+        ut[d, k] = max(
+            upper_float(h - arb(float(us[d, k])) * p) for h, p in zip(heights, points, strict=True)
+        )
     return Lines((ls, lt), (us, ut))
 
 
@@ -207,7 +220,9 @@ def _float_values(op: Elementwise, points: list[Floats]) -> list[Floats]:
             raise ValueError(f"{type(op).__name__} is not piecewise linear")
 
 
-def _touching(op: Elementwise, l: Floats, u: Floats, chord: Floats, values: list[Floats], lower: bool) -> Floats:
+def _touching(
+    op: Elementwise, l: Floats, u: Floats, chord: Floats, values: list[Floats], lower: bool
+) -> Floats:
     """A guess: the chord where f is on its convex (concave) side, else a slope of one of f's pieces."""
     match op:
         case Abs():
@@ -220,7 +235,9 @@ def _touching(op: Elementwise, l: Floats, u: Floats, chord: Floats, values: list
             flat_high = values[1] < u
             one_sided = np.where(lower, np.where(flat_low, np.where(u > -l, 1.0, 0.0), chord), chord)
             other = np.where(flat_high, np.where(u > -l, 0.0, 1.0), chord)
-            return np.where(flat_low & flat_high, chord, np.where(lower, one_sided, np.where(flat_high, other, chord)))
+            return np.where(
+                flat_low & flat_high, chord, np.where(lower, one_sided, np.where(flat_high, other, chord))
+            )
     steep = np.where(u > -l, right, left)
     stable_side = (l >= 0) | (u <= 0)
     return np.where(stable_side | (convex != lower), chord, steep)
@@ -234,8 +251,16 @@ def _s_shaped_lines(op: Elementwise, box: Box, guess: SlopeGuess) -> Lines:
         box.lower.shape, *(g.shape for g in (guess.lower, guess.upper) if g is not None)
     )
     l, u = np.broadcast_to(box.lower, shape), np.broadcast_to(box.upper, shape)
-    ls = _grid(_clean(guess.lower, shape)) if guess.lower is not None else _grid(s_shaped_slope(op, l, u, True))
-    us = _grid(_clean(guess.upper, shape)) if guess.upper is not None else _grid(s_shaped_slope(op, l, u, False))
+    ls = (
+        _grid(_clean(guess.lower, shape))
+        if guess.lower is not None
+        else _grid(s_shaped_slope(op, l, u, True))
+    )
+    us = (
+        _grid(_clean(guess.upper, shape))
+        if guess.upper is not None
+        else _grid(s_shaped_slope(op, l, u, False))
+    )
     lt, ut = np.empty(shape), np.empty(shape)
     curve = _sigmoid if isinstance(op, Sigmoid) else _tanh
     extreme = _sigmoid_extreme if isinstance(op, Sigmoid) else _tanh_extreme
@@ -302,7 +327,9 @@ def s_shaped_slope(op: Elementwise, l: Floats, u: Floats, lower: bool) -> Floats
     """A guess of a good slope in floats: chord, tangent at the middle, or tangent through an end."""
     sign = 1.0 if lower else -1.0
     f, df = _float_curve(op)
-    a, b = (l, u) if lower else (-u, -l)  # by symmetry, the upper line is the lower line of the mirrored curve
+    a, b = (
+        (l, u) if lower else (-u, -l)
+    )  # by symmetry, the upper line is the lower line of the mirrored curve
     shift = 0.5 if isinstance(op, Sigmoid) else 0.0
 
     def g(z: Floats) -> Floats:

@@ -111,7 +111,9 @@ class DiagMap:
     @cached_property
     def flat(self) -> Constant:
         """The factor as a flat float64 constant of n_in entries."""
-        mid = np.ascontiguousarray(np.broadcast_to(self.factor.mid.astype(np.float64), self.shape)).reshape(-1)
+        mid = np.ascontiguousarray(np.broadcast_to(self.factor.mid.astype(np.float64), self.shape)).reshape(
+            -1
+        )
         rad = self.factor.rad
         flat_rad = None if rad is None else np.ascontiguousarray(np.broadcast_to(rad, self.shape)).reshape(-1)
         return Constant(mid, flat_rad)
@@ -195,10 +197,14 @@ def affine_form(op: Operation, inputs: tuple[Shape, ...], output: Shape) -> Affi
             positions = prod(inputs[0][:-1])
             return Affine((MatMap(op.weight, positions),), _tile(op.bias, output, -1), op.roundings, False)
         case Conv():
-            conv = ConvMap(op.weight, op.strides, op.dilations, op.pads_begin, op.groups, inputs[0], output, False)
+            conv = ConvMap(
+                op.weight, op.strides, op.dilations, op.pads_begin, op.groups, inputs[0], output, False
+            )
             return Affine((conv,), _tile(op.bias, output, 1), 0, False)
         case ConvTranspose():
-            conv = ConvMap(op.weight, op.strides, op.dilations, op.pads_begin, op.groups, output, inputs[0], True)
+            conv = ConvMap(
+                op.weight, op.strides, op.dilations, op.pads_begin, op.groups, output, inputs[0], True
+            )
             return Affine((conv,), _tile(op.bias, output, 1), 0, False)
         case Scale():
             offset = None if op.offset is None else _broadcast(op.offset, output)

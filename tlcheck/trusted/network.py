@@ -50,7 +50,11 @@ class Network:
         """For each target, the activations and selections that read it."""
         nodes = self.graph.nodes
         return {
-            t: tuple(i for i in sorted(self.needed) if t in nodes[i].inputs and isinstance(nodes[i].op, Elementwise | MaxOver))
+            t: tuple(
+                i
+                for i in sorted(self.needed)
+                if t in nodes[i].inputs and isinstance(nodes[i].op, Elementwise | MaxOver)
+            )
             for t in self.targets
         }
 

@@ -145,11 +145,9 @@ def sqrt(a: Ball) -> Ball:
     return enclose(lambda p: p.sqrt(), a)
 
 
-def normalisation(scale: Ball, bias: Ball, mean: Ball, variance: Ball, epsilon: float) -> tuple[Ball, Ball]:
-    """factor = scale / sqrt(variance + epsilon) and offset = bias - mean * factor; epsilon is exact."""
-    factor = enclose(lambda s, v: s / (v + epsilon).sqrt(), scale, variance)
-    offset = enclose(lambda s, b, m, v: b - m * s / (v + epsilon).sqrt(), scale, bias, mean, variance)
-    return factor, offset
+def normalisation(scale: Ball, variance: Ball, epsilon: float) -> Ball:
+    """scale / sqrt(variance + epsilon); epsilon is exact."""
+    return enclose(lambda s, v: s / (v + epsilon).sqrt(), scale, variance)
 
 
 def widen(a: Ball, relative: float, absolute: float) -> Ball:

@@ -253,7 +253,11 @@ def _transpose_padding(
 
 
 def batch_normalization(call: Call) -> list[Value]:
-    """factor x + offset, factor = scale / sqrt(var + epsilon), offset = bias - mean factor, per channel."""
+    """factor (x - mean) + bias, factor = scale / sqrt(var + epsilon), per channel.
+
+    Two steps, so that the deployed radius sees |x| + |mean|: runtimes also compute x factor + (bias - mean factor), whose
+    second term may cancel. Roundings: at most 6 of x factor or mean factor, 2 of the bias.
+    """
     x = call.data(call.value(0))
     if call.attr_int("training_mode", 0) or call.attr_int("spatial", 1) != 1:
         raise call.unsupported("training mode or spatial 0")
@@ -264,13 +268,15 @@ def batch_normalization(call: Call) -> list[Value]:
     channels = x.shape[1] if len(x.shape) > 1 else 1
     if any(p.shape != (channels,) for p in parts):
         raise call.misshapen(f"statistics of shapes {[p.shape for p in parts]} for {channels} channels")
-    balls = [p.ball for p in parts]
-    factor, offset = call.exactly(
-        lambda: exact.normalisation(balls[0], balls[1], balls[2], balls[3], epsilon)
-    )
+    gain, bias, mean, variance = (p.ball for p in parts)
+    factor = call.exactly(lambda: exact.normalisation(gain, variance, epsilon))
     shape = (channels, *(1,) * max(len(x.shape) - 2, 0))
-    constants = [
-        Constant(mid.reshape(shape), None if rad is None else rad.reshape(shape))
-        for mid, rad in (factor, offset)
-    ]
-    return [scale(call, x, constants[0], constants[1], 5)]
+
+    def spread(values: exact.Ball, sign: float = 1.0) -> Constant:
+        middle, radius = values
+        wide = sign * middle.astype(np.float64)
+        return Constant(wide.reshape(shape), None if radius is None else radius.reshape(shape))
+
+    one = Constant(np.ones((1,) * len(shape)))
+    centred = scale(call, x, one, spread(mean, -1.0), 5)
+    return [scale(call, centred, spread(factor), spread(bias), 4)]

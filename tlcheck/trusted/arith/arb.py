@@ -22,8 +22,21 @@ from numpy.typing import NDArray
 from tlcheck.trusted.arith.int128 import Int, Wide
 
 __all__ = [
-    "PRECISION", "Arb", "Packed", "arb", "arb_mat", "ball", "compare_positive", "exact_ball", "fmpz_mat", "lower_float",
-    "number_text", "packed_product", "small_matrix", "upper_float", "working_precision",
+    "PRECISION",
+    "Arb",
+    "Packed",
+    "arb",
+    "arb_mat",
+    "ball",
+    "compare_positive",
+    "exact_ball",
+    "fmpz_mat",
+    "lower_float",
+    "number_text",
+    "packed_product",
+    "small_matrix",
+    "upper_float",
+    "working_precision",
 ]
 
 Arb = arb

@@ -331,7 +331,8 @@ class Ball64Form:
     def through_map(self, m: Map, block: Floats, box: Box) -> Floats:
         """Coefficients on M x -> coefficients on x, for x in ``box``."""
         guard(box.magnitude)
-        fold = self.engine.fold_up(m, box.magnitude)
+        # The hull of the domains' boxes: one |W| xm for all of them; a larger charge is as sound.
+        fold = self.engine.fold_up(m, box.magnitude.max(axis=0, keepdims=True))
         if fold is not None:
             guard(fold)
             self._add(0.0, dot_up(self._magnitude(block), fold))
@@ -351,7 +352,9 @@ class Ball64Form:
         guard(radius)
         self._add(0.0, dot_up(self._magnitude(block), radius))
 
-    def through_lines(self, block: Floats, lower: tuple[Floats, Floats], upper: tuple[Floats, Floats], box: Box) -> Floats:
+    def through_lines(
+        self, block: Floats, lower: tuple[Floats, Floats], upper: tuple[Floats, Floats], box: Box
+    ) -> Floats:
         """Coefficients on f(z) -> on z, with lines f >= ls z + lt and f <= us z + ut (arrays (D or 1, n)) on ``box``.
 
         g f >= g (ls z + lt) for g >= 0, g (us z + ut) for g < 0.
@@ -361,16 +364,21 @@ class Ball64Form:
         magnitude = self._magnitude(block)
         n = block.shape[2]
         spread = np.maximum(np.abs(ls), np.abs(us)) * (3 * V) * box.magnitude
+        spread = spread.max(axis=0, keepdims=True)  # one bound for all domains: a larger charge is as sound
+        negative = np.minimum(block, 0.0)
+        positive = block - negative  # exact: one of the two is the entry itself, the other zero
         value: Floats | float = 0.0
         if lt.any() or ut.any():
-            # g+ lt + g- ut = (g (lt + ut) + |g| (lt - ut)) / 2, each dot a tree of n products, four roundings more
-            value = 0.5 * dot(block, lt + ut) + 0.5 * dot(magnitude, lt - ut)
-            heights = np.abs(lt) + np.abs(ut)
-            spread = (spread + 2 * gamma_up(n + 8) * heights) * (1 + 4 * V)
+            value = dot(negative, ut)
+            if lt.any():
+                value = dot(positive, lt) + value
+            heights = (np.abs(lt) + np.abs(ut)).max(axis=0, keepdims=True)
+            spread = (spread + gamma_up(n + 8) * heights) * (1 + 4 * V)
         self._add(value, dot_up(magnitude, spread * (1 + 8 * V) + TINY))
-        chosen = np.where(block >= 0, ls[:, None, :], us[:, None, :])
-        chosen *= block
-        return chosen
+        positive *= ls[:, None, :]
+        negative *= us[:, None, :]
+        positive += negative
+        return positive
 
     def multipliers(self, block: Floats, given: Multipliers, box: Box) -> Floats:
         """form -= signed (z_neuron - point) for each; changes ``block``.
@@ -404,7 +412,9 @@ class Ball64Form:
             centre, radius = centre_radius_up(box)
             reach = (radius + gamma_up(block.shape[2]) * np.abs(centre)) * (1 + 8 * V)
             value = value + dot(block, centre)
-            error = (error + dot_up(self._magnitude(block), reach) + 2 * V * np.abs(value)) * (1 + 8 * V) + TINY
+            error = (error + dot_up(self._magnitude(block), reach) + 2 * V * np.abs(value)) * (
+                1 + 8 * V
+            ) + TINY
         return outward_down(value - error)
 
     def keep(self, kept: NDArray[np.int64]) -> None:

@@ -65,7 +65,11 @@ def to_grid(x: Floats, bits: int, up: bool) -> tuple[Int, int]:
     v = (np.ceil(scaled) if up else np.floor(scaled)).astype(np.int64)
     flushed = (scaled == 0) & (x != 0)
     if bool(flushed.any()):
-        v = np.where(flushed & (x > 0), np.int64(1), v) if up else np.where(flushed & (x < 0), np.int64(-1), v)
+        v = (
+            np.where(flushed & (x > 0), np.int64(1), v)
+            if up
+            else np.where(flushed & (x < 0), np.int64(-1), v)
+        )
     return v, g
 
 
@@ -84,7 +88,9 @@ def dot_exact(q: Int, v: Int) -> list[int]:
     b = (v & _MASK21, (v >> _21) & _MASK21, v >> np.int64(42))
     sums = [np.zeros(q.shape[0], np.int64) for _ in range(5)]
     for i, j in product(range(3), range(3)):
-        sums[i + j] += np.einsum("mn,mn->m", a[i], b[j]) if v.shape[0] > 1 else np.einsum("mn,n->m", a[i], b[j][0])
+        sums[i + j] += (
+            np.einsum("mn,mn->m", a[i], b[j]) if v.shape[0] > 1 else np.einsum("mn,n->m", a[i], b[j][0])
+        )
     columns = [s.tolist() for s in sums]
     return [sum(c << (21 * k) for k, c in enumerate(parts)) for parts in zip(*columns, strict=True)]
 
@@ -144,7 +150,9 @@ class IntegerEngine:
 
     def integer_map(self, m: MatMap | ConvMap) -> _IntegerMap:
         key = (id(m), type(m))
-        if key not in self._maps or self._maps[key].map is not m:  # another process's ids may collide with ours
+        if (
+            key not in self._maps or self._maps[key].map is not m
+        ):  # another process's ids may collide with ours
             self._maps[key] = _IntegerMap(m)
         return self._maps[key]
 
@@ -167,7 +175,11 @@ class IntegerEngine:
             low, high = low + a, high + b
         if offset is not None:
             shift = np.array([grid_floor(v) for v in offset.mid.tolist()], dtype=object)
-            slop = np.array([2 + grid_floor(v) for v in offset.rad.tolist()], dtype=object) if offset.rad is not None else 1
+            slop = (
+                np.array([2 + grid_floor(v) for v in offset.rad.tolist()], dtype=object)
+                if offset.rad is not None
+                else 1
+            )
             low, high = low + shift - slop, high + shift + slop
         return Box(_floats(low, up=False), _floats(high, up=True))
 
@@ -296,7 +308,9 @@ class IntegerForm:
             return v
         return np.repeat(v, self.rows, axis=0)
 
-    def _charge_units(self, e: Int, units: int, n: int, largest: float, where: NDArray[np.bool_] | None = None) -> None:
+    def _charge_units(
+        self, e: Int, units: int, n: int, largest: float, where: NDArray[np.bool_] | None = None
+    ) -> None:
         """value -= units * n * 2^e * largest, rounded up, for the rows in ``where``."""
         if not isfinite(largest):
             raise OutOfRange("infinite bound")
@@ -309,11 +323,15 @@ class IntegerForm:
     def _add_scaled(self, sums: list[int], e: Int, grid: int) -> None:
         """value += sums * 2^(e - grid), rounded down."""
         exponents = (e + (GRID - grid)).tolist()
-        self.value += np.array([shift_floor(s, x) for s, x in zip(sums, exponents, strict=True)], dtype=object)
+        self.value += np.array(
+            [shift_floor(s, x) for s, x in zip(sums, exponents, strict=True)], dtype=object
+        )
 
     def seed_units(self, node: int, size: int, indices: NDArray[np.int64], signs: NDArray[np.int64]) -> None:
         k = np.arange(indices.size)
-        ones = signs * np.int64(1 << (ROW_BITS - 1))  # all bits of a row in use: later cuts lose nothing of note
+        ones = signs * np.int64(
+            1 << (ROW_BITS - 1)
+        )  # all bits of a row in use: later cuts lose nothing of note
         q = np.zeros((self.domains, self.rows, size), np.int64)
         if self.rows == 1 and self.domains == indices.size:
             q[k, 0, indices] = ones
@@ -411,7 +429,9 @@ class IntegerForm:
         mid = offset.mid.astype(np.float64)
         v, g = to_grid(mid[None, :], 60, up=False)
         self._add_scaled(dot_exact(q, v), e, g)
-        residual = Fraction(0) if bool((np.ldexp(v.astype(np.float64), -g) == mid).all()) else Fraction(2) ** -g
+        residual = (
+            Fraction(0) if bool((np.ldexp(v.astype(np.float64), -g) == mid).all()) else Fraction(2) ** -g
+        )
         if offset.rad is not None and offset.rad.size:
             residual += Fraction(float(offset.rad.max()))
         if residual:
@@ -425,7 +445,9 @@ class IntegerForm:
         sums = dot_exact(np.abs(q), self._per_row(v).astype(np.int64))
         self._add_scaled([-s for s in sums], e, g)
 
-    def through_lines(self, block: Block, lower: tuple[Floats, Floats], upper: tuple[Floats, Floats], box: Box) -> Block:
+    def through_lines(
+        self, block: Block, lower: tuple[Floats, Floats], upper: tuple[Floats, Floats], box: Box
+    ) -> Block:
         q, e = block
         n = q.shape[1]
         scale, ls, us = _slope_integers(lower[0], upper[0])
@@ -467,7 +489,9 @@ class IntegerForm:
         for row, unit, point in zip(d.tolist(), units.tolist(), given.point.tolist(), strict=True):
             if point:
                 numerator, denominator = point.as_integer_ratio()
-                self.value[row] += shift_floor(unit * numerator, int(e[row]) + GRID - denominator.bit_length() + 1)
+                self.value[row] += shift_floor(
+                    unit * numerator, int(e[row]) + GRID - denominator.bit_length() + 1
+                )
         return self._renormalise(q, e, box)
 
     def lower_on_grid(self, boxes: dict[int, Box]) -> list[int]:
@@ -545,7 +569,9 @@ def _convolve(conv: ConvMap, weights: Int, x: Int, to_wide: bool) -> Wide:
     hi = np.zeros((rows, *target_shape[1:]), np.int64)
     lo = np.zeros((rows, *target_shape[1:]), np.uint64)
     chunk = max(1, 4096 // prod(raster))
-    kernels = weights.reshape(conv.groups, conv.weight.shape[0] // conv.groups, conv.weight.shape[1], len(offsets))
+    kernels = weights.reshape(
+        conv.groups, conv.weight.shape[0] // conv.groups, conv.weight.shape[1], len(offsets)
+    )
     for phase, tap_list in phases.items():
         matrices = [_tap_matrix(kernels[g], tap_list, to_wide) for g in range(conv.groups)]
         for start in range(0, rows, chunk):
@@ -583,7 +609,9 @@ def _convolve_group(
         first = max(0, -(shift // conv.strides[a]))
         last = min(raster[a] - 1, (conv.wide[2 + a] - 1 - shift) // conv.strides[a])
         raster_part.append(slice(first, last + 1))
-        wide_part.append(slice(conv.strides[a] * first + shift, conv.strides[a] * last + shift + 1, conv.strides[a]))
+        wide_part.append(
+            slice(conv.strides[a] * first + shift, conv.strides[a] * last + shift + 1, conv.strides[a])
+        )
         if last < first:
             return
     rows = source.shape[0]
@@ -605,7 +633,9 @@ def _convolve_group(
         h, low = unpack(total, size + extra)
         window = slice(0, size) if to_wide else slice(last_place, last_place + size)
         value = (h[window].reshape(rows, *raster), low[window].reshape(rows, *raster))
-        _accumulate(value, target, group * targets + t, (tuple(raster_part), tuple(wide_part), narrow), to_wide)
+        _accumulate(
+            value, target, group * targets + t, (tuple(raster_part), tuple(wide_part), narrow), to_wide
+        )
 
 
 def _accumulate(

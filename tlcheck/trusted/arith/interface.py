@@ -34,7 +34,13 @@ class Multipliers:
     point: Floats
 
     def __post_init__(self) -> None:
-        if not self.domain.shape == self.neuron.shape == self.signed.shape == self.point.shape == (self.domain.size,):
+        if (
+            not self.domain.shape
+            == self.neuron.shape
+            == self.signed.shape
+            == self.point.shape
+            == (self.domain.size,)
+        ):
             raise ValueError("multipliers: columns of one length")
         if not bool(np.isfinite(self.signed).all() and np.isfinite(self.point).all()):
             raise OutOfRange("multipliers: not finite")

@@ -56,7 +56,9 @@ class Clip(Elementwise):
     def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
         shape = one(inputs, "Clip")
         for c in (self.lower, self.upper):
-            require(c is None or c.size == 1 or c.shape == shape, "Clip: a bound is one number or has x's shape")
+            require(
+                c is None or c.size == 1 or c.shape == shape, "Clip: a bound is one number or has x's shape"
+            )
         return shape
 
 
@@ -82,7 +84,9 @@ class MaxOver(Operation):
 
     def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
         shape = one(inputs, "MaxOver")
-        require(self.index.dtype == np.int64 and self.index.ndim == 2, "MaxOver: index must be a table of int64")
+        require(
+            self.index.dtype == np.int64 and self.index.ndim == 2, "MaxOver: index must be a table of int64"
+        )
         require(self.index.shape[0] == int(np.prod(self.shape, dtype=np.int64)), "MaxOver: one row per value")
         size = int(np.prod(shape, dtype=np.int64))
         require(bool(((self.index >= -1) & (self.index < size)).all()), "MaxOver: index out of range")

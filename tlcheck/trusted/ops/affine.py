@@ -62,8 +62,13 @@ class Conv(Operation):
         rank = len(self.kernel)
         require(len(shape) == rank + 2, f"Conv: operand {shape} needs {rank} spatial axes")
         o, cg = self.weight.shape[:2]
-        require(o % self.groups == 0 and shape[1] == cg * self.groups, f"Conv: operand {shape} does not fit the weight's channels")
-        require(self.bias is None or self.bias.shape == (o,), "Conv: bias must have one entry per output channel")
+        require(
+            o % self.groups == 0 and shape[1] == cg * self.groups,
+            f"Conv: operand {shape} does not fit the weight's channels",
+        )
+        require(
+            self.bias is None or self.bias.shape == (o,), "Conv: bias must have one entry per output channel"
+        )
         spatial = []
         for a in range(rank):
             reach = self.dilations[a] * (self.kernel[a] - 1) + 1
@@ -92,8 +97,17 @@ class ConvTranspose(Operation):
 
     def __post_init__(self) -> None:
         _check_geometry(self, len(self.weight.shape) - 2)
-        require(len(self.output_padding) == len(self.weight.shape) - 2, "ConvTranspose: output_padding per spatial axis")
-        require(all(0 <= p < max(s, d) for p, s, d in zip(self.output_padding, self.strides, self.dilations, strict=True)), "ConvTranspose: output_padding out of range")
+        require(
+            len(self.output_padding) == len(self.weight.shape) - 2,
+            "ConvTranspose: output_padding per spatial axis",
+        )
+        require(
+            all(
+                0 <= p < max(s, d)
+                for p, s, d in zip(self.output_padding, self.strides, self.dilations, strict=True)
+            ),
+            "ConvTranspose: output_padding out of range",
+        )
 
     @property
     def kernel(self) -> tuple[int, ...]:
@@ -104,14 +118,24 @@ class ConvTranspose(Operation):
         rank = len(self.kernel)
         require(len(shape) == rank + 2, f"ConvTranspose: operand {shape} needs {rank} spatial axes")
         c, og = self.weight.shape[:2]
-        require(shape[1] == c and c % self.groups == 0, f"ConvTranspose: operand {shape} does not fit the weight's channels")
+        require(
+            shape[1] == c and c % self.groups == 0,
+            f"ConvTranspose: operand {shape} does not fit the weight's channels",
+        )
         o = og * self.groups
-        require(self.bias is None or self.bias.shape == (o,), "ConvTranspose: bias must have one entry per output channel")
+        require(
+            self.bias is None or self.bias.shape == (o,),
+            "ConvTranspose: bias must have one entry per output channel",
+        )
         spatial = []
         for a in range(rank):
             size = (
-                self.strides[a] * (shape[a + 2] - 1) + self.output_padding[a]
-                + self.dilations[a] * (self.kernel[a] - 1) + 1 - self.pads_begin[a] - self.pads_end[a]
+                self.strides[a] * (shape[a + 2] - 1)
+                + self.output_padding[a]
+                + self.dilations[a] * (self.kernel[a] - 1)
+                + 1
+                - self.pads_begin[a]
+                - self.pads_end[a]
             )
             require(size > 0, "ConvTranspose: empty result")
             spatial.append(size)
@@ -122,8 +146,10 @@ class ConvTranspose(Operation):
 class Scale(Operation):
     """y = factor * x + offset, entry by entry. Both constants broadcast to x's shape; offset None is zero.
 
-    Covers Mul and Div by a constant, Add and Sub of a constant (factor 1 or -1), Neg, BatchNormalization.
-    ``roundings``: float32 roundings per value: 0 for Neg, 1 for Mul, Div, Add, Sub, 5 for BatchNormalization.
+    Covers Mul and Div by a constant, Add and Sub of a constant (factor 1 or -1), Neg, and both
+    steps of BatchNormalization.
+    ``roundings``: float32 roundings per value: 0 for Neg, 1 for Mul, Div, Add, Sub, 5 and 4 for
+    the steps of BatchNormalization.
     """
 
     factor: Constant
@@ -159,8 +185,14 @@ def _check_geometry(op: Conv | ConvTranspose, rank: int) -> None:
     require(rank >= 1, "convolution: weight needs a spatial axis")
     for name in ("strides", "dilations"):
         values = getattr(op, name)
-        require(len(values) == rank and all(v >= 1 for v in values), f"convolution: {name} must be positive, one per spatial axis")
+        require(
+            len(values) == rank and all(v >= 1 for v in values),
+            f"convolution: {name} must be positive, one per spatial axis",
+        )
     for name in ("pads_begin", "pads_end"):
         values = getattr(op, name)
-        require(len(values) == rank and all(v >= 0 for v in values), f"convolution: {name} must be nonnegative, one per spatial axis")
+        require(
+            len(values) == rank and all(v >= 0 for v in values),
+            f"convolution: {name} must be nonnegative, one per spatial axis",
+        )
     require(op.groups >= 1, "convolution: groups must be positive")

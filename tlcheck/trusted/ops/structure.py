@@ -53,9 +53,14 @@ class Rearrange(Operation):
             require(prod(self.shape) == total, f"Rearrange: {inputs[0]} does not reshape to {self.shape}")
         else:
             require(self.index.dtype == np.int64, "Rearrange: index must be int64")
-            require(self.index.shape == (prod(self.shape),), "Rearrange: index must be flat, one entry per value")
+            require(
+                self.index.shape == (prod(self.shape),), "Rearrange: index must be flat, one entry per value"
+            )
             if self.index.size:
-                require(int(self.index.min()) >= -1 and int(self.index.max()) < total, "Rearrange: index out of range")
+                require(
+                    int(self.index.min()) >= -1 and int(self.index.max()) < total,
+                    "Rearrange: index out of range",
+                )
         return self.shape
 
 
