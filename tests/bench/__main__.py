@@ -67,9 +67,8 @@ def dumps(modes: Iterable[str], only: str, repeat: int) -> None:
         totals["verifier"] += manifest["wall_time_s"]
         totals["recorded"] += _recorded_seconds(recorded, name)
         for mode in modes:
-            found = []
-            seconds = best(lambda f=folder, m=mode: found.append(verify_path(f, Options(arith=m))), repeat)
-            verdicts.add(found[-1].claims[0].verdict.value)
+            options = Options(arith=mode)
+            seconds = best(lambda f=folder, o=options: verdicts.add(verdict_of(f, o)), repeat)
             totals[mode] += seconds
             row += f"{seconds:9.3f} {seconds / base:6.2f} "
         print(row + " " + "/".join(sorted(verdicts)), flush=True)
@@ -80,6 +79,11 @@ def dumps(modes: Iterable[str], only: str, repeat: int) -> None:
         "(another machine; not a side-by-side figure)"
     )
     print(f"peak memory of this process: {peak_mib():.0f} MiB")
+
+
+def verdict_of(folder: Path, options: Options) -> str:
+    """The verdict's word of a dump's one claim."""
+    return verify_path(folder, options).claims[0].verdict.value
 
 
 def _recorded_seconds(recorded: object, name: str) -> float:

@@ -344,7 +344,7 @@ class IntegerForm:
 
     def seed_rows(self, node: int, mid: Floats, rad: Floats | None, box: Box) -> None:
         """Coefficients mid (D, R, n), each within rad of the exact one."""
-        d, r, n = mid.shape
+        _, r, n = mid.shape
         flat = np.ascontiguousarray(np.broadcast_to(mid, (self.domains, r, n))).reshape(-1, n)
         v, g = to_grid(flat, ROW_BITS, up=False)
         e = np.full(v.shape[0], -g, np.int64)
