@@ -15,6 +15,8 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
 
 from tests.bench.baseline import recompute
 from tests.helpers import DATA
@@ -68,7 +70,9 @@ def dumps(modes: Iterable[str], only: str, repeat: int) -> None:
         totals["recorded"] += _recorded_seconds(recorded, name)
         for mode in modes:
             options = Options(arith=mode)
-            seconds = best(lambda f=folder, o=options: verdicts.add(verdict_of(f, o)), repeat)
+            run = Kept(folder, options)
+            seconds = best(run, repeat)
+            verdicts.add(run.verdict)
             totals[mode] += seconds
             row += f"{seconds:9.3f} {seconds / base:6.2f} "
         print(row + " " + "/".join(sorted(verdicts)), flush=True)
@@ -81,9 +85,16 @@ def dumps(modes: Iterable[str], only: str, repeat: int) -> None:
     print(f"peak memory of this process: {peak_mib():.0f} MiB")
 
 
-def verdict_of(folder: Path, options: Options) -> str:
-    """The verdict's word of a dump's one claim."""
-    return verify_path(folder, options).claims[0].verdict.value
+@dataclass
+class Kept:
+    """One check that keeps its verdict's word."""
+
+    folder: Path
+    options: Options
+    verdict: str = ""
+
+    def __call__(self) -> None:
+        self.verdict = verify_path(self.folder, self.options).claims[0].verdict.value
 
 
 def _recorded_seconds(recorded: object, name: str) -> float:

@@ -461,7 +461,7 @@ MALFORMED: list[tuple[str, str, Callable[[onnx.ModelProto], object]]] = [
     ("double weight", "TLC202", lambda m: weight(m).CopyFrom(numpy_helper.from_array(np.ones((4, 2)), "w"))),
     ("missing tensor", "TLC201", lambda m: m.graph.ClearField("initializer")),
     ("cycle", "TLC201", lambda m: m.graph.node[0].input.__setitem__(0, "y")),
-    ("out of order", "TLC201", lambda m: m.graph.node[0].input.__setitem__(0, "r") or m.graph.node.append(helper.make_node("Relu", ["x"], ["r"]))),  # noqa: E501
+    ("out of order", "TLC201", lambda m: m.graph.node[0].input.__setitem__(0, "r") or m.graph.node.append(helper.make_node("Relu", ["x"], ["r"]))),
     ("output not defined", "TLC201", lambda m: setattr(m.graph.output[0], "name", "z")),
     ("two definitions", "TLC201", lambda m: m.graph.node.append(helper.make_node("Relu", ["x"], ["y"]))),
     ("redefined input", "TLC201", lambda m: m.graph.node.append(helper.make_node("Relu", ["x"], ["x"]))),
@@ -483,7 +483,7 @@ MALFORMED: list[tuple[str, str, Callable[[onnx.ModelProto], object]]] = [
     ("attribute twice", "TLC201", lambda m: m.graph.node[0].attribute.extend([helper.make_attribute("a", 2.0)] * 2)),
     ("unread operand", "TLC202", lambda m: m.graph.node[0].input.append("w")),
     ("missing operand", "TLC201", lambda m: m.graph.node[0].input.pop()),
-    ("unknown output", "TLC202", lambda m: (m.graph.node[0].output.append("z"), m.graph.output.append(helper.make_tensor_value_info("z", F32, None)))),  # noqa: E501
+    ("unknown output", "TLC202", lambda m: (m.graph.node[0].output.append("z"), m.graph.output.append(helper.make_tensor_value_info("z", F32, None)))),
     ("local function", "TLC202", lambda m: m.functions.add(name="f")),
     ("sparse initializer", "TLC202", lambda m: m.graph.sparse_initializer.add()),
     ("external data outside", "TLC205", lambda m: external(m, "../x")),
