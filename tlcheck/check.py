@@ -77,7 +77,7 @@ def check_unsat(loaded: LoadedClaim, claim: UnsatClaim, options: Options, report
         leaves_certified=done,
         assumptions=_assumptions(deciding.plan, options),
         arithmetic=_arithmetic(deciding, options),
-        details=_details(loaded, real, deployed),
+        details=_details(loaded, real, deployed, options.details),
         seconds=time.monotonic() - start,
     )
     if options.cross_check:
@@ -221,9 +221,7 @@ def _arithmetic(half: Half, options: Options) -> dict[str, object]:
     }
 
 
-def _details(loaded: LoadedClaim, real: Half, deployed: Half | None) -> dict[str, object]:
-    from tlcheck.assist.slack import layer_slack
-
+def _details(loaded: LoadedClaim, real: Half, deployed: Half | None, layers: bool) -> dict[str, object]:
     details: dict[str, object] = {"sources": dict(loaded.sources)}
     if loaded.producer:
         details["producer"] = loaded.producer
@@ -240,8 +238,11 @@ def _details(loaded: LoadedClaim, real: Half, deployed: Half | None) -> dict[str
                 "rigorous": worst.margin,
                 "claimed": claimed if np.isfinite(claimed) else None,
             }
-            region = real.plan.region_of[real.plan.leaves[worst.rank].disjunct]
-            details["slack"] = layer_slack(real.plan, real.run.bounds.get(region), worst.rank)
+            if layers:
+                from tlcheck.assist.slack import layer_slack
+
+                region = real.plan.region_of[real.plan.leaves[worst.rank].disjunct]
+                details["slack"] = layer_slack(real.plan, real.run.bounds.get(region), worst.rank)
     details["empty_leaves"] = sum(o.empty for o in real.outcomes)
     details["peak_mib"] = round(peak_mib())
     return details

@@ -20,7 +20,7 @@ class Options:
     """``model`` and ``property`` replace the files a certificate names (their hashes must still match).
 
     ``precision`` in bits; ``jobs`` 0 means one per core; ``timeout`` in seconds; ``resume`` is a journal that a long
-    check continues from and appends to.
+    check continues from and appends to. ``details``: also report where the worst leaf's margin went, layer by layer.
     """
 
     model: Path | None = None
@@ -33,6 +33,7 @@ class Options:
     timeout: float | None = None
     max_memory_mib: int | None = None
     resume: Path | None = None
+    details: bool = False
 
     def __post_init__(self) -> None:
         if self.arith not in ARITHMETICS:

@@ -560,6 +560,9 @@ def execute32(graph: Graph, inputs: list[np.ndarray], rng: Rng) -> list[np.ndarr
                 y = np.abs(xs[0])
             case MaxOver() as op:
                 y = np.array([max(float(xs[0].flat[i]) for i in row if i >= 0) for row in op.index])
+            case Rearrange() as op:
+                together = np.concatenate([x.reshape(-1) for x in xs])
+                y = together if op.index is None else np.where(op.index >= 0, together[op.index], 0.0)
             case _:
                 raise AssertionError(type(node.op))
         values.append(np.asarray(y, np.float64).reshape(node.shape))

@@ -98,7 +98,7 @@ def verify(paths: tuple[Path, ...], max_memory: int | None, format_: str, **choi
     if looks["verbose"] and looks["quiet"]:
         raise click.UsageError("-v and -q exclude each other")
     try:
-        options = Options(max_memory_mib=max_memory, **choices)
+        options = Options(max_memory_mib=max_memory, details=looks["verbose"], **choices)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     return check(paths, options, ReportOptions(format=format_, **looks))

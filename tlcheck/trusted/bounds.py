@@ -150,7 +150,9 @@ class Enclosure:
             left = self._decide_signs(target, np.flatnonzero(undecided & ~expected), lower, upper, known)
             full = np.union1d(full, left)
         if full.size:
-            below, above = self._rows(target, full, 1, known), -self._rows(target, full, -1, known)
+            signs = np.repeat(np.array([1, -1], np.int64), full.size)
+            found = self._rows(target, np.tile(full, 2), signs, known)
+            below, above = found[:, : full.size], -found[:, full.size :]
             if expected is None:
                 below, above = np.maximum(below, lower[:, full]), np.minimum(above, upper[:, full])
             self._put(lower, full, below)
@@ -199,19 +201,18 @@ class Enclosure:
         return neurons[~(found >= 0).all(axis=0)]
 
     def _rows(
-        self, target: int, neurons: Ints, signs: int | Ints, known: Bounds, enough: float | None = None
+        self, target: int, neurons: Ints, signs: Ints, known: Bounds, enough: float | None = None
     ) -> Floats:
         """(D, len(neurons)) lower bounds of signs * value; a row stops early once its bound is >= ``enough``."""
         domains = max(box.lower.shape[0] for box in known.boxes.values())
         widest = max((self.network.graph.nodes[i].size for i in known.boxes), default=1)
         chunk = max(1, ROW_ENTRIES // (widest * domains))
         result = np.full((domains, neurons.size), -np.inf)
-        all_signs = np.broadcast_to(np.asarray(signs, np.int64), neurons.shape)
 
         def one(start: int) -> tuple[slice, Floats | None]:
             part = slice(start, start + chunk)
             try:
-                return part, self._row_chunk(target, neurons[part], all_signs[part], known, domains, enough)
+                return part, self._row_chunk(target, neurons[part], signs[part], known, domains, enough)
             except OutOfRange:
                 return part, None
 
