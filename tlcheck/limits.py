@@ -13,6 +13,11 @@ MAX_UNPACKED_BYTES: Final = 2 * GIB
 """Largest content of a gzip or zip member: beyond it, a bomb."""
 MAX_UNPACK_RATIO: Final = 2000
 """gzip reaches 1032:1 at most, zip (deflate) the same; property files reach 60:1. Beyond it, a bomb."""
+MAX_PLAUSIBLE_RATIO: Final = 200
+"""Unpacked to packed size of a whole file above BOMB_BYTES: property files reach 60:1, proofs' arrays 22:1; a file of
+zeros 1030:1. Beyond it, a bomb."""
+BOMB_BYTES: Final = 64 * MIB
+"""Content up to this size is unpacked whatever its ratio."""
 MAX_JSON_BYTES: Final = 256 * MIB
 """Largest JSON document (a manifest is kilobytes; foreign certificates reach tens of megabytes)."""
 MAX_JSON_DEPTH: Final = 64

@@ -8,6 +8,7 @@ decision) and ``tlcheck/readers`` (faithful reading of the model and the propert
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,7 @@ class Loaded:
 
 def load(path: Path, options: Options) -> Loaded:
     """Read the certificate at ``path``. Raises InvalidInput."""
-    if not path.exists():
+    if not os.path.exists(path):
         raise InvalidInput("TLC402", "no such file or folder", file=str(path))
     name, items = read_certificate(path, options.model, options.property)
     return Loaded(name, tuple(items))
@@ -62,9 +63,9 @@ def load(path: Path, options: Options) -> Loaded:
 
 def discover(path: Path) -> list[Path]:
     """The certificates at or under ``path``, sorted: ``path`` itself if it is one (or a file), else those below it."""
-    if not path.exists():
+    if not os.path.exists(path):
         raise InvalidInput("TLC402", "no such file or folder", file=str(path))
-    if path.is_file() or is_certificate(path):
+    if os.path.isfile(path) or is_certificate(path):
         return [path]
     return sorted(_below(path))
 

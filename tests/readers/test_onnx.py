@@ -217,8 +217,11 @@ def test_batch_normalization_encloses_its_factor() -> None:
     rng = np.random.default_rng(1)
     parts = {n: rng.uniform(0.5, 2, 3).astype(np.float32) for n in ("s", "b", "m", "v")}
     node = helper.make_node("BatchNormalization", ["x", "s", "b", "m", "v"], ["y"], epsilon=1e-5)
-    op = read(model([node], inputs={"x": [1, 3, 2, 2]}, constants=parts)).nodes[-1].op
-    assert isinstance(op, Scale) and op.roundings == 5 and op.factor.rad is not None
+    centred, scaled = read(model([node], inputs={"x": [1, 3, 2, 2]}, constants=parts)).nodes[-2:]
+    op = scaled.op
+    assert isinstance(centred.op, Scale) and centred.op.roundings == 5 and centred.op.offset is not None
+    np.testing.assert_array_equal(centred.op.offset.mid.ravel(), -parts["m"].astype(np.float64))
+    assert isinstance(op, Scale) and op.roundings == 4 and op.factor.rad is not None
     epsilon = Fraction(float(np.float32(1e-5)))
     for k in range(3):
         s, v = Fraction(float(parts["s"][k])), Fraction(float(parts["v"][k]))

@@ -16,7 +16,7 @@ import zlib
 from typing import Final
 
 from tlcheck.errors import InvalidInput
-from tlcheck.limits import MAX_FILE_BYTES, MAX_UNPACKED_BYTES, MIB
+from tlcheck.limits import BOMB_BYTES, MAX_FILE_BYTES, MAX_PLAUSIBLE_RATIO, MAX_UNPACKED_BYTES, MIB
 
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _CHUNK: Final = 4 * MIB
@@ -37,12 +37,14 @@ def read_stored_bytes(path: str | os.PathLike[str], *, limit: int = MAX_FILE_BYT
         if not stat.S_ISREG(os.stat(name).st_mode):  # a pipe or a device could block or never end
             raise InvalidInput("TLC402", "not a regular file", file=name)
         with open(name, "rb") as stream:
-            _check_size(os.fstat(stream.fileno()).st_size, limit, name)
-            data = stream.read(limit + 1)  # one more than allowed: the file may be growing
+            size = os.fstat(stream.fileno()).st_size
+            _check_size(size, limit, name)
+            data = stream.read(size + 1)  # never ``limit``: read() allocates what it is asked for
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or str(error)
         raise InvalidInput("TLC402", f"cannot read the file: {reason}", file=name) from error
-    _check_size(len(data), limit, name)
+    if len(data) > size:
+        raise InvalidInput("TLC402", "the file grew while it was read", file=name)
     return data
 
 
@@ -62,6 +64,7 @@ def gunzip_if_packed(data: bytes, *, limit: int = MAX_UNPACKED_BYTES, file: str 
             while chunk := stream.read(min(_CHUNK, limit - size + 1)):
                 size += len(chunk)
                 _check_size(size, limit, file, what="unpacked content")
+                check_plausible(size, len(data), file)
                 chunks.append(chunk)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InvalidInput("TLC403", f"truncated or corrupt gzip data: {error}", file=file) from error
@@ -71,6 +74,17 @@ def gunzip_if_packed(data: bytes, *, limit: int = MAX_UNPACKED_BYTES, file: str 
 def sha256_hex(data: bytes) -> str:
     """The SHA-256 of ``data``, as 64 lower-case hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
+
+
+def check_plausible(unpacked: int, packed: int, file: str) -> None:
+    """Refuse (TLC401) what unpacks to far more than real models, properties and proofs do."""
+    if unpacked > BOMB_BYTES and unpacked > MAX_PLAUSIBLE_RATIO * packed:
+        raise InvalidInput(
+            "TLC401",
+            "compression ratio of a bomb",
+            file=file,
+            expected=f"at most {MAX_PLAUSIBLE_RATIO}:1 above {BOMB_BYTES} bytes",
+        )
 
 
 def _check_size(size: int, limit: int, file: str, *, what: str = "file") -> None:

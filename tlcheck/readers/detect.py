@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def read_certificate(path: Path, model: Path | None, prop: Path | None) -> tuple
 def _format_of(path: Path) -> str | None:
     if path.name.endswith(".tlcert"):
         return "tlcert"
-    if path.is_dir() and (path / "certificate.json").is_file():
+    if os.path.isdir(path) and os.path.lexists(path / "certificate.json"):
         return "abcrown-dump"
     return None
 

@@ -20,6 +20,7 @@ from typing import Final, Protocol
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_BUNDLE_BYTES, MAX_UNPACK_RATIO, MAX_UNPACKED_BYTES, MAX_ZIP_MEMBERS
 from tlcheck.readers.bundle.manifest import MAX_NAME, check_name
+from tlcheck.readers.bytes import check_plausible
 
 _END: Final = struct.Struct("<4s4H2LH")
 _CENTRAL: Final = struct.Struct("<4s6H3L5H2L")
@@ -194,6 +195,7 @@ def _open_zip(path: Path) -> _Zip:
         raise _bad_zip("the central directory has another length", file)
     sizes = {name: member.size for name, member in members.items()}
     _check_total(sum(sizes.values()), file)
+    check_plausible(sum(sizes.values()), len(data), file)
     return _Zip(file, data, sizes, members, _starts(data, members, directory, file))
 
 

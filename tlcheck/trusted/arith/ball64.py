@@ -390,6 +390,7 @@ class Ball64Form:
             raise ValueError("multipliers need one row a domain")
         d, k = given.domain, given.neuron
         new = block[d, 0, k] - given.signed
+        guard(given.signed, given.point)
         shift = given.signed * given.point
         zmax = box.magnitude[np.zeros_like(d) if box.magnitude.shape[0] == 1 else d, k]
         guard(new, given.signed, given.point, shift, zmax)

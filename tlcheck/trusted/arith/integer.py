@@ -538,6 +538,8 @@ def _slope_integers(lower: Floats, upper: Floats) -> tuple[int, Int, Int]:
     result = []
     for s in (lower, upper):
         scaled = np.ldexp(s, SLOPE_BITS - scale)
+        if not bool((np.abs(scaled) < 2.0**62).all()):
+            raise ValueError("slope off the grid")
         ints = np.rint(scaled).astype(np.int64)
         if bool(((ints != scaled) | ((ints == 0) & (s != 0))).any()):
             raise ValueError("slope off the grid")
