@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from itertools import product
 
 import numpy as np
+import pytest
 
 from tests.trusted.oracle import REPEATS
 from tlcheck.trusted.arith import int128
@@ -78,6 +80,27 @@ def test_add_negate() -> None:
             a + b for a, b in zip(values, other, strict=True)
         ]
         assert ints(int128.negate(wide(values))) == [-a for a in values]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_row_bit_length_covers_every_entry_and_is_near(seed: int) -> None:
+    rng = random.Random(seed)
+    for limit in (1, 20, 62, 64, 66, 125):
+        values = [rng.choice((-1, 1)) * rng.getrandbits(rng.randint(1, limit)) for _ in range(40)]
+        hi, lo = wide(values)
+        found = int128.row_bit_length((hi.reshape(4, 10), lo.reshape(4, 10)))
+        for row, b in enumerate(found.tolist()):
+            largest = max(abs(v) for v in values[10 * row : 10 * row + 10])
+            assert largest <= 2**b and b <= largest.bit_length() + 2
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_shift_right_floor_by_less_than_a_word(seed: int) -> None:
+    rng = random.Random(seed)
+    shifts = [rng.randint(1, 63) for _ in range(60)]
+    values = [rng.choice((-1, 1)) * rng.getrandbits(rng.randint(1, 60 + s)) for s in shifts]
+    found = int128.shift_right_floor(wide(values), np.array(shifts))
+    assert found.tolist() == [v >> s for v, s in zip(values, shifts, strict=True)]
 
 
 def test_bit_length_covers_and_is_near() -> None:

@@ -61,6 +61,20 @@ def bit_length(a: Wide) -> Int:
     return np.where(hi > 0, high_bits + 64, low_bits) + 1
 
 
+def row_bit_length(a: Wide) -> Int:
+    """For each row of a (M, n) array, b with |entry| <= 2^b for all entries (at most 2 above the least)."""
+    if a[0].shape[1] == 0:
+        return np.zeros(a[0].shape[0], np.int64)
+    flip = a[0] >> np.int64(63)
+    top = (a[0] ^ flip).max(axis=1).astype(np.float64)
+    bits = np.frexp(top)[1].astype(np.int64) + 64
+    low = np.flatnonzero(top == 0)
+    if low.size:
+        small = (a[1][low] ^ flip[low].view(np.uint64)).max(axis=1).astype(np.float64)
+        bits[low] = np.frexp(small)[1]
+    return bits + 1
+
+
 def shift_left(a: Int, s: Int) -> Wide:
     """a * 2^s for s in [0, 126]; exact while |a| 2^s < 2^126."""
     hi0, lo0 = widen(a)
@@ -78,6 +92,9 @@ def shift_left(a: Int, s: Int) -> Wide:
 def shift_right_floor(a: Wide, s: Int) -> Int:
     """floor(a / 2^s) for s in [0, 127]; the result must fit int64."""
     su = s.astype(np.uint64)
+    if s.size and int(s.min()) > 0 and int(s.max()) < 64:
+        joined = (a[1] >> su) | (a[0].view(np.uint64) << (np.uint64(64) - su))
+        return joined.view(np.int64)
     small = s < 64
     k = np.where(small, su, su - np.uint64(64))
     up = np.where(k > 0, a[0].view(np.uint64) << (np.uint64(64) - np.maximum(k, _ONE)), np.uint64(0))

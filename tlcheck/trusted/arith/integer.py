@@ -97,7 +97,7 @@ def dot_exact(q: Int, v: Int) -> list[int]:
 
 def normalise(wide: Wide, e: Int) -> tuple[Block, NDArray[np.bool_]]:
     """Round rows of 128-bit integers down to ROW_BITS bits: ((q, e'), lossy). Loss < 2^e' per coefficient."""
-    bits = int128.bit_length(wide).max(axis=1)
+    bits = int128.row_bit_length(wide)
     s = np.maximum(bits - ROW_BITS, 0)
     q = int128.shift_right_floor(wide, s[:, None])
     return (q, e + s), s > 0
