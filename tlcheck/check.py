@@ -94,6 +94,13 @@ def check_sat(loaded: LoadedClaim, claim: SatClaim, options: Options) -> ClaimRe
         outcome = decide_sat(claim, options.precision, deployed=options.semantics == "deployed")
     except NotDeployable as error:
         raise _not_deployable(error) from None
+    details: dict[str, object] = {"sources": dict(loaded.sources)}
+    if loaded.producer:
+        details["producer"] = loaded.producer
+    if options.cross_check:
+        from tlcheck.crosscheck import cross_check_witness
+
+        details["cross_check"] = cross_check_witness(claim, options.precision)
     margin = outcome.margin
     number = None if margin is None else Number(decimal_outward(margin, "down"), margin.hex(), "down")
     return ClaimResult(
@@ -104,10 +111,7 @@ def check_sat(loaded: LoadedClaim, claim: SatClaim, options: Options) -> ClaimRe
         bound=Bound(number, None, ZERO),
         assumptions=("Python", "FLINT", *(FLOAT32_ASSUMPTIONS if options.semantics == "deployed" else ())),
         arithmetic={"deciding": "arb", "precision": options.precision, "semantics": options.semantics},
-        details={
-            "sources": dict(loaded.sources),
-            **({"producer": loaded.producer} if loaded.producer else {}),
-        },
+        details=details,
         seconds=time.monotonic() - start,
     )
 

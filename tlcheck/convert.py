@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from tlcheck import __version__
@@ -56,7 +57,7 @@ def convert(dump: Path, output: Path, options: Options) -> None:
 def _file_of(dump: Path, name: str, field: str) -> Path:
     """A file of the dump's own folder, and no link out of it."""
     path = dump / name
-    if Path(name).name != name or "\\" in name or "\0" in name or path.resolve().parent != dump.resolve():
+    if Path(name).name != name or "\\" in name or "\0" in name or os.path.dirname(os.path.realpath(path)) != os.path.realpath(dump):
         raise InvalidInput(
             "TLC404",
             "must name a file of the folder",

@@ -5,10 +5,14 @@ A disagreement is an internal error (exit 70), never a verdict.
 
 from __future__ import annotations
 
+from tlcheck.trusted.arith.arb import ball, lower_float, upper_float, working_precision
 from tlcheck.trusted.arith.box import OutOfRange
-from tlcheck.trusted.crosscheck import TooLarge, cross_check_relaxation, disagreements
+from tlcheck.trusted.claim import SatClaim
+from tlcheck.trusted.crosscheck import TooLarge, cross_check_relaxation, disagreements, mp_evaluate
 from tlcheck.trusted.decide import Plan, root_bounds
+from tlcheck.trusted.evaluate import evaluate
 from tlcheck.trusted.lines import lines
+from tlcheck.trusted.network import Network
 from tlcheck.trusted.ops.activation import Elementwise
 
 
@@ -39,3 +43,19 @@ def cross_check(plan: Plan) -> str:
             raise EnginesDisagree(f"TLC902: mpmath and the bounds of region {region} disagree: {found[0]}")
         checked += 1
     return f"mpmath agrees on {checked} region(s): every node at three points, every activation's lines"
+
+
+def cross_check_witness(claim: SatClaim, precision: int) -> str:
+    """The outputs at the witness, from mpmath and from Arb, meet. Raises EnginesDisagree."""
+    slices = Network(claim.graph).input_slices
+    parts = [claim.witness[slices[node]] for node in claim.graph.inputs]
+    try:
+        theirs = mp_evaluate(claim.graph, [[(q, q) for q in part] for part in parts], precision)
+    except TooLarge as reason:
+        return f"skipped: {reason}"
+    with working_precision(precision):
+        ours = evaluate(claim.graph, [[ball(q) for q in part] for part in parts]).outputs
+        for k, (x, y) in enumerate(zip(theirs, ours, strict=True)):
+            if x.b < lower_float(y) or x.a > upper_float(y):
+                raise EnginesDisagree(f"TLC902: mpmath and Arb disagree on output {k}: {x} and {y}")
+    return f"mpmath agrees on {len(ours)} output(s) at the witness"

@@ -8,6 +8,10 @@ exception. Anything else that escapes is a bug and exits 70.
 from __future__ import annotations
 
 
+MAX_PART = 400
+"""Longest part of an error's line."""
+
+
 class InvalidInput(Exception):
     """Input that is malformed, too large, unsupported, or not what it is said to belong to.
 
@@ -34,13 +38,14 @@ class InvalidInput(Exception):
 
     def line(self) -> str:
         """One line: where, what, expected, got."""
-        where = ": ".join(part for part in (self.file, self.field) if part)
-        text = f"{where}: {self.message}" if where else self.message
-        if self.expected:
-            text += f" (expected {self.expected}"
-            text += f", got {self.got})" if self.got else ")"
-        elif self.got:
-            text += f" (got {self.got})"
+        field, message, expected, got = map(_brief, (self.field, self.message, self.expected, self.got))
+        where = ": ".join(part for part in (self.file, field) if part)
+        text = f"{where}: {message}" if where else message
+        if expected:
+            text += f" (expected {expected}"
+            text += f", got {got})" if got else ")"
+        elif got:
+            text += f" (got {got})"
         return " ".join(text.split())
 
     def in_file(self, file: str) -> InvalidInput:
@@ -52,6 +57,11 @@ class InvalidInput(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (self.code, self.message, self.file, self.field, self.expected, self.got))
+
+
+def _brief(text: str) -> str:
+    """``text``, cut when it holds a name or a value of any length from the input."""
+    return text if len(text) <= MAX_PART else f"{text[:MAX_PART]}..."
 
 
 def _rebuild(code: str, message: str, file: str, field: str, expected: str, got: str) -> InvalidInput:

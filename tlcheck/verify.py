@@ -71,7 +71,11 @@ def discover(path: Path) -> list[Path]:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    for entry in sorted(folder.iterdir()):
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise InvalidInput("TLC402", f"cannot read the folder: {error.strerror}", file=str(folder)) from error
+    for entry in entries:
         if is_certificate(entry):
             yield entry
         elif entry.is_dir() and not entry.is_symlink():

@@ -6,7 +6,6 @@ Each case is a name and a function that writes it under a folder and returns the
 
 from __future__ import annotations
 
-import copy
 import gzip
 import io
 import json
@@ -95,7 +94,7 @@ def dump_cases() -> Iterator[Case]:
             yield f"{name} is a link out", partial(_linked, name=name, target="../outside")
             yield f"{name} is a link to itself", partial(_linked, name=name, target=name)
             yield f"{name} is a link to /dev/zero", partial(_linked, name=name, target="/dev/zero")
-    yield "no arrays", partial(_replaced, name="arrays.npz", how=lambda p: None)
+    yield "arrays.npz missing", partial(_replaced, name="arrays.npz", how=lambda p: None)
 
 
 def _replaced(folder: Path, *, name: str, how: Callable[[Path], Any]) -> Path:
@@ -199,7 +198,6 @@ def array_cases() -> Iterator[Case]:
     yield edited("tree row that is its own child", partial(_tree, row=0, column=5, value=0))
     yield edited("tree leaf without evidence", partial(_tree, row=1, column=4, value=4))
     yield edited("tree empty", lambda d: d.arrays.update(tree=np.zeros((0, 6), np.int32)))
-    yield edited("alpha_cols twice", lambda d: d.arrays.update({"alpha_cols/0": seeds.i32(1, 1, 2)}))
     yield edited("spec of another property", lambda d: d.arrays.update(spec_C=d.arrays["spec_C"] * 2))
     yield edited("wrong model", lambda d: d.files.update({"net.onnx": seeds.model_bytes("Tanh")}), kind="input-box")
     yield edited("bits of another type", lambda d: d.arrays.update({"leaf_slope_bits/0": d.arrays["leaf_slope_bits/0"].astype(np.int64)}), kind="input-box")
@@ -744,7 +742,3 @@ def _pipe(path: Path) -> Path:
 def _loop(path: Path) -> Path:
     os.symlink(path.name, path)
     return path
-
-
-def copied(d: Dump) -> Dump:
-    return copy.deepcopy(d)

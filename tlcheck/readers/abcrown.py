@@ -9,18 +9,30 @@ never from the dump's float32 arrays.
 from __future__ import annotations
 
 import io
+import os
+import re
+import struct
 import zipfile
 import zlib
+from fractions import Fraction
+from math import inf, nextafter, prod
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.errors import InvalidInput
-from tlcheck.limits import MAX_JSON_BYTES, MAX_LEAVES, MAX_UNPACKED_BYTES, MAX_ZIP_MEMBERS
-from tlcheck.readers.bytes import read_bytes, read_stored_bytes, sha256_hex
+from tlcheck.limits import (
+    MAX_FILE_BYTES,
+    MAX_JSON_BYTES,
+    MAX_LEAVES,
+    MAX_PROPERTY_BYTES,
+    MAX_UNPACKED_BYTES,
+    MAX_ZIP_MEMBERS,
+)
+from tlcheck.readers.bytes import check_plausible, read_bytes, read_stored_bytes, sha256_hex
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.onnx import read_model
 from tlcheck.readers.strict_json import decode
@@ -42,6 +54,15 @@ from tlcheck.trusted.query import Query
 
 Ints = NDArray[np.int64]
 Array = NDArray[Any]
+
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_ENCRYPTED = 0x0001
+_MAX_NPY_HEADER = 1024
+_NPY_HEADER = re.compile(
+    rb"\{'descr': '([<>|=])([biuf])([1248])', 'fortran_order': (True|False), "
+    rb"'shape': \(((?:[0-9]{1,18}, ?)*+(?:[0-9]{1,18})?)\),? ?\} *+\n?"
+)
+"""The header of an array of integers, floats or booleans, as numpy writes it."""
 
 KINDS = ("activation", "input-box", "lines")
 
@@ -132,20 +153,26 @@ def read_guidance(folder: Path, manifest: Manifest, graph: Graph, query: Query) 
 
 
 class Arrays:
-    """The arrays of an .npz, each checked against the manifest's shape before it is unpacked."""
+    """The arrays of an .npz, each checked for shape and size before it is unpacked."""
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.file = str(path)
         self._declared = manifest.arrays
+        packed = read_stored_bytes(path, limit=MAX_UNPACKED_BYTES)
         try:
-            self._zip = zipfile.ZipFile(io.BytesIO(read_bytes(path, limit=MAX_UNPACKED_BYTES)))
-            self._members = {info.filename: info for info in self._zip.infolist()}
-        except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError) as error:
+            self._zip = zipfile.ZipFile(io.BytesIO(packed))
+        except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError, struct.error) as error:
             raise InvalidInput("TLC403", f"not a readable .npz: {error}", file=self.file) from None
-        if len(self._members) > MAX_ZIP_MEMBERS or len(self._members) != len(self._zip.infolist()):
+        members = self._zip.infolist()
+        self._members = {info.filename: info for info in members}
+        if len(members) > MAX_ZIP_MEMBERS or len(self._members) != len(members):
             raise InvalidInput("TLC105", "too many or duplicate members", file=self.file)
-        if sum(m.file_size for m in self._members.values()) > MAX_UNPACKED_BYTES:
+        if any(m.compress_type not in _METHODS or m.flag_bits & _ENCRYPTED for m in members):
+            raise InvalidInput("TLC403", "a member that is neither stored nor deflated", file=self.file)
+        total = sum(m.file_size for m in members)
+        if total > MAX_UNPACKED_BYTES:
             raise InvalidInput("TLC401", "arrays unpack to more than the limit", file=self.file)
+        check_plausible(total, len(packed), self.file)
 
     def __contains__(self, name: str) -> bool:
         return name in self._declared
@@ -157,23 +184,34 @@ class Arrays:
             raise self._wrong(name, "missing", "an array", "none")
         try:
             with self._zip.open(member) as stream:
-                version = np.lib.format.read_magic(stream)
-                header = (
-                    np.lib.format.read_array_header_1_0
-                    if version == (1, 0)
-                    else np.lib.format.read_array_header_2_0
-                )
-                found, fortran, dtype = header(stream)
+                found, fortran, dtype = self._header(name, stream)
                 self._check(name, found, dtype, shape, kind)
-                data = stream.read(int(np.prod(found, dtype=np.int64)) * dtype.itemsize + 1)
+                size = prod(found) * dtype.itemsize
+                if size != member.file_size - stream.tell():
+                    raise self._wrong(name, "size differs from its header", "", "")
+                data = stream.read(size)
         except (ValueError, OSError, EOFError, zipfile.BadZipFile, NotImplementedError, zlib.error) as error:
             raise self._wrong(name, f"unreadable: {error}", "", "") from None
-        if len(data) != int(np.prod(found, dtype=np.int64)) * dtype.itemsize:
-            raise self._wrong(name, "size differs from its header", "", "")
+        if len(data) != size:
+            raise self._wrong(name, "shorter than its header says", "", "")
         array = np.frombuffer(data, dtype).reshape(found, order="F" if fortran else "C")
         if kind == "f" and not bool(np.isfinite(array).all()):
             raise self._wrong(name, "NaN or infinity", "finite numbers", "")
         return array
+
+    def _header(self, name: str, stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+        """(shape, Fortran order, type) as numpy writes them. Its own reader evaluates the text as Python."""
+        start = stream.read(8)
+        width = {b"\x93NUMPY\x01\0": 2, b"\x93NUMPY\x02\0": 4, b"\x93NUMPY\x03\0": 4}.get(start)
+        if width is None:
+            raise self._wrong(name, "not an .npy", "", "")
+        length = int.from_bytes(stream.read(width), "little")
+        match = _NPY_HEADER.fullmatch(stream.read(min(length, _MAX_NPY_HEADER)))
+        if match is None:
+            raise self._wrong(name, "not the header of an array of numbers", "", "")
+        order, kind, size, fortran, shape = (part.decode() for part in match.groups())
+        dtype = np.dtype(f"{order}{kind}{size}")
+        return tuple(int(n) for n in shape.split(",") if n.strip()), fortran == "True", dtype
 
     def _check(
         self,
@@ -325,6 +363,7 @@ class _Reader:
 
     def _neuron_tree(self) -> Tree:
         rows = self.arrays.ints("tree", None, 6)
+        self._in_range("tree", rows[:, 1], 2)
         split = rows[:, 1] == 0
         layer = self._in_range("tree", np.where(split, rows[:, 2], 0), max(1, len(self.layers)))
         operands = np.array([self._operand(k) for k in range(len(self.layers))] or [0], dtype=np.int64)
@@ -341,6 +380,7 @@ class _Reader:
 
     def _box_tree(self) -> Tree:
         rows = self.arrays.ints("tree", None, 5)
+        self._in_range("tree", rows[:, 1], 2)
         cut = self.arrays.get("tree_cut", (rows.shape[0],), "x").astype(np.float64)
         split = rows[:, 1] == 0
         if len(self.graph.inputs) != 1:
@@ -430,10 +470,16 @@ class _Reader:
         return result
 
 
-def _same_row(pairs: tuple[tuple[int, Any], ...], wanted: NDArray[np.float64]) -> bool:
+MAX_FLOAT = Fraction(nextafter(inf, 0))
+
+
+def _same_row(pairs: tuple[tuple[int, Fraction], ...], wanted: NDArray[np.float64]) -> bool:
     row = np.zeros(wanted.size, np.float32)
-    for i, c in pairs:
-        row[i] = np.float32(float(c))
+    with np.errstate(over="ignore"):
+        for i, c in pairs:
+            if abs(c) > MAX_FLOAT:
+                return False
+            row[i] = np.float32(float(c))
     return bool((row == wanted.astype(np.float32)).all())
 
 
@@ -443,8 +489,8 @@ def load_dump(folder: Path, model: Path | None, prop: Path | None) -> list[Loade
     where = str(folder / "certificate.json")
     model_path = model if model is not None else _inside(folder, manifest.onnx_file, where, "onnx_file")
     property_path = prop if prop is not None else _inside(folder, manifest.vnnlib_file, where, "vnnlib_file")
-    model_bytes = _bound(model_path, manifest.onnx_sha256)
-    property_bytes = _bound(property_path, manifest.vnnlib_sha256)
+    model_bytes = _bound(model_path, manifest.onnx_sha256, MAX_FILE_BYTES)
+    property_bytes = _bound(property_path, manifest.vnnlib_sha256, MAX_PROPERTY_BYTES)
     graph = read_model(model_bytes, file=str(model_path))  # no external data: no hash would bind it
     query = read_property(
         property_bytes, n_inputs=graph.n_inputs, n_outputs=graph.n_outputs, file=str(property_path)
@@ -467,17 +513,18 @@ def load_dump(folder: Path, model: Path | None, prop: Path | None) -> list[Loade
 
 def _inside(folder: Path, name: str, file: str, field: str) -> Path:
     """A file of the folder itself; a name that leads elsewhere is refused."""
-    if not name or Path(name).name != name or name in (".", "..") or "\\" in name:
+    if not name or Path(name).name != name or name in (".", "..") or "\\" in name or "\0" in name:
         raise InvalidInput("TLC404", "must name a file of the folder", file=file, field=field, got=repr(name))
     path = folder / name
-    if path.is_symlink() and path.resolve().parent != folder.resolve():
+    real, root = os.path.realpath(path), os.path.realpath(folder)  # never raises, on loops and long names too
+    if os.path.islink(path) and os.path.dirname(real) != root:
         raise InvalidInput("TLC404", "a link that leaves the folder", file=file, field=field, got=repr(name))
     return path
 
 
-def _bound(path: Path, expected: str) -> bytes:
+def _bound(path: Path, expected: str, limit: int) -> bytes:
     """The file's (unpacked) bytes, if they are the ones the certificate was made for."""
-    data = read_bytes(path)
+    data = read_bytes(path, limit=limit)
     found = sha256_hex(data)
     if found != expected.lower():
         raise InvalidInput(

@@ -6,6 +6,7 @@ allocated; no float is NaN or infinite; external data lies inside the model's fo
 
 from __future__ import annotations
 
+import os
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -166,11 +167,11 @@ def _inside(folder: Path | None, location: str, where: str) -> Path:
         raise InvalidInput(
             "TLC205", "external data without a model folder or location", field=where, got=location
         )
-    root = folder.resolve()
-    path = (root / location).resolve()
+    root = Path(os.path.realpath(folder))
+    path = Path(os.path.realpath(root / location))
     if not path.is_relative_to(root):
         raise InvalidInput("TLC205", "external data outside the model's folder", field=where, got=location)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InvalidInput("TLC402", "external data file does not exist", field=where, got=location)
     return path
 
