@@ -7,7 +7,6 @@ exception. Anything else that escapes is a bug and exits 70.
 
 from __future__ import annotations
 
-
 MAX_PART = 400
 """Longest part of an error's line."""
 

@@ -67,12 +67,12 @@ def row_bit_length(a: Wide) -> Int:
         return np.zeros(a[0].shape[0], np.int64)
     flip = a[0] >> np.int64(63)
     top = (a[0] ^ flip).max(axis=1).astype(np.float64)
-    bits = np.frexp(top)[1].astype(np.int64) + 64
+    bits: Int = np.frexp(top)[1].astype(np.int64) + 65
     low = np.flatnonzero(top == 0)
     if low.size:
         small = (a[1][low] ^ flip[low].view(np.uint64)).max(axis=1).astype(np.float64)
-        bits[low] = np.frexp(small)[1]
-    return bits + 1
+        bits[low] = np.frexp(small)[1] + 1
+    return bits
 
 
 def shift_left(a: Int, s: Int) -> Wide:
@@ -93,7 +93,7 @@ def shift_right_floor(a: Wide, s: Int) -> Int:
     """floor(a / 2^s) for s in [0, 127]; the result must fit int64."""
     su = s.astype(np.uint64)
     if s.size and int(s.min()) > 0 and int(s.max()) < 64:
-        joined = (a[1] >> su) | (a[0].view(np.uint64) << (np.uint64(64) - su))
+        joined: UInt = (a[1] >> su) | (a[0].view(np.uint64) << (np.uint64(64) - su))
         return joined.view(np.int64)
     small = s < 64
     k = np.where(small, su, su - np.uint64(64))
