@@ -117,20 +117,32 @@ class Plan:
     @cached_property
     def regions(self) -> tuple[InputBox, ...]:
         """The distinct input boxes, in order of first use."""
-        distinct = {id(d.box): d.box for d in self.claim.query.disjuncts}
-        return tuple(dict.fromkeys(distinct.values()))
+        return self._regions[0]
 
     @cached_property
     def region_of(self) -> tuple[int, ...]:
         """For each disjunct, the position of its box among ``regions``."""
+        return self._regions[1]
+
+    @cached_property
+    def _regions(self) -> tuple[tuple[InputBox, ...], tuple[int, ...]]:
+        """Boxes are compared by identity, then (within a bucket of their first ends) by value: hashing a box is slow."""
+        distinct: list[InputBox] = []
         by_identity: dict[int, int] = {}
-        by_value = {box: k for k, box in enumerate(self.regions)}
+        buckets: dict[tuple[Fraction, ...], list[int]] = {}
         result = []
         for d in self.claim.query.disjuncts:
-            if id(d.box) not in by_identity:
-                by_identity[id(d.box)] = by_value[d.box]
-            result.append(by_identity[id(d.box)])
-        return tuple(result)
+            box = d.box
+            if id(box) not in by_identity:
+                bucket = buckets.setdefault(box.lower[:4] + box.upper[:4], [])
+                found = next((k for k in bucket if distinct[k] == box), None)
+                if found is None:
+                    found = len(distinct)
+                    distinct.append(box)
+                    bucket.append(found)
+                by_identity[id(box)] = found
+            result.append(by_identity[id(box)])
+        return tuple(distinct), tuple(result)
 
     @cached_property
     def integer(self) -> IntegerEngine:
@@ -463,10 +475,11 @@ def _decided(low: Arb, rhs: Fraction) -> tuple[bool, float]:
 def _float_down(q: Fraction) -> float:
     """The largest double found <= q."""
     try:
-        f = float(q)
+        f = q.numerator / q.denominator  # correctly rounded
     except OverflowError:
         return -inf if q < 0 else nextafter(inf, 0)
-    return f if Fraction(f) <= q else nextafter(f, -inf)
+    n, d = f.as_integer_ratio()
+    return f if n * q.denominator <= q.numerator * d else nextafter(f, -inf)
 
 
 def conclude_unsat(plan: Plan, outcomes: Iterable[LeafOutcome]) -> tuple[Verdict, LeafOutcome | None]:
