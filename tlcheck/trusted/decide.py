@@ -37,7 +37,7 @@ from tlcheck.trusted.arith.integer import GRID, IntegerEngine, IntegerForm
 from tlcheck.trusted.arith.interface import Multipliers
 from tlcheck.trusted.bounds import AnyEngine, Apply, Bounds, Enclosure, Slopes, new_form, run_pass
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
-from tlcheck.trusted.cover import BadTree, Leaf, Literal, leaves
+from tlcheck.trusted.cover import BadTree, Leaf, leaves
 from tlcheck.trusted.evaluate import evaluate
 from tlcheck.trusted.guidance import NO_GUIDANCE, Guidance
 from tlcheck.trusted.linear_bounds import Pass
@@ -308,23 +308,31 @@ class LeafChunk:
         inputs = set(self.plan.network.input_slices)
         cut: dict[int, tuple[Floats, Floats]] = {}
         empty = np.zeros(len(self.ranks), bool)
-        for k, leaf in enumerate(self.leaves):
-            for literal in leaf.path:
-                if (literal.node in inputs) == (done is not None) or literal.node not in boxes:
-                    continue
-                if literal.node not in cut:
-                    cut[literal.node] = self._own_rows(boxes[literal.node])
-                lower, upper = cut[literal.node]
-                if literal.side > 0:
-                    lower[k, literal.index] = max(lower[k, literal.index], literal.point)
-                else:
-                    upper[k, literal.index] = min(upper[k, literal.index], literal.point)
+        for (node, side), (rows, indices, points) in self._literals.items():
+            if (node in inputs) == (done is not None) or node not in boxes:
+                continue
+            if node not in cut:
+                cut[node] = self._own_rows(boxes[node])
+            lower, upper = cut[node]
+            if side > 0:
+                np.maximum.at(lower, (rows, indices), points)
+            else:
+                np.minimum.at(upper, (rows, indices), points)
         result = dict(boxes)
         for node, (lower, upper) in cut.items():
             crossed = lower > upper
             empty |= crossed.any(axis=1)
             result[node] = Box(np.where(crossed, upper, lower), np.where(crossed, lower, upper))
         return result, empty
+
+    @cached_property
+    def _literals(self) -> dict[tuple[int, int], tuple[Ints, Ints, Floats]]:
+        """(node, side) -> columns (leaf of the chunk, value, point) of every literal of every path."""
+        found: dict[tuple[int, int], list[tuple[int, int, float]]] = {}
+        for k, leaf in enumerate(self.leaves):
+            for x in leaf.path:
+                found.setdefault((x.node, x.side), []).append((k, x.index, x.point))
+        return {key: _literal_columns(rows) for key, rows in found.items()}
 
     def _own_rows(self, box: Box) -> tuple[Floats, Floats]:
         shape = (len(self.ranks), box.lower.shape[1])
@@ -395,11 +403,16 @@ class LeafChunk:
                 given.split_beta[part].tolist(),
                 strict=True,
             )
-            on_path = set(leaf.path)
+            on_path = {(x.node, x.index, x.side, x.point) for x in leaf.path}
             for node, index, side, point, beta in rows:
-                if beta > 0 and Literal(node, index, side, point) in on_path:
+                if beta > 0 and (node, index, side, point) in on_path:
                     found.setdefault(node, {}).setdefault((k, index), (beta * side, point))
         return {node: _columns(entries) for node, entries in found.items()}
+
+
+def _literal_columns(rows: list[tuple[int, int, float]]) -> tuple[Ints, Ints, Floats]:
+    leaf, index, point = zip(*rows, strict=True)
+    return np.array(leaf, dtype=np.int64), np.array(index, dtype=np.int64), np.array(point, dtype=np.float64)
 
 
 def _columns(entries: dict[tuple[int, int], tuple[float, float]]) -> Multipliers:
