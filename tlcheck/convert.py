@@ -57,7 +57,8 @@ def convert(dump: Path, output: Path, options: Options) -> None:
 def _file_of(dump: Path, name: str, field: str) -> Path:
     """A file of the dump's own folder, and no link out of it."""
     path = dump / name
-    if Path(name).name != name or "\\" in name or "\0" in name or os.path.dirname(os.path.realpath(path)) != os.path.realpath(dump):
+    plain = Path(name).name == name and "\\" not in name and "\0" not in name
+    if not plain or os.path.dirname(os.path.realpath(path)) != os.path.realpath(dump):
         raise InvalidInput(
             "TLC404",
             "must name a file of the folder",

@@ -108,7 +108,10 @@ def exact_outputs(graph: Graph, point: Point) -> list[Fraction] | None:
             case Abs():
                 y = [abs(v) for v in xs[0]]
             case Sum(signs=signs):
-                y = [sum((s * v for s, v in zip(signs, row, strict=True)), F(0)) for row in zip(*xs, strict=True)]
+                y = [
+                    sum((s * v for s, v in zip(signs, row, strict=True)), F(0))
+                    for row in zip(*xs, strict=True)
+                ]
             case MaxOver(index=index):
                 y = [max(xs[0][i] for i in row if i >= 0) for row in index.tolist()]
             case _:
@@ -127,7 +130,9 @@ def satisfied(claim: UnsatClaim, point: Point) -> bool:
         and all(
             (left < c.bound) if c.strict else (left <= c.bound)
             for c in d.constraints
-            for left in [sum((q * point[i] for i, q in c.inputs), F(0)) + sum((q * y[i] for i, q in c.outputs), F(0))]
+            for left in [
+                sum((q * point[i] for i, q in c.inputs), F(0)) + sum((q * y[i] for i, q in c.outputs), F(0))
+            ]
         )
         for d in claim.query.disjuncts
     )
@@ -153,7 +158,9 @@ class Lie:
         declared = "".join(f"(declare-const X_{i} Real)" for i in range(n_in))
         declared += "".join(f"(declare-const Y_{i} Real)" for i in range(n_out))
         text = declared + getattr(self, which)
-        return UnsatClaim(self.graph, read_property(text.encode(), n_inputs=n_in, n_outputs=n_out, file=self.name))
+        return UnsatClaim(
+            self.graph, read_property(text.encode(), n_inputs=n_in, n_outputs=n_out, file=self.name)
+        )
 
     @property
     def witness(self) -> Point:
@@ -180,14 +187,30 @@ SAME = affine([[1]])
 
 
 def all_lies() -> list[Lie]:
-    return [*_spikes(), *_ties(), *_faces(), *_corners(), *_disjuncts(), *_mixed(), *_extremes(), *_shapes(), *_smooth()]
+    return [
+        *_spikes(),
+        *_ties(),
+        *_faces(),
+        *_corners(),
+        *_disjuncts(),
+        *_mixed(),
+        *_extremes(),
+        *_shapes(),
+        *_smooth(),
+    ]
 
 
 def _spikes() -> Iterator[Lie]:
     for at, width in ((0.5, 2.0**-4), (0.375, 2.0**-12), (0.640625, 2.0**-20)):
         cuts = ((0, at - width), (0, at), (0, at + width))
         yield one(
-            f"spike of width {width}", spike(at, width, 1.0), UNIT, "(>= Y_0 1)", "(>= Y_0 1.0000001)", str(at), cuts=cuts
+            f"spike of width {width}",
+            spike(at, width, 1.0),
+            UNIT,
+            "(>= Y_0 1)",
+            "(>= Y_0 1.0000001)",
+            str(at),
+            cuts=cuts,
         )
     yield one(
         "spike below", spike(0.5, 2.0**-8, -1.0), UNIT, "(<= Y_0 -1)", "(<= Y_0 -1.0001)", "0.5",
@@ -195,10 +218,26 @@ def _spikes() -> Iterator[Lie]:
     )  # fmt: skip
     cuts = tuple((i, c) for i in (0, 1) for c in (0.25, 0.5, 0.75))
     yield one(
-        "pyramid in the square", spike2((0.5, 0.25), 0.25), SQUARE, "(>= Y_0 1)", "(>= Y_0 1.001)", "0.5", "0.25", cuts=cuts
+        "pyramid in the square",
+        spike2((0.5, 0.25), 0.25),
+        SQUARE,
+        "(>= Y_0 1)",
+        "(>= Y_0 1.001)",
+        "0.5",
+        "0.25",
+        cuts=cuts,
     )
     needle = spike2((0.5, 0.25), 2.0**-10)
-    yield one("needle in the square", needle, SQUARE, "(>= Y_0 0.999)", "(>= Y_0 1.001)", "0.5", "0.25", cuts=((0, 0.5), (1, 0.25)))
+    yield one(
+        "needle in the square",
+        needle,
+        SQUARE,
+        "(>= Y_0 0.999)",
+        "(>= Y_0 1.001)",
+        "0.5",
+        "0.25",
+        cuts=((0, 0.5), (1, 0.25)),
+    )
 
 
 def _ties() -> Iterator[Lie]:
@@ -208,8 +247,23 @@ def _ties() -> Iterator[Lie]:
               "(>= Y_0 1.0000000001)", "1")  # fmt: skip
     yield one("equality", SAME, UNIT, "(= Y_0 0.1)", "(= Y_0 1.1)", "1/10")
     relu = mlp(1, ([[1, -1]], None), ([[1], [1]], None))
-    yield one("kink of the absolute value", relu, box(("-1", "1")), "(<= Y_0 0)", "(<= Y_0 -0.000001)", "0", cuts=((0, 0.0),))
-    yield one("tie at zero of a dead neuron", mlp(1, ([[1]], [-1]), ([[1]], None)), UNIT, "(>= Y_0 0)", "(>= Y_0 0.00001)", "1")
+    yield one(
+        "kink of the absolute value",
+        relu,
+        box(("-1", "1")),
+        "(<= Y_0 0)",
+        "(<= Y_0 -0.000001)",
+        "0",
+        cuts=((0, 0.0),),
+    )
+    yield one(
+        "tie at zero of a dead neuron",
+        mlp(1, ([[1]], [-1]), ([[1]], None)),
+        UNIT,
+        "(>= Y_0 0)",
+        "(>= Y_0 0.00001)",
+        "1",
+    )
     yield one("minus zero", SAME, box(("-0.0", "0")), "(>= Y_0 -0.0)", "(>= Y_0 1e-9)", "0")
     yield one("weight minus zero", affine([[-0.0]], [-0.0]), UNIT, "(<= Y_0 -0.0)", "(<= Y_0 -1e-9)", "1/2")
     yield one("box of one point", SAME, box(("0.1", "0.1")), "(>= Y_0 0.1)", "(>= Y_0 0.1000000001)", "1/10")
@@ -224,20 +278,55 @@ def _faces() -> Iterator[Lie]:
         above, below = F(face) * F(1001, 1000), F(face) * F(999, 1000)
         up, down = f"{float(above):.12f}", f"{float(below):.12f}"
         yield one(f"upper face {face}", SAME, box(("0", face)), f"(>= Y_0 {face})", f"(>= Y_0 {up})", face)
-        yield one(f"lower face {face}", SAME, box((face, "100000000")), f"(<= Y_0 {face})", f"(<= Y_0 {down})", face)
-    yield one("decimal coefficient", affine([[3]]), UNIT, "(>= (* 0.3 Y_0) 0.9)", "(>= (* 0.3 Y_0) 0.9000001)", "1")
-    yield one("sum of decimals", affine([[1, 2]]), box(("0", "0.1")), "(>= (+ Y_0 Y_1) 0.3)", "(>= (+ Y_0 Y_1) 0.3000001)", "1/10")
+        yield one(
+            f"lower face {face}", SAME, box((face, "100000000")), f"(<= Y_0 {face})", f"(<= Y_0 {down})", face
+        )
+    yield one(
+        "decimal coefficient", affine([[3]]), UNIT, "(>= (* 0.3 Y_0) 0.9)", "(>= (* 0.3 Y_0) 0.9000001)", "1"
+    )
+    yield one(
+        "sum of decimals",
+        affine([[1, 2]]),
+        box(("0", "0.1")),
+        "(>= (+ Y_0 Y_1) 0.3)",
+        "(>= (+ Y_0 Y_1) 0.3000001)",
+        "1/10",
+    )
 
 
 def _corners() -> Iterator[Lie]:
     for n in (2, 4):
         total = mlp(n, (np.eye(n), [-0.875] * n), ([[1]] * n, None))
         corner = box(*[("0", "1")] * n)
-        yield one(f"one corner of {n}", total, corner, f"(>= Y_0 {n * 0.125})", f"(>= Y_0 {n * 0.125 + 0.001})", *["1"] * n)
+        yield one(
+            f"one corner of {n}",
+            total,
+            corner,
+            f"(>= Y_0 {n * 0.125})",
+            f"(>= Y_0 {n * 0.125 + 0.001})",
+            *["1"] * n,
+        )
     decimals = mlp(3, (np.eye(3), [-0.5] * 3), ([[1], [1], [1]], None))
-    yield one("corner of decimals", decimals, box(*[("0", "0.7")] * 3), "(>= Y_0 0.6)", "(>= Y_0 0.600001)", "0.7", "0.7", "0.7")
+    yield one(
+        "corner of decimals",
+        decimals,
+        box(*[("0", "0.7")] * 3),
+        "(>= Y_0 0.6)",
+        "(>= Y_0 0.600001)",
+        "0.7",
+        "0.7",
+        "0.7",
+    )
     signs = affine([[1], [-1]], n_inputs=2)
-    yield one("mixed corner", signs, box(("0.1", "0.3"), ("-0.7", "0.1")), "(>= Y_0 1)", "(>= Y_0 1.000001)", "0.3", "-0.7")
+    yield one(
+        "mixed corner",
+        signs,
+        box(("0.1", "0.3"), ("-0.7", "0.1")),
+        "(>= Y_0 1)",
+        "(>= Y_0 1.000001)",
+        "0.3",
+        "-0.7",
+    )
 
 
 def _disjuncts() -> Iterator[Lie]:
@@ -248,9 +337,21 @@ def _disjuncts() -> Iterator[Lie]:
         unsafe[k] = "(and (>= Y_0 0.9) (<= Y_1 -0.9))"
         yield one(f"disjunct {k} of 3 can be met", two, UNIT, f"(or {' '.join(unsafe)})", truth, "1")
     boxes = "(or (and (>= X_0 0) (<= X_0 0.5) (>= Y_0 {a})) (and (>= X_0 0.5) (<= X_0 1) (>= Y_0 {b})))"
-    yield Lie("one of two boxes", SAME, asserted(boxes.format(a="0.6", b="1")), asserted(boxes.format(a="0.6", b="1.1")), ("1",))
+    yield Lie(
+        "one of two boxes",
+        SAME,
+        asserted(boxes.format(a="0.6", b="1")),
+        asserted(boxes.format(a="0.6", b="1.1")),
+        ("1",),
+    )
     shared = "(or (and (>= X_0 0) (<= X_0 0.1) (>= Y_0 0.1)) (and (>= X_0 2) (<= X_0 1) (>= Y_0 -9)))"
-    yield Lie("the other box is empty", SAME, asserted(shared), asserted(shared.replace("(>= Y_0 0.1)", "(>= Y_0 0.11)")), ("1/10",))
+    yield Lie(
+        "the other box is empty",
+        SAME,
+        asserted(shared),
+        asserted(shared.replace("(>= Y_0 0.1)", "(>= Y_0 0.11)")),
+        ("1/10",),
+    )
     yield Lie("two or assertions", two, UNIT + asserted("(or (>= Y_0 2) (>= Y_0 1))", "(or (>= Y_1 1) (<= Y_1 -1))"),
               UNIT + asserted("(or (>= Y_0 2) (>= Y_0 1.1))", "(or (>= Y_1 1) (<= Y_1 -1))"), ("1",))  # fmt: skip
 
@@ -258,7 +359,9 @@ def _disjuncts() -> Iterator[Lie]:
 def _mixed() -> Iterator[Lie]:
     yield one("output against input", SAME, UNIT, "(>= Y_0 X_0)", "(>= Y_0 (+ X_0 0.001))", "0.5")
     half = mlp(1, ([[1]], [-0.5]), ([[2]], None))
-    yield one("output above input at one end", half, UNIT, "(>= (- Y_0 X_0) 0)", "(>= (- Y_0 X_0) 0.001)", "1")
+    yield one(
+        "output above input at one end", half, UNIT, "(>= (- Y_0 X_0) 0)", "(>= (- Y_0 X_0) 0.001)", "1"
+    )
     strict = box(("0", "1")) + asserted("(< X_0 1)")
     yield one("strict input bound", SAME, strict, "(>= Y_0 0.9999)", "(>= Y_0 1.001)", "0.99999")
     yield one("constraint on inputs alone", affine([[1], [1]], n_inputs=2), SQUARE, "(and (>= (- X_0 X_1) 1) (>= Y_0 1))",
@@ -268,9 +371,24 @@ def _mixed() -> Iterator[Lie]:
 def _extremes() -> Iterator[Lie]:
     big = 2.0**30
     cancel = mlp(1, ([[big, big]], [0, -1.0]), ([[1], [-1]], None))
-    yield one("cancellation of 2^30", cancel, box(("0.5", "1")), "(>= Y_0 1)", "(>= Y_0 1.0001)", "1", cuts=((0, 0.75),))
+    yield one(
+        "cancellation of 2^30",
+        cancel,
+        box(("0.5", "1")),
+        "(>= Y_0 1)",
+        "(>= Y_0 1.0001)",
+        "1",
+        cuts=((0, 0.75),),
+    )
     yield one("subnormal weight", affine([[2.0**-149]]), UNIT, "(>= Y_0 1e-45)", "(>= Y_0 1e-44)", "1")
-    yield one("huge weight", affine([[2.0**100]]), UNIT, "(>= Y_0 1267650600228229401496703205376)", "(>= Y_0 1.27e30)", "1")
+    yield one(
+        "huge weight",
+        affine([[2.0**100]]),
+        UNIT,
+        "(>= Y_0 1267650600228229401496703205376)",
+        "(>= Y_0 1.27e30)",
+        "1",
+    )
     yield one("huge and tiny", affine([[2.0**100, 2.0**-100]], [-(2.0**100), 0]), UNIT, "(and (>= Y_0 0) (>= Y_1 7.8e-31))",
               "(and (>= Y_0 1e20) (>= Y_1 7.8e-31))", "1")  # fmt: skip
     yield one("float64 weight of 1 + 2^-52", affine([[1 + 2.0**-52]], dtype=np.float64), UNIT,
@@ -284,7 +402,15 @@ def _shapes() -> Iterator[Lie]:
     halves = net.linear([[1], [1]])
     absolute = net.add(Abs(), net.linear([[1]], of=0))
     net.add(Sum((1, -1)), halves, absolute)
-    yield one("zero by two ways", net.graph(), box(("-1", "1")), "(>= Y_0 0)", "(>= Y_0 0.01)", "0.3", cuts=((0, 0.0), (0, 0.5), (0, -0.5)))
+    yield one(
+        "zero by two ways",
+        net.graph(),
+        box(("-1", "1")),
+        "(>= Y_0 0)",
+        "(>= Y_0 0.01)",
+        "0.3",
+        cuts=((0, 0.0), (0, 0.5), (0, -0.5)),
+    )
     skip = Net(1)
     hidden = skip.linear([[1]], of=skip.relu(skip.linear([[1]], [-0.5])))
     skip.add(Sum((1, 1)), 0, hidden)
@@ -292,7 +418,15 @@ def _shapes() -> Iterator[Lie]:
     top = Net(2)
     top.add(MaxOver((1, 1), np.array([[0, 1]], dtype=np.int64)), 0)
     top.linear([[1]])
-    yield one("maximum of two", top.graph(), box(("0", "0.3"), ("0", "0.7")), "(>= Y_0 0.7)", "(>= Y_0 0.71)", "0", "0.7")
+    yield one(
+        "maximum of two",
+        top.graph(),
+        box(("0", "0.3"), ("0", "0.7")),
+        "(>= Y_0 0.7)",
+        "(>= Y_0 0.71)",
+        "0",
+        "0.7",
+    )
     leaky = mlp(1, ([[1]], None), ([[1]], None), activation=lambda: LeakyRelu(0.25))
     yield one("leaky", leaky, box(("-0.4", "0")), "(<= Y_0 -0.1)", "(<= Y_0 -0.1001)", "-0.4")
     deep = mlp(1, *[([[1]], [0])] * 6)
@@ -302,10 +436,20 @@ def _shapes() -> Iterator[Lie]:
 def _smooth() -> Iterator[Lie]:
     tanh = mlp(1, ([[1]], None), ([[1]], None), activation=Tanh)
     # tanh(1) = 0.76159415595576488811...
-    yield one("tanh at the end", tanh, UNIT, "(>= Y_0 0.761594155955764888)", "(>= Y_0 0.765)", "1", smooth=True)
+    yield one(
+        "tanh at the end", tanh, UNIT, "(>= Y_0 0.761594155955764888)", "(>= Y_0 0.765)", "1", smooth=True
+    )
     sigmoid = mlp(1, ([[4]], None), ([[1]], None), activation=Sigmoid)
     # sigmoid(-4) = 0.017986209962091559...
-    yield one("sigmoid at the end", sigmoid, box(("-1", "0")), "(<= Y_0 0.01798620996209156)", "(<= Y_0 0.0175)", "-1", smooth=True)
+    yield one(
+        "sigmoid at the end",
+        sigmoid,
+        box(("-1", "0")),
+        "(<= Y_0 0.01798620996209156)",
+        "(<= Y_0 0.0175)",
+        "-1",
+        smooth=True,
+    )
     bump = mlp(1, ([[16, 16]], [-4, -12]), ([[1], [-1]], None), activation=Sigmoid)
     # sigmoid(4) - sigmoid(-4) = 0.96402758007581688395...
     yield one("bump of sigmoids", bump, UNIT, "(>= Y_0 0.964027580075816883)", "(>= Y_0 1.01)", "0.5", smooth=True,
@@ -367,17 +511,23 @@ class _Grower:
             if how == "shared":
                 shared[i] = SharedSlopes(draw[0, 0], draw[1, 0])
             else:
-                own[i] = LeafSlopes(np.arange(node.size), draw[0], draw[1] if self.rng.random() < 0.5 else None)
+                own[i] = LeafSlopes(
+                    np.arange(node.size), draw[0], draw[1] if self.rng.random() < 0.5 else None
+                )
         return own, shared
 
 
-def systematic(claim: UnsatClaim, cuts: Sequence[tuple[int, float]], bisect: int = 0, per_leaf: bool = True) -> Guidance:
+def systematic(
+    claim: UnsatClaim, cuts: Sequence[tuple[int, float]], bisect: int = 0, per_leaf: bool = True
+) -> Guidance:
     """Every cut on every input box, ``bisect`` halvings below, and at each leaf the constraint that fails most there."""
     grower = _Grower(claim, np.random.default_rng(0))
     for d in claim.query.disjuncts:
         lower, upper = [float(q) for q in d.box.lower], [float(q) for q in d.box.upper]
 
-        def grow(lo: list[float], hi: list[float], left: Sequence[tuple[int, float]], halvings: int, d: Any = d) -> int:
+        def grow(
+            lo: list[float], hi: list[float], left: Sequence[tuple[int, float]], halvings: int, d: Any = d
+        ) -> int:
             inside = [(i, c) for i, c in left if lo[i] < c < hi[i]]
             widest = int(np.argmax(np.subtract(hi, lo)))
             middle = (lo[widest] + hi[widest]) / 2
@@ -397,7 +547,11 @@ def systematic(claim: UnsatClaim, cuts: Sequence[tuple[int, float]], bisect: int
 
 def _best(claim: UnsatClaim, d: Any, lo: list[float], hi: list[float]) -> int:
     """The constraint whose least value over a few points of the box is largest."""
-    t = np.array(list(np.ndindex(*[3] * len(lo)))) / 2 if len(lo) <= 4 else np.array([[0.0] * len(lo), [1.0] * len(lo)])
+    t = (
+        np.array(list(np.ndindex(*[3] * len(lo)))) / 2
+        if len(lo) <= 4
+        else np.array([[0.0] * len(lo), [1.0] * len(lo)])
+    )
     points = np.array(lo) + t * (np.array(hi) - np.array(lo))
     y = outputs_at(claim.graph, points)
     scores = []
@@ -444,7 +598,11 @@ def _weights(n: int, rng: np.random.Generator) -> list[tuple[int, float]]:
 
 
 def _betas(path: list[tuple[int, int, int, float]], graph: Graph, rng: np.random.Generator) -> list[Any]:
-    found = [(*literal, float(rng.exponential(10.0 ** rng.integers(-2, 3)))) for literal in path if rng.random() < 0.7]
+    found = [
+        (*literal, float(rng.exponential(10.0 ** rng.integers(-2, 3))))
+        for literal in path
+        if rng.random() < 0.7
+    ]
     if rng.random() < 0.3:  # a split that the leaf's path does not make
         node = int(rng.integers(len(graph.nodes)))
         found.append((node, int(rng.integers(graph.nodes[node].size)), int(rng.choice([-1, 1])), 0.0, 5.0))

@@ -184,7 +184,9 @@ def array_fields(g: Guidance) -> list[tuple[str, Array, Callable[[Array], Guidan
         for f in fields(part):
             value = getattr(part, f.name)
             if isinstance(value, np.ndarray):
-                found.append((f"{name}.{f.name}", value, lambda a, p=part, n=f.name: put(replace(p, **{n: a}))))
+                found.append(
+                    (f"{name}.{f.name}", value, lambda a, p=part, n=f.name: put(replace(p, **{n: a})))
+                )
 
     add("tree", g.tree, lambda t: replace(g, tree=t))
     add("leaves", g.leaves, lambda x: replace(g, leaves=x))
@@ -217,7 +219,9 @@ def guidance_mutants(g: Guidance, graph: Graph, rng: Rng, count: int) -> Iterato
             yield mutant
 
 
-def _one_entry(name: str, a: Array, put: Any, what: str, change: Callable[[Any], Any], rng: Rng) -> Mutant | None:
+def _one_entry(
+    name: str, a: Array, put: Any, what: str, change: Callable[[Any], Any], rng: Rng
+) -> Mutant | None:
     if not a.size:
         return None
     b = a.copy()
@@ -232,7 +236,9 @@ def _one_entry(name: str, a: Array, put: Any, what: str, change: Callable[[Any],
     return Mutant(f"{name}[{at}] {what}", put(b))
 
 
-def _whole(name: str, a: Array, put: Any, what: str, change: Callable[[Array, Rng], Array], rng: Rng) -> Mutant | None:
+def _whole(
+    name: str, a: Array, put: Any, what: str, change: Callable[[Array, Rng], Array], rng: Rng
+) -> Mutant | None:
     if a.ndim == 0 or not a.shape[0]:
         return None
     return Mutant(f"{name} {what}", put(change(a, rng)))
@@ -289,7 +295,9 @@ def _other_value(g: Guidance, graph: Graph, rng: Rng) -> Mutant | None:
     node[row] = rng.integers(len(graph.nodes))
     index[row] = rng.integers(max(1, graph.nodes[node[row]].size))
     point[row] = rng.normal() * 10.0 ** rng.integers(-3, 6)
-    return Mutant("tree splits another value", replace(g, tree=replace(g.tree, node=node, index=index, point=point)))
+    return Mutant(
+        "tree splits another value", replace(g, tree=replace(g.tree, node=node, index=index, point=point))
+    )
 
 
 def _new_split(g: Guidance, graph: Graph, rng: Rng) -> Mutant | None:
@@ -303,7 +311,11 @@ def _new_split(g: Guidance, graph: Graph, rng: Rng) -> Mutant | None:
     n, copy = t.size, t.below[row]
     kind, below, above = (np.append(c, [v, v]) for c, v in ((t.kind, LEAF), (t.below, copy), (t.above, 0)))
     kind[row], below[row], above[row] = SPLIT, n, n + 1
-    nodes, index, point = np.append(t.node, [0, 0]), np.append(t.index, [0, 0]), np.append(t.point, [0.0, 0.0])
+    nodes, index, point = (
+        np.append(t.node, [0, 0]),
+        np.append(t.index, [0, 0]),
+        np.append(t.point, [0.0, 0.0]),
+    )
     nodes[row], index[row] = node, rng.integers(graph.nodes[node].size)
     point[row] = float(rng.choice([0.0, -0.0, rng.normal(), 1e30, -1e30, 5e-324, 1.7e308, -1.7e308]))
     tree = replace(t, kind=kind, node=nodes, index=index, point=point, below=below, above=above)
@@ -526,7 +538,9 @@ def outputs_at(graph: Graph, points: Array) -> Array:
                     flat = np.append(flat, np.zeros((flat.shape[0], 1)), axis=1)[:, node.op.index]
                 value = flat.reshape(-1, *node.shape[1:])
             elif isinstance(node.op, MaxOver):
-                flat = np.append(xs[0].reshape(xs[0].shape[0], -1), np.full((xs[0].shape[0], 1), -np.inf), axis=1)
+                flat = np.append(
+                    xs[0].reshape(xs[0].shape[0], -1), np.full((xs[0].shape[0], 1), -np.inf), axis=1
+                )
                 value = flat[:, node.op.index].max(axis=2).reshape(-1, *node.shape[1:])
             else:
                 value = numpy_eval.RULES[type(node.op)](node.op, *xs)
@@ -566,8 +580,14 @@ def search(claim: UnsatClaim, d: Disjunct, rng: Rng, rounds: int = 5, population
             best, least = points[k].copy(), float(scores[k])
         rate = rng.choice([0.02, 0.1, 0.3, 0.6], (population, 1))
         moved = rng.random((population, lo.size)) < np.maximum(rate, 1.0 / lo.size)
-        target = np.where(rng.random((population, lo.size)) < 0.4, np.where(rng.random(lo.size) < 0.5, lo, hi),
-                          best + rng.normal(size=(population, lo.size)) * (hi - lo) * rng.choice([0.3, 0.03, 0.003], (population, 1)))
+        target = np.where(
+            rng.random((population, lo.size)) < 0.4,
+            np.where(rng.random(lo.size) < 0.5, lo, hi),
+            best
+            + rng.normal(size=(population, lo.size))
+            * (hi - lo)
+            * rng.choice([0.3, 0.03, 0.003], (population, 1)),
+        )
         points = np.clip(np.where(moved, target, best), lo, hi)
     return best
 

@@ -138,7 +138,12 @@ def _activation() -> dict[str, Array]:
         "split_point": np.zeros(5, np.float32),
         "split_beta": f32(0.25, 0.125, 0, 0.5, 0.0625),
         "tree": i32(
-            [0, 0, 0, 1, 2, 1], [0, 1, 0, 0, 0, 0], [0, 0, 1, 0, 3, 4], [0, 1, 0, 0, 1, 0], [0, 1, 0, 0, 2, 0], [1, 1, 0, 0, 3, 0]
+            [0, 0, 0, 1, 2, 1],
+            [0, 1, 0, 0, 0, 0],
+            [0, 0, 1, 0, 3, 4],
+            [0, 1, 0, 0, 1, 0],
+            [0, 1, 0, 0, 2, 0],
+            [1, 1, 0, 0, 3, 0],
         ),
         "tree_root": i32(0, 5),
         "ialpha/0/1": np.full((2, 2, 3), 0.5, np.float32),
@@ -158,7 +163,14 @@ def _input_box() -> dict[str, Array]:
         "leaf_row": i32(0, 0, 0, 0),
         "leaf_lb": f32(-6, -5, -4, -6),
         "leaf_at_root": np.array([False, False, False, True]),
-        "tree": i32([0, 0, 0, 1, 2], [0, 1, 0, 0, 0], [0, 0, 1, 3, 4], [0, 1, 0, 1, 0], [0, 1, 0, 2, 0], [1, 1, 0, 3, 0]),
+        "tree": i32(
+            [0, 0, 0, 1, 2],
+            [0, 1, 0, 0, 0],
+            [0, 0, 1, 3, 4],
+            [0, 1, 0, 1, 0],
+            [0, 1, 0, 2, 0],
+            [1, 1, 0, 3, 0],
+        ),
         "tree_cut": f32(-0.25, 0, 0.5, 0, 0, 0),
         "tree_root": i32(0, 5),
     }
@@ -185,7 +197,8 @@ def tiny_dump(kind: str = "activation") -> Dump:
     arrays = _common() | ARRAYS[kind]()
     function = "Sigmoid" if kind == "lines" else "Relu"
     layers = [
-        {"n": n, ("act_onnx" if kind == "lines" else "relu_onnx"): f"a{k + 1}", "shape": [n]} for k, n in enumerate(SIZES)
+        {"n": n, ("act_onnx" if kind == "lines" else "relu_onnx"): f"a{k + 1}", "shape": [n]}
+        for k, n in enumerate(SIZES)
     ]
     manifest = {
         "format": "abcrown-dump",

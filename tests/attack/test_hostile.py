@@ -18,7 +18,11 @@ from tlcheck.cli.main import main
 CASES = hostile.all_cases()
 SECONDS = 3.0
 """The limit is one second; a machine shared with others gets three."""
-MEMORY = [name for name, _ in CASES if "bomb" in name or "huge" in name or "2^" in name or "million" in name or "deep" in name]
+MEMORY = [
+    name
+    for name, _ in CASES
+    if "bomb" in name or "huge" in name or "2^" in name or "million" in name or "deep" in name
+]
 SOAK = bool(os.environ.get("TLCHECK_SOAK"))
 
 
@@ -75,12 +79,19 @@ sys.exit(code)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits and peak memory as Linux counts them")
-@pytest.mark.parametrize("name", MEMORY if SOAK else sorted({*MEMORY[::5], *(n for n in MEMORY if "bomb" in n)}))
+@pytest.mark.parametrize(
+    "name", MEMORY if SOAK else sorted({*MEMORY[::5], *(n for n in MEMORY if "bomb" in n)})
+)
 def test_in_a_process_of_its_own(name: str, tmp_path: Path) -> None:
     """2 GiB of address space, below 500 MB of memory, below a second beyond start-up."""
     path = dict(CASES)[name](tmp_path)
     done = subprocess.run(
-        [sys.executable, "-c", CHILD, str(path)], capture_output=True, text=True, check=False, cwd=REPOSITORY, timeout=60
+        [sys.executable, "-c", CHILD, str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=REPOSITORY,
+        timeout=60,
     )
     assert done.returncode == 3, done.stdout + done.stderr
     assert len(done.stdout.splitlines()) == 2

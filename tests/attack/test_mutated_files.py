@@ -31,7 +31,23 @@ SOAK = bool(os.environ.get("TLCHECK_SOAK"))
 OPTIONS = Options(jobs=1)
 REAL = DATA / "abcrown" / "safenlp" / "medical_1738"
 
-JSON_VALUES: list[Any] = [None, True, 0, -1, 2**63, 1e300, 0.5, "", "x", "../x", [], {}, [[]], {"a": 1}, ["net.onnx"]]
+JSON_VALUES: list[Any] = [
+    None,
+    True,
+    0,
+    -1,
+    2**63,
+    1e300,
+    0.5,
+    "",
+    "x",
+    "../x",
+    [],
+    {},
+    [[]],
+    {"a": 1},
+    ["net.onnx"],
+]
 
 
 def decide(folder: Path) -> str:
@@ -87,7 +103,9 @@ def lie_of(kind: str) -> bytes:
 def json_paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     if path:
         yield path
-    for key, part in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+    for key, part in (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    ):
         yield from json_paths(part, (*path, key))
 
 
@@ -247,7 +265,10 @@ def test_a_real_dump_with_changed_files(tmp_path: Path) -> None:
     for k in range(200 if SOAK else 10):
         name = names[k % 2]
         mutant = copy.copy(dump)
-        mutant.manifest, mutant.files = dict(manifest), {**dump.files, name: byte_mutant(dump.files[name], rng)}
+        mutant.manifest, mutant.files = (
+            dict(manifest),
+            {**dump.files, name: byte_mutant(dump.files[name], rng)},
+        )
         mutant.rehash()
         violations += check(tmp_path / "d", mutant, None, tally, f"{name} mutant {k}")
     assert violations == []

@@ -95,7 +95,9 @@ def certificates_in(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def attack_evidence(claim: UnsatClaim, guidance: Guidance, count: int, rng: Any, tally: Counter[str]) -> list[str]:
+def attack_evidence(
+    claim: UnsatClaim, guidance: Guidance, count: int, rng: Any, tally: Counter[str]
+) -> list[str]:
     """Violations among ``count`` mutants of the evidence against a false claim, and half of them against the true one."""
     lie, _ = mutations.falsified(claim, rng)
     arith = str(rng.choice(["auto", "auto", "ball64"]))
@@ -116,7 +118,9 @@ def attack_evidence(claim: UnsatClaim, guidance: Guidance, count: int, rng: Any,
     return violations
 
 
-def attack_claims(claim: UnsatClaim, guidance: Guidance, count: int, rng: Any, tally: Counter[str]) -> list[str]:
+def attack_claims(
+    claim: UnsatClaim, guidance: Guidance, count: int, rng: Any, tally: Counter[str]
+) -> list[str]:
     violations = []
     for what, changed in mutations.claim_mutants(claim, rng, count):
         before = {id(d) for d in claim.query.disjuncts}
@@ -148,7 +152,11 @@ def test_no_mutant_certifies_a_false_claim(capsys: pytest.CaptureFixture[str]) -
         ):
             violations += [f"{name}: {v}" for v in found]
     with capsys.disabled():
-        print("\n" + "; ".join(f"{what}: {n}" for what, n in sorted(tally.items())) + f"; violations: {len(violations)}")
+        print(
+            "\n"
+            + "; ".join(f"{what}: {n}" for what, n in sorted(tally.items()))
+            + f"; violations: {len(violations)}"
+        )
     assert violations == []
     # The test can fail: mutants that keep the proof certify the true claim, and some claims are refuted.
     assert tally["true claim certified"] > 0

@@ -26,7 +26,11 @@ def case_id(lie: Lie) -> str:
 
 def evidence_of(lie: Lie, claim: UnsatClaim) -> list[Guidance]:
     """Systematic splits of the inputs, coarse to fine, bounded in every leaf and at the root."""
-    found = [lies.systematic(claim, (), 0), lies.systematic(claim, lie.cuts, 0), lies.systematic(claim, lie.cuts, 0, per_leaf=False)]
+    found = [
+        lies.systematic(claim, (), 0),
+        lies.systematic(claim, lie.cuts, 0),
+        lies.systematic(claim, lie.cuts, 0, per_leaf=False),
+    ]
     return [*found, lies.systematic(claim, lie.cuts, 3), lies.systematic(claim, lie.cuts, 6)]
 
 

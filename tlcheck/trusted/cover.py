@@ -73,7 +73,7 @@ def leaves(tree: Tree, sizes: Sequence[int], guidance_count: int, max_depth: int
 def _check_rows(tree: Tree, sizes: Sequence[int], guidance_count: int) -> None:
     """Every reference of every row is in range."""
     size = tree.size
-    columns = (tree.node, tree.index, tree.point, tree.below, tree.above)
+    columns = (tree.kind, tree.node, tree.index, tree.point, tree.below, tree.above)
     if any(c.shape != (size,) for c in columns):
         raise BadTree("tree: columns differ in length")
     if tree.roots.size and not bool(((tree.roots >= 0) & (tree.roots < size)).all()):
