@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
@@ -13,6 +14,11 @@ from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu, Sigmoid, Tanh
 from tlcheck.trusted.ops.affine import Conv, ConvTranspose, Linear, Scale, Sum
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.discrete import ArgMax, Compare, Floor, Round, Select, Sign, Truncate
+from tlcheck.trusted.ops.indexed import Indexed, places
+from tlcheck.trusted.ops.product import MatProduct, Product
+from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Softplus, Sqrt
+from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
 
 Array = NDArray[np.float64]
@@ -127,6 +133,26 @@ def _max_over(op: Any, x: Array) -> Array:
     return np.asarray(np.append(x.ravel(), -np.inf)[op.index].max(axis=1)).reshape(op.shape)
 
 
+def _softmax(op: Any, x: Array) -> Array:
+    powers = np.exp(x - x.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+def _arg_max(op: Any, x: Array) -> Array:
+    if op.last:
+        return np.asarray(x.shape[-1] - 1 - np.argmax(x[..., ::-1], axis=-1), np.float64)
+    return np.asarray(np.argmax(x, axis=-1), np.float64)
+
+
+def _indexed(op: Any, *xs: Array) -> Array:
+    integers = [x.astype(np.int64) for x, moved in zip(xs, op.moved, strict=True) if not moved]
+    entries = [x.ravel() for x, moved in zip(xs, op.moved, strict=True) if moved]
+    entries.append(op.pool.mid.astype(np.float64).ravel())
+    return np.concatenate(entries)[places(op, [x.shape for x in xs], integers)].reshape(op.shape)
+
+
+RELATIONS: dict[str, Callable[..., Any]] = {"==": np.equal, "<": np.less, "<=": np.less_equal}
+
 RULES: dict[type[Operation], Callable[..., Array]] = {
     Fixed: _fixed,
     Rearrange: _rearrange,
@@ -143,6 +169,26 @@ RULES: dict[type[Operation], Callable[..., Array]] = {
     Sigmoid: _sigmoid,
     Tanh: lambda op, x: np.tanh(x),
     MaxOver: _max_over,
+    Sin: lambda op, x: np.sin(x),
+    Cos: lambda op, x: np.cos(x),
+    Exp: lambda op, x: np.exp(x),
+    Log: lambda op, x: np.log(x),
+    Sqrt: lambda op, x: np.sqrt(x),
+    Reciprocal: lambda op, x: 1 / x,
+    Erf: lambda op, x: np.vectorize(math.erf, otypes=[np.float64])(x),
+    Softplus: lambda op, x: np.logaddexp(x, 0),
+    Power: lambda op, x: np.power(x, op.exponent),
+    Product: lambda op, a, b: a * b,
+    MatProduct: lambda op, a, b: a @ b,
+    Softmax: _softmax,
+    Sign: lambda op, x: np.sign(x),
+    Floor: lambda op, x: np.floor(x),
+    Round: lambda op, x: np.rint(x),
+    Truncate: lambda op, x: np.trunc(x),
+    Compare: lambda op, a, b: RELATIONS[op.relation](a, b).astype(np.float64),
+    Select: lambda op, c, a, b: np.asarray(np.where(c != 0, a, b)),
+    ArgMax: _arg_max,
+    Indexed: _indexed,
 }
 
 

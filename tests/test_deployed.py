@@ -75,7 +75,9 @@ def test_onnxruntime_stays_inside(name: str) -> None:
         exact = evaluate(graph, [[ball(Fraction(float(v))) for v in p.reshape(-1)] for p in points]).outputs
         assert all(low <= lower_float(y) for low, y in zip(box.lower[0], exact, strict=True))
         assert all(upper_float(y) <= high for high, y in zip(box.upper[0], exact, strict=True))
-        if graph.nodes[graph.outputs[0]].size < 100 and len(graph.nodes) < 25:  # forward boxes widen with depth
+        if (
+            graph.nodes[graph.outputs[0]].size < 100 and len(graph.nodes) < 25
+        ):  # forward boxes widen with depth
             assert float((box.upper - box.lower).max()) < 0.05 * max(1.0, float(np.abs(flat).max()))
 
 

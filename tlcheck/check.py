@@ -19,7 +19,15 @@ from tlcheck.recheck import recheck
 from tlcheck.schedule import Deadline, LeafRun, Report, blas_usable, peak_mib, run_leaves
 from tlcheck.trusted.arith.arb import decimal_outward
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
-from tlcheck.trusted.decide import BadGuidance, LeafOutcome, Plan, Settings, conclude_unsat, decide_sat
+from tlcheck.trusted.decide import (
+    BadGuidance,
+    LeafOutcome,
+    NoRelaxation,
+    Plan,
+    Settings,
+    conclude_unsat,
+    decide_sat,
+)
 from tlcheck.trusted.intervals import NotDeployable
 from tlcheck.trusted.verdict import Bound, ClaimResult, Number, Reason, Verdict
 
@@ -52,7 +60,8 @@ class Half:
 def check_unsat(loaded: LoadedClaim, claim: UnsatClaim, options: Options, report: Report) -> ClaimResult:
     """Decide an unsat claim. Raises InvalidInput when the evidence does not fit the claim."""
     start = time.monotonic()
-    statement = f"no input of {len(claim.query.disjuncts)} disjunct(s) satisfies the property ({loaded.name})"
+    among = _count(len(claim.query.disjuncts), "disjunct")
+    statement = f"no input of {among} satisfies the property ({loaded.name})"
     if loaded.problem is not None or loaded.guidance is None:
         code, message = loaded.problem or ("TLC010", "the claim comes without evidence")
         return ClaimResult(
@@ -71,8 +80,8 @@ def check_unsat(loaded: LoadedClaim, claim: UnsatClaim, options: Options, report
         statement=statement,
         verdict=deciding.verdict,
         reason=_reason(deciding, real, deployed is not None),
-        bound=Bound(_margin(real.worst), _claimed(real), ZERO),
-        deployed=None if deployed is None else Bound(_margin(deployed.worst), None, ZERO),
+        bound=Bound(_margin(real), _claimed(real), ZERO),
+        deployed=None if deployed is None else Bound(_margin(deployed), None, ZERO),
         leaves_total=total,
         leaves_certified=done,
         assumptions=_assumptions(deciding.plan, options),
@@ -83,8 +92,16 @@ def check_unsat(loaded: LoadedClaim, claim: UnsatClaim, options: Options, report
     if options.cross_check:
         from tlcheck.crosscheck import cross_check
 
-        result.details["cross_check"] = cross_check(real.plan)
+        result.arithmetic["cross_check"] = (
+            f"skipped: {real.stopped}" if real.stopped else cross_check(real.plan)
+        )
     return result
+
+
+def _count(n: int, noun: str) -> str:
+    """ "1 leaf", "2 leaves"."""
+    many = "leaves" if noun == "leaf" else f"{noun}s"
+    return f"{n} {noun if n == 1 else many}"
 
 
 def check_sat(loaded: LoadedClaim, claim: SatClaim, options: Options) -> ClaimResult:
@@ -94,13 +111,18 @@ def check_sat(loaded: LoadedClaim, claim: SatClaim, options: Options) -> ClaimRe
         outcome = decide_sat(claim, options.precision, deployed=options.semantics == "deployed")
     except NotDeployable as error:
         raise _not_deployable(error) from None
-    details: dict[str, object] = {"sources": dict(loaded.sources)}
+    details: dict[str, object] = {"name": loaded.name, "sources": dict(loaded.sources)}
     if loaded.producer:
         details["producer"] = loaded.producer
+    arithmetic: dict[str, object] = {
+        "deciding": "arb",
+        "precision": options.precision,
+        "semantics": options.semantics,
+    }
     if options.cross_check:
         from tlcheck.crosscheck import cross_check_witness
 
-        details["cross_check"] = cross_check_witness(claim, options.precision)
+        arithmetic["cross_check"] = cross_check_witness(claim, options.precision)
     margin = outcome.margin
     number = None if margin is None else Number(decimal_outward(margin, "down"), margin.hex(), "down")
     return ClaimResult(
@@ -110,7 +132,7 @@ def check_sat(loaded: LoadedClaim, claim: SatClaim, options: Options) -> ClaimRe
         reason=Reason(outcome.code, outcome.message),
         bound=Bound(number, None, ZERO),
         assumptions=("Python", "FLINT", *(FLOAT32_ASSUMPTIONS if options.semantics == "deployed" else ())),
-        arithmetic={"deciding": "arb", "precision": options.precision, "semantics": options.semantics},
+        arithmetic=arithmetic,
         details=details,
         seconds=time.monotonic() - start,
     )
@@ -140,6 +162,8 @@ def _half(
         rechecked = recheck(plan, run.bounds, loaded.sources) if not run.stopped else 0
     except BadGuidance as error:
         raise InvalidInput("TLC105", str(error), field=loaded.name) from None
+    except NoRelaxation as error:
+        raise InvalidInput("TLC202", str(error)) from None
     except NotDeployable as error:
         raise _not_deployable(error) from None
     return Half(verdict, plan, run, rechecked, time.monotonic() - start)
@@ -158,8 +182,10 @@ FLOAT32_ASSUMPTIONS = (
 )
 
 
-def _margin(worst: LeafOutcome | None) -> Number | None:
-    if worst is None or not np.isfinite(worst.margin):
+def _margin(half: Half) -> Number | None:
+    """The smallest margin; None where a leaf has no finite one, or where not every leaf was reached."""
+    worst = half.worst
+    if worst is None or half.stopped or not np.isfinite(worst.margin):
         return None
     return Number(decimal_outward(worst.margin, "down"), worst.margin.hex(), "down")
 
@@ -178,28 +204,29 @@ def _reason(half: Half, real: Half, deployed: bool) -> Reason:
     if half.verdict is Verdict.CERTIFIED:
         if not half.plan.leaves:
             return Reason("TLC001", "the property's regions are empty: nothing is left to prove")
-        return Reason("TLC001", f"all {len(half.plan.leaves)} leaves proved; they cover the region")
-    if half.stopped:
-        return Reason("TLC015", half.stopped)
-    worst = half.worst
+        return Reason("TLC001", f"{_count(len(half.plan.leaves), 'leaf')} proved; they cover the region")
+    worst, total = half.worst, len(half.plan.leaves)
     failed = sum(not o.certified for o in half.outcomes)
+    if half.stopped:
+        so_far = f"{len(half.outcomes) - failed} of {_count(total, 'leaf')} proved so far"
+        return Reason("TLC015", f"{half.stopped}; {so_far}{_worst_margin(worst)}")
     if worst is None:
         return Reason("TLC010", "no leaf was decided")
     leaf = half.plan.leaves[worst.rank]
     where = f"disjunct {leaf.disjunct}, leaf {leaf.guidance}"
+    not_proved = f"{failed} of {_count(total, 'leaf')}"
     if deployed and real.verdict is Verdict.CERTIFIED:
-        return Reason(
-            "TLC016",
-            f"{failed} leaves lose their margin to float32 rounding; worst {worst.margin:.6g}",
-            where,
-        )
+        message = f"proved over the reals; float32 rounding can eat the margin of {not_proved}"
+        return Reason("TLC016", message + _worst_margin(worst), where)
     if not np.isfinite(worst.margin):
-        return Reason("TLC013", f"{failed} leaves have no finite bound", where)
-    return Reason(
-        "TLC010",
-        f"{failed} of {len(half.plan.leaves)} leaves not proved; worst margin {worst.margin:.6g}",
-        where,
-    )
+        return Reason("TLC013", f"{not_proved} without a finite bound", where)
+    return Reason("TLC010", f"{not_proved} not proved{_worst_margin(worst)}", where)
+
+
+def _worst_margin(worst: LeafOutcome | None) -> str:
+    if worst is None or not np.isfinite(worst.margin):
+        return ""
+    return f"; worst margin {decimal_outward(worst.margin, 'down', 6)}"
 
 
 def _assumptions(plan: Plan, options: Options) -> tuple[str, ...]:
@@ -226,7 +253,7 @@ def _arithmetic(half: Half, options: Options) -> dict[str, object]:
 
 
 def _details(loaded: LoadedClaim, real: Half, deployed: Half | None, layers: bool) -> dict[str, object]:
-    details: dict[str, object] = {"sources": dict(loaded.sources)}
+    details: dict[str, object] = {"name": loaded.name, "sources": dict(loaded.sources)}
     if loaded.producer:
         details["producer"] = loaded.producer
     details["seconds_real"] = round(real.seconds, 3)

@@ -38,10 +38,21 @@ class Journal:
             with path.open(encoding="utf-8") as stream:
                 first = stream.readline(1 << 12)
         except (OSError, UnicodeDecodeError) as error:
-            raise InvalidInput("TLC402", f"journal: {error}", file=str(path)) from None
+            raise _refused(path, error) from None
         if _parse(first).get("journal") != "tlcheck":
             raise InvalidInput("TLC101", "not a journal of tlcheck", file=str(path))
+        journal._end_last_line()
         return journal
+
+    def _end_last_line(self) -> None:
+        """A line cut short by a crash must not swallow the next one."""
+        try:
+            with self.path.open("rb+") as stream:
+                stream.seek(-1, 2)
+                if stream.read(1) != b"\n":
+                    stream.write(b"\n")
+        except OSError as error:
+            raise _refused(self.path, error) from None
 
     def outcomes(self, total: int) -> Iterator[LeafOutcome]:
         """Leaves decided earlier; each rank once."""
@@ -57,8 +68,16 @@ class Journal:
 
     def add(self, outcomes: Sequence[LeafOutcome]) -> None:
         rows = [[o.rank, o.certified, o.margin.hex(), o.empty] for o in outcomes]
-        with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({"key": self.key, "leaves": rows}) + "\n")
+        try:
+            with self.path.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps({"key": self.key, "leaves": rows}) + "\n")
+        except OSError as error:
+            raise _refused(self.path, error) from None
+
+
+def _refused(path: Path, error: OSError | UnicodeDecodeError) -> InvalidInput:
+    reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+    return InvalidInput("TLC402", f"the journal cannot be used: {reason}", file=str(path))
 
 
 def _outcome(row: object) -> LeafOutcome | None:
@@ -67,7 +86,7 @@ def _outcome(row: object) -> LeafOutcome | None:
         case [int(rank), bool(certified), str(margin), bool(empty)]:
             try:
                 return LeafOutcome(rank, certified, float.fromhex(margin), empty)
-            except ValueError:
+            except (ValueError, OverflowError):
                 return None
         case _:
             return None
@@ -76,6 +95,6 @@ def _outcome(row: object) -> LeafOutcome | None:
 def _parse(line: str) -> dict[str, object]:
     try:
         value = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -1,7 +1,7 @@
 """Make the corpus: ``python certificates/producers/corpus.py`` (``make corpus``).
 
-Writes every case of accept/, reject/, undecided/ and malformed/ in the folder above, from ``trained.safetensors``
-alone, byte for byte the same on every machine. Folders that it did not make are left alone and named.
+Writes every case of accept/, reject/, undecided/, malformed/ and regressions/ in the folder above, from
+``trained.safetensors`` alone, byte for byte the same on every machine. Folders that it did not make are left alone and named.
 
     --output FOLDER   write there instead
     --check           write nothing; exit 1 and name what differs from the files that are there
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-GROUPS = ("accept", "reject", "undecided", "malformed")
+GROUPS = ("accept", "reject", "undecided", "malformed", "regressions")
 
 
 def make(root: Path) -> list[str]:
@@ -56,6 +56,7 @@ def others(root: Path, names: list[str]) -> list[str]:
         for group in GROUPS
         if (root / group).is_dir()
         for p in sorted((root / group).iterdir())
+        if p.is_dir()
     ]
     return [name for name in found if name not in made]
 

@@ -99,7 +99,7 @@ def manifests() -> Iterator[tuple[str, Files, str, str]]:
     yield (
         "number-out-of-range",
         text('"version": "1"', '"version": "1", "notes": {"a": 1e999}'),
-        "TLC101",
+        "TLC106",
         "no double holds 1e999",
     )
     yield (
@@ -290,9 +290,9 @@ def models() -> Iterator[tuple[str, Files, str, str]]:
     good = seed().files[MODEL]
     yield (
         "unknown-operator",
-        written(lambda w: w.node("Softplus", ["x"], "y")),
+        written(lambda w: w.node("Hardmax", ["x"], "y")),
         "TLC202",
-        "Softplus has no exact rule",
+        "Hardmax has no exact rule",
     )
     yield (
         "nan-weight",

@@ -138,13 +138,20 @@ class Writer:
         self.nodes.append(helper.make_node(operator, list(operands), [name], name=name, **attributes))
         return name
 
-    def model(self, inputs: Mapping[str, Sequence[int]], outputs: Mapping[str, Sequence[int]]) -> bytes:
+    def model(
+        self,
+        inputs: Mapping[str, Sequence[int]],
+        outputs: Mapping[str, Sequence[int]],
+        *,
+        double: bool = False,
+    ) -> bytes:
         from onnx import TensorProto, helper
+
+        element = TensorProto.DOUBLE if double else TensorProto.FLOAT
 
         def values(given: Mapping[str, Sequence[int]]) -> list[Any]:
             return [
-                helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
-                for name, shape in given.items()
+                helper.make_tensor_value_info(name, element, list(shape)) for name, shape in given.items()
             ]
 
         graph = helper.make_graph(self.nodes, "corpus", values(inputs), values(outputs), self.constants)

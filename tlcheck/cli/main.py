@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ import click
 from tlcheck import __version__
 from tlcheck.cli.convert import convert
 from tlcheck.cli.verify import verify
+from tlcheck.cli.vnncomp import vnncomp
 from tlcheck.cli.words import COMPLETE_VARIABLE, completion, explain, formats, schema, show
 from tlcheck.errors import InvalidInput
 from tlcheck.report.record import ExitCode
@@ -40,13 +42,29 @@ def cli() -> None:
     """Decide whether claims about neural networks are proved by their certificates."""
 
 
-for _command in (verify, show, convert, explain, formats, schema, completion):
+for _command in (verify, show, convert, vnncomp, explain, formats, schema, completion):
     cli.add_command(_command)
 
 
 def entry() -> NoReturn:
-    """Run the command line of this process and end it."""
-    sys.exit(main(sys.argv[1:]))
+    """Run the command line of this process and end it; a request to terminate is an interrupt."""
+    signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
+    code = main(sys.argv[1:])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the exit code stands, whatever comes now
+    sys.exit(code)
+
+
+def _interrupt(*_: object) -> NoReturn:
+    """The first interrupt unwinds; another one while it does ends the process (workers follow it)."""
+    signal.signal(signal.SIGINT, _give_up)
+    signal.signal(signal.SIGTERM, _give_up)
+    raise KeyboardInterrupt
+
+
+def _give_up(*_: object) -> NoReturn:
+    os.write(2, b"interrupted\n")
+    os._exit(ExitCode.INTERRUPTED)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -13,8 +13,10 @@ from tlcheck.options import Progress
 
 PATIENCE_SECONDS: Final = 1.0
 """A check that is done sooner shows no bar."""
-NAME_WIDTH: Final = 26
-"""Leaves room for the rest on a terminal of 80 columns."""
+NAME_WIDTH: Final = 24
+BAR_WIDTH: Final = 8
+"""They leave room for the rest on a terminal of 80 columns."""
+REDRAW_SECONDS: Final = 0.1
 
 
 @contextmanager
@@ -31,43 +33,81 @@ def progress_bar(enabled: bool) -> Iterator[Callable[[Progress], None] | None]:
 
 
 class _Bar:
-    """Drawn from the first update after PATIENCE_SECONDS on."""
+    """Drawn from the first update after PATIENCE_SECONDS on, and by updates only: a thread would be there when forking."""
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as Rich
 
         self._start = time.monotonic()
         self._rich = Rich(
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=12),
-            MofNCompleteColumn(),
+            BarColumn(bar_width=BAR_WIDTH),
+            TextColumn("{task.fields[done]}", markup=False),
             TextColumn("{task.fields[margin]}", markup=False),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}", markup=False),
             console=Console(stderr=True),
             transient=True,
+            auto_refresh=False,
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        self._task = self._rich.add_task("", total=None, margin="")
+        self._task = self._rich.add_task("", total=None, done="", margin="", left="")
+        self._pace = _Pace()
         self._shown = False
+        self._drawn = 0.0
 
     def update(self, progress: Progress) -> None:
         from tlcheck.report.text import printable
 
+        now = time.monotonic()
+        left = self._pace.left(progress, now)
+        if now - self._start < PATIENCE_SECONDS or now - self._drawn < REDRAW_SECONDS:
+            return
+        self._drawn = now
         margin = "" if progress.worst_margin is None else f"worst margin {progress.worst_margin:.3g}"
+        name = Path(progress.path).name[: NAME_WIDTH - 1 - len(progress.stage)]
         self._rich.update(
             self._task,
-            description=printable(f"{Path(progress.path).name} {progress.stage}")[:NAME_WIDTH],
+            description=printable(f"{name} {progress.stage}"),
             completed=progress.leaves_done,
             total=progress.leaves_total or None,
+            done=f"{progress.leaves_done}/{progress.leaves_total}",
             margin=margin,
+            left="" if left is None else f"{_clock(left)} left",
         )
-        if not self._shown and time.monotonic() - self._start >= PATIENCE_SECONDS:
+        if not self._shown:
             self._shown = True
             self._rich.start()
+        self._rich.refresh()
 
     def close(self) -> None:
         if self._shown:
             self._rich.stop()
+
+
+class _Pace:
+    """Leaves per second since the first one of this pass over them (a claim, a semantics)."""
+
+    def __init__(self) -> None:
+        self._since: tuple[float, int] | None = None
+        self._last = (-1, -1)
+
+    def left(self, progress: Progress, now: float) -> float | None:
+        """Seconds left, or None as long as nothing is known."""
+        done, total = progress.leaves_done, progress.leaves_total
+        if total != self._last[1] or done < self._last[0]:
+            self._since = None
+        self._last = (done, total)
+        if self._since is None and progress.stage == "leaves":
+            self._since = (now, done)
+        if self._since is None or done <= self._since[1]:
+            return None
+        start, first = self._since
+        return (now - start) * (total - done) / (done - first)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

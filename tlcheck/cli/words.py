@@ -19,7 +19,7 @@ FORMATS: Final = {
     "certificates": (
         ("tlcert", "tlcheck's own bundle: a folder or a zip with manifest.json and arrays.safetensors"),
         (
-            "abcrown",
+            "abcrown-dump",
             "a branch-and-bound proof of alpha-beta-CROWN: a folder with certificate.json and arrays.npz",
         ),
     ),

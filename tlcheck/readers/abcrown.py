@@ -495,17 +495,14 @@ def load_dump(folder: Path, model: Path | None, prop: Path | None) -> list[Loade
     query = read_property(
         property_bytes, n_inputs=graph.n_inputs, n_outputs=graph.n_outputs, file=str(property_path)
     )
-    arrays_hash = sha256_hex(read_stored_bytes(folder / "arrays.npz"))
+    parts = {"certificate": folder / "certificate.json", "arrays": folder / "arrays.npz"}
+    evidence = {name: sha256_hex(read_stored_bytes(path)) for name, path in parts.items()}
     return [
         LoadedClaim(
             name=folder.name,
             claim=UnsatClaim(graph, query),
             guidance=read_guidance(folder, manifest, graph, query),
-            sources={
-                "model": manifest.onnx_sha256,
-                "property": manifest.vnnlib_sha256,
-                "arrays": arrays_hash,
-            },
+            sources={"model": manifest.onnx_sha256, "property": manifest.vnnlib_sha256, **evidence},
             producer=f"{manifest.verifier.name} {manifest.verifier.commit[:12]}".strip(),
         )
     ]

@@ -19,6 +19,7 @@ COLOURS: Final = {
 BUG_COLOUR: Final = "37;41;1"
 SHOWN_DIGITS: Final = 6
 """Significant digits of a number in text; the JSON report has all of them."""
+INDENT: Final = " " * 11
 ROUNDINGS: Final = {"down": ROUND_FLOOR, "up": ROUND_CEILING}
 
 
@@ -39,8 +40,9 @@ class Text:
             )
         for claim in result.claims:
             if not self.quiet or claim.verdict is Verdict.INVALID:
-                lines.append(self._claim(result.path, claim))
-                lines += map(printable, self._details(claim) if self.verbose else ())
+                name = claim.details.get("name") if len(result.claims) > 1 else None
+                lines.append(self._claim(result.path, claim, "" if name is None else f" ({name})"))
+                lines += map(printable, self._details(claim) if self.verbose else _cross_check(claim))
         return "".join(f"{line}\n" for line in lines)
 
     def end(self, run: Run) -> str:
@@ -58,13 +60,13 @@ class Text:
             f"{', '.join(parts) or 'nothing decided'}; {run.seconds:.1f} s\n"
         )
 
-    def _claim(self, path: str, claim: ClaimResult) -> str:
+    def _claim(self, path: str, claim: ClaimResult, name: str) -> str:
         word, colour = claim.verdict.value, COLOURS[claim.verdict]
         if claim.verdict is Verdict.INVALID:
             message = claim.reason.message
             named = message if message.startswith(path) else f"{path}: {message}"
             return self._line(word, colour, f"{named} [{claim.reason.code}]")
-        rest = f"{claim.kind:6}  {_margin(claim):22}  {claim.seconds:7.2f} s  {path}"
+        rest = f"{claim.kind:6}  {_margin(claim):22}  {claim.seconds:7.2f} s  {path}{name}"
         if claim.verdict is not Verdict.CERTIFIED:
             at = f" at {claim.reason.location}" if claim.reason.location else ""
             rest += f": {claim.reason.message}{at} [{claim.reason.code}]"
@@ -90,7 +92,7 @@ class Text:
         lines += _tree_lines("arithmetic", claim.arithmetic)
         for name, value in claim.details.items():
             lines += _tree_lines(name, value)
-        return [f"           {line}" for line in lines]
+        return [f"{INDENT}{line}" for line in lines]
 
 
 def shown(number: Number) -> str:
@@ -108,6 +110,12 @@ def shown(number: Number) -> str:
 def printable(text: str) -> str:
     """``text`` with everything that is not a printable character written as an escape."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def _cross_check(claim: ClaimResult) -> list[str]:
+    """Who asks for a cross-check is told what was compared."""
+    outcome = claim.arithmetic.get("cross_check")
+    return [] if outcome is None else [f"{INDENT}cross-check: {outcome}"]
 
 
 def _margin(claim: ClaimResult) -> str:

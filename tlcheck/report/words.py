@@ -43,7 +43,8 @@ def claim_lines(claim: UnsatClaim | SatClaim, guidance: Guidance | None) -> list
 def _network(graph: Graph) -> str:
     kinds = Counter(type(node.op).__name__ for node in graph.nodes)
     operations = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-    return f"{graph.n_inputs} inputs, {graph.n_outputs} outputs, {len(graph.nodes)} operations ({operations})"
+    sizes = ((graph.n_inputs, "input"), (graph.n_outputs, "output"), (len(graph.nodes), "operation"))
+    return f"{', '.join(f'{n} {noun}' + 's' * (n != 1) for n, noun in sizes)} ({operations})"
 
 
 def _disjunct(position: int, disjunct: Disjunct) -> list[str]:
@@ -113,18 +114,22 @@ def _evidence(graph: Graph, guidance: Guidance) -> str:
     tree = guidance.tree
     nodes = tree.node[tree.kind == SPLIT]
     on_inputs = int(np.isin(nodes, graph.inputs).sum())
-    parts = [f"{int((tree.kind == LEAF).sum())} leaves in {tree.roots.size} trees"]
-    parts.append(f"{on_inputs} splits on inputs, {nodes.size - on_inputs} on neurons")
+    leaves, trees = int((tree.kind == LEAF).sum()), tree.roots.size
+    parts = [f"{leaves} {'leaf' if leaves == 1 else 'leaves'} in {trees} tree{'' if trees == 1 else 's'}"]
+    parts.append(f"splits: {on_inputs} on inputs, {nodes.size - on_inputs} on neurons")
     layers = set(guidance.leaf_slopes) | set(guidance.shared_slopes)
-    parts.append(f"slopes for {len(layers)} layers in the deciding pass")
+    parts.append(f"slopes in the deciding pass: {_layers(len(layers))}")
     if guidance.intermediate:
-        parts.append(
-            f"slopes for {len({target for target, _ in guidance.intermediate})} layers' intermediate bounds"
-        )
+        targets = {target for target, _ in guidance.intermediate}
+        parts.append(f"slopes for intermediate bounds: {_layers(len(targets))}")
     beta = int((guidance.leaves.split_beta != 0).sum())
     if beta:
-        parts.append(f"{beta} multipliers on splits")
+        parts.append(f"multipliers on splits: {beta}")
     return "; ".join(parts) + "; none of it is believed"
+
+
+def _layers(count: int) -> str:
+    return f"{count} layer{'' if count == 1 else 's'}"
 
 
 def _left_out(count: int, word: str, more: str = "") -> list[str]:

@@ -23,10 +23,16 @@ from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.box import Box
 from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.crosscheck_nonlinear import RULES as NONLINEAR
+from tlcheck.trusted.crosscheck_nonlinear import TooLarge as TooLarge
+from tlcheck.trusted.crosscheck_nonlinear import smooth_interval
 from tlcheck.trusted.graph import Graph, Shape
 from tlcheck.trusted.ops.activation import Abs, Clip, Elementwise, LeakyRelu, MaxOver, Relu, Sigmoid, Tanh
 from tlcheck.trusted.ops.affine import Conv, ConvTranspose, Linear, Scale, Sum
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.product import MatProduct
+from tlcheck.trusted.ops.smooth import Smooth
+from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
 
 if TYPE_CHECKING:
@@ -50,10 +56,6 @@ PRECISION = 256
 _EXP_CLAMP = 1 << 20
 INTERIOR = 16
 """Points inside each neuron's interval at which its lines are checked."""
-
-
-class TooLarge(ValueError):
-    """More work than this engine is meant for."""
 
 
 def mp_evaluate(
@@ -251,6 +253,10 @@ def _products(graph: Graph, i: int) -> int:
             return graph.nodes[node.inputs[0]].size * prod(node.op.weight.shape[1:])
         case MaxOver():
             return int(node.op.index.size)
+        case MatProduct():
+            return node.size * graph.nodes[node.inputs[0]].shape[-1]
+        case Softmax():
+            return node.size * node.shape[-1]
         case _:
             return node.size + sum(graph.nodes[j].size for j in node.inputs)
 
@@ -388,6 +394,8 @@ def _function(op: Elementwise, position: int, n: int, prec: int) -> Callable[[In
             point = _sigmoid_at(prec)
         case Tanh():
             point = _tanh_at(prec)
+        case Smooth():
+            return lambda x: smooth_interval(op, x, prec)
         case _:
             raise ValueError(f"cross-check: no rule for {type(op).__name__}")
 
@@ -484,6 +492,7 @@ RULES: dict[type[Operation], Callable[[Any, list[Values], tuple[Shape, ...], int
     Sigmoid: _activation,
     Tanh: _activation,
     MaxOver: _max_over,
+    **NONLINEAR,
 }
 """From an operation to its rule: (operation, operands, their shapes, bits) to values. Input has none."""
 

@@ -38,8 +38,9 @@ from tlcheck.trusted.arith.interface import Multipliers
 from tlcheck.trusted.bounds import AnyEngine, Apply, Bounds, Enclosure, Slopes, new_form, run_pass
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.cover import BadTree, Leaf, leaves
-from tlcheck.trusted.evaluate import evaluate
+from tlcheck.trusted.evaluate import Evaluator, Undecided
 from tlcheck.trusted.guidance import NO_GUIDANCE, Guidance
+from tlcheck.trusted.intervals import NotDeployable
 from tlcheck.trusted.linear_bounds import Pass
 from tlcheck.trusted.lines import Lines, SlopeGuess, lines
 from tlcheck.trusted.network import Network
@@ -56,6 +57,10 @@ MAX_FLOAT = Fraction(nextafter(inf, 0))
 
 class BadGuidance(ValueError):
     """Guidance that does not fit the claim: wrong sizes, negative multipliers, not finite. Says what and where."""
+
+
+class NoRelaxation(ValueError):
+    """A pass cannot go through an operation that the outputs depend on. Says which, and at which node."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ class LeafOutcome:
 class Plan:
     """An unsat claim with its guidance, checked for shape and laid out leaf by leaf.
 
-    Raises BadGuidance when the guidance does not fit.
+    Raises BadGuidance when the guidance does not fit, NoRelaxation when no pass can go through the network.
     """
 
     claim: UnsatClaim
@@ -90,6 +95,7 @@ class Plan:
     settings: Settings
 
     def __post_init__(self) -> None:
+        _check_relaxations(self.network)
         _check_guidance(self.claim, self.guidance)
 
     @cached_property
@@ -511,25 +517,51 @@ def conclude_unsat(plan: Plan, outcomes: Iterable[LeafOutcome]) -> tuple[Verdict
 
 @dataclass(frozen=True)
 class SatOutcome:
-    """``margin``: a double <= the least slack of the best disjunct's constraints at the witness; None outside."""
+    """``margin``: a double <= the least slack of the best disjunct's constraints at the witness; None outside.
+
+    ``outputs``: enclosures of the network's exact outputs at the witness, flat.
+    """
 
     verdict: Verdict
     code: str
     message: str
     margin: float | None
+    outputs: Sequence[Arb] = ()
 
 
-def decide_sat(claim: SatClaim, precision: int = PRECISION, *, deployed: bool = False) -> SatOutcome:
+def decide_sat(
+    claim: SatClaim,
+    precision: int = PRECISION,
+    *,
+    deployed: bool = False,
+    evaluator: Evaluator | None = None,
+) -> SatOutcome:
     """Evaluate the witness as an exact point: CERTIFIED if some disjunct certainly holds there, REFUTED if all fail.
 
     ``deployed``: it must hold for every float32 execution at the witness too, else UNPROVEN. Raises NotDeployable.
+    ``evaluator``: the claim's graph made ready once, for many witnesses; ValueError when it is another graph's.
     """
+    evaluator = evaluator or Evaluator(claim.graph)
+    if evaluator.graph is not claim.graph:
+        raise ValueError("decide_sat: the evaluator is of another graph")
     with working_precision(precision):
         nodes = claim.graph.inputs
         slices = Network(claim.graph).input_slices
         point = [[ball(q) for q in claim.witness[slices[node]]] for node in nodes]
-        values = evaluate(claim.graph, point).outputs
-        rulings = [_rule(d, claim.witness, values) for d in claim.query.disjuncts]
+        boxes = {id(d.box): d for d in claim.query.disjuncts}  # disjuncts often share one box object
+        within = {key: _within(d, claim.witness) for key, d in boxes.items()}
+        values: Sequence[Arb] = ()
+        try:
+            values = evaluator.evaluate(point).outputs
+        except Undecided as problem:
+            if any(within.values()):
+                return SatOutcome(
+                    Verdict.UNPROVEN, "TLC012", f"undecided at {precision} bits: {problem}", None
+                )
+        rulings = [
+            _rule(d, claim.witness, values) if within[id(d.box)] else (False, None)
+            for d in claim.query.disjuncts
+        ]
     margin = max((slack for _, slack in rulings if slack is not None), default=None)
     if any(holds is True for holds, _ in rulings):
         if deployed and not _holds_deployed(claim, precision):
@@ -538,17 +570,20 @@ def decide_sat(claim: SatClaim, precision: int = PRECISION, *, deployed: bool = 
                 "TLC016",
                 "the witness holds exactly, not for every float32 execution",
                 margin,
+                values,
             )
-        return SatOutcome(Verdict.CERTIFIED, "TLC002", "the witness holds, evaluated exactly", margin)
+        return SatOutcome(Verdict.CERTIFIED, "TLC002", "the witness holds, evaluated exactly", margin, values)
     if all(holds is False for holds, _ in rulings):
         where = "outside every input region" if margin is None else "a constraint fails, evaluated exactly"
-        return SatOutcome(Verdict.REFUTED, "TLC011", f"the witness does not hold: {where}", margin)
-    return SatOutcome(Verdict.UNPROVEN, "TLC012", f"undecided at {precision} bits", margin)
+        return SatOutcome(Verdict.REFUTED, "TLC011", f"the witness does not hold: {where}", margin, values)
+    return SatOutcome(Verdict.UNPROVEN, "TLC012", f"undecided at {precision} bits", margin, values)
 
 
 def _holds_deployed(claim: SatClaim, precision: int) -> bool:
     """Some disjunct holds at the witness for every value of the outputs that a float32 execution may give."""
     network = Network(claim.graph)
+    if network.without_relaxation is not None:
+        raise NotDeployable(type(claim.graph.nodes[network.without_relaxation].op).__name__)
     lower = np.array([_float_down(q) for q in claim.witness])
     upper = np.array([-_float_down(-q) for q in claim.witness])
     inputs = {node: Box(lower[None, s], upper[None, s]) for node, s in network.input_slices.items()}
@@ -567,8 +602,7 @@ def _holds_on(
     disjunct: Disjunct, witness: tuple[Fraction, ...], low: list[Fraction], high: list[Fraction]
 ) -> bool:
     """Every constraint holds for all outputs between ``low`` and ``high``."""
-    box = disjunct.box
-    if not all(a <= x <= b for a, x, b in zip(box.lower, witness, box.upper, strict=True)):
+    if not _within(disjunct, witness):
         return False
     for c in disjunct.constraints:
         left = sum((q * witness[i] for i, q in c.inputs), Fraction(0))
@@ -578,13 +612,16 @@ def _holds_on(
     return True
 
 
+def _within(disjunct: Disjunct, witness: tuple[Fraction, ...]) -> bool:
+    """The witness lies in the disjunct's box."""
+    box = disjunct.box
+    return all(a <= x <= b for a, x, b in zip(box.lower, witness, box.upper, strict=True))
+
+
 def _rule(
     disjunct: Disjunct, witness: tuple[Fraction, ...], values: Sequence[Arb]
 ) -> tuple[bool | None, float | None]:
-    """(certainly holds / certainly fails / undecided, slack) of one disjunct; no slack outside its box."""
-    box = disjunct.box
-    if not all(a <= x <= b for a, x, b in zip(box.lower, witness, box.upper, strict=True)):
-        return False, None
+    """(certainly holds / certainly fails / undecided, slack) of one disjunct in whose box the witness lies."""
     holds: bool | None = True
     slack = inf
     for c in disjunct.constraints:
@@ -600,12 +637,19 @@ def _rule(
     return holds, slack
 
 
-# Guidance that fits.
+# Networks and guidance that fit.
+
+
+def _check_relaxations(network: Network) -> None:
+    i = network.without_relaxation
+    if i is not None:
+        node = network.graph.nodes[i]
+        raise NoRelaxation(f"no relaxation for operator {type(node.op).__name__} at node '{node.label or i}'")
 
 
 def _check_guidance(claim: UnsatClaim, guidance: Guidance) -> None:
     given = guidance.leaves
-    if guidance.tree.roots.size != len(claim.query.disjuncts):
+    if guidance.tree.roots.ndim != 1 or guidance.tree.roots.size != len(claim.query.disjuncts):
         raise BadGuidance(f"{guidance.tree.roots.size} trees for {len(claim.query.disjuncts)} disjuncts")
     _check_rows("constraint", given.constraint_ptr, (given.constraint, given.weight), given.count)
     splits = (given.split_node, given.split_index, given.split_side, given.split_point, given.split_beta)
@@ -641,7 +685,13 @@ def _check_guidance(claim: UnsatClaim, guidance: Guidance) -> None:
 
 
 def _check_rows(name: str, ptr: Ints, columns: Iterable[NDArray[np.generic]], count: int) -> None:
-    if ptr.shape != (count + 1,) or int(ptr[0]) != 0 or bool((ptr[1:] < ptr[:-1]).any()):
+    if (
+        ptr.ndim != 1
+        or count < 0
+        or ptr.shape != (count + 1,)
+        or int(ptr[0]) != 0
+        or bool((ptr[1:] < ptr[:-1]).any())
+    ):
         raise BadGuidance(f"leaves: {name}_ptr must rise from 0, one more than there are leaves")
     if any(c.shape != (int(ptr[-1]),) for c in columns):
         raise BadGuidance(f"leaves: {name} columns do not have the length {name}_ptr says")

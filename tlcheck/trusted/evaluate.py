@@ -23,9 +23,12 @@ from numpy.typing import NDArray
 from tlcheck.trusted.arith.arb import Arb, arb, arb_mat
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.graph import Graph, Shape
+from tlcheck.trusted.nonlinear import RULES as NONLINEAR
+from tlcheck.trusted.nonlinear import UNDEFINED, finite
 from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu, Sigmoid, Tanh
 from tlcheck.trusted.ops.affine import Conv, ConvTranspose, Linear, Scale, Sum
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.base import Undecided as Undecided
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
 
 Balls = Sequence[Arb]
@@ -34,6 +37,9 @@ Step = Callable[[Sequence[Balls]], Balls]
 
 KEPT_ENTRIES = 1 << 20
 """Largest weight matrix kept as balls between points (50 MiB); larger ones are rebuilt in parts of this size."""
+
+SPARSE = 8
+"""A matrix with at most one entry in this many not zero is kept by its entries."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +60,8 @@ class Evaluator:
     def evaluate(self, inputs: Sequence[Balls], keep: Collection[int] = ()) -> Evaluation:
         """Enclosures over the balls ``inputs``, one flat sequence per input node in declaration order.
 
-        Raises ValueError when the inputs do not fit the graph or are not finite, or a node in ``keep`` is not there.
+        Raises ValueError when the inputs do not fit the graph or are not finite, or a node in ``keep`` is not there;
+        Undecided, naming the node, where the balls do not decide a discontinuous operation.
         """
         values = dict(zip(self.graph.inputs, self._checked(inputs), strict=True))
         wanted = set(self.graph.outputs) | set(keep)
@@ -65,7 +72,7 @@ class Evaluator:
             if i not in last:
                 continue
             if not isinstance(node.op, Input):
-                values[i] = self._step(i)([values[j] for j in node.inputs])
+                values[i] = self._value(i, [values[j] for j in node.inputs])
             for j in node.inputs:
                 if last[j] == i:
                     values.pop(j, None)
@@ -90,6 +97,12 @@ class Evaluator:
                 for j in self.graph.nodes[i].inputs:
                     last.setdefault(j, i)
         return last
+
+    def _value(self, i: int, operands: Sequence[Balls]) -> Balls:
+        try:
+            return self._step(i)(operands)
+        except Undecided as problem:
+            raise Undecided(f"{problem}, at node '{self.graph.nodes[i].label or i}'") from None
 
     def _step(self, i: int) -> Step:
         if i not in self._steps:
@@ -124,7 +137,9 @@ class _Matrix:
     def __init__(self, mid: NDArray[np.floating], rad: NDArray[np.float64] | None) -> None:
         self._mid, self._rad = mid, rad
         self.rows, self.width = int(mid.shape[0]), int(mid.shape[1])
-        self._kept = self._part(0, self.rows) if mid.size <= KEPT_ENTRIES else None
+        sparse = rad is None and SPARSE * int(np.count_nonzero(mid)) <= mid.size
+        self._entries = [_entries(row) for row in mid] if sparse else None
+        self._kept = self._part(0, self.rows) if not sparse and mid.size <= KEPT_ENTRIES else None
 
     def _part(self, start: int, stop: int) -> arb_mat:
         part = Constant(self._mid[start:stop], None if self._rad is None else self._rad[start:stop])
@@ -134,12 +149,20 @@ class _Matrix:
 
     def times(self, columns: list[Arb], count: int) -> list[Arb]:
         """The product with ``columns`` (K, count), flat: (R, count), flat."""
+        if self._entries is not None:  # a zero weight adds nothing, whatever its operand
+            picked = ([(w, k * count) for k, w in row] for row in self._entries)
+            return [sum((w * columns[k + c] for w, k in row), arb(0)) for row in picked for c in range(count)]
         operand = arb_mat(self.width, count, columns)
         if self._kept is not None:
             return list((self._kept * operand).entries())
         step = max(1, KEPT_ENTRIES // self.width)
         parts = (self._part(s, min(s + step, self.rows)) for s in range(0, self.rows, step))
         return [ball for part in parts for ball in (part * operand).entries()]
+
+
+def _entries(row: NDArray[np.floating]) -> list[tuple[int, Arb]]:
+    """(place, ball) of the entries that are not zero."""
+    return [(int(k), arb(float(row[k]))) for k in np.flatnonzero(row)]
 
 
 # Sources and rearrangements.
@@ -185,6 +208,8 @@ def _linear(op: Linear, inputs: tuple[Shape, ...], shape: Shape) -> Step:
     positions = prod(shape[:-1])
 
     def step(xs: Sequence[Balls]) -> Balls:
+        if not finite(xs[0]):
+            return [UNDEFINED] * prod(shape)
         flat = weight.times(_transposed(xs[0], positions, weight.width), positions)
         return _plus(_transposed(flat, weight.rows, positions), bias)
 
@@ -247,6 +272,8 @@ def _correlation(
     step_size = max(1, KEPT_ENTRIES // (per_group * taps.shape[0]))
 
     def step(xs: Sequence[Balls]) -> Balls:
+        if not finite(xs[0]):
+            return [UNDEFINED] * prod(shape)
         x = [*xs[0], arb(0)]
         result: list[Arb] = [x[-1]] * prod(shape)
         for b, g, start in product(range(batch), range(groups), range(0, positions, step_size)):
@@ -421,5 +448,6 @@ RULES: dict[type[Operation], Callable[[Any, tuple[Shape, ...], Shape], Step]] = 
     Sigmoid: _sigmoid,
     Tanh: _tanh,
     MaxOver: _max_over,
+    **NONLINEAR,
 }
 """From an operation to the function that prepares its step; Input has none."""

@@ -21,7 +21,10 @@ from tlcheck.trusted.maps import Affine, IndexMap, Map, SignMap
 from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu, Sigmoid, Tanh
 from tlcheck.trusted.ops.affine import Scale
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.product import Product
+from tlcheck.trusted.ops.smooth import Smooth
 from tlcheck.trusted.ops.structure import Fixed
+from tlcheck.trusted.ranges import product_range, smooth_range
 
 Floats = NDArray[np.float64]
 
@@ -60,6 +63,8 @@ def image(op: Operation, affine: Affine | None, boxes: tuple[Box, ...], engine: 
                 ]
             ]
             return Box(np.array(down), np.array(up))
+        case Product():
+            return product_range(boxes[0], boxes[1])
         case MaxOver():
             return Box(*(_window_max(op, end) for end in (boxes[0].lower, boxes[0].upper)))
         case _:
@@ -90,6 +95,8 @@ def activation_image(op: Operation, box: Box) -> Box:
             return Box(_entrywise(_sigmoid, l)[0], _entrywise(_sigmoid, u)[1])
         case Tanh():
             return Box(_entrywise(_tanh, l)[0], _entrywise(_tanh, u)[1])
+        case Smooth():
+            return smooth_range(op, box)
         case _:
             raise ValueError(f"no enclosure for {type(op).__name__}")
 

@@ -20,6 +20,8 @@ from tlcheck.trusted.arith import int128
 from tlcheck.trusted.arith.arb import arb, lower_float, upper_float
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.ops.activation import Abs, Clip, Elementwise, LeakyRelu, Relu, Sigmoid, Tanh
+from tlcheck.trusted.ops.smooth import Smooth
+from tlcheck.trusted.ranges import smooth_range
 
 Floats = NDArray[np.float64]
 SLOPE_BITS = 40
@@ -68,6 +70,8 @@ def lines(op: Elementwise, box: Box, guess: SlopeGuess = NO_GUESS) -> Lines:
             return _s_shaped_lines(op, box, guess)
         case LeakyRelu() | Abs() | Clip():
             return _piecewise_lines(op, box, guess)
+        case Smooth():
+            return _flat_lines(op, box)
         case _:
             raise ValueError(f"no relaxation for {type(op).__name__}")
 
@@ -85,6 +89,13 @@ def stable(op: Elementwise, box: Box) -> NDArray[np.bool_]:
             return inside
         case _:
             return np.equal(box.lower, box.upper)
+
+
+def _flat_lines(op: Smooth, box: Box) -> Lines:
+    """Slope 0: the ends of f's range. Suggested slopes are not used."""
+    values = smooth_range(op, box)
+    flat = np.zeros(values.lower.shape)
+    return Lines((flat, values.lower), (flat, values.upper))
 
 
 # ReLU: exact integers, vectorised.

@@ -10,7 +10,14 @@ import numpy as np
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.maps import Affine, affine_form
 from tlcheck.trusted.ops.activation import Elementwise, MaxOver
-from tlcheck.trusted.ops.structure import Input
+from tlcheck.trusted.ops.affine import Conv, ConvTranspose, Linear, Scale, Sum
+from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
+
+RELAXED: tuple[type[Operation], ...] = (
+    Input, Fixed, Linear, Conv, ConvTranspose, Scale, Sum, ReduceSum, Rearrange, Elementwise, MaxOver,
+)  # fmt: skip
+"""What a pass can go through: sources, affine operations, elementwise functions (``lines``), selections."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +39,12 @@ class Network:
             if i in found:
                 found.update(self.graph.nodes[i].inputs)
         return frozenset(found | set(self.graph.inputs))
+
+    @cached_property
+    def without_relaxation(self) -> int | None:
+        """The first needed node that no pass can go through; None when there is none."""
+        nodes = self.graph.nodes
+        return next((i for i in sorted(self.needed) if not isinstance(nodes[i].op, RELAXED)), None)
 
     @cached_property
     def targets(self) -> tuple[int, ...]:

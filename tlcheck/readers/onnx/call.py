@@ -19,7 +19,7 @@ from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_NODES
 from tlcheck.readers.onnx.exact import MAX_FOLDED
 from tlcheck.readers.onnx.tensors import checked_shape, read_tensor
-from tlcheck.readers.onnx.values import INTEGERS, Data, Known, Shape, Value
+from tlcheck.readers.onnx.values import INTEGERS, Data, Known, Late, Shape, Value
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.graph import Node
 from tlcheck.trusted.ops.base import Operation
@@ -73,7 +73,7 @@ class Call:
     def __init__(
         self,
         node: NodeProto,
-        operands: Sequence[Value | None],
+        operands: Sequence[Value | Late | None],
         builder: Builder,
         *,
         opset: int,
@@ -129,6 +129,13 @@ class Call:
 
     def optional(self, i: int) -> Value | None:
         """Operand i, or None when absent."""
+        operand = self.raw(i)
+        if isinstance(operand, Late):
+            raise self.unsupported(f"operand {i} has a shape that the network's values decide")
+        return operand
+
+    def raw(self, i: int) -> Value | Late | None:
+        """Operand i, of whatever kind."""
         self._used.add(i)
         return self._operands[i] if i < len(self._operands) else None
 
@@ -338,7 +345,7 @@ class Call:
         except ValueError:
             return False
 
-    def finish(self, results: Sequence[Value]) -> None:
+    def finish(self, results: Sequence[Value | Late]) -> None:
         """Every input and attribute was read and every wanted output is there. Raises TLC202."""
         for name in self._attributes:
             if name not in self._read:

@@ -13,6 +13,9 @@ from tlcheck.readers.onnx.call import Call
 from tlcheck.readers.onnx.elementwise import fold_integers
 from tlcheck.readers.onnx.tensors import element_type
 from tlcheck.readers.onnx.values import FLOATS, INTEGERS, Data, Known, Value
+from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.ops.affine import Scale
+from tlcheck.trusted.ops.discrete import Compare, Truncate
 
 
 def constant(call: Call) -> list[Value]:
@@ -78,7 +81,7 @@ def range_(call: Call) -> list[Value]:
 
 
 def cast(call: Call) -> list[Value]:
-    """To a type that holds every value of the operand's type; a constant's cast rounds as ONNX says."""
+    """Data: to a wider type, and to integers and booleans; a constant's cast rounds as ONNX says."""
     call.attr_int("saturate", 1)
     call.attr_str("round_mode", "up")
     return [_cast(call, call.value(0), element_type(call.required_int("to"), f"node '{call.label}'"))]
@@ -94,14 +97,27 @@ def _cast(call: Call, x: Value, dtype: str) -> Value:
     if dtype == x.dtype:
         return x
     if isinstance(x, Data):
-        if (x.dtype, dtype) == ("float32", "float64"):
-            return Data(x.node, x.shape, dtype)
-        raise call.unsupported(f"{x.dtype} to {dtype}")
+        return _cast_data(call, x, dtype)
     if x.dtype in FLOATS and dtype == "float64":
         return Known(x.array, dtype, x.rad, x.roundings)
     if x.rad is not None or x.roundings:
         raise call.unsupported(f"computed constant from {x.dtype} to {dtype}")
     return Known(_converted(call, x, dtype), dtype)
+
+
+def _cast_data(call: Call, x: Data, dtype: str) -> Data:
+    """Integers of the network are below 2^32 or so: as floats they are the same numbers, over the reals."""
+    if (x.dtype, dtype) == ("float32", "float64") or (not x.is_float and dtype in ("float32", "float64")):
+        return x.as_type(dtype)
+    if dtype == "bool":
+        zero = call.data(Known(np.zeros(x.shape), "float64"))
+        equal = call.emit(Compare("=="), x, zero)
+        return call.emit(Scale(Constant(np.array(-1.0)), Constant(np.array(1.0)), 0), equal).as_type("bool")
+    if dtype in ("int32", "int64") and x.is_float:
+        return call.emit(Truncate(), x).as_type(dtype)
+    if dtype == "int64" or (x.dtype, dtype) == ("bool", "int32"):
+        return x.as_type(dtype)
+    raise call.unsupported(f"{x.dtype} to {dtype}")
 
 
 def _converted(call: Call, x: Known, dtype: str) -> NDArray[Any]:

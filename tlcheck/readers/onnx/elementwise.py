@@ -14,6 +14,9 @@ from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu, Sigmoid, Tanh
 from tlcheck.trusted.ops.affine import Scale, Sum
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.discrete import MAX_TRUNCATED
+from tlcheck.trusted.ops.product import Product
+from tlcheck.trusted.ops.smooth import Power, Reciprocal, Sqrt
 
 ONE = Constant(np.array(1, np.float32))
 MINUS_ONE = Constant(np.array(-1, np.float32))
@@ -115,7 +118,8 @@ def add_signed(call: Call, a: Value, b: Value, sign: int) -> Value:
     call.same_type(a, b)
     if isinstance(a, Known) and isinstance(b, Known):
         return add_known(call, a, b, sign)
-    call.require_float(a, b)
+    if not a.is_float:
+        return _add_integers(call, a, b, sign)
     shape = call.common_shape(a, b)
     if isinstance(b, Known):
         offset = b if sign == 1 else Known(-b.array, b.dtype, b.rad, b.roundings)
@@ -125,6 +129,21 @@ def add_signed(call: Call, a: Value, b: Value, sign: int) -> Value:
             call, call.broadcast(b, shape), ONE if sign == 1 else MINUS_ONE, a.constant(), 1 + a.roundings
         )
     return call.emit(Sum((1, sign)), call.data(call.broadcast(a, shape)), call.data(call.broadcast(b, shape)))
+
+
+def _add_integers(call: Call, a: Value, b: Value, sign: int) -> Data:
+    """int64 data came from casts below 2^31, and constants are kept below it, so that no sum reaches 2^63."""
+    if a.dtype != "int64":
+        raise call.unsupported(f"arithmetic on variable {a.dtype}")
+    shape = call.common_shape(a, b)
+    parts = []
+    for x in (a, b):
+        if isinstance(x, Known):
+            if bool((np.abs(x.array.astype(np.float64)) >= MAX_TRUNCATED).any()):
+                raise call.unsupported("an integer beyond 2^31")
+            x = Known(x.array.astype(np.float64), "float64")
+        parts.append(call.data(call.broadcast(x, shape)))
+    return call.emit(Sum((1, sign)), *parts).as_type("int64")
 
 
 def add(call: Call) -> list[Value]:
@@ -149,23 +168,28 @@ def mean_all(call: Call) -> list[Value]:
 
 
 def mul(call: Call) -> list[Value]:
-    a, b = call.value(0), call.value(1)
+    return [_multiplied(call, call.value(0), call.value(1))]
+
+
+def _multiplied(call: Call, a: Value, b: Value) -> Value:
     call.same_type(a, b)
     if isinstance(a, Known) and isinstance(b, Known):
-        return [multiply_known(call, a, b)]
+        return multiply_known(call, a, b)
     call.require_float(a, b)
     shape = call.common_shape(a, b)
     for factor, x in ((a, b), (b, a)):
         if isinstance(factor, Known):
-            return [scale(call, call.broadcast(x, shape), factor.constant(), None, 1 + factor.roundings)]
-    raise call.unsupported("both factors are variable")
+            return scale(call, call.broadcast(x, shape), factor.constant(), None, 1 + factor.roundings)
+    if a == b:
+        return call.emit(Power(2.0), call.data(a))
+    return call.emit(Product(), *(call.data(call.broadcast(x, shape)) for x in (a, b)))
 
 
 def div(call: Call) -> list[Value]:
     a, b = call.value(0), call.value(1)
     call.same_type(a, b)
-    if not isinstance(b, Known):
-        raise call.unsupported("variable divisor")
+    if isinstance(b, Data):
+        return [_multiplied(call, a, call.emit(Reciprocal(), b))]
     return [divide_known(call, a, b) if isinstance(a, Known) else _divided(call, a, b)]
 
 
@@ -186,13 +210,17 @@ def neg(call: Call) -> list[Value]:
 
 
 def sqrt(call: Call) -> list[Value]:
-    x = call.known(0)
+    x = call.value(0)
+    if isinstance(x, Data):
+        return [call.emit(Sqrt(), x)]
     call.require_float(x)
     return [folded(call, call.exactly(lambda: exact.sqrt(x.ball)), x.dtype, x.roundings + 1)]
 
 
 def reciprocal(call: Call) -> list[Value]:
-    x = call.known(0)
+    x = call.value(0)
+    if isinstance(x, Data):
+        return [call.emit(Reciprocal(), x)]
     call.require_float(x)
     return [folded(call, call.exactly(lambda: exact.reciprocal(x.ball)), x.dtype, 2 * x.roundings + 1)]
 

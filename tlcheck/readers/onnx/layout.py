@@ -223,14 +223,6 @@ def scatter_nd(call: Call) -> list[Value]:
     return [call.moves([x, updates], scattered)]
 
 
-def where(call: Call) -> list[Value]:
-    condition, x, y = call.known(0), call.value(1), call.value(2)
-    if condition.dtype != "bool":
-        raise call.unsupported(f"condition of type {condition.dtype}")
-    call.common_shape(condition, x, y)
-    return [call.moves([x, y], lambda arrays: np.where(condition.array, arrays[0], arrays[1]))]
-
-
 # padding
 
 _NUMPY_MODES = {"reflect": "reflect", "edge": "edge", "wrap": "wrap"}

@@ -12,6 +12,7 @@ from tlcheck.readers.onnx.elementwise import add_signed, scale, times
 from tlcheck.readers.onnx.values import Data, Known, Shape, Value
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.ops.affine import Conv, ConvTranspose, Linear
+from tlcheck.trusted.ops.product import MatProduct
 
 
 def transposed(call: Call, x: Value) -> Value:
@@ -64,14 +65,25 @@ def _known(call: Call, value: Value) -> Known:
 def product(
     call: Call, a: Value, b: Value, *, alpha: float = 1.0, bias: Known | None = None, roundings: int = 0
 ) -> Value:
-    """alpha (a b) + bias, numpy.matmul of operands of two or more axes, one of them constant."""
+    """alpha (a b) + bias, numpy.matmul of operands of two or more axes; a bias needs a constant b."""
     if isinstance(b, Known):
         return _right(call, call.data(a), times(call, b, alpha), bias, roundings)
     if isinstance(a, Known):
         # A B = (B^T A^T)^T
         weight = _known(call, transposed(call, times(call, a, alpha)))
         return transposed(call, _right(call, call.data(transposed(call, b)), weight, None, roundings))
-    raise call.unsupported("both factors are variable")
+    y = _variable(call, a, b)
+    return y if alpha == 1 else scale(call, y, Constant(np.array(alpha)), None, 1)
+
+
+def _variable(call: Call, a: Data, b: Data) -> Data:
+    """A product of two variables, batch entry by batch entry."""
+    try:
+        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    except ValueError as error:
+        raise call.misshapen(f"{a.shape} and {b.shape} do not multiply") from error
+    left, right = (call.data(call.broadcast(x, (*batch, *x.shape[-2:]))) for x in (a, b))
+    return call.emit(MatProduct(), left, right)
 
 
 def _right(call: Call, x: Data, weight: Known, bias: Known | None, roundings: int) -> Data:

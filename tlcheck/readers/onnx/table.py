@@ -7,8 +7,9 @@ from typing import Final
 
 import numpy as np
 
-from tlcheck.readers.onnx import constants, elementwise, layout, linear, pooling
+from tlcheck.readers.onnx import constants, elementwise, layout, linear, nonlinear, pooling
 from tlcheck.readers.onnx.call import Call
+from tlcheck.readers.onnx.indexed import LATE as LATE
 from tlcheck.readers.onnx.values import Value
 
 LOWERINGS: Final[dict[str, Callable[[Call], Sequence[Value]]]] = {
@@ -67,29 +68,52 @@ LOWERINGS: Final[dict[str, Callable[[Call], Sequence[Value]]]] = {
     "Transpose": layout.transpose,
     "Unsqueeze": layout.unsqueeze,
     "Upsample": layout.upsample,
-    "Where": layout.where,
-    # constants and shapes; these take constants only, but for Cast (to a wider type), Shape and Size
-    "And": constants.logic(np.logical_and, 2),
+    # smooth functions, products of variables, softmax
+    "Cos": nonlinear.cos,
+    "Erf": nonlinear.erf,
+    "Exp": nonlinear.exp,
+    "Gelu": nonlinear.gelu,
+    "Log": nonlinear.log,
+    "LogSoftmax": nonlinear.log_softmax,
+    "Pow": nonlinear.power,
+    "Reciprocal": elementwise.reciprocal,
+    "Sin": nonlinear.sin,
+    "Softmax": nonlinear.softmax,
+    "Softplus": nonlinear.softplus,
+    "Sqrt": elementwise.sqrt,
+    # piecewise constant
+    "And": nonlinear.logical_and,
+    "ArgMax": nonlinear.arg_max,
+    "ArgMin": nonlinear.arg_min,
+    "Ceil": nonlinear.ceil,
+    "Equal": nonlinear.comparison(np.equal, "=="),
+    "Floor": nonlinear.floor,
+    "Greater": nonlinear.comparison(np.greater, "<", swap=True),
+    "GreaterOrEqual": nonlinear.comparison(np.greater_equal, "<=", swap=True),
+    "Less": nonlinear.comparison(np.less, "<"),
+    "LessOrEqual": nonlinear.comparison(np.less_equal, "<="),
+    "Not": nonlinear.logical_not,
+    "Or": nonlinear.logical_or,
+    "Round": nonlinear.round_,
+    "Sign": nonlinear.sign,
+    "Where": nonlinear.where,
+    # constants and shapes; these take constants only, but for Cast, Shape and Size
     "Cast": constants.cast,
     "CastLike": constants.cast_like,
-    "Ceil": constants.unary(np.ceil),
     "Constant": constants.constant,
     "ConstantOfShape": constants.constant_of_shape,
-    "Equal": constants.comparison(np.equal),
-    "Floor": constants.unary(np.floor),
-    "Greater": constants.comparison(np.greater),
-    "GreaterOrEqual": constants.comparison(np.greater_equal),
-    "Less": constants.comparison(np.less),
-    "LessOrEqual": constants.comparison(np.less_equal),
     "Mod": constants.mod,
     "NonZero": constants.non_zero,
-    "Not": constants.logic(np.logical_not, 1),
-    "Or": constants.logic(np.logical_or, 2),
     "Range": constants.range_,
-    "Reciprocal": elementwise.reciprocal,
     "ReduceProd": pooling.reduce_prod,
     "Shape": constants.shape,
-    "Sign": constants.unary(np.sign),
     "Size": constants.size,
-    "Sqrt": elementwise.sqrt,
 }
+"""LATE: the operators, and lowerings, on tensors that integers of the network decide."""
+
+ON_INTEGERS: Final = frozenset({
+    "Add", "And", "Cast", "CastLike", "Concat", "Equal", "Expand", "Flatten", "Gather", "Greater", "GreaterOrEqual",
+    "Identity", "Less", "LessOrEqual", "Not", "Or", "Reshape", "Shape", "Size", "Slice", "Split", "Squeeze", "Sub",
+    "Tile", "Transpose", "Unsqueeze", "Where",
+})  # fmt: skip
+"""Operators that mean the same on integers and booleans that the network computes; the others refuse them."""

@@ -64,11 +64,37 @@ class Known:
 
 @dataclass(frozen=True)
 class Data:
-    """The value of a graph node. ``dtype``: float32 or float64."""
+    """The value of a graph node. ``dtype``: float32 or float64; or int32, int64 or bool, whose values are integers."""
 
     node: int
     shape: Shape
     dtype: str
 
+    @property
+    def is_float(self) -> bool:
+        return self.dtype in FLOATS
+
+    def as_type(self, dtype: str) -> Data:
+        """The same numbers, as another element type."""
+        return Data(self.node, self.shape, dtype)
+
 
 Value = Known | Data
+
+
+@dataclass(frozen=True, eq=False)
+class Late:
+    """A tensor that integers of the network decide, its shape included: a step of an ``Indexed`` operation to be.
+
+    ``shape`` is None when the integers decide it. Its operands are other steps, constants, and graph nodes.
+    """
+
+    name: str
+    operands: tuple[Late | Known | Data, ...]
+    numbers: NDArray[np.int64]
+    dtype: str
+    shape: Shape | None = None
+
+    @property
+    def is_float(self) -> bool:
+        return self.dtype in FLOATS

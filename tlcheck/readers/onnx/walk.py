@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_NODES
 from tlcheck.readers.onnx.call import Builder, Call
-from tlcheck.readers.onnx.table import LOWERINGS
+from tlcheck.readers.onnx.indexed import decided_late
+from tlcheck.readers.onnx.table import LATE, LOWERINGS, ON_INTEGERS
 from tlcheck.readers.onnx.tensors import checked_shape, element_type, read_tensor
-from tlcheck.readers.onnx.values import Data, Known, Shape, Value
+from tlcheck.readers.onnx.values import Data, Known, Late, Shape, Value
 from tlcheck.trusted.graph import Graph
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def read_graph(data: bytes, folder: Path | None) -> Graph:
     _check_features(model)
     _check_names(graph)
     needed = _needed(graph)
-    values: dict[str, Value] = {}
+    values: dict[str, Value | Late] = {}
     for tensor in graph.initializer:
         if tensor.name in needed:
             values[tensor.name] = read_tensor(tensor, folder)
@@ -45,7 +46,9 @@ def read_graph(data: bytes, folder: Path | None) -> Graph:
             operands = [_operand(name, values, node) for name in node.input]
             call = Call(node, operands, builder, opset=opset, folder=folder, needed=needed)
             values.update(
-                (name, result) for name, result in zip(node.output, _lower(node, call), strict=False) if name
+                (name, result)
+                for name, result in zip(node.output, _lower(node, call, operands), strict=False)
+                if name
             )
     return _finished(graph, inputs, values, builder)
 
@@ -153,19 +156,25 @@ def _input_shape(info: ValueInfoProto, where: str) -> Shape:
     return checked_shape(tuple(shape), where)
 
 
-def _lower(node: NodeProto, call: Call) -> Sequence[Value]:
+def _lower(node: NodeProto, call: Call, operands: Sequence[Value | Late | None]) -> Sequence[Value | Late]:
     lowering = LOWERINGS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
     if lowering is None:
         raise call.unsupported(f"domain {node.domain}" if node.domain not in ("", "ai.onnx") else "")
+    late = LATE.get(node.op_type) if decided_late(node.op_type, operands) else None
+    if late is None and node.op_type not in ON_INTEGERS:
+        for x in operands:
+            if isinstance(x, Data) and not x.is_float:
+                raise call.unsupported(f"operand of type {x.dtype}")
+    results: Sequence[Value | Late]
     try:
-        results = lowering(call)
+        results = lowering(call) if late is None else late(call)
     except ValueError as error:
         raise call.misshapen(str(error)) from error
     call.finish(results)
     return results
 
 
-def _operand(name: str, values: dict[str, Value], node: NodeProto) -> Value | None:
+def _operand(name: str, values: dict[str, Value | Late], node: NodeProto) -> Value | Late | None:
     """The tensor's value; None for an optional operand left out. Raises TLC201: missing, or nodes out of order."""
     if name and name not in values:
         raise InvalidInput(
@@ -177,13 +186,15 @@ def _operand(name: str, values: dict[str, Value], node: NodeProto) -> Value | No
 
 
 def _finished(
-    graph: GraphProto, inputs: list[ValueInfoProto], values: dict[str, Value], builder: Builder
+    graph: GraphProto, inputs: list[ValueInfoProto], values: dict[str, Value | Late], builder: Builder
 ) -> Graph:
     outputs = []
     for info in graph.output:
         value = values.get(info.name)
         if value is None:
             raise InvalidInput("TLC201", f"output '{info.name}' is not defined")
+        if isinstance(value, Late):
+            raise InvalidInput("TLC202", f"output '{info.name}' has a shape that the network's values decide")
         if isinstance(value, Known):
             if not value.is_float:
                 raise InvalidInput("TLC202", f"unsupported type {value.dtype} of output '{info.name}'")

@@ -1,11 +1,14 @@
 """What an operation is.
 
-There are four kinds, and the passes know nothing else:
+There are four kinds that the passes know:
 
 * *sources*: ``Input`` and ``Fixed`` (a constant used as data);
 * *affine*: y = sum_i M_i x_i + b, described by one linear map per operand (``tlcheck.trusted.maps``) and an offset;
 * *elementwise*: y_k = f_k(x_k), described by proved lines around f_k on an interval;
 * *selection*: y_k = max over a set of entries of x.
+
+The others (``product``, ``softmax``, ``discrete``, ``indexed``) have an exact evaluation only: a claim that needs a
+relaxation of one is refused (``network.without_relaxation``).
 
 An operation's module holds its shape rule, its description, its exact evaluation on balls, and its float32
 rounding radius.
@@ -24,6 +27,10 @@ class Operation(ABC):
     @abstractmethod
     def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
         """The result's shape. Raises ValueError when the operands' shapes do not fit."""
+
+
+class Undecided(ValueError):
+    """An enclosure does not decide a discontinuous operation: nothing is guessed."""
 
 
 def require(condition: bool, message: str) -> None:

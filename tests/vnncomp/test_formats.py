@@ -1,0 +1,168 @@
+"""Witness files as tools write them: every spacing read the same, everything else refused."""
+
+from __future__ import annotations
+
+import gzip
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.helpers import DATA, needs_data
+from tlcheck.errors import InvalidInput
+from tlcheck.readers.witness import Witness, load_witness, read_witness
+
+POINT = (Fraction(1, 2), Fraction(-1, 1000))
+
+SAME = [
+    "((X_0 0.5)\n(X_1 -0.001)\n(Y_0 2))",
+    "((X_0 0.5) (X_1 -1e-3) (Y_0 2.0) )\n",
+    "(\n(X_0 0.5)\n(X_1 -1E-03)\n(Y_0 +2.)\n)\n",
+    "( (X_0 .5)\n (X_1 -0.001)\n (Y_0 2))",
+    "((X_0  0.5)\n(X_1  -0.001)\n(Y_0 2))",
+    "sat\n((X_0 0.5)(X_1 -0.001)(Y_0 2))",
+    "SAT ((X_0 0.5)\r\n(X_1 -0.001)\r\n(Y_0 2))\r\n",
+    "((Y_0 2) (X_1 -0.001) (X_0 0.5))",
+    "(X_0 0.5)\n(X_1 -0.001)\n(Y_0 2)\n",
+    "violated\n( ( X_0\t0.5 ) ( X_1 -0.001 ) ( Y_0 2 ) )",
+    "sat\nX float32 [1,2]\n0.5\n-0.001\nY float32 [1]\n2\n",
+    "X real [2]\n0.5 -1e-3\nY real []\n2",
+    "sat\n\na float32 [1]\n0.5\nb float32 [1]\n-0.001\nout float32 [1, 1]\n2.0\n\n",
+]
+
+EMPTY = ["", "\n \n", "sat", "sat\n", "()", "( )", "unknown\n", "timeout", "sat ()"]
+
+MALFORMED = [
+    "((X_0 0.5)\n(X_1 -0.001)\n(Y_0 2)",  # cut short
+    "((X_0 0.5)\n(X_1 -0.0",
+    "((X_0 0.5) (X_1 nan))",
+    "((X_0 0.5) (X_1 -inf))",
+    "((X_0 0.5) (X_0 0.5))",  # given twice
+    "((X_0 0.5) (X_2 0.5))",  # X_1 missing
+    "((X_0 0.5) (X_1 0.5) (Z_0 1))",
+    "((X_0 0.5) (X_1 0.5)) 3",
+    "((X_0 0.5) (X_1 0.5)))",
+    "((X_0 0.5 0.5) (X_1 0.5))",
+    "((X_0 tensor([[-0.4298]]))\n(Y_0 1))",
+    "((X_0 0,5) (X_1 0.5))",
+    "((X_0 1_0) (X_1 0.5))",
+    "((X_0 0x1p-1) (X_1 0.5))",
+    "((X_0 ) (X_1 0.5))",
+    "satisfied ((X_0 0.5) (X_1 0.5))",
+    "X float32 [2]\n0.5\n",
+    "X float32 [2]\n0.5\n0.5\n0.5\n",
+    "X float32 [2]\n0.5\nnan\n",
+    "X float32 [a]\n0.5\n",
+    "X float32 [1]\n0.5\nX float32 [1]\n0.5",
+    "\ufeff((X_0 0.5) (X_1 0.5))",
+]
+
+
+@pytest.mark.parametrize("text", SAME)
+@pytest.mark.parametrize("packed", [False, True])
+def test_every_spelling_is_the_same_point(tmp_path: Path, text: str, packed: bool) -> None:
+    path = tmp_path / "w.counterexample"
+    path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    witness = load_witness(path, 2)
+    assert witness is not None
+    assert witness.inputs == POINT
+    assert witness.outputs == (Fraction(2),)
+
+
+@pytest.mark.parametrize("text", EMPTY)
+def test_no_point(text: str) -> None:
+    assert read_witness(text.encode(), 2) is None
+
+
+@pytest.mark.parametrize("text", MALFORMED)
+def test_malformed(text: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read_witness(text.encode(), 2)
+    assert caught.value.code == "TLC101"
+
+
+@pytest.mark.parametrize(
+    "text", ["((X_0 1))", "((X_0 1) (X_1 1) (X_2 1))", "((Y_0 1))", "X real [3]\n1 2 3\n", "Y real [1]\n0"]
+)
+def test_wrong_length(text: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read_witness(text.encode(), 2)
+    assert caught.value.code == "TLC303"
+
+
+def test_outputs_may_be_anything() -> None:
+    """They are not evidence: neither nan nor their number takes the point away."""
+    witness = read_witness(b"((X_0 0.5) (X_1 -0.001) (Y_0 nan) (Y_1 inf))", 2)
+    assert witness == Witness("vnncomp-1.0", POINT, (None, None))
+
+
+def test_exponents_are_exact_and_limited() -> None:
+    witness = read_witness(b"((X_0 1e-400) (X_1 12345678901234567890123456789e3))", 2)
+    assert witness is not None
+    assert witness.inputs == (Fraction(1, 10**400), Fraction(12345678901234567890123456789000))
+    with pytest.raises(InvalidInput) as caught:
+        read_witness(b"((X_0 1e999999999) (X_1 0))", 2)
+    assert caught.value.code == "TLC401"
+
+
+@pytest.mark.parametrize("data", [b"\x1f\x8b\x08\x00broken", gzip.compress(b"((X_0 1) (X_1 1))")[:-4]])
+def test_corrupt_gzip(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "w.gz"
+    path.write_bytes(data)
+    with pytest.raises(InvalidInput) as caught:
+        load_witness(path, 2)
+    assert caught.value.code == "TLC403"
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe((X_0 1))", b"((X_0 1) (X_1 \x00))"])
+def test_not_text(data: bytes) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read_witness(data, 2)
+    assert caught.value.code == "TLC101"
+
+
+DECIMALS = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**9), max_value=10**9)
+GAPS = st.text(" \t\n\r", max_size=3)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_round_trip(data: st.DataObject) -> None:
+    inputs = data.draw(st.lists(DECIMALS, min_size=1, max_size=6))
+    outputs = data.draw(st.lists(DECIMALS, max_size=3))
+    pairs = [("X", i, v) for i, v in enumerate(inputs)] + [("Y", i, v) for i, v in enumerate(outputs)]
+    gap = lambda: data.draw(GAPS)  # noqa: E731
+    body = "".join(
+        f"({gap()}{k}_{i} {gap()}{v}{gap()}){gap()}" for k, i, v in data.draw(st.permutations(pairs))
+    )
+    word = data.draw(st.sampled_from(["", "sat\n", "violated "]))
+    witness = read_witness(f"{word}{gap()}({gap()}{body}){gap()}".encode(), len(inputs))
+    assert witness is not None
+    assert witness.inputs == tuple(map(Fraction, inputs))
+    assert witness.outputs == tuple(map(Fraction, outputs))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=80) | st.text(alphabet="()XY_01 .-e\nsat[],", max_size=60).map(str.encode))
+def test_anything_is_read_or_refused(data: bytes) -> None:
+    try:
+        witness = read_witness(data, 2)
+    except InvalidInput:
+        return
+    assert witness is None or len(witness.inputs) == 2
+
+
+@needs_data
+def test_every_published_file_is_read_or_refused() -> None:
+    files = sorted((DATA / "vnncomp" / "counterexamples").rglob("*.gz"))
+    assert len(files) > 300
+    refused = 0
+    for path in files:
+        try:
+            load_witness(path, 5)
+        except InvalidInput as error:
+            assert error.code in ("TLC101", "TLC303"), error.line()
+            refused += error.code == "TLC101"
+    assert refused == 2  # printed torch tensors

@@ -1,0 +1,204 @@
+"""Smooth functions, products of variables, softmax; comparisons, roundings and choices of variables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import prod
+
+import numpy as np
+
+from tlcheck.readers.onnx import constants, exact
+from tlcheck.readers.onnx.call import Call
+from tlcheck.readers.onnx.elementwise import MINUS_ONE, ONE, max_of, scale
+from tlcheck.readers.onnx.values import Data, Known, Value
+from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.discrete import MAX_TRUNCATED, ArgMax, Compare, Floor, Round, Select, Sign
+from tlcheck.trusted.ops.product import Product
+from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Softplus, Sqrt
+from tlcheck.trusted.ops.softmax import Softmax
+
+Lowering = Callable[[Call], Sequence[Value]]
+
+
+def _unary(op: Operation) -> Lowering:
+    def lower(call: Call) -> list[Value]:
+        return [call.emit(op, call.data(call.value(0)))]
+
+    return lower
+
+
+sin, cos, exp, log, erf = (_unary(op) for op in (Sin(), Cos(), Exp(), Log(), Erf()))
+softplus = _unary(Softplus())
+
+
+def power(call: Call) -> list[Value]:
+    """x^p for one constant exponent p."""
+    x, exponent = call.value(0), call.known(1)
+    call.require_float(x)
+    values = np.unique(exponent.array.astype(np.float64))
+    if exponent.rad is not None or exponent.roundings or values.size != 1:
+        raise call.unsupported("an exponent that is not one exact number")
+    shape = call.common_shape(x, exponent)
+    return [_power(call, call.data(call.broadcast(x, shape)), float(values[0]))]
+
+
+def _power(call: Call, x: Data, p: float) -> Data:
+    if p == 0:
+        return scale(call, x, Constant(np.array(0.0)), Constant(np.array(1.0)), 0)
+    if p < 0:
+        return call.emit(Reciprocal(), _power(call, x, -p))
+    if p == 1:
+        return x
+    return call.emit(Sqrt() if p == 0.5 else Power(p), x)
+
+
+def gelu(call: Call) -> list[Value]:
+    """x (1 + erf(x / sqrt 2)) / 2"""
+    if call.attr_str("approximate", "none") != "none":
+        raise call.unsupported("approximate")
+    x = call.data(call.value(0))
+    mid, rad = exact.enclose(lambda two: 1 / two.sqrt(), (np.array(2.0), None))
+    inner = call.emit(Erf(), scale(call, x, Constant(mid, rad), None, 1))
+    return [call.emit(Product(), x, scale(call, inner, HALF, HALF, 2))]
+
+
+HALF = Constant(np.array(0.5))
+
+
+def softmax(call: Call) -> list[Value]:
+    return [_softmax(call)]
+
+
+def log_softmax(call: Call) -> list[Value]:
+    return [call.emit(Log(), _softmax(call))]
+
+
+def _softmax(call: Call) -> Data:
+    """Before opset 13 the axes from ``axis`` on count as one."""
+    x = call.data(call.value(0))
+    axis = call.axis(call.attr_int("axis", -1 if call.opset >= 13 else 1), len(x.shape))
+    if x.shape[axis] == 0:
+        raise call.unsupported("empty set")
+    if call.opset >= 13:
+        last = call.data(call.move(x, lambda a: np.moveaxis(a, axis, -1)))
+        return call.data(call.move(call.emit(Softmax(), last), lambda a: np.moveaxis(a, -1, axis)))
+    flat = call.data(call.reshape(x, (prod(x.shape[:axis]), prod(x.shape[axis:]))))
+    return call.data(call.reshape(call.emit(Softmax(), flat), x.shape))
+
+
+# Roundings and signs.
+
+
+def sign(call: Call) -> list[Value]:
+    return _step(call, np.sign, lambda x: call.emit(Sign(), x))
+
+
+def floor(call: Call) -> list[Value]:
+    return _step(call, np.floor, lambda x: call.emit(Floor(), x))
+
+
+def ceil(call: Call) -> list[Value]:
+    return _step(call, np.ceil, lambda x: _negative(call, call.emit(Floor(), _negative(call, x))))
+
+
+def round_(call: Call) -> list[Value]:
+    return _step(call, np.rint, lambda x: call.emit(Round(), x))
+
+
+def _step(call: Call, on_constant: Callable[..., object], on_data: Callable[[Data], Data]) -> list[Value]:
+    """A constant is rounded exactly; data by an operation."""
+    x = call.value(0)
+    return constants.unary(on_constant)(call) if isinstance(x, Known) else [on_data(x)]
+
+
+def _negative(call: Call, x: Data) -> Data:
+    return scale(call, x, MINUS_ONE, None, 0)
+
+
+# Comparisons, logic, choices. Booleans are 0 and 1.
+
+
+def comparison(function: Callable[..., object], relation: str, *, swap: bool = False) -> Lowering:
+    """``a relation b``, or ``b relation a``."""
+
+    def lower(call: Call) -> list[Value]:
+        a, b = call.value(0), call.value(1)
+        if isinstance(a, Known) and isinstance(b, Known):
+            return constants.comparison(function)(call)
+        call.same_type(a, b)
+        shape = call.common_shape(a, b)
+        operands = [_number(call, call.broadcast(x, shape)) for x in ((b, a) if swap else (a, b))]
+        return [call.emit(Compare(relation), *operands).as_type("bool")]
+
+    return lower
+
+
+def _number(call: Call, x: Value) -> Data:
+    """x as data, integers and booleans as the numbers they are."""
+    if isinstance(x, Known) and not x.is_float:
+        if x.dtype != "bool" and bool((np.abs(x.array.astype(np.float64)) >= MAX_TRUNCATED).any()):
+            raise call.unsupported("an integer beyond 2^31")
+        x = Known(x.array.astype(np.float64), "float64")
+    return call.data(x)
+
+
+def logical_not(call: Call) -> list[Value]:
+    x = call.value(0)
+    if isinstance(x, Known):
+        return constants.logic(np.logical_not, 1)(call)
+    if x.dtype != "bool":
+        raise call.unsupported("operand that is not bool")
+    return [scale(call, x, MINUS_ONE, ONE, 0).as_type("bool")]
+
+
+def logical_and(call: Call) -> list[Value]:
+    return _joined(call, np.logical_and, lambda a, b: call.emit(Product(), a, b))
+
+
+def logical_or(call: Call) -> list[Value]:
+    return _joined(call, np.logical_or, lambda a, b: max_of(call, [a, b], 1))
+
+
+def _joined(
+    call: Call, function: Callable[..., object], on_data: Callable[[Data, Data], Data]
+) -> list[Value]:
+    a, b = call.value(0), call.value(1)
+    if isinstance(a, Known) and isinstance(b, Known):
+        return constants.logic(function, 2)(call)
+    if call.same_type(a, b) != "bool":
+        raise call.unsupported("operand that is not bool")
+    shape = call.common_shape(a, b)
+    x, y = (_number(call, call.broadcast(v, shape)).as_type("bool") for v in (a, b))
+    return [on_data(x, y).as_type("bool")]
+
+
+def where(call: Call) -> list[Value]:
+    condition, x, y = call.value(0), call.value(1), call.value(2)
+    if condition.dtype != "bool":
+        raise call.unsupported(f"condition of type {condition.dtype}")
+    dtype = call.same_type(x, y)
+    shape = call.common_shape(condition, x, y)
+    if isinstance(condition, Known):
+        chosen = condition.array
+        return [call.moves([x, y], lambda arrays: np.where(chosen, arrays[0], arrays[1]))]
+    a, b = (_number(call, call.broadcast(v, shape)) for v in (x, y))
+    return [call.emit(Select(), call.data(call.broadcast(condition, shape)), a, b).as_type(dtype)]
+
+
+def arg_max(call: Call) -> list[Value]:
+    return [_arg_max(call, call.data(call.value(0)))]
+
+
+def arg_min(call: Call) -> list[Value]:
+    return [_arg_max(call, _negative(call, call.data(call.value(0))))]
+
+
+def _arg_max(call: Call, x: Data) -> Value:
+    axis, keep = call.axis(call.attr_int("axis", 0), len(x.shape)), call.attr_int("keepdims", 1) != 0
+    if x.shape[axis] == 0:
+        raise call.unsupported("empty set")
+    last = call.data(call.move(x, lambda a: np.moveaxis(a, axis, -1)))
+    found = call.emit(ArgMax(call.attr_int("select_last_index", 0) != 0), last).as_type("int64")
+    shape = tuple(1 if a == axis else n for a, n in enumerate(x.shape) if keep or a != axis)
+    return call.reshape(found, shape)
