@@ -87,10 +87,10 @@ class ReportOut(Struct, frozen=True, kw_only=True):
 
 def report_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of the report."""
-    from msgspec.json import schema
+    from tlcheck.schemas import schema_of
 
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "tlcheck report",
-        **schema(ReportOut),
+        **schema_of(ReportOut),
     }

@@ -191,9 +191,9 @@ def _check_model(source: ModelSource, file: str, field: str) -> None:
 
 def manifest_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of manifest.json."""
-    from msgspec.json import schema
+    from tlcheck.schemas import schema_of
 
-    document: dict[str, Any] = schema(Manifest)
+    document = schema_of(Manifest)
     definitions: Mapping[str, Any] = document["$defs"]
     properties = definitions["ModelSource"]["properties"]
     string = {name: _without_null(properties[name]) for name in properties}
