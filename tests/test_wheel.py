@@ -52,7 +52,11 @@ def test_the_wheel_holds_the_package_only(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     assert {name.partition("/")[0] for name in names} == {"tlcheck", f"tlcheck-{__version__}.dist-info"}
-    sources = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "tlcheck").rglob("*.py")}
+    sources = {
+        path.relative_to(REPOSITORY).as_posix()
+        for path in (REPOSITORY / "tlcheck").rglob("*")
+        if path.suffix in (".py", ".html", ".css", ".js")
+    }
     assert sources <= set(names)
 
 

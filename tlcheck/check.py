@@ -16,8 +16,9 @@ from tlcheck.journal import Journal
 from tlcheck.options import Options
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.recheck import recheck
-from tlcheck.schedule import Deadline, LeafRun, Report, blas_usable, peak_mib, run_leaves
+from tlcheck.schedule import Deadline, LeafRun, Report, Stopped, blas_usable, peak_mib, run_leaves
 from tlcheck.trusted.arith.arb import decimal_outward
+from tlcheck.trusted.checks import ConditionClaim
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.decide import (
     BadGuidance,
@@ -26,6 +27,7 @@ from tlcheck.trusted.decide import (
     Plan,
     Settings,
     conclude_unsat,
+    decide_conditions,
     decide_sat,
 )
 from tlcheck.trusted.intervals import NotDeployable
@@ -132,6 +134,61 @@ def check_sat(loaded: LoadedClaim, claim: SatClaim, options: Options) -> ClaimRe
         reason=Reason(outcome.code, outcome.message),
         bound=Bound(number, None, ZERO),
         assumptions=("Python", "FLINT", *(FLOAT32_ASSUMPTIONS if options.semantics == "deployed" else ())),
+        arithmetic=arithmetic,
+        details=details,
+        seconds=time.monotonic() - start,
+    )
+
+
+def check_conditions(loaded: LoadedClaim, claim: ConditionClaim, options: Options) -> ClaimResult:
+    """Decide a claim that is a conjunction of conditions. Raises InvalidInput: these have no deployed semantics."""
+    if options.semantics == "deployed":
+        raise InvalidInput(
+            "TLC202", f"no float32 semantics for a claim of kind {claim.kind} (--semantics deployed)"
+        )
+    start = time.monotonic()
+    deadline = Deadline(options.timeout, options.max_memory_mib)
+    details: dict[str, object] = {"name": loaded.name, "sources": dict(loaded.sources)}
+    if loaded.producer:
+        details["producer"] = loaded.producer
+    arithmetic: dict[str, object] = {
+        "deciding": "exact and arb",
+        "precision": options.precision,
+        "semantics": "real",
+    }
+    try:
+        outcome = decide_conditions(claim, options.precision, deadline.check)
+    except Stopped as stopped:
+        reason = Reason("TLC015", str(stopped))
+        return ClaimResult(
+            claim.kind, claim.statement, Verdict.UNPROVEN, reason, arithmetic=arithmetic, details=details,
+            seconds=time.monotonic() - start,
+        )  # fmt: skip
+    details["conditions"] = {
+        name: {
+            "checked": t.total,
+            "proved": t.proved,
+            "refuted": t.disproved,
+            **({} if t.least is None else {"least_slack": t.least.low, "where": t.least.where}),
+        }
+        for name, t in outcome.tallies.items()
+    }
+    details["failures"] = [
+        {"condition": f.name, "where": f.where, "slack": [f.low, f.high]} for f in outcome.failures
+    ]
+    details.update(outcome.measures)
+    least = None if outcome.least is None else outcome.least.low
+    return ClaimResult(
+        kind=claim.kind,
+        statement=f"{claim.statement} ({loaded.name})",
+        verdict=outcome.verdict,
+        reason=Reason(outcome.code, outcome.message, outcome.where),
+        bound=Bound(
+            None if least is None else Number(decimal_outward(least, "down"), least.hex(), "down"), None, ZERO
+        ),
+        leaves_total=sum(t.total for t in outcome.tallies.values()),
+        leaves_certified=sum(t.proved for t in outcome.tallies.values()),
+        assumptions=("Python", "FLINT"),
         arithmetic=arithmetic,
         details=details,
         seconds=time.monotonic() - start,

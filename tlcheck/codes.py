@@ -50,6 +50,21 @@ CODES: dict[str, Code] = {
     "TLC017": Code(
         "cover incomplete", "The leaves do not cover the region: a branch of the proof is missing."
     ),
+    "TLC018": Code(
+        "contested", "Tools give opposite answers to this instance, and no certified evidence settles it."
+    ),
+    "TLC019": Code(
+        "open", "No certified evidence settles this instance, and no two tools contradict each other."
+    ),
+    "TLC020": Code("conditions proved", "Every condition of the claim is proved, with zero tolerance."),
+    "TLC021": Code(
+        "a condition is false",
+        "At least one condition of the claim is certainly violated; the report names it and by how much.",
+    ),
+    "TLC022": Code(
+        "a condition is not established",
+        "The evidence does not decide at least one condition: its enclosure straddles zero. Raise --precision or --timeout.",
+    ),
     "TLC101": Code("malformed certificate", "The certificate's structure is not that of its format."),
     "TLC102": Code(
         "unknown certificate format",

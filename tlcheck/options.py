@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
 ARITHMETICS: Final = ("auto", "arb", "ball64")
+DECIMALS: Final = ("format", "exact", "binary64")
 SEMANTICS: Final = ("real", "deployed")
 DEFAULT_PRECISION: Final = 128
 MIN_PRECISION: Final = 64
@@ -21,6 +23,9 @@ class Options:
 
     ``precision`` in bits; ``jobs`` 0 means one per core; ``timeout`` in seconds; ``resume`` is a journal that a long
     check continues from and appends to. ``details``: also report where the worst leaf's margin went, layer by layer.
+    ``input_format``: the format of the certificate, instead of what its content says. ``decimals``: how an artifact's
+    decimals are read: exactly, as the nearest binary64, or as its format means them. ``slack``: the most slack that an
+    artifact may grant itself; a verdict that used any names it.
     """
 
     model: Path | None = None
@@ -34,12 +39,19 @@ class Options:
     max_memory_mib: int | None = None
     resume: Path | None = None
     details: bool = False
+    input_format: str | None = None
+    decimals: str = "format"
+    slack: Fraction = Fraction(0)
 
     def __post_init__(self) -> None:
         if self.arith not in ARITHMETICS:
             raise ValueError(f"arith {self.arith!r}: expected one of {', '.join(ARITHMETICS)}")
         if self.semantics not in SEMANTICS:
             raise ValueError(f"semantics {self.semantics!r}: expected one of {', '.join(SEMANTICS)}")
+        if self.decimals not in DECIMALS:
+            raise ValueError(f"decimals {self.decimals!r}: expected one of {', '.join(DECIMALS)}")
+        if self.slack < 0:
+            raise ValueError(f"slack {self.slack}: expected 0 or more")
         if not MIN_PRECISION <= self.precision <= MAX_PRECISION:
             raise ValueError(f"precision {self.precision}: expected {MIN_PRECISION} to {MAX_PRECISION} bits")
         if self.jobs < 0:

@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tlcheck.check import check_sat, check_unsat
+from tlcheck.check import check_conditions, check_sat, check_unsat
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options, Progress
 from tlcheck.readers.detect import is_certificate, read_certificate
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.report.record import FileResult
+from tlcheck.trusted.checks import ConditionClaim
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.verdict import ClaimResult
@@ -38,6 +39,8 @@ def verify_path(path: Path, options: Options, progress: Report = None) -> FileRe
 def _decide(loaded: LoadedClaim, options: Options, progress: Report) -> ClaimResult:
     if isinstance(loaded.claim, SatClaim):
         return check_sat(loaded, loaded.claim, options)
+    if isinstance(loaded.claim, ConditionClaim):
+        return check_conditions(loaded, loaded.claim, options)
     return check_unsat(loaded, loaded.claim, options, progress)
 
 
@@ -49,7 +52,7 @@ class Loaded:
     items: tuple[LoadedClaim, ...]
 
     @property
-    def claims(self) -> tuple[tuple[UnsatClaim | SatClaim, Guidance | None], ...]:
+    def claims(self) -> tuple[tuple[UnsatClaim | SatClaim | ConditionClaim, Guidance | None], ...]:
         return tuple((item.claim, item.guidance) for item in self.items)
 
 
@@ -57,7 +60,7 @@ def load(path: Path, options: Options) -> Loaded:
     """Read the certificate at ``path``. Raises InvalidInput."""
     if not os.path.exists(path):
         raise InvalidInput("TLC402", "no such file or folder", file=str(path))
-    name, items = read_certificate(path, options.model, options.property)
+    name, items = read_certificate(path, options)
     return Loaded(name, tuple(items))
 
 

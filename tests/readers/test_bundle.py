@@ -44,6 +44,7 @@ from tlcheck.trusted.guidance import (
     SharedSlopes,
     Tree,
 )
+from tlcheck.vnncomp.document import referee_schema
 from tlcheck.writers.bundle import SatOut, UnsatOut, pack_arrays, write_bundle
 
 PROPERTY = b"""
@@ -850,7 +851,10 @@ def test_numbers_too_long(text: str) -> None:
     assert caught.value.code == "TLC401"
 
 
-@pytest.mark.parametrize(("name", "generate"), [("bundle", manifest_schema), ("report", report_schema)])
+@pytest.mark.parametrize(
+    ("name", "generate"),
+    [("bundle", manifest_schema), ("report", report_schema), ("referee", referee_schema)],
+)
 def test_published_schema_is_the_generated_one(name: str, generate: Callable[[], dict[str, Any]]) -> None:
     published = json.loads((CERTIFICATES / "schemas" / f"{name}.schema.json").read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(published)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import gzip
+from collections import Counter
 from fractions import Fraction
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers import DATA, needs_data
+from tests.vnncomp.oracle import read
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.witness import Witness, load_witness, read_witness
 
@@ -26,6 +29,8 @@ SAME = [
     "SAT ((X_0 0.5)\r\n(X_1 -0.001)\r\n(Y_0 2))\r\n",
     "((Y_0 2) (X_1 -0.001) (X_0 0.5))",
     "(X_0 0.5)\n(X_1 -0.001)\n(Y_0 2)\n",
+    "((X_0 0.5)\n (X_1 -0.001)\n (Y_0 2)",  # the last parenthesis left out, as 264 published files do
+    "sat\n((X_0 0.5) (X_1 -0.001) (Y_0 2)\n",
     "violated\n( ( X_0\t0.5 ) ( X_1 -0.001 ) ( Y_0 2 ) )",
     "sat\nX float32 [1,2]\n0.5\n-0.001\nY float32 [1]\n2\n",
     "X real [2]\n0.5 -1e-3\nY real []\n2",
@@ -35,8 +40,19 @@ SAME = [
 EMPTY = ["", "\n \n", "sat", "sat\n", "()", "( )", "unknown\n", "timeout", "sat ()"]
 
 MALFORMED = [
-    "((X_0 0.5)\n(X_1 -0.001)\n(Y_0 2)",  # cut short
-    "((X_0 0.5)\n(X_1 -0.0",
+    "((X_0 0.5)\n(X_1 -0.0",  # cut short: the number may have had more digits
+    "((X_0 0.5)\n(X_1 -0.001",
+    "((X_0 0.5)\n(X_1 -0.001)\n(Y_0 2",
+    "((X_0 0.5) (X_1 0.5)\n(Y_0",
+    "((X_0 0.5) (X_1 0.5) (",
+    "(",
+    "sat\n(",
+    "((X_0 0.5) (X_1 0.5) sat",
+    "((X_0 0.5) (X_1 0.5)\n0.25",
+    "(X_0 0.5) (X_1 0.5))",
+    "((X_0 tensor([[-0.4, 0.8],\n        [-0.3, 0.7]], dtype=torch.float64))\n(Y_0 1)\n)",  # two points
+    "(((X_0 0.5) (X_1 0.5)))",
+    "((X_0 0.5) (X_1 0.5)) ((X_0 0.5) (X_1 0.5))",
     "((X_0 0.5) (X_1 nan))",
     "((X_0 0.5) (X_1 -inf))",
     "((X_0 0.5) (X_0 0.5))",  # given twice
@@ -55,6 +71,8 @@ MALFORMED = [
     "X float32 [2]\n0.5\n0.5\n0.5\n",
     "X float32 [2]\n0.5\nnan\n",
     "X float32 [a]\n0.5\n",
+    "X float32 [2]\n0.5\u00a00.25\n",
+    "\x0c",
     "X float32 [1]\n0.5\nX float32 [1]\n0.5",
     "\ufeff((X_0 0.5) (X_1 0.5))",
 ]
@@ -83,6 +101,29 @@ def test_malformed(text: str) -> None:
     assert caught.value.code == "TLC101"
 
 
+@pytest.mark.parametrize("inputs_only", [True, False])
+def test_cut_at_every_character(inputs_only: bool) -> None:
+    """No cut of a file gives another point: only the cuts that leave every input complete are read, all the same."""
+    values = ["0.25", "-1.5e-3", "12"]
+    pairs = [f"(X_{i} {v})" for i, v in enumerate(values)] + (
+        [] if inputs_only else ["(Y_0 7.5)", "(Y_1 -2)"]
+    )
+    whole = "(" + "\n ".join(pairs) + ")\n"
+    inputs_end = whole.index(pairs[2]) + len(pairs[2])
+    read = 0
+    for cut in range(1, len(whole) + 1):
+        try:
+            witness = read_witness(whole[:cut].encode(), len(values))
+        except InvalidInput as error:
+            assert error.code == "TLC101" or (error.code == "TLC303" and cut < inputs_end)
+            continue
+        assert witness is not None and cut >= inputs_end
+        assert witness.inputs == tuple(map(Fraction, values))
+        assert witness.outputs in ((), (Fraction(15, 2),), (Fraction(15, 2), Fraction(-2)))
+        read += 1
+    assert read >= 3
+
+
 @pytest.mark.parametrize(
     "text", ["((X_0 1))", "((X_0 1) (X_1 1) (X_2 1))", "((Y_0 1))", "X real [3]\n1 2 3\n", "Y real [1]\n0"]
 )
@@ -90,6 +131,23 @@ def test_wrong_length(text: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         read_witness(text.encode(), 2)
     assert caught.value.code == "TLC303"
+
+
+def test_inputs_by_name() -> None:
+    """Two networks: the inputs of the second come after the outputs of the first, and may be as many."""
+    data = b"X real [2]\n1\n2\nY real [2]\nnan\n0\nU real [2]\n3\n4\nV real [1]\n5\n"
+    witness = read_witness(data, 4, ("X", "U"))
+    assert witness == Witness(
+        "vnnlib-2.0", tuple(map(Fraction, (1, 2, 3, 4))), (None, Fraction(0), Fraction(5))
+    )
+    for names, n_inputs, code in (
+        (("X", "W"), 4, "TLC101"),
+        (("X", "Y"), 4, "TLC101"),
+        (("X",), 4, "TLC303"),
+    ):
+        with pytest.raises(InvalidInput) as caught:
+            read_witness(data, n_inputs, names)
+        assert caught.value.code == code
 
 
 def test_outputs_may_be_anything() -> None:
@@ -152,6 +210,31 @@ def test_anything_is_read_or_refused(data: bytes) -> None:
     except InvalidInput:
         return
     assert witness is None or len(witness.inputs) == 2
+
+
+def test_edited_at_random() -> None:
+    """The reader and the oracle's, which share nothing, say the same of 6,000 files with one to three edits."""
+    random, seen = Random(3), Counter[str]()
+    whole = "((X_0 0.25)\n(X_1 -1.5e-3)\n (Y_0  7)\n)"
+    letters = "()XY_0123456789.-+eE \t\n\r\x0b\x0c\u00a0\u0663nasif,"
+    for _ in range(6000):
+        text = random.choice([whole, whole[1:-1], whole[:-1], whole.replace("\n", "")])
+        for _ in range(random.randint(1, 3)):
+            k, j, letter = random.randrange(len(text)), random.randrange(len(text)), random.choice(letters)
+            text = random.choice(
+                [text[:k] + letter + text[k + 1 :], text[:k] + text[k + 1 :], text[:k] + letter + text[k:]]
+                + [text[:k] + text[j] + text[k + 1 :], text[: k + 1]]
+            )
+            text = text or " "
+        expected = read(text.encode(), 2)
+        try:
+            witness = read_witness(text.encode(), 2)
+            found: str | list[Fraction] = "empty" if witness is None else list(witness.inputs)
+        except InvalidInput as error:
+            found = "wrong-shape" if error.code == "TLC303" else "malformed"
+        assert found == expected, ascii(text)
+        seen[found if isinstance(found, str) else "point"] += 1
+    assert seen["point"] > 500 and set(seen) == {"point", "malformed", "wrong-shape", "empty"}
 
 
 @needs_data

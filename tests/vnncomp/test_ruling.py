@@ -111,7 +111,7 @@ def test_float32_facts(folder: Path) -> None:
     for seed in range(10):
         small, values, model, _ = instance(folder, seed)
         ruling = ruled(folder, seed, text(values))
-        session = onnxruntime.InferenceSession(str(model.path), providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(model.content, providers=["CPUExecutionProvider"])
         x = np.array([[float(v) for v in values]], np.float32)
         y = [Fraction(float(v)) for v in session.run(None, {"x": x})[0][0]]
         rounded = [Fraction(float(v)) for v in x[0]]

@@ -111,3 +111,46 @@ class _Pace:
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+LINE_SECONDS: Final = 30.0
+
+
+@contextmanager
+def count_bar(noun: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Gives what a long run calls with (done, total, last): a bar on a terminal, elsewhere a line now and then."""
+    counter = _Counter(noun)
+    try:
+        yield counter.update
+    finally:
+        counter.close()
+
+
+class _Counter:
+    """On standard error; nothing is drawn for a run that is done within PATIENCE_SECONDS."""
+
+    def __init__(self, noun: str) -> None:
+        self._noun = noun
+        self._start = self._said = time.monotonic()
+        self._terminal = sys.stderr.isatty()
+        self._drawn = False
+
+    def update(self, done: int, total: int, last: str) -> None:
+        now = time.monotonic()
+        wait = LINE_SECONDS if not self._terminal else REDRAW_SECONDS if self._drawn else PATIENCE_SECONDS
+        if now - self._said < wait:
+            return
+        from tlcheck.report.text import printable
+
+        left = (now - self._start) * (total - done) / max(done, 1)
+        text = f"{done} of {total} {self._noun} ({100 * done // max(total, 1)} %), about {_clock(left)} left"
+        if self._terminal:
+            text = f"\r\x1b[K{text}  {printable(last)}"[:78]
+        sys.stderr.write(text if self._terminal else text + "\n")
+        sys.stderr.flush()
+        self._said, self._drawn = now, True
+
+    def close(self) -> None:
+        if self._terminal and self._drawn:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()

@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,11 +16,36 @@ import click
 from tlcheck.cli.output import Output, use_color
 from tlcheck.cli.progress import progress_bar
 from tlcheck.errors import InvalidInput
-from tlcheck.options import ARITHMETICS, DEFAULT_PRECISION, MAX_PRECISION, MIN_PRECISION, SEMANTICS, Options
+from tlcheck.options import (
+    ARITHMETICS,
+    DECIMALS,
+    DEFAULT_PRECISION,
+    MAX_PRECISION,
+    MIN_PRECISION,
+    SEMANTICS,
+    Options,
+)
 from tlcheck.report.record import ExitCode, FileResult, Run, crashed, invalid
 
 FORMATS: Final = ("text", "json", "jsonl", "junit", "sarif")
 ANY_PATH: Final = click.Path(path_type=Path)
+
+
+class ExactNumber(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """A decimal, read exactly."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Fraction:
+        from tlcheck.readers.decimals import parse_decimal
+
+        try:
+            return value if isinstance(value, Fraction) else parse_decimal(str(value))
+        except InvalidInput as error:
+            self.fail(error.line(), param, ctx)
+
+
+EXACT: Final = ExactNumber()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +110,26 @@ class ReportOptions:
     default="text",
     metavar="FORMAT",
     help=f"Format of the report: {', '.join(FORMATS)}.  [default: text]",
+)
+@click.option(
+    "--input-format",
+    metavar="NAME",
+    help="Read every certificate as this format of `tlcheck formats`, whatever its content says.",
+)
+@click.option(
+    "--decimals",
+    type=click.Choice(DECIMALS),
+    default="format",
+    show_default=True,
+    help="Decimals of JSON artifacts: exact, nearest binary64, or as their format means them.",
+)
+@click.option(
+    "--slack",
+    type=EXACT,
+    default="0",
+    show_default=True,
+    metavar="NUMBER",
+    help="Most slack that an artifact may grant itself; the verdict names what it used.",
 )
 @click.option(
     "--output", type=ANY_PATH, metavar="FILE", help="Write the report there, complete or not at all."

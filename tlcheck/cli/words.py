@@ -11,7 +11,7 @@ from tlcheck.codes import CODES
 from tlcheck.options import Options
 from tlcheck.report.record import ExitCode
 
-SCHEMAS: Final = ("report", "bundle")
+SCHEMAS: Final = ("report", "bundle", "referee")
 SHELLS: Final = ("bash", "zsh", "fish")
 COMPLETE_VARIABLE: Final = "_TLCHECK_COMPLETE"
 """Set by a completion script to ask for completions; click derives the same name."""
@@ -76,24 +76,31 @@ def explain(code: str | None) -> ExitCode:
 
 @click.command()
 def formats() -> ExitCode:
-    """List what tlcheck reads and writes."""
+    """List what tlcheck reads and writes, and what each certificate's format proves."""
+    from tlcheck.readers.artifacts import ARTIFACTS
+
+    artifacts = tuple((name, artifact.proves) for name, artifact in ARTIFACTS.items())
     for title, rows in FORMATS.items():
         click.echo(f"{title}:")
-        for name, text in rows:
-            click.echo(f"  {name:22}{text}")
+        for name, text in (*rows, *artifacts) if title == "certificates" else rows:
+            click.echo(f"  {name:28}{text}")
     return ExitCode.OK
 
 
 @click.command()
 @click.argument("name", type=click.Choice(SCHEMAS), required=False)
 def schema(name: str | None) -> ExitCode:
-    """Print the JSON Schema NAME: report (the default) or bundle (a .tlcert manifest)."""
+    """Print the JSON Schema NAME: report (the default), bundle (a .tlcert manifest) or referee (its report)."""
     import msgspec
 
     if name == "bundle":
         from tlcheck.readers.bundle import manifest_schema
 
         document = manifest_schema()
+    elif name == "referee":
+        from tlcheck.vnncomp.document import referee_schema
+
+        document = referee_schema()
     else:
         from tlcheck.report.schema import report_schema
 

@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tlcheck.errors import InvalidInput
+from tlcheck.options import Options
+from tlcheck.readers.artifacts import ARTIFACTS, artifact_format, load_artifact
 from tlcheck.readers.loaded import LoadedClaim
 
-Reader = Callable[[Path, Path | None, Path | None], Sequence[LoadedClaim]]
+Reader = Callable[[Path, Options], Sequence[LoadedClaim]]
 
 
 def is_certificate(path: Path) -> bool:
@@ -17,37 +19,41 @@ def is_certificate(path: Path) -> bool:
     return _format_of(path) is not None
 
 
-def read_certificate(path: Path, model: Path | None, prop: Path | None) -> tuple[str, Sequence[LoadedClaim]]:
-    """(format, claims). Raises InvalidInput."""
-    name = _format_of(path)
-    if name is None:
+def read_certificate(path: Path, options: Options) -> tuple[str, Sequence[LoadedClaim]]:
+    """(format, claims); the format is ``options.input_format`` or else what the content says. Raises InvalidInput."""
+    name = options.input_format or _format_of(path)
+    if name is None or name not in FORMATS:
         raise InvalidInput(
             "TLC102",
             "not a certificate that tlcheck knows",
             file=str(path),
-            expected="a .tlcert bundle or a folder with an alpha,beta-CROWN dump",
+            expected="a format of `tlcheck formats`",
+            got="" if name is None else name,
         )
-    return name, READERS[name](path, model, prop)
+    if name in READERS:
+        return name, READERS[name](path, options)
+    return name, load_artifact(path, options, name)
 
 
 def _format_of(path: Path) -> str | None:
     if path.name.endswith(".tlcert"):
         return "tlcert"
-    if os.path.isdir(path) and os.path.lexists(path / "certificate.json"):
-        return "abcrown-dump"
-    return None
+    if os.path.isdir(path):
+        return "abcrown-dump" if os.path.lexists(path / "certificate.json") else None
+    return artifact_format(path)
 
 
-def _read_bundle(path: Path, model: Path | None, prop: Path | None) -> Sequence[LoadedClaim]:
+def _read_bundle(path: Path, options: Options) -> Sequence[LoadedClaim]:
     from tlcheck.readers.bundle import load_bundle
 
-    return load_bundle(path, model, prop)
+    return load_bundle(path, options.model, options.property, options)
 
 
-def _read_dump(path: Path, model: Path | None, prop: Path | None) -> Sequence[LoadedClaim]:
+def _read_dump(path: Path, options: Options) -> Sequence[LoadedClaim]:
     from tlcheck.readers.abcrown import load_dump
 
-    return load_dump(path, model, prop)
+    return load_dump(path, options.model, options.property)
 
 
 READERS: dict[str, Reader] = {"tlcert": _read_bundle, "abcrown-dump": _read_dump}
+FORMATS: tuple[str, ...] = (*READERS, *ARTIFACTS)

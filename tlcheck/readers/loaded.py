@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tlcheck.trusted.checks import ConditionClaim
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.guidance import Guidance
 
@@ -15,8 +16,8 @@ class LoadedClaim:
     cannot prove the claim although it is well formed (a missing branch), as (code, message)."""
 
     name: str
-    claim: UnsatClaim | SatClaim
-    guidance: Guidance | None
+    claim: UnsatClaim | SatClaim | ConditionClaim
+    guidance: Guidance | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
     producer: str = ""
     problem: tuple[str, str] | None = None

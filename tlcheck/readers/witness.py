@@ -2,7 +2,9 @@
 
 Two formats, plain or gzip, each with or without the tool's answer as the first word:
 
-- VNN-COMP 1.0: one S-expression of pairs, in any spacing and order: ``((X_0 0.5) (X_1 -1e-3) (Y_0 2))``.
+- VNN-COMP 1.0: one S-expression of pairs, in any spacing and order: ``((X_0 0.5) (X_1 -1e-3) (Y_0 2))``. The outer
+  parentheses, or only the last one, may be missing: 264 published files stop after their last pair. The
+  competition reads them too, each number in them is complete, and the number of inputs is still checked.
 - VNN-LIB 2.0 assignments: for each declared variable a header ``NAME TYPE [d1,d2]``, then its values, row-major.
 
 Guarantee: every number is the rational its decimal denotes; each variable is given once and none is left out. What
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
@@ -36,6 +39,7 @@ _SPACE: Final = re.compile(r"[ \t\r\n]*+")
 _HEADER: Final = re.compile(
     r"[ \t]*+([A-Za-z_][A-Za-z0-9_.]*+)[ \t]++([A-Za-z][A-Za-z0-9_]*+)[ \t]*+\[([0-9, \t]*+)\][ \t\r]*+"
 )
+_WORDS: Final = re.compile(r"[^ \t\r\n]++")
 _NOT_FINITE: Final = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
 
 
@@ -64,6 +68,16 @@ class Assignment:
 
     tensors: tuple[Tensor, ...]
 
+    def named(self, names: Sequence[str]) -> Witness:
+        """The tensors of these names, in their order, are the point. Raises InvalidInput TLC101 if one is missing."""
+        by_name = {tensor.name: tensor for tensor in self.tensors}
+        for name in names:
+            if name not in by_name:
+                raise InvalidInput("TLC101", "a variable is missing", expected=name, got=", ".join(by_name))
+        inputs = [(name, v) for name in names for v in by_name[name].values]
+        outputs = tuple(v for t in self.tensors if t.name not in names for v in t.values)
+        return Witness("vnnlib-2.0", _finite(inputs), outputs)
+
     def split(self, n_inputs: int) -> Witness:
         """The first tensors that make up ``n_inputs`` values are the point. Raises InvalidInput TLC303 if none do."""
         sizes = [len(tensor.values) for tensor in self.tensors]
@@ -75,21 +89,30 @@ class Assignment:
         return Witness("vnnlib-2.0", _finite(inputs), outputs)
 
 
-def load_witness(path: str | os.PathLike[str], n_inputs: int) -> Witness | None:
-    """The witness in a file for a network of ``n_inputs`` values; None when the file holds no point.
+def load_witness(
+    path: str | os.PathLike[str], n_inputs: int, names: Sequence[str] | None = None
+) -> Witness | None:
+    """The witness in a file for a query of ``n_inputs`` input values; None when the file holds no point.
 
+    ``names``: of the query's input variables, in order, where it has several networks: an assignment then lists the
+    inputs of one after the outputs of another. Without it the inputs come first.
     Raises InvalidInput: TLC101 malformed, TLC303 another number of inputs, TLC4xx as ``read_bytes``.
     """
-    return read_witness(read_bytes(path, limit=MAX_WITNESS_BYTES), n_inputs, file=os.fspath(path))
+    return read_witness(read_bytes(path, limit=MAX_WITNESS_BYTES), n_inputs, names, file=os.fspath(path))
 
 
-def read_witness(data: bytes, n_inputs: int, *, file: str = "") -> Witness | None:
+def read_witness(
+    data: bytes, n_inputs: int, names: Sequence[str] | None = None, *, file: str = ""
+) -> Witness | None:
     """``load_witness`` of unpacked bytes."""
     try:
         content = _parse(_decode(data))
         if content is None:
             return None
-        witness = content.split(n_inputs) if isinstance(content, Assignment) else content
+        if isinstance(content, Assignment):
+            witness = content.split(n_inputs) if names is None else content.named(names)
+        else:
+            witness = content
         if len(witness.inputs) != n_inputs:
             raise _wrong_shape(n_inputs, str(len(witness.inputs)))
         return witness
@@ -120,7 +143,7 @@ def _word_end(text: str) -> int:
 
 
 def _pairs(text: str, position: int) -> Witness | None:
-    """Pairs inside one pair of parentheses, or (some tools) without it."""
+    """Pairs inside one pair of parentheses, without it, or with its first one only."""
     given: dict[str, dict[int, str]] = {"X": {}, "Y": {}}
     wrapped = _PAIR.match(text, position) is None
     position = _skip(text, position + 1) if wrapped else position
@@ -132,13 +155,13 @@ def _pairs(text: str, position: int) -> Witness | None:
             )
         given[kind][int(index)] = value
         position = _skip(text, match.end())
-    if wrapped:
-        if not text.startswith(")", position):
-            raise _unexpected(text, position, "(X_i value), (Y_i value) or )")
-        position = _skip(text, position + 1)
+    closed = wrapped and text.startswith(")", position)
+    position = _skip(text, position + 1) if closed else position
     if position < len(text):
-        raise _unexpected(text, position, "end of file")
+        raise _unexpected(text, position, "end of file" if closed else "(X_i value), (Y_i value) or )")
     if not given["X"] and not given["Y"]:
+        if wrapped and not closed:
+            raise _unexpected(text, position, "(X_i value), (Y_i value) or )")
         return None
     inputs = [(f"X_{i}", _value(v, f"X_{i}")) for i, v in enumerate(_in_order(given["X"], "X"))]
     outputs = tuple(_value(v, f"Y_{i}") for i, v in enumerate(_in_order(given["Y"], "Y")))
@@ -163,7 +186,7 @@ def _assignment(text: str, position: int) -> Assignment:
     first = text.count("\n", 0, position) + 1
     k = 0
     while k < len(lines):
-        if not lines[k].strip():
+        if not _WORDS.search(lines[k]):
             k += 1
             continue
         header = _HEADER.fullmatch(lines[k])
@@ -180,7 +203,7 @@ def _assignment(text: str, position: int) -> Assignment:
         words: list[str] = []
         k += 1
         while k < len(lines) and len(words) < prod(shape):
-            words += lines[k].split()
+            words += _WORDS.findall(lines[k])
             k += 1
         if len(words) != prod(shape):
             raise InvalidInput(

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from tlcheck.trusted.checks import ConditionClaim
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import LEAF, SPLIT, Guidance
@@ -20,8 +21,10 @@ SHOWN_INPUTS: Final = 6
 SHOWN_TERMS: Final = 12
 
 
-def claim_lines(claim: UnsatClaim | SatClaim, guidance: Guidance | None) -> list[str]:
+def claim_lines(claim: UnsatClaim | SatClaim | ConditionClaim, guidance: Guidance | None) -> list[str]:
     """The claim, its regions and its evidence, a line each, indented by what belongs to what."""
+    if isinstance(claim, ConditionClaim):
+        return [f"claim ({claim.kind}): {claim.statement}"]
     disjuncts = claim.query.disjuncts
     lines = [f"network: {_network(claim.graph)}"]
     if isinstance(claim, SatClaim):

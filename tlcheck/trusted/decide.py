@@ -7,6 +7,8 @@ domain is empty are closed by that. The inequality L > 0 is evaluated in Arb on 
 
 sat: the witness, an exact rational point, is inside the box of one disjunct and each constraint holds as an enclosure.
 
+conditions: a claim that is a conjunction (checks.py) is certified when every one of its conditions is proved.
+
 No I/O, no search, no configuration: workers may run ``check_leaves`` in any order and in any process;
 ``conclude_unsat`` accepts only when every leaf of every tree is accounted for.
 """
@@ -27,6 +29,7 @@ from tlcheck.trusted.arith.arb import (
     Arb,
     ball,
     compare_positive,
+    decimal_outward,
     exact_ball,
     lower_float,
     working_precision,
@@ -36,6 +39,7 @@ from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.integer import GRID, IntegerEngine, IntegerForm
 from tlcheck.trusted.arith.interface import Multipliers
 from tlcheck.trusted.bounds import AnyEngine, Apply, Bounds, Enclosure, Slopes, new_form, run_pass
+from tlcheck.trusted.checks import Check, ConditionClaim, Measure
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.cover import BadTree, Leaf, leaves
 from tlcheck.trusted.evaluate import Evaluator, Undecided
@@ -707,3 +711,100 @@ def _activation_size(claim: UnsatClaim, activation: int) -> int:
 def _check_columns(activation: int, columns: Ints, n: int) -> None:
     if columns.ndim != 1 or (columns.size and not bool(((columns >= 0) & (columns < n)).all())):
         raise BadGuidance(f"slopes of node {activation}: a column is not one of its {n} values")
+
+
+# Claims that are conjunctions of conditions.
+
+MAX_FAILURES = 20
+"""Most conditions that are named one by one."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """One condition's checks: how many, how many proved and disproved, and the least slack."""
+
+    total: int = 0
+    proved: int = 0
+    disproved: int = 0
+    least: Check | None = None
+
+
+@dataclass(frozen=True)
+class ConditionsOutcome:
+    """``failures``: the first conditions that are disproved, or else not decided; ``least``: the least slack of all."""
+
+    verdict: Verdict
+    code: str
+    message: str
+    where: str
+    tallies: dict[str, Tally]
+    failures: tuple[Check, ...]
+    least: Check | None
+    measures: dict[str, object]
+
+
+def decide_conditions(
+    claim: ConditionClaim, precision: int = PRECISION, tick: Callable[[], None] = lambda: None
+) -> ConditionsOutcome:
+    """CERTIFIED if every condition holds, and there is one; REFUTED if one certainly does not; else UNPROVEN."""
+    tallies: dict[str, Tally] = {}
+    disproved: list[Check] = []
+    open_: list[Check] = []
+    measures: dict[str, object] = {}
+    with working_precision(precision):
+        for item in claim.checks(precision, tick):
+            tick()
+            if isinstance(item, Measure):
+                measures[item.name] = item.value
+                continue
+            tallies[item.name] = _counted(tallies.get(item.name, Tally()), item)
+            if item.holds is not True:
+                (open_ if item.holds is None else disproved).append(item)
+                del disproved[MAX_FAILURES:], open_[MAX_FAILURES:]
+    total = sum(t.total for t in tallies.values())
+    proved = sum(t.proved for t in tallies.values())
+    least = min(
+        (t.least for t in tallies.values() if t.least is not None), key=lambda c: _low(c), default=None
+    )
+    if total and proved == total and not disproved and not open_:
+        one = "the only condition" if total == 1 else f"all {total} conditions"
+        return ConditionsOutcome(
+            Verdict.CERTIFIED, "TLC020", f"{one} proved", "", tallies, (), least, measures
+        )
+    if disproved:
+        first = disproved[0]
+        count = sum(t.disproved for t in tallies.values())
+        message = f"{first.name} is false{_slack_text(first)}; {count} of {total} conditions are"
+        return ConditionsOutcome(
+            Verdict.REFUTED, "TLC021", message, first.where, tallies, tuple(disproved), least, measures
+        )
+    if not open_:
+        return ConditionsOutcome(Verdict.UNPROVEN, "TLC022", "no condition", "", tallies, (), least, measures)
+    first = open_[0]
+    message = (
+        f"{first.name} is not established{_slack_text(first)}; {total - proved} of {total} conditions are not"
+    )
+    return ConditionsOutcome(
+        Verdict.UNPROVEN, "TLC022", message, first.where, tallies, tuple(open_), least, measures
+    )
+
+
+def _counted(tally: Tally, check: Check) -> Tally:
+    least = tally.least
+    if check.low is not None and (least is None or check.low < _low(least)):
+        least = check
+    return Tally(
+        tally.total + 1, tally.proved + (check.holds is True), tally.disproved + (check.holds is False), least
+    )
+
+
+def _low(check: Check) -> float:
+    return inf if check.low is None else check.low
+
+
+def _slack_text(check: Check) -> str:
+    if check.low is None or check.high is None:
+        return ""
+    if check.holds is False:
+        return f" by {decimal_outward(-check.high, 'down', 3)}"
+    return f" (slack {decimal_outward(check.low, 'down', 3)} to {decimal_outward(check.high, 'up', 3)})"

@@ -9,14 +9,10 @@ from __future__ import annotations
 
 import csv
 import io
-import multiprocessing
 import os
-import signal
-import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +21,7 @@ from typing import Any, Final
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_PROPERTY_BYTES
 from tlcheck.readers.bytes import read_bytes
+from tlcheck.vnncomp.pool import work_through
 from tlcheck.vnncomp.regions import Regions
 from tlcheck.vnncomp.witness import Model, Ruling, load_regions, rule_file
 
@@ -40,6 +37,7 @@ KNOWN: Final = (
 )
 BATCH: Final = 16
 """Most witnesses of one model that a process takes at a time."""
+KILLED: Final = "the process that judged it died (out of memory?)"
 
 Row = dict[str, Any]
 
@@ -114,14 +112,14 @@ def rule_entry(entry: Entry) -> Row:
         if os.environ.get("TLCHECK_DEBUG"):
             raise
         ruling = Ruling("unsupported", "TLC901", " ".join(f"{type(error).__name__}: {error}".split()))
-    seconds = round(time.perf_counter() - start, 6)
+    return row_of(entry, ruling, time.perf_counter() - start)
+
+
+def row_of(entry: Entry, ruling: Ruling, seconds: float) -> Row:
+    """The JSON row of a ruling."""
     index = {name: entry.columns[name] for name in KNOWN if name in entry.columns}
     names = {name: entry.columns[name] for name in ("ce_file", "onnx", "vnnlib")}
-    return {**names, **ruling.row(), "index": index, "seconds": seconds}
-
-
-def _rule_batch(entries: list[Entry]) -> list[Row]:
-    return [rule_entry(entry) for entry in entries]
+    return {**names, **ruling.row(), "index": index, "seconds": round(seconds, 6)}
 
 
 # All of them.
@@ -129,42 +127,23 @@ def _rule_batch(entries: list[Entry]) -> list[Row]:
 
 def rule_index(entries: Sequence[Entry], jobs: int) -> Iterator[Row]:
     """One row an entry, in their order, as they become known. ``jobs`` 0: one process per core."""
-    workers = min(jobs or _cores(), max(1, len(entries)))
-    batches = _batches(entries)
-    if workers == 1:
-        done: dict[int, Row] = {}
-        for places in batches:
-            rows = _rule_batch([entries[i] for i in places])
-            done.update(zip(places, rows, strict=True))
-        yield from (done[i] for i in range(len(entries)))
-        return
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    with ProcessPoolExecutor(workers, context, _enter_worker) as pool:
-        try:
-            futures = [pool.submit(_rule_batch, [entries[i] for i in places]) for places in batches]
-            yield from _in_order(batches, futures)
-        except BaseException:
-            for process in list((getattr(pool, "_processes", None) or {}).values()):
-                process.terminate()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    known: dict[int, Row] = {}
+    batches = [[(i, entries[i]) for i in places] for places in _batches(entries)]
+    waiting = iter(range(len(entries)))
+    following = next(waiting, None)
+    for (i, _), row in work_through(batches, _rule_numbered, _lost, jobs):
+        known[i] = row
+        while following in known:
+            yield known.pop(following)
+            following = next(waiting, None)
 
 
-def _enter_worker() -> None:
-    """A worker leaves Ctrl-C to its parent, and dies when told to."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+def _rule_numbered(item: tuple[int, Entry]) -> Row:
+    return rule_entry(item[1])
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _in_order(batches: list[list[int]], futures: list[Future[list[Row]]]) -> Iterator[Row]:
-    where = {i: (b, k) for b, places in enumerate(batches) for k, i in enumerate(places)}
-    for i in range(len(where)):
-        b, k = where[i]
-        yield futures[b].result()[k]
+def _lost(item: tuple[int, Entry]) -> Row:
+    return row_of(item[1], Ruling("unsupported", "TLC901", KILLED), 0.0)
 
 
 def _batches(entries: Sequence[Entry]) -> list[list[int]]:
@@ -189,23 +168,16 @@ def _size(path: Path) -> int:
 # The comparison.
 
 
-def summary(entries: Sequence[Entry], rows: Sequence[Row]) -> Row:
-    """Counts of rulings against every column, the shares, and each disagreement with its margins."""
-    pairs = list(zip(entries, rows, strict=True))
+def census(rows: Sequence[Row]) -> Row:
+    """Shares over rulings: where the official rule, rounding and clipping differ from what is so."""
     correct = [row for row in rows if row["official"].get("result") == "CORRECT"]
     known = [row for row in rows if row["deployed"].get("flipped") is not None]
     outside = [
         row for row in rows if row["tolerance"].get("within_tolerance") and not row["real"]["in_region"]
     ]
-    seconds = sorted(row["seconds"] for row in rows)
     return {
         "witnesses": len(rows),
         "rulings": dict(Counter(row["ruling"] for row in rows).most_common()),
-        "tables": {
-            column: _table(pairs, column)
-            for column in ("official_result", "replay_result", "rule2026", "official_ce_verdict")
-            if any(column in entry.columns for entry in entries)
-        },
         "officially_correct": {
             "count": len(correct),
             "outside_as_written": sum(row["real"].get("in_region") is False for row in correct),
@@ -223,6 +195,20 @@ def summary(entries: Sequence[Entry], rows: Sequence[Row]) -> Row:
         "clipping": {
             "outside": len(outside),
             "repaired": sum(r["ruling"] == "holds-repaired" for r in outside),
+        },
+    }
+
+
+def summary(entries: Sequence[Entry], rows: Sequence[Row]) -> Row:
+    """Counts of rulings against every column, the shares, and each disagreement with its margins."""
+    pairs = list(zip(entries, rows, strict=True))
+    seconds = sorted(row["seconds"] for row in rows)
+    return {
+        **census(rows),
+        "tables": {
+            column: _table(pairs, column)
+            for column in ("official_result", "replay_result", "rule2026", "official_ce_verdict")
+            if any(column in entry.columns for entry in entries)
         },
         "exact_columns": _exact_columns(pairs),
         "rule2026_differences": [

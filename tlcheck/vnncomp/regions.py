@@ -23,9 +23,10 @@ SLACK = 2.0**-49
 
 @dataclass(frozen=True, eq=False)
 class Regions:
-    """A query with its distinct boxes laid out for search."""
+    """A query with its distinct boxes laid out for search. ``sha256``: of the file it was read from, unpacked."""
 
     query: Query
+    sha256: str = ""
 
     @cached_property
     def boxes(self) -> list[InputBox]:
@@ -64,8 +65,9 @@ class Regions:
         Keys are positions in ``boxes``; nearest first.
         """
         x = np.array(_floats(point))
-        outside = np.maximum(self.lower - x, x - self.upper)
-        error = SLACK * (self._scale + np.abs(x)) + np.finfo(np.float64).tiny
+        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is looked at exactly
+            outside = np.maximum(self.lower - x, x - self.upper)
+            error = SLACK * (self._scale + np.abs(x)) + np.finfo(np.float64).tiny
         finite = bool(np.isfinite(outside).all() and np.isfinite(error).all())
         low = (outside - error).max(axis=1, initial=0.0)
         high = (outside + error).max(axis=1, initial=0.0)

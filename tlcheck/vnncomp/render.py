@@ -81,20 +81,19 @@ def detail_lines(row: Row) -> str:
 
 def summary_text(summary: Row) -> str:
     """The tables, the shares, and each disagreement with the float32 replay."""
+    import msgspec
+
     from tlcheck.report.text import printable
+    from tlcheck.vnncomp.document import CensusOut
+    from tlcheck.vnncomp.tables import census_lines
 
     lines = ["", f"{summary['witnesses']} witnesses"]
     for column, table in summary["tables"].items():
         lines += ["", *_table(column, table)]
-    correct, rounding, clipping = summary["officially_correct"], summary["rounding"], summary["clipping"]
     exact, seconds = summary["exact_columns"], summary["seconds"]
     lines += [
         "",
-        f"officially correct {correct['count']}: outside the written bounds {_share(correct, 'outside_as_written', 'count')}, "
-        f"also after rounding to float32 {_share(correct, 'outside_both', 'count')}, "
-        f"settled sat {_share(correct, 'settled_sat', 'count')}",
-        f"rounding alone flips {_share(rounding, 'flipped', 'compared')}",
-        f"moving into the region repairs {_share(clipping, 'repaired', 'outside')}",
+        *census_lines(msgspec.convert(summary, CensusOut)),
         f"exact margins of the index: {exact['compared']} compared, {len(exact['signs_differ'])} signs differ",
         f"official rule of the index: {len(summary['rule2026_differences'])} differ",
         f"seconds: sum {seconds['sum']:.1f}, median {seconds['median']:.4f}, largest {seconds['largest']:.2f}",
@@ -122,11 +121,6 @@ def _table(column: str, table: dict[str, dict[str, int]]) -> list[str]:
     for value, counts in table.items():
         lines.append((value or "-").ljust(width) + "".join(f"{counts.get(name, 0):>16}" for name in used))
     return lines
-
-
-def _share(counts: Row, part: str, whole: str) -> str:
-    share = 100 * counts[part] / counts[whole] if counts[whole] else 0.0
-    return f"{counts[part]} of {counts[whole]} ({share:.1f} %)"
 
 
 def _short(value: float | None) -> str:

@@ -25,10 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.errors import InvalidInput
-from tlcheck.readers.onnx import load_model
-from tlcheck.readers.vnnlib import load_property
-from tlcheck.readers.witness import Witness, load_witness
-from tlcheck.runtime.ort import ExecutionFailed, Session, devices, load_session
+from tlcheck.limits import MAX_PROPERTY_BYTES
+from tlcheck.readers.bytes import read_bytes, sha256_hex
+from tlcheck.readers.onnx import read_model
+from tlcheck.readers.vnnlib import read_property
+from tlcheck.readers.witness import MAX_WITNESS_BYTES, Witness, read_witness
+from tlcheck.runtime.ort import ExecutionFailed, Session, devices, make_session
 from tlcheck.trusted.arith.arb import Arb, ball, lower_float, upper_float, working_precision
 from tlcheck.trusted.claim import SatClaim
 from tlcheck.trusted.decide import SatOutcome, decide_sat
@@ -104,11 +106,13 @@ class Model:
     """A network ready for many witnesses: as exact graph where every operator has its rule, and as sessions."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        """Raises InvalidInput when the file cannot be read at all."""
+        self.content = read_bytes(path)
+        self.sha256 = sha256_hex(self.content)
         self.error: InvalidInput | None = None
         self.evaluator: Evaluator | None = None
         try:
-            self.evaluator = Evaluator(load_model(path))
+            self.evaluator = Evaluator(read_model(self.content, file=str(path), folder=path.parent))
         except InvalidInput as error:
             self.error = error
 
@@ -118,26 +122,36 @@ class Model:
         result: dict[str, Session | str] = {}
         for device in devices():
             try:
-                result[device] = load_session(self.path, device=device)
-            except (ExecutionFailed, InvalidInput) as error:
+                result[device] = make_session(self.content, device=device)
+            except ExecutionFailed as error:
                 result[device] = str(error)
         return result
 
 
 def load_regions(path: Path, model: Model) -> Regions:
     """The property of a model. Raises InvalidInput."""
-    if model.evaluator is None:
-        return Regions(load_property(path))
-    graph = model.evaluator.graph
-    return Regions(load_property(path, n_inputs=graph.n_inputs, n_outputs=graph.n_outputs))
+    content = read_bytes(path, limit=MAX_PROPERTY_BYTES)
+    graph = None if model.evaluator is None else model.evaluator.graph
+    sizes = (None, None) if graph is None else (graph.n_inputs, graph.n_outputs)
+    query = read_property(content, n_inputs=sizes[0], n_outputs=sizes[1], file=str(path))
+    return Regions(query, sha256_hex(content))
 
 
 def rule_file(model: Model, regions: Regions, path: Path) -> Ruling:
     """The ruling on a witness file; what is wrong with the file is a ruling too."""
     try:
-        witness = load_witness(path, regions.query.n_inputs)
+        content = read_bytes(path, limit=MAX_WITNESS_BYTES)
     except InvalidInput as error:
-        return _unreadable(error)
+        return unreadable(error)
+    return rule_bytes(model, regions, content, str(path))
+
+
+def rule_bytes(model: Model, regions: Regions, content: bytes, file: str) -> Ruling:
+    """The ruling on the content of a witness file, unpacked."""
+    try:
+        witness = read_witness(content, regions.query.n_inputs, file=file)
+    except InvalidInput as error:
+        return unreadable(error)
     return rule(model, regions, witness)
 
 
@@ -202,7 +216,8 @@ def _conclusion(real: Fact, tolerance: Fact, repaired: Fact, outcome: SatOutcome
     return "fails", "TLC011", f"outside every region by at least {away}, more than the tolerance"
 
 
-def _unreadable(error: InvalidInput) -> Ruling:
+def unreadable(error: InvalidInput) -> Ruling:
+    """The ruling on a file that holds no readable point."""
     if error.code == "TLC402":
         return Ruling("empty", error.code, error.line(), official=Fact(False, None, {"result": "NO_CE"}))
     if error.code == "TLC303":

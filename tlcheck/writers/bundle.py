@@ -29,6 +29,7 @@ from tlcheck.readers.bundle.manifest import (
     FORMAT,
     MANIFEST,
     VERSION,
+    Claim,
     Evidence,
     FileEntry,
     Manifest,
@@ -101,7 +102,7 @@ def write_bundle(
             got=f"{model_name}, {property_name}",
         )
     arrays: dict[str, Array] = {}
-    entries: list[Unsat | Sat] = []
+    entries: list[Claim] = []
     for position, claim in enumerate(claims):
         if isinstance(claim, SatOut):
             entries.append(Sat(model_name, property_name, [exact_text(x) for x in claim.witness], claim.name))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -18,10 +18,13 @@ from typing import overload
 
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_FILE_BYTES, MAX_MANIFEST_BYTES
+from tlcheck.options import Options
 from tlcheck.readers.bundle.arrays import ArrayFile, open_arrays
 from tlcheck.readers.bundle.evidence import CoverMissing, arrays_by_prefix, read_guidance
 from tlcheck.readers.bundle.manifest import (
     MANIFEST,
+    ArtifactClaim,
+    Claim,
     Manifest,
     ModelSource,
     PropertySource,
@@ -34,6 +37,7 @@ from tlcheck.readers.bundle.manifest import (
 from tlcheck.readers.bundle.numbers import exact_number
 from tlcheck.readers.bundle.store import Store, open_store
 from tlcheck.readers.bytes import gunzip_if_packed, read_bytes, sha256_hex
+from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.onnx import read_model
 from tlcheck.readers.vnnlib import read_property
@@ -51,12 +55,16 @@ def is_bundle(path: Path) -> bool:
     return path.name.endswith(SUFFIX)
 
 
-def load_bundle(path: Path, model: Path | None, prop: Path | None) -> Sequence[LoadedClaim]:
+def load_bundle(
+    path: Path, model: Path | None, prop: Path | None, options: Options | None = None
+) -> Sequence[LoadedClaim]:
     """The claims of the bundle at ``path``, each loaded when asked for; see :func:`read_bundle`."""
-    return read_bundle(path, model, prop).claims
+    return read_bundle(path, model, prop, options).claims
 
 
-def read_bundle(path: Path, model: Path | None, property: Path | None) -> Bundle:
+def read_bundle(
+    path: Path, model: Path | None, property: Path | None, options: Options | None = None
+) -> Bundle:
     """The bundle at ``path``, every file checked against the manifest; nothing but the manifest is parsed yet.
 
     ``model`` and ``property`` stand in for files that the bundle has no copy of; if it has copies of all, they must
@@ -80,7 +88,7 @@ def read_bundle(path: Path, model: Path | None, property: Path | None) -> Bundle
         path,
         manifest,
         sha256_hex(data),
-        Claims(_Loader(path, store, manifest, sha256_hex(data), model, property)),
+        Claims(_Loader(path, store, manifest, sha256_hex(data), model, property, options or Options())),
     )
 
 
@@ -170,6 +178,7 @@ class _Loader:
     sha256: str
     given_model: Path | None
     given_property: Path | None
+    options: Options
     models: dict[object, tuple[Graph, Sources]] = field(default_factory=dict)
     properties: dict[object, tuple[Query, Sources]] = field(default_factory=dict)
     arrays: dict[str, tuple[ArrayFile, dict[str, dict[str, str]]]] = field(default_factory=dict)
@@ -184,7 +193,9 @@ class _Loader:
                 error.field = f"claims[{position}].{error.field}"
             raise error.in_file(str(self.path)) from error.__cause__
 
-    def _load(self, claim: Unsat | Sat, name: str) -> LoadedClaim:
+    def _load(self, claim: Claim, name: str) -> LoadedClaim:
+        if isinstance(claim, ArtifactClaim):
+            return self._load_artifact(claim, name)
         graph, model_sources = self._model(claim.model)
         query, property_sources = self._property(claim.property, claim.model, graph)
         sources = {"manifest": self.sha256, **model_sources, **property_sources}
@@ -200,6 +211,29 @@ class _Loader:
         except CoverMissing as problem:
             return LoadedClaim(name, unsat, None, sources, producer, ("TLC017", str(problem)))
         return LoadedClaim(name, unsat, guidance, sources, producer)
+
+    def _load_artifact(self, claim: ArtifactClaim, name: str) -> LoadedClaim:
+        """A JSON artifact with one claim; the files that it names are the bundle's."""
+        from tlcheck.readers.artifacts import ARTIFACTS, read_artifact
+
+        if claim.format not in ARTIFACTS:
+            raise InvalidInput("TLC102", "unknown format", field="format", got=ascii(claim.format[:80]))
+        files = Files(self._where(claim.artifact), self._of_bundle, {"manifest": self.sha256})
+        loaded = read_artifact(self._content(claim.artifact), files, self.options, claim.format)
+        if len(loaded) != 1:
+            raise InvalidInput(
+                "TLC101",
+                "an artifact of a bundle has one claim",
+                field="artifact",
+                got=f"{len(loaded)} claims",
+            )
+        producer = f"{self.manifest.producer.name} {self.manifest.producer.version}".strip()
+        return replace(loaded[0], name=name, producer=producer)
+
+    def _of_bundle(self, name: str) -> bytes:
+        if name not in self.manifest.files:
+            raise InvalidInput("TLC402", "no such file in the bundle", got=ascii(name[:80]))
+        return self._content(name)
 
     def _model(self, source: str | ModelSource) -> tuple[Graph, Sources]:
         if source not in self.models:
@@ -243,12 +277,18 @@ class _Loader:
     @cached_property
     def _leaves_model_out(self) -> bool:
         return any(
-            isinstance(c.model, ModelSource) and c.model.sha256 is not None for c in self.manifest.claims
+            isinstance(c.model, ModelSource) and c.model.sha256 is not None
+            for c in self.manifest.claims
+            if not isinstance(c, ArtifactClaim)
         )
 
     @cached_property
     def _leaves_property_out(self) -> bool:
-        return any(isinstance(c.property, PropertySource) for c in self.manifest.claims)
+        return any(
+            isinstance(c.property, PropertySource)
+            for c in self.manifest.claims
+            if not isinstance(c, ArtifactClaim)
+        )
 
     def _where(self, name: str) -> str:
         return f"{self.path}/{name}"

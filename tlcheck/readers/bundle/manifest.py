@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
@@ -92,6 +92,17 @@ class Sat(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag
     name: str = ""
 
 
+class ArtifactClaim(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="artifact"):
+    """The claim of a JSON artifact of the bundle, in a format of `tlcheck formats`; it names other files of the bundle."""
+
+    format: str
+    artifact: FileName
+    name: str = ""
+
+
+Claim: TypeAlias = Unsat | Sat | ArtifactClaim
+
+
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     """A bundle's manifest.json. ``files`` lists every other file of the bundle, and nothing else."""
 
@@ -99,7 +110,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     version: Literal[1]
     producer: Producer
     files: dict[str, FileEntry]
-    claims: Annotated[list[Unsat | Sat], Meta(min_length=1)]
+    claims: Annotated[list[Unsat | Sat | ArtifactClaim], Meta(min_length=1)]
 
 
 def read_manifest(data: bytes, file: str) -> Manifest:
@@ -132,12 +143,12 @@ def read_manifest(data: bytes, file: str) -> Manifest:
                 got=ascii(name[:80]),
             )
         seen.add(name)
-        if isinstance(claim.model, ModelSource):
+        if not isinstance(claim, ArtifactClaim) and isinstance(claim.model, ModelSource):
             _check_model(claim.model, file, f"claims[{position}].model")
     return manifest
 
 
-def claim_name(claim: Unsat | Sat, position: int) -> str:
+def claim_name(claim: Claim, position: int) -> str:
     """The claim's name, or its place in the list."""
     return claim.name or f"claim {position}"
 
@@ -159,8 +170,10 @@ def check_name(name: str, file: str, field: str) -> str:
     return name
 
 
-def _references(claim: Unsat | Sat) -> list[tuple[str, str]]:
+def _references(claim: Claim) -> list[tuple[str, str]]:
     """(field, file name) of every file that the claim names."""
+    if isinstance(claim, ArtifactClaim):
+        return [("artifact", claim.artifact)]
     found = []
     if isinstance(claim.model, str):
         found.append(("model", claim.model))

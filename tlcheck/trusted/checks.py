@@ -1,0 +1,114 @@
+"""Claims that are conjunctions of conditions: corridors, splines, boxes, margins. What one condition's proof is.
+
+A condition is an inequality or equality between exact numbers or enclosures, or an exact yes or no. Its ``holds`` is
+found here, by :func:`nonnegative` and its like, from the *slack*: True when every number of the enclosure satisfies
+it, False when none does, None otherwise. ``decide.decide_conditions`` makes the verdict of all of them.
+
+A condition over a region must be given an enclosure of the slack over the whole of it, or one for each part of a cover
+of the region. It is disproved by an enclosure at any point, or part, on which no number satisfies it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from math import inf, isfinite, nextafter
+
+from tlcheck.trusted.arith.arb import Arb, lower_float, upper_float
+
+Slack = Fraction | Arb
+
+
+@dataclass(frozen=True)
+class Check:
+    """One condition decided, or not (``holds`` None). ``low`` and ``high`` are doubles around its slack, None where it
+    has none. ``where`` says which part of the claim: a segment, a corner, a row, an interval."""
+
+    name: str
+    holds: bool | None
+    low: float | None = None
+    high: float | None = None
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Something worth reporting that no verdict rests on: a count, a width, a number of boxes."""
+
+    name: str
+    value: object
+
+
+class ConditionClaim(ABC):
+    """A claim that is true if and only if every condition of :meth:`checks` holds.
+
+    ``kind``: one word or two; ``statement``: the sentence that CERTIFIED asserts, no more than the conditions imply.
+    """
+
+    kind: str
+
+    @property
+    @abstractmethod
+    def statement(self) -> str: ...
+
+    @abstractmethod
+    def checks(self, precision: int, tick: Callable[[], None]) -> Iterator[Check | Measure]:
+        """Every condition, at ``precision`` bits; ``tick`` is called often and may raise to stop."""
+
+
+def nonnegative(name: str, slack: Slack, where: str = "") -> Check:
+    """The condition slack >= 0."""
+    low, high = ends(slack)
+    if isinstance(slack, Fraction):
+        return Check(name, slack >= 0, low, high, where)
+    holds = True if slack >= 0 else False if slack < 0 else None
+    return Check(name, holds, low, high, where)
+
+
+def positive(name: str, slack: Slack, where: str = "") -> Check:
+    """The condition slack > 0."""
+    low, high = ends(slack)
+    if isinstance(slack, Fraction):
+        return Check(name, slack > 0, low, high, where)
+    holds = True if slack > 0 else False if slack <= 0 else None
+    return Check(name, holds, low, high, where)
+
+
+def zero(name: str, value: Slack, where: str = "") -> Check:
+    """The condition value = 0; its slack is -|value|."""
+    low, high = ends(-value if value > 0 else value) if isinstance(value, Fraction) else ends(-abs(value))
+    if isinstance(value, Fraction):
+        return Check(name, value == 0, low, high, where)
+    holds = True if value == 0 else False if value != 0 else None
+    return Check(name, holds, low, high, where)
+
+
+def fact(name: str, holds: bool, where: str = "") -> Check:
+    """A condition that was decided exactly and has no slack."""
+    return Check(name, holds, None, None, where)
+
+
+def undecided(name: str, where: str = "") -> Check:
+    """A condition that the evidence, or the effort allowed, does not decide."""
+    return Check(name, None, None, None, where)
+
+
+def ends(value: Slack) -> tuple[float | None, float | None]:
+    """Doubles at or below and at or above the number, or every number of the ball; None where it is not finite."""
+    low, high = (
+        (_down(value), -_down(-value))
+        if isinstance(value, Fraction)
+        else (lower_float(value), upper_float(value))
+    )
+    return (low if isfinite(low) else None), (high if isfinite(high) else None)
+
+
+def _down(q: Fraction) -> float:
+    """The largest double <= q; -inf below them all."""
+    try:
+        f = float(q)
+    except OverflowError:
+        return nextafter(inf, 0) if q > 0 else -inf
+    return nextafter(f, -inf) if f == inf or (isfinite(f) and Fraction(f) > q) else f
