@@ -290,9 +290,9 @@ def models() -> Iterator[tuple[str, Files, str, str]]:
     good = seed().files[MODEL]
     yield (
         "unknown-operator",
-        written(lambda w: w.node("Hardmax", ["x"], "y")),
+        written(lambda w: w.node("NonMaxSuppression", ["x"], "y")),
         "TLC202",
-        "Hardmax has no exact rule",
+        "NonMaxSuppression has no exact rule",
     )
     yield (
         "nan-weight",

@@ -25,11 +25,12 @@ FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE)
 
 SYMMETRIC = {
     "Add", "Sub", "Max", "Min", "Sum", "Mean", "Concat", "Where", "ScatterND", "Mul", "Div", "MatMul", "Gemm",
-    "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual",
+    "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Pow", "LayerNormalization", "GroupNormalization",
+    "InstanceNormalization", "RMSNormalization", "Einsum", "ScatterElements",
 }  # fmt: skip
 """Operators whose every float operand may be variable."""
-CONSTANT_ONLY = {"Constant", "Mod", "NonZero", "Range", "ReduceProd"}
-"""Operators that the reader only folds."""
+CONSTANT_ONLY = {"Constant", "DequantizeLinear", "Mod", "NonZero", "OneHot", "Range"}
+"""Operators that the reader only folds, or that take constants but for integers of the network."""
 
 UNREAD_TYPE = (
     "element type that the reader does not read (float8, 4-bit, string, complex, sequence, optional)"
@@ -37,7 +38,7 @@ UNREAD_TYPE = (
 TRAINING = "training mode"
 EMPTY = "data without entries, or the sum of none"
 SHAPES_ONLY = "folded for integers only: shape arithmetic"
-NEAREST_ONLY = "only nearest neighbour by whole factors repeats entries"
+RESIZED = "cubic, cropped or antialiased, or a coordinate at a step that float32 does not decide"
 
 REFUSED: list[tuple[str, str, str]] = [
     # (test name, role, both regular expressions; reason)
@@ -58,25 +59,27 @@ REFUSED: list[tuple[str, str, str]] = [
     (r"test_reduce_.*_empty_set", r"none", EMPTY),
     (r"test_reduce_(max|min)_(bool_inputs|empty_set_bool)", r".*", "a reduction of booleans"),
     (
-        r"test_reduce_prod_.*|test_range_.*float.*|test_mod_.*float.*|test_mod_int64_fmod",
+        r"test_range_.*float.*|test_mod_.*float.*|test_mod_int64_fmod",
         r"none",
         SHAPES_ONLY,
     ),
     (r"test_maxpool_2d_uint8", r".*", SHAPES_ONLY),
+    (r"test_resize_.*(cubic|crop_and_resize|not_larger|not_smaller|antialias).*", r".*", RESIZED),
+    (r"test_resize_downsample_scales_linear_align_corners", r".*", "2.4 entries between aligned corners"),
+    (r"test_resize_downsample_sizes_nearest|test_resize_upsample_sizes_nearest(_axes_._.)?", r".*", RESIZED),
+    (r"test_resize_upsample_sizes_nearest_floor_align_corners", r".*", RESIZED),
+    (r"test_pow", r"second", "a power of 0 with a variable exponent"),
+    (r"test_pow_types_(float64|int(32|64)_.*)", r".*", "a power of integers"),
     (
-        r"test_resize_.*(linear|cubic|crop_and_resize|not_larger|not_smaller|align_corners|antialias).*",
+        r"test_(celu_b?float16|einsum_(batch_matmul|sum)_bfloat16|onehot_with_bfloat16.*)",
         r".*",
-        NEAREST_ONLY,
+        "a type that the test cannot cast",
     ),
-    (r"test_resize_.*(round_prefer_ceil_asymmetric|ceil_half_pixel)", r".*", NEAREST_ONLY),
-    (r"test_resize_downsample_(scales|sizes)_nearest", r".*", NEAREST_ONLY),
-    (r"test_resize_upsample_sizes_nearest(_axes_._.)?", r".*", NEAREST_ONLY),
-    (r"test_gelu_tanh_.*", r".*", "the polynomial in tanh has constants of no exact meaning"),
-    (
-        r"test_pow(_example|_bcast_array|_types_(float32_.*|int(32|64)_.*))?",
-        r".*",
-        "an exponent that is not one number, or a power of integers",
-    ),
+    (r"test_cumsum_.*int32.*", r".*", "a sum of integers"),
+    (r"test_dequantizelinear_(e4m3|e5m2|u?int[24]|float4|blocked).*", r".*", UNREAD_TYPE),
+    (r"test_einsum_batch_diagonal", r".*", "a letter twice in a term"),
+    (r"test_onehot_with_(negative_)?axis", r".*", "indices that are floats"),
+    (r"test_scatter_elements_with_(duplicate|reduction).*", r".*", "a reduction of scattered values"),
     (r"test_scatternd_(add|multiply|max|min).*", r".*", "a reduction of scattered values"),
 ]
 
@@ -93,6 +96,10 @@ def cases() -> dict[str, Any]:
         warnings.simplefilter("ignore")
         tests = collect_testcases(None)
     return {test.name: test for test in tests if test.model is not None and is_ours(test.model)}
+
+
+UNDEFINED = {"test_l2normalization_axis_0": "a vector of norm 0 has no direction"}
+"""Tests at a point where the function is not defined."""
 
 
 def is_ours(proto: onnx.ModelProto) -> bool:
@@ -181,6 +188,9 @@ def run(test: Any, role: str) -> None:
         arrays, expected = list(stored), list(stored_results)
         if test.name.startswith("test_cast"):
             arrays[0], expected[0] = finite_entries(arrays[0], expected[0])
+        if test.name.startswith(("test_isnan", "test_isinf")):  # what is left is never one
+            arrays[0], expected[0] = np.where(np.isfinite(arrays[0]), arrays[0], 0), np.zeros(arrays[0].shape)
+            arrays[0] = arrays[0].astype(stored[0].dtype)
         model = with_role(test, arrays, variable)
         graph = read_model(model.SerializeToString(), file=test.name)
         given = {info.name: a for info, a in zip(test.model.graph.input, arrays, strict=True)}
@@ -202,7 +212,7 @@ def test_operator(operator: str) -> None:
     failures = []
     done = 0
     for name, test in cases().items():
-        if test.model.graph.node[0].op_type != operator:
+        if test.model.graph.node[0].op_type != operator or name in UNDEFINED:
             continue
         for role in roles(test):
             why = refusal(name, role)

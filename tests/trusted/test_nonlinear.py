@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -29,6 +30,7 @@ from tlcheck.trusted.decide import NoRelaxation, Plan, Settings, decide_sat
 from tlcheck.trusted.evaluate import Undecided, evaluate
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import Guidance
+from tlcheck.trusted.interval_rules import product_range
 from tlcheck.trusted.intervals import NotDeployable, activation_image
 from tlcheck.trusted.lines import lines
 from tlcheck.trusted.nonlinear import RULES
@@ -41,7 +43,6 @@ from tlcheck.trusted.ops.product import MatProduct, Product
 from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Smooth, Softplus, Sqrt
 from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.structure import Input, ReduceSum
-from tlcheck.trusted.ranges import product_range
 from tlcheck.trusted.verdict import Verdict
 
 SMOOTH: dict[str, tuple[Smooth, Callable[[Any], Any], float, float]] = {
@@ -118,7 +119,6 @@ def test_smooth_functions_enclose(name: str, width: float) -> None:
                 assert theirs[k].a <= value <= theirs[k].b
     if width == 0.0:
         assert all(float(y.rad()) <= 1e-30 * max(1.0, abs(float(y.mid()))) for y in found)
-    assert (drawn.lower[0] == 0).all() and (drawn.upper[0] == 0).all()
     assert cross_check_relaxation(op, Box(a[None], b[None]), drawn) == []
 
 
@@ -234,23 +234,43 @@ def squared_sine() -> Graph:
     return Graph(nodes, (2,), ("x",), ("y",))
 
 
+@dataclass(frozen=True, eq=False)
+class Unknown(Operation):
+    """No rule knows it."""
+
+    def output_shape(self, inputs: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
+        return inputs[0]
+
+
+def through_unknown() -> Graph:
+    nodes = (Node(Input((1,)), (), (1,)), Node(Unknown(), (0,), (1,), "the node"))
+    return Graph(nodes, (1,), ("x",), ("y",))
+
+
 def test_check_answers_invalid_without_a_pass() -> None:
-    asked = claim(squared_sine(), [0], [1], 1, -1)
+    asked = claim(through_unknown(), [0], [1], 1, -1)
     loaded = LoadedClaim("c", asked, Guidance(ONE_LEAF, leaves(1)))
-    with pytest.raises(InvalidInput, match="no relaxation for operator Product at node 'the node'") as caught:
+    with pytest.raises(InvalidInput, match="no relaxation for operator Unknown at node 'the node'") as caught:
         check_unsat(loaded, asked, Options(jobs=1), lambda *_: None)
     assert caught.value.code == "TLC202"
 
 
-def test_an_unsat_proof_through_a_product_is_refused() -> None:
-    with pytest.raises(NoRelaxation, match="no relaxation for operator Product at node 'the node'"):
-        Plan(claim(squared_sine(), [0], [1], 1, -1), Guidance(ONE_LEAF, leaves(1)), Settings())
+def test_an_unsat_proof_through_an_unknown_operation_is_refused() -> None:
+    with pytest.raises(NoRelaxation, match="no relaxation for operator Unknown at node 'the node'"):
+        Plan(claim(through_unknown(), [0], [1], 1, -1), Guidance(ONE_LEAF, leaves(1)), Settings())
+
+
+def test_an_unsat_proof_through_a_product() -> None:
+    """sin(x)^2 on [0, 1]"""
+    assert verdict(claim(squared_sine(), [0], [1], 1, Fraction(-4, 10))) is Verdict.CERTIFIED
+    assert verdict(claim(squared_sine(), [0], [1], -1, Fraction(-1, 2))) is Verdict.UNPROVEN
 
 
 @pytest.mark.parametrize("op", [Sin(), Exp(), Power(2.0)], ids=["sin", "exp", "square"])
-def test_flat_lines_prove_what_the_range_proves(op: Smooth) -> None:
+def test_claims_on_smooth_functions(op: Smooth) -> None:
+    """On [0, 1/2]: a tangent in the middle of the square is at least -1/16."""
     graph = graph_of(op, (1,))
-    assert verdict(claim(graph, [0], [0.5], 1, Fraction(-1, 100))) is Verdict.CERTIFIED
+    assert verdict(claim(graph, [0], [0.5], 1, Fraction(-7, 100))) is Verdict.CERTIFIED
     assert verdict(claim(graph, [0], [0.5], 1, 1)) is Verdict.UNPROVEN
     assert verdict(claim(graph, [0], [0.5], 1, Fraction(1, 5))) is not Verdict.CERTIFIED or isinstance(
         op, Exp

@@ -21,6 +21,7 @@ from tlcheck import __version__
 from tlcheck.cli.convert import convert
 from tlcheck.cli.verify import verify
 from tlcheck.cli.vnncomp import vnncomp
+from tlcheck.cli.vnnlib import vnnlib
 from tlcheck.cli.words import COMPLETE_VARIABLE, completion, explain, formats, schema, show
 from tlcheck.errors import InvalidInput
 from tlcheck.report.record import ExitCode
@@ -42,7 +43,7 @@ def cli() -> None:
     """Decide whether claims about neural networks are proved by their certificates."""
 
 
-for _command in (verify, show, convert, vnncomp, explain, formats, schema, completion):
+for _command in (verify, show, convert, vnncomp, vnnlib, explain, formats, schema, completion):
     cli.add_command(_command)
 
 

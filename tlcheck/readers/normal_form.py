@@ -55,10 +55,14 @@ class LinearForm:
             raise InvalidInput("TLC302", "product of two variables: only linear constraints are supported")
         product = LinearForm()
         product.add(other, self.constant)
-        for number in (product.constant, *product.terms.values()):
+        product.check_digits()
+        return product
+
+    def check_digits(self) -> None:
+        """Raise TLC401 when a number has more digits than any property needs."""
+        for number in (self.constant, *self.terms.values()):
             if max(number.numerator.bit_length(), number.denominator.bit_length()) > _MAX_BITS:
                 raise InvalidInput("TLC401", "a product of constants has too many digits")
-        return product
 
 
 class InputBound(NamedTuple):
@@ -153,12 +157,13 @@ class Space:
                 )
 
 
-def normal_form(assertions: Iterable[Formula], space: Space) -> Query:
+def normal_form(assertions: Iterable[Formula], space: Space, clip: Fraction | None = None) -> Query:
     """The conjunction of ``assertions`` as a union of disjuncts, in the order of the file.
 
     Bounds on single inputs go into the box (the tightest counts; a strict one stays in the constraints too);
     disjuncts with the same bounds share one InputBox object. Constant comparisons are evaluated: a true one is
-    left out, a false one drops its disjunct. A box with lower > upper is kept.
+    left out, a false one drops its disjunct. A box with lower > upper is kept. With ``clip``, an end that is missing
+    is -clip or clip: then only points of the result are points of the property, not the other way round.
 
     Raises InvalidInput: TLC304 naming an input that lacks a finite bound in some disjunct, TLC401 when the normal
     form is larger than MAX_DISJUNCTS or MAX_NORMAL_FORM_SIZE.
@@ -180,7 +185,7 @@ def normal_form(assertions: Iterable[Formula], space: Space) -> Query:
             parts.append(_cases(part))
             run = []
     parts.append([_Case((), tuple(run))])
-    boxes = _Boxes(common, space)
+    boxes = _Boxes(common, space, clip)
     disjuncts = []
     for choice in itertools.product(*parts):
         case = _join(choice)
@@ -296,8 +301,9 @@ class _Boxes:
     Disjuncts whose own bounds are the same objects, or tighten nothing, get the same InputBox object.
     """
 
-    def __init__(self, common: Sequence[InputBound], space: Space) -> None:
+    def __init__(self, common: Sequence[InputBound], space: Space, clip: Fraction | None) -> None:
         self._space = space
+        self._clip = clip
         self._common: tuple[_Ends, _Ends] = ({}, {})  # lower, upper: indexed by InputBound.upper
         self._common_tuples: list[tuple[Fraction, ...] | None] = [None, None]
         self._common_box: InputBox | None = None
@@ -336,13 +342,16 @@ class _Boxes:
     def _complete(self, ends: _Ends, *, upper: bool) -> tuple[Fraction, ...]:
         """One end per input, in order; nothing of size n_inputs is built unless every end is there."""
         n = self._space.n_inputs
-        if len(ends) < n:
+        if len(ends) < n and self._clip is None:
             missing = self._space.input_name(next(i for i in range(n) if i not in ends))
             side = "upper" if upper else "lower"
             raise InvalidInput("TLC304", f"the input has no finite {side} bound", field=missing)
         self._built += n
         if self._built > MAX_NORMAL_FORM_SIZE:
             raise _too_large()
+        if self._clip is not None:
+            default = self._clip if upper else -self._clip
+            return tuple(ends.get(i, default) for i in range(n))
         return tuple(map(ends.__getitem__, range(n)))
 
 

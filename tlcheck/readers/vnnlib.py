@@ -15,7 +15,7 @@ from tlcheck.limits import MAX_PROPERTY_BYTES
 from tlcheck.readers.bytes import read_bytes
 from tlcheck.readers.normal_form import normal_form
 from tlcheck.readers.vnnlib1 import read_vnnlib1
-from tlcheck.readers.vnnlib2 import read_vnnlib2
+from tlcheck.readers.vnnlib2 import Property, read_declared, read_vnnlib2
 from tlcheck.trusted.query import Query
 
 _VERSION: Final = re.compile(
@@ -41,20 +41,35 @@ def read_property(data: bytes, *, n_inputs: int | None, n_outputs: int | None, f
     """
     try:
         text = _decode(data)
-        version = _VERSION.match(text)
-        if version is None:
-            assertions, space = read_vnnlib1(text)
-        elif version.group(1) == "2.0":
-            assertions, space = read_vnnlib2(text)
-        else:
-            raise InvalidInput(
-                "TLC302", "unsupported version of VNN-LIB", expected="2.0", got=ascii(version.group(1))
-            )
+        assertions, space = read_vnnlib2(text) if _is_version_2(text) else read_vnnlib1(text)
         space.check_fits(n_inputs, n_outputs)
         return normal_form(assertions, space)
     except InvalidInput as error:
         error.in_file(file)
         raise
+
+
+def read_any_property(data: bytes, *, file: str = "") -> Property:
+    """What a VNN-LIB 1.0 or 2.0 text says, whatever it declares, not yet in normal form. Raises InvalidInput."""
+    try:
+        text = _decode(data)
+        if _is_version_2(text):
+            return read_declared(text)
+        assertions, space = read_vnnlib1(text)
+        return Property(assertions, space)
+    except InvalidInput as error:
+        error.in_file(file)
+        raise
+
+
+def _is_version_2(text: str) -> bool:
+    """Whether the text is VNN-LIB 2.0, else 1.0. Raises TLC302 for another version."""
+    version = _VERSION.match(text)
+    if version is not None and version.group(1) != "2.0":
+        raise InvalidInput(
+            "TLC302", "unsupported version of VNN-LIB", expected="2.0", got=ascii(version.group(1))
+        )
+    return version is not None
 
 
 def _decode(data: bytes) -> str:

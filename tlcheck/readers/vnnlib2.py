@@ -1,13 +1,15 @@
-"""VNN-LIB 2.0: one network, its inputs and outputs in declaration order, linear constraints.
+"""VNN-LIB 2.0: networks with their inputs, hidden nodes and outputs, and polynomial constraints over them.
+
+``read_declared`` reads every well-typed query: any number of networks, hidden nodes, integer types, products of
+variables. Values are numbered flat: inputs network by network in declaration order; then the declared values of each
+network, outputs before hidden nodes; then one value per monomial of degree 2 or more, so that all constraints are
+linear. ``read_vnnlib2`` is its restriction to what one network's graph alone answers (TLC302 for the rest).
 
 Syntax and types are the official parser's (package ``vnnlib``). Not taken from it: numbers (its ``Float.value`` is
 a double; the lexeme is read exactly), ranges of indices (it accepts ``X[-1]`` and cuts indices to 32 bits) and its
 ``compat.transform`` (wrong on several ``or`` assertions). Before it sees the text, the nesting is bounded: it
 recurses, and 100,000 levels end the process. Afterwards its printed syntax tree must be the text, token for token,
 so nothing can have been skipped.
-
-Refused as TLC302: several networks, hidden nodes, element types other than real and the IEEE floats (every value
-is a real number here; an integer variable is not).
 """
 
 from __future__ import annotations
@@ -15,8 +17,10 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_SEXPR_DEPTH, MAX_TENSOR_ELEMENTS
@@ -31,7 +35,21 @@ _SKELETON: Final = re.compile(r'[()]|;[^\n]*+|"[^"\\;\n]*+"|"')
 _COMMENT: Final = re.compile(r";[^\n]*+")
 _LONG_INDEX: Final = re.compile(r"[\[,][ \t\r\n]*+-?[0-9]{10}")
 """Commas occur only between indices and sizes."""
-_REAL_TYPES: Final = frozenset(("Real", "F16", "F32", "F64", "BF16"))
+_FLOATS: Final = {
+    "Real": "real", "F16": "float16", "F32": "float32", "F64": "float64", "BF16": "bfloat16",
+}  # fmt: skip
+_INTEGERS: Final = {
+    "I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64",
+    "U8": "uint8", "U16": "uint16", "U32": "uint32", "U64": "uint64",
+}  # fmt: skip
+_TYPES: Final = _FLOATS | _INTEGERS
+"""The parser's name of an element type, and the standard's."""
+MAX_DEGREE: Final = 32
+"""Largest degree of a monomial."""
+MAX_MONOMIALS: Final = 10_000
+"""Most monomials of a property: each is a value that every evaluation computes."""
+MAX_PRODUCT_TERMS: Final = 1 << 20
+"""Most terms of one product written out."""
 _RELATIONS: Final[dict[str, Relation]] = {
     "LessEqual": "<=",
     "LessThan": "<",
@@ -42,11 +60,94 @@ _RELATIONS: Final[dict[str, Relation]] = {
 }
 
 
+Kind: TypeAlias = Literal["input", "hidden", "output"]
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One declared variable. ``start``: the place of its first value among the flat inputs, or among the outputs."""
+
+    name: str
+    kind: Kind
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    onnx_name: str = ""
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Network:
+    """One declared network; ``tensors`` in declaration order (inputs, hidden nodes, outputs)."""
+
+    name: str
+    tensors: tuple[Tensor, ...]
+    equal_to: str = ""
+    isomorphic_to: str = ""
+
+    def of_kind(self, kind: Kind) -> tuple[Tensor, ...]:
+        return tuple(t for t in self.tensors if t.kind == kind)
+
+
+@dataclass(frozen=True)
+class Property:
+    """What a property file says. ``networks`` is empty for VNN-LIB 1.0, which declares none.
+
+    ``monomials[k]`` are the factors of output value ``space.n_outputs - len(monomials) + k``, in order, repeated for
+    powers.
+    """
+
+    assertions: list[Formula]
+    space: Space
+    networks: tuple[Network, ...] = ()
+    monomials: tuple[tuple[Variable, ...], ...] = ()
+
+    @property
+    def is_real(self) -> bool:
+        """Every variable is declared ``real``: the standard's real-valued query (or VNN-LIB 1.0, whose type it is)."""
+        return all(t.dtype == "real" for network in self.networks for t in network.tensors)
+
+
 def read_vnnlib2(text: str) -> tuple[list[Formula], Space]:
-    """The assertions in order and the declared variables, unchecked against a model.
+    """The assertions in order and the declared variables of a property of one network, unchecked against a model.
 
     Raises InvalidInput: TLC301 malformed or ill-typed, TLC302 unsupported, TLC401 nesting or number too large.
     """
+    found = read_declared(text)
+    _check_plain(found)
+    return found.assertions, found.space
+
+
+def _check_plain(found: Property) -> None:
+    """One network, no hidden nodes, no products, and types whose values a network's real outputs are."""
+    network, *others = found.networks
+    if others:
+        raise InvalidInput(
+            "TLC302",
+            "a property of several networks",
+            expected="1 network",
+            got=f"{len(found.networks)}",
+        )
+    for tensor in network.tensors:
+        if tensor.kind == "hidden":
+            raise InvalidInput("TLC302", "hidden nodes are not supported", got=tensor.name)
+        if tensor.dtype not in _FLOATS.values():
+            raise InvalidInput(
+                "TLC302",
+                "unsupported element type",
+                field=tensor.name,
+                expected="real, float16, bfloat16, float32 or float64",
+                got=tensor.dtype,
+            )
+    if found.monomials:
+        raise InvalidInput("TLC302", "product of two variables: only linear constraints are supported")
+
+
+def read_declared(text: str) -> Property:
+    """What any VNN-LIB 2.0 text says. Raises InvalidInput as ``read_vnnlib2``; TLC302 for an element type only."""
     _check_nesting(text)
     code = _COMMENT.sub("", text)
     if _LONG_INDEX.search(code) is not None:
@@ -54,7 +155,9 @@ def read_vnnlib2(text: str) -> tuple[list[Formula], Space]:
     query = _parse(text, code)
     layout = _Layout(query)
     reader = _Expressions(layout)
-    return [reader.formula(assertion.expr) for assertion in query.assertions], layout.space()
+    assertions = [reader.formula(assertion.expr) for assertion in query.assertions]
+    monomials = tuple(reader.monomials)
+    return Property(assertions, layout.space(len(monomials)), layout.networks, monomials)
 
 
 def _check_nesting(text: str) -> None:
@@ -107,32 +210,47 @@ class _Layout:
     """Where each declared tensor starts in the flat inputs or outputs: declaration order, row-major."""
 
     def __init__(self, query: vnnlib.Query) -> None:
-        if len(query.networks) != 1:
+        self.n_inputs = 0
+        self.n_outputs = 0
+        self.networks = tuple(self._network(network) for network in query.networks)
+        self._tensors = {t.name: t for network in self.networks for t in network.tensors}
+        self._inputs = [t for network in self.networks for t in network.of_kind("input")]
+
+    def _network(self, network: vnnlib.Network) -> Network:
+        inputs = [self._tensor(d, "input") for d in network.inputs]
+        outputs = [self._tensor(d, "output") for d in network.outputs]
+        hidden = [self._tensor(d, "hidden", _unquoted(d.onnx_name or "")) for d in network.hidden]
+        return Network(
+            network.name, (*inputs, *hidden, *outputs), network.equal_to or "", network.isometric_to or ""
+        )
+
+    def _tensor(
+        self,
+        definition: vnnlib.InputDefinition | vnnlib.OutputDefinition | vnnlib.HiddenDefinition,
+        kind: Kind,
+        onnx_name: str = "",
+    ) -> Tensor:
+        dtype = _TYPES.get(definition.dtype.name)
+        if dtype is None:
             raise InvalidInput(
-                "TLC302", "a property of several networks", expected="1 network", got=f"{len(query.networks)}"
+                "TLC302",
+                "unsupported element type",
+                field=definition.name,
+                expected=", ".join(_TYPES.values()),
+                got=definition.dtype.name,
             )
-        network = query.networks[0]
-        if network.equal_to or network.isometric_to:
-            raise InvalidInput("TLC302", "a network declared as equal to another is not supported")
-        if network.hidden:
-            raise InvalidInput("TLC302", "hidden nodes are not supported", got=network.hidden[0].name)
-        self._tensors: dict[str, tuple[Literal["X", "Y"], int, tuple[int, ...]]] = {}
-        self._inputs: list[tuple[str, int, tuple[int, ...]]] = []
-        self._n_inputs = 0
-        self._n_outputs = 0
-        for definition in network.inputs:
-            shape = _shape(definition)
-            self._tensors[definition.name] = ("X", self._n_inputs, shape)
-            self._inputs.append((definition.name, self._n_inputs, shape))
-            self._n_inputs += math.prod(shape)
-        for output in network.outputs:
-            shape = _shape(output)
-            self._tensors[output.name] = ("Y", self._n_outputs, shape)
-            self._n_outputs += math.prod(shape)
+        start = self.n_inputs if kind == "input" else self.n_outputs
+        tensor = Tensor(definition.name, kind, dtype, _shape(definition), start, onnx_name)
+        if kind == "input":
+            self.n_inputs += tensor.size
+        else:
+            self.n_outputs += tensor.size
+        return tensor
 
     def variable(self, name: str, indices: tuple[int, ...]) -> Variable:
         """The flat variable of one element; TLC301 when an index is out of range."""
-        kind, start, shape = self._tensors[name]
+        tensor = self._tensors[name]
+        shape = tensor.shape
         if len(indices) != len(shape) or not all(0 <= i < n for i, n in zip(indices, shape, strict=True)):
             raise InvalidInput(
                 "TLC301", "index out of range", expected=f"shape {list(shape)}", got=f"{name}{list(indices)}"
@@ -140,31 +258,29 @@ class _Layout:
         flat = 0
         for index, extent in zip(indices, shape, strict=True):
             flat = flat * extent + index
-        return (kind, start + flat)
+        return ("X" if tensor.kind == "input" else "Y", tensor.start + flat)
 
-    def space(self) -> Space:
-        return Space(self._n_inputs, self._n_outputs, self._input_name)
+    def space(self, monomials: int) -> Space:
+        return Space(self.n_inputs, self.n_outputs + monomials, self._input_name)
 
     def _input_name(self, flat: int) -> str:
         """The name of a flat input as the file writes it, such as ``X[0,3]``."""
-        name, start, shape = next(entry for entry in reversed(self._inputs) if entry[1] <= flat)
-        rest = flat - start
+        tensor = next(t for t in reversed(self._inputs) if t.start <= flat)
+        rest = flat - tensor.start
         indices: list[int] = []
-        for extent in reversed(shape):
+        for extent in reversed(tensor.shape):
             indices.append(rest % extent)
             rest //= extent
-        return f"{name}[{','.join(map(str, reversed(indices)))}]" if shape else name
+        return f"{tensor.name}[{','.join(map(str, reversed(indices)))}]" if tensor.shape else tensor.name
 
 
-def _shape(definition: vnnlib.InputDefinition | vnnlib.OutputDefinition) -> tuple[int, ...]:
-    if definition.dtype.name not in _REAL_TYPES:
-        raise InvalidInput(
-            "TLC302",
-            "unsupported element type",
-            field=definition.name,
-            expected="real, float16, bfloat16, float32 or float64",
-            got=definition.dtype.name,
-        )
+def _unquoted(name: str) -> str:
+    return name[1:-1] if len(name) >= 2 and name[0] == name[-1] == '"' else name
+
+
+def _shape(
+    definition: vnnlib.InputDefinition | vnnlib.OutputDefinition | vnnlib.HiddenDefinition,
+) -> tuple[int, ...]:
     shape = tuple(definition.shape)
     if any(extent < 1 for extent in shape) or math.prod(shape) > MAX_TENSOR_ELEMENTS:
         raise InvalidInput(
@@ -177,11 +293,16 @@ def _shape(definition: vnnlib.InputDefinition | vnnlib.OutputDefinition) -> tupl
     return shape
 
 
+_Factors: TypeAlias = tuple[Variable, ...]
+
+
 class _Expressions:
     """Syntax tree to formulas; recursion is bounded by the nesting already checked."""
 
     def __init__(self, layout: _Layout) -> None:
         self._layout = layout
+        self.monomials: dict[_Factors, Variable] = {}
+        self._factors: dict[Variable, _Factors] = {}
         self._variables: dict[tuple[str, tuple[int, ...]], Variable] = {}
         self._numbers: dict[str, Fraction] = {}
         self._comparisons: dict[tuple[Relation, Variable | str, Variable | str], Formula] = {}
@@ -226,9 +347,46 @@ class _Expressions:
             args = cast("vnnlib.Multiply", node).args
             product = self._form(self._operand(args[0]))
             for arg in args[1:]:
-                product = product.times(self._form(self._operand(arg)))
+                product = self._times(product, self._form(self._operand(arg)))
             return product
         raise InvalidInput("TLC302", "unsupported term", got=kind)
+
+    def _times(self, left: LinearForm, right: LinearForm) -> LinearForm:
+        """The product, written out in monomials."""
+        if left.is_constant() or right.is_constant():
+            return left.times(right)
+        if (len(left.terms) + 1) * (len(right.terms) + 1) > MAX_PRODUCT_TERMS:
+            raise InvalidInput(
+                "TLC401", "a product has too many terms", expected=f"at most {MAX_PRODUCT_TERMS}"
+            )
+        product = LinearForm()
+        for a, p in self._terms(left):
+            for b, q in self._terms(right):
+                product.add(self._monomial(tuple(sorted(a + b))), p * q)
+        product.check_digits()
+        return product
+
+    def _terms(self, form: LinearForm) -> Iterable[tuple[_Factors, Fraction]]:
+        """The form's terms as (factors, coefficient); the constant has none."""
+        for variable, coefficient in form.terms.items():
+            if coefficient:
+                yield self._factors.get(variable, (variable,)), coefficient
+        if form.constant:
+            yield (), form.constant
+
+    def _monomial(self, factors: _Factors) -> LinearForm:
+        if not factors:
+            return LinearForm({}, Fraction(1))
+        if len(factors) == 1:
+            return LinearForm({factors[0]: Fraction(1)})
+        if factors not in self.monomials:
+            if len(factors) > MAX_DEGREE or len(self.monomials) >= MAX_MONOMIALS:
+                limits = f"degree at most {MAX_DEGREE}, at most {MAX_MONOMIALS} monomials"
+                raise InvalidInput("TLC401", "the property's polynomials are too large", expected=limits)
+            variable: Variable = ("Y", self._layout.n_outputs + len(self.monomials))
+            self.monomials[factors] = variable
+            self._factors[variable] = factors
+        return LinearForm({self.monomials[factors]: Fraction(1)})
 
     def _sum(self, head: vnnlib.ArithExpr, rest: tuple[vnnlib.ArithExpr, ...], scale: Fraction) -> LinearForm:
         """head + scale * (sum of rest)."""

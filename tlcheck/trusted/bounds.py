@@ -119,7 +119,8 @@ class Enclosure:
                 continue
             operands = tuple(result.boxes[j] for j in node.inputs)
             affine = self.network.affine[i]
-            box = image(node.op, affine, operands, self.engine)
+            shapes = tuple(self.network.graph.nodes[j].shape for j in node.inputs)
+            box = image(node.op, affine, operands, self.engine, shapes)
             if self.deployed:
                 radius = rounding_radius(node.op, affine, operands, self.engine)
                 if radius is not None:

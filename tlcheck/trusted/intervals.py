@@ -16,15 +16,14 @@ from numpy.typing import NDArray
 from tlcheck.trusted.arith.arb import arb, lower_float, upper_float
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.interface import Engine
+from tlcheck.trusted.interval_rules import range_of, smooth_range
 from tlcheck.trusted.lines import piecewise_value
 from tlcheck.trusted.maps import Affine, IndexMap, Map, SignMap
-from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu, Sigmoid, Tanh
+from tlcheck.trusted.ops.activation import Abs, Clip, Elementwise, LeakyRelu, MaxOver, Relu, Sigmoid, Tanh
 from tlcheck.trusted.ops.affine import Scale
-from tlcheck.trusted.ops.base import Operation
-from tlcheck.trusted.ops.product import Product
+from tlcheck.trusted.ops.base import Operation, Shape
 from tlcheck.trusted.ops.smooth import Smooth
 from tlcheck.trusted.ops.structure import Fixed
-from tlcheck.trusted.ranges import product_range, smooth_range
 
 Floats = NDArray[np.float64]
 
@@ -36,8 +35,14 @@ LARGEST32 = 2.0**126
 """Sums of magnitudes up to here keep every float32 partial sum, rounded, below overflow (gamma < 1)."""
 
 
-def image(op: Operation, affine: Affine | None, boxes: tuple[Box, ...], engine: Engine) -> Box:
-    """An enclosure of the operation's values over ``boxes`` (D, n)."""
+def image(
+    op: Operation,
+    affine: Affine | None,
+    boxes: tuple[Box, ...],
+    engine: Engine,
+    shapes: tuple[Shape, ...] = (),
+) -> Box:
+    """An enclosure of the operation's values over ``boxes`` (D, n); ``shapes`` are the operands'. Raises OutOfRange."""
     if affine is not None:
         if affine.offset is None and len(affine.maps) == 1:
             moved = _moved(affine, boxes[0])
@@ -63,12 +68,12 @@ def image(op: Operation, affine: Affine | None, boxes: tuple[Box, ...], engine: 
                 ]
             ]
             return Box(np.array(down), np.array(up))
-        case Product():
-            return product_range(boxes[0], boxes[1])
         case MaxOver():
             return Box(*(_window_max(op, end) for end in (boxes[0].lower, boxes[0].upper)))
-        case _:
+        case Elementwise():
             return activation_image(op, boxes[0])
+        case _:
+            return range_of(op, boxes, shapes, engine)
 
 
 def activation_image(op: Operation, box: Box) -> Box:

@@ -5,14 +5,16 @@ replaced by coefficients on the node's operands:
     affine      a.(Mx + b)    =  (M^T a).x + a.b                             (exact up to the charged rounding)
     activation  a.f(z)        >= a+.(ls z + lt) + a-.(us z + ut)             (proved lines, lines.py)
     selection   a.max(..)     >= a+.x_j + a-.(x_j or the largest upper bound)
+    product     a.(x y)       >= a+.(q x + p y + t) + a-.(q x + p y + t')    (proved planes, lines.py)
     split       a.z           >= a.z - beta side (z_m - p)                   (beta >= 0, side (z_m - p) >= 0 there)
 and a tensor with several consumers sums the coefficients of all of them before it is replaced. What is left on the
-inputs is bounded over the input box. Upper bounds are lower bounds of the negated form.
+inputs, and on operations with a box only (``network.ENDS``), is bounded over their boxes. Upper bounds are lower bounds
+of the negated form.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,11 +23,14 @@ from numpy.typing import NDArray
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.interface import B, LinearForm, Multipliers
 from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.lines import Lines
+from tlcheck.trusted.interval_rules import matrix_terms, picked, product_range
+from tlcheck.trusted.lines import Lines, product_planes, select_lines
 from tlcheck.trusted.maps import IndexMap
-from tlcheck.trusted.network import Network
+from tlcheck.trusted.network import ENDS, Network
 from tlcheck.trusted.ops.activation import Elementwise, MaxOver
-from tlcheck.trusted.ops.structure import Fixed, Input
+from tlcheck.trusted.ops.discrete import Select
+from tlcheck.trusted.ops.product import MatProduct, Product
+from tlcheck.trusted.ops.structure import Fixed
 
 Floats = NDArray[np.float64]
 LinesOf = Callable[[int], Lines]
@@ -50,7 +55,7 @@ def descend(form: LinearForm[B], basis: Pass, after: Callable[[int], None] | Non
     """Carry every pending block of ``form`` down to the inputs. ``after(node)`` runs when an activation is done."""
     nodes = basis.network.graph.nodes
     for i in reversed(range(max(form.blocks, default=-1) + 1)):
-        if i not in form.blocks or isinstance(nodes[i].op, Input):
+        if i not in form.blocks or isinstance(nodes[i].op, ENDS):
             continue
         _replace(form, basis, i)
         if after is not None and isinstance(nodes[i].op, Elementwise | MaxOver):
@@ -80,10 +85,38 @@ def _replace(form: LinearForm[B], basis: Pass, i: int) -> None:
         case MaxOver():
             (x,) = node.inputs
             index, drawn, chosen = selection(node.op, basis.boxes[x])
-            picked = form.through_lines(block, drawn.lower, drawn.upper, chosen)
-            form.put(x, form.through_map(index, picked, basis.boxes[x]), basis.boxes[x])
+            chosen_block = form.through_lines(block, drawn.lower, drawn.upper, chosen)
+            form.put(x, form.through_map(index, chosen_block, basis.boxes[x]), basis.boxes[x])
+        case Product():
+            _through_sum(
+                form, basis, block, node.inputs, product_planes(*(basis.boxes[j] for j in node.inputs))
+            )
+        case Select():
+            drawn_each = select_lines(*(basis.boxes[j] for j in node.inputs))
+            _through_sum(form, basis, block, node.inputs[1:], drawn_each)
+        case MatProduct():
+            _through_terms(form, basis, block, node.inputs)
         case _:
             raise ValueError(f"no rule for {type(node.op).__name__}")
+
+
+def _through_sum(
+    form: LinearForm[B], basis: Pass, block: B, operands: Sequence[int], drawn: Sequence[Lines]
+) -> None:
+    """a.y with y between sums of lines, one in each operand: each takes its line, and the intercepts add up."""
+    for j, line in zip(operands, drawn, strict=True):
+        form.put(j, form.through_lines(block, line.lower, line.upper, basis.boxes[j]), basis.boxes[j])
+
+
+def _through_terms(form: LinearForm[B], basis: Pass, block: B, operands: Sequence[int]) -> None:
+    """A product of matrices, as the sum of the products of its entries."""
+    nodes = basis.network.graph.nodes
+    *entries, sums = matrix_terms(*(nodes[j].shape for j in operands))
+    boxes = [picked(basis.boxes[j], index) for j, index in zip(operands, entries, strict=True)]
+    terms = form.through_map(sums, block, product_range(*boxes))
+    for j, index, box, line in zip(operands, entries, boxes, product_planes(*boxes), strict=True):
+        part = form.through_lines(terms, line.lower, line.upper, box)
+        form.put(j, form.through_map(index, part, basis.boxes[j]), basis.boxes[j])
 
 
 def selection(op: MaxOver, box: Box) -> tuple[IndexMap, Lines, Box]:

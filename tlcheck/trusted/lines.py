@@ -5,13 +5,16 @@ choices (guidance or a heuristic), snapped to multiples of 2^-40; the intercepts
     lt <= min over [l, u] of f(z) - ls z,      ut >= max over [l, u] of f(z) - us z,
 attained at l, u, a kink of f, or where f' equals the slope. So any slope is sound; a bad one is only loose.
 
-Piecewise-linear functions are done in exact integer arithmetic, S-shaped ones in Arb. Nothing here rounds to nearest.
+Piecewise-linear functions are done in exact integer arithmetic, the others in Arb. Nothing here rounds to nearest.
+Products of two values have planes instead of lines: one line in each of the two, whose sums bound the product.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +22,10 @@ from numpy.typing import NDArray
 from tlcheck.trusted.arith import int128
 from tlcheck.trusted.arith.arb import arb, lower_float, upper_float
 from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.interval_rules import decided, select_range, smooth_range
+from tlcheck.trusted.nonlinear import curvature, derivative, smooth_ball
 from tlcheck.trusted.ops.activation import Abs, Clip, Elementwise, LeakyRelu, Relu, Sigmoid, Tanh
-from tlcheck.trusted.ops.smooth import Smooth
-from tlcheck.trusted.ranges import smooth_range
+from tlcheck.trusted.ops.smooth import Exp, Smooth
 
 Floats = NDArray[np.float64]
 SLOPE_BITS = 40
@@ -71,7 +75,7 @@ def lines(op: Elementwise, box: Box, guess: SlopeGuess = NO_GUESS) -> Lines:
         case LeakyRelu() | Abs() | Clip():
             return _piecewise_lines(op, box, guess)
         case Smooth():
-            return _flat_lines(op, box)
+            return _smooth_lines(op, box)
         case _:
             raise ValueError(f"no relaxation for {type(op).__name__}")
 
@@ -91,11 +95,135 @@ def stable(op: Elementwise, box: Box) -> NDArray[np.bool_]:
             return np.equal(box.lower, box.upper)
 
 
-def _flat_lines(op: Smooth, box: Box) -> Lines:
-    """Slope 0: the ends of f's range. Suggested slopes are not used."""
+# Smooth functions: Arb, by curvature.
+
+
+def _smooth_lines(op: Smooth, box: Box) -> Lines:
+    """A tangent and a chord where f bends one way only (on each side of 0, for odd powers and erf); else slope 0.
+
+    Suggested slopes are not used. Where no finite intercept is found the lines are the ends of f's range.
+    """
     values = smooth_range(op, box)
-    flat = np.zeros(values.lower.shape)
-    return Lines((flat, values.lower), (flat, values.upper))
+    slopes = np.zeros((2, *values.lower.shape))
+    pieces: dict[tuple[int, int], list[Piece]] = {}
+    for at in np.ndindex(values.lower.shape):
+        l, u = float(box.lower[at]), float(box.upper[at])
+        if l < u:
+            pieces[at] = found = _pieces(op, l, u)
+            if found:
+                slopes[(0, *at)], slopes[(1, *at)] = _smooth_slopes(op, l, u, found)
+    ls, us = snap(slopes)  # together: both lines on one grid
+    lt, ut = np.array(values.lower), np.array(values.upper)
+    for at, found in pieces.items():
+        if found:
+            low = min(_least(op, float(ls[at]), piece) for piece in found)
+            high = -min(_least(op, -float(us[at]), piece, mirrored=True) for piece in found)
+            if np.isfinite(low) and np.isfinite(high):
+                lt[at], ut[at] = low, high
+            else:
+                ls[at] = us[at] = 0.0
+    return Lines((ls, lt), (us, ut))
+
+
+Piece = tuple[float, float, int]
+"""(a, b, curvature): f bends one way on [a, b]."""
+
+
+def _pieces(op: Smooth, l: float, u: float) -> list[Piece]:
+    """[l, u] in pieces on which f bends one way; none where that is not known."""
+    cuts = [l, 0.0, u] if l < 0 < u and curvature(op, arb(l), arb(u)) == 0 else [l, u]
+    found = [(a, b, curvature(op, arb(a), arb(b))) for a, b in pairwise(cuts)]
+    return found if all(bend for _, _, bend in found) else []
+
+
+def _smooth_slopes(op: Smooth, l: float, u: float, pieces: list[Piece]) -> tuple[float, float]:
+    """A guess of the lower and the upper slope."""
+    a, b = arb(l), arb(u)
+    chord = _nearest((smooth_ball(op, b) - smooth_ball(op, a)) / (b - a))
+    if len(pieces) > 1:
+        return chord, chord
+    tangent = _nearest(derivative(op, arb(_touching_point(op, *pieces[0]))))
+    return (tangent, chord) if pieces[0][2] > 0 else (chord, tangent)
+
+
+def _nearest(x: arb) -> float:
+    """A guess: the ball's middle."""
+    return float(x.mid()) if x.is_finite() else 0.0
+
+
+def _touching_point(op: Smooth, a: float, b: float, bend: int) -> float:
+    """A guess: the middle; for e^z not further than 1 from the lower end, so that the tangent stays positive."""
+    middle = a / 2 + b / 2
+    return min(middle, a + 0.99) if isinstance(op, Exp) else middle
+
+
+def _least(op: Smooth, slope: float, piece: Piece, *, mirrored: bool = False) -> float:
+    """At most min over the piece of g(z) - slope z, with g = f, or, ``mirrored``, g = -f. May be infinite or NaN: no bound.
+
+    h(z) = g(z) - slope z. Where h bends down its minimum is at an end. Where it bends up, for any m in the piece,
+    h(z) >= h(m) + h'(m) (z - m), which is least at an end of the piece.
+    """
+    a, b, bend = piece
+    sign = -1 if mirrored else 1
+    s = arb(slope)
+    if sign * bend < 0:
+        return min(lower_float(sign * smooth_ball(op, z) - s * z) for z in (arb(a), arb(b)))
+    m = arb(_matching_point(op, sign * slope, piece))
+    height, rise = sign * smooth_ball(op, m) - s * m, sign * derivative(op, m) - s
+    return min(lower_float(height + rise * (z - m)) for z in (arb(a), arb(b)))
+
+
+def _matching_point(op: Smooth, slope: float, piece: Piece) -> float:
+    """A guess of the point of the piece where f' is the slope: f' is monotone there."""
+    a, b, bend = piece
+    m = _touching_point(op, a, b, bend)
+    tangent = _nearest(derivative(op, arb(m)))
+    if abs(tangent - slope) <= 2.0**-18 * max(1.0, abs(slope)):
+        return m
+    for _ in range(40):
+        m = a / 2 + b / 2
+        if (_nearest(derivative(op, arb(m))) < slope) == (bend > 0):
+            a = m
+        else:
+            b = m
+    return m
+
+
+# Products of two values: planes.
+
+
+@lru_cache(maxsize=16)
+def product_planes(x: Box, y: Box) -> tuple[Lines, Lines]:
+    """Lines in x and in y: their sum lies below (above) x y on the boxes, (D, n) or (1, n). Raises OutOfRange.
+
+    For any p and q, x y - q x - p y is linear in each of the two, so its least and greatest values over the boxes are
+    at corners. p and q are the boxes' middles (the planes then err by at most half the range of (x - p) (y - q)).
+    """
+    shape = np.broadcast_shapes(x.lower.shape, y.lower.shape)
+    if not (np.isfinite(x.largest) and np.isfinite(y.largest)):
+        raise OutOfRange("relaxation on an unbounded interval")
+    ends = [np.broadcast_to(end, shape) for end in (x.lower, x.upper, y.lower, y.upper)]
+    p, q = snap(np.stack([ends[0] / 2 + ends[1] / 2, ends[2] / 2 + ends[3] / 2]))
+    low, high = np.empty(shape), np.empty(shape)
+    for at in np.ndindex(shape):
+        a, b, c, d, along_y, along_x = (arb(float(v[at])) for v in (*ends, p, q))
+        corners = [v * w - along_x * v - along_y * w for v in (a, b) for w in (c, d)]
+        low[at], high[at] = min(map(lower_float, corners)), max(map(upper_float, corners))
+    zero = np.zeros((1, shape[1]))
+    return Lines((q, low), (q, high)), Lines((p, zero), (p, zero))
+
+
+def select_lines(condition: Box, a: Box, b: Box) -> tuple[Lines, Lines]:
+    """Lines in a and in b whose sum lies below (above) ``Select``: a where the condition is 1, b where it is 0.
+
+    Where the box does not decide the condition: the ends of the smallest box around a's and b's.
+    """
+    value = select_range(condition, a, b)
+    ones, zeros = (choice.astype(np.float64) for choice in decided(condition))
+    open_ = ones + zeros == 0
+    low, high = np.where(open_, value.lower, 0.0), np.where(open_, value.upper, 0.0)
+    nothing = np.zeros((1, low.shape[1]))
+    return Lines((ones, low), (ones, high)), Lines((zeros, nothing), (zeros, nothing))
 
 
 # ReLU: exact integers, vectorised.

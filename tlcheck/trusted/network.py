@@ -12,12 +12,26 @@ from tlcheck.trusted.maps import Affine, affine_form
 from tlcheck.trusted.ops.activation import Elementwise, MaxOver
 from tlcheck.trusted.ops.affine import Conv, ConvTranspose, Linear, Scale, Sum
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.discrete import ArgMax, Compare, Discrete, Select
+from tlcheck.trusted.ops.indexed import Indexed
+from tlcheck.trusted.ops.product import MatProduct, Product
+from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
 
 RELAXED: tuple[type[Operation], ...] = (
     Input, Fixed, Linear, Conv, ConvTranspose, Scale, Sum, ReduceSum, Rearrange, Elementwise, MaxOver,
+    Product, MatProduct, Select, Softmax, Discrete, Compare, ArgMax, Indexed,
 )  # fmt: skip
-"""What a pass can go through: sources, affine operations, elementwise functions (``lines``), selections."""
+"""What a pass can go through: sources, affine operations, elementwise functions (``lines``), selections, products; and
+operations whose box is all that is known of them."""
+
+ENDS = Input | Softmax | Discrete | Compare | ArgMax | Indexed
+"""Where a pass stops: coefficients on these stay, and are bounded over the node's box."""
+
+BOUNDED = (
+    Elementwise | MaxOver | Product | MatProduct | Select | Softmax | Discrete | Compare | ArgMax | Indexed
+)
+"""What has a relaxation or a box that tighter bounds of its operands improve."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,25 +62,20 @@ class Network:
 
     @cached_property
     def targets(self) -> tuple[int, ...]:
-        """Needed nodes whose bounds a relaxation uses: operands of activations and selections, not inputs."""
+        """Needed nodes whose bounds a relaxation or an interval rule uses, but for those with a box only."""
         nodes = self.graph.nodes
         found = {
-            j
-            for i, n in enumerate(nodes)
-            if i in self.needed and isinstance(n.op, Elementwise | MaxOver)
-            for j in n.inputs
+            j for i, n in enumerate(nodes) if i in self.needed and isinstance(n.op, BOUNDED) for j in n.inputs
         }
-        return tuple(sorted(j for j in found if not isinstance(nodes[j].op, Input)))
+        return tuple(sorted(j for j in found if not isinstance(nodes[j].op, ENDS)))
 
     @cached_property
     def consumers(self) -> dict[int, tuple[int, ...]]:
-        """For each target, the activations and selections that read it."""
+        """For each target, the operations that use its bounds."""
         nodes = self.graph.nodes
         return {
             t: tuple(
-                i
-                for i in sorted(self.needed)
-                if t in nodes[i].inputs and isinstance(nodes[i].op, Elementwise | MaxOver)
+                i for i in sorted(self.needed) if t in nodes[i].inputs and isinstance(nodes[i].op, BOUNDED)
             )
             for t in self.targets
         }

@@ -1,4 +1,4 @@
-"""Exact evaluation on balls of the operations without a relaxation, and of smooth functions (see ``evaluate.py``).
+"""Exact evaluation on balls of smooth functions, products, softmax, steps and choices (see ``evaluate.py``).
 
 Guarantee: the ball returned holds the exact value for every point of the operands' balls. Where a function is not
 defined (division by 0, the logarithm of 0) the ball is not finite, so that nothing follows from it. A discontinuous
@@ -66,6 +66,86 @@ def smooth_ball(op: Smooth, x: Arb) -> Arb:
 def _ends(f: Callable[[Arb], Arb], x: Arb) -> Arb:
     """f over the ball, f increasing: spanned by the values at its two ends, which are exact balls."""
     return f(x) if x.is_exact() else f(x.lower()).union(f(x.upper()))
+
+
+def smooth_ends(op: Smooth, l: Arb, u: Arb) -> tuple[Arb, Arb]:
+    """Balls whose lower and upper end enclose f on [l, u], l <= u exact. Not finite where f is not defined on all of it.
+
+    At the ends, which are exact, where f is monotone; on an even power, also at 0 in between. (A ball from l to u is a little
+    wider than [l, u]: Arb's radii have 30 bits.)
+    """
+    match op:
+        case Sin() | Cos():
+            x = l.union(u)
+            slope = x.cos() if isinstance(op, Sin) else -x.sin()
+            if not (slope > 0 or slope < 0):
+                return smooth_ball(op, x), smooth_ball(op, x)
+            falling = bool(slope < 0)
+        case Reciprocal():
+            if not (l > 0 or u < 0):
+                return UNDEFINED, UNDEFINED
+            falling = True
+        case Power() if op.whole and int(op.exponent) % 2 == 0:
+            if l < 0 and u > 0:
+                return arb(0), smooth_ball(op, u if u >= -l else l)
+            falling = bool(u <= 0)
+        case _:
+            falling = False
+    at_l, at_u = smooth_ball(op, l), smooth_ball(op, u)
+    return (at_u, at_l) if falling else (at_l, at_u)
+
+
+def derivative(op: Smooth, z: Arb) -> Arb:
+    """f' at an exact point; not finite where there is none."""
+    match op:
+        case Sin():
+            return z.cos()
+        case Cos():
+            return -z.sin()
+        case Exp():
+            return z.exp()
+        case Log():
+            return 1 / z
+        case Sqrt():
+            return 1 / (2 * z.sqrt())
+        case Reciprocal():
+            return -1 / (z * z)
+        case Erf():
+            return 2 * (-z * z).exp() / arb.pi().sqrt()
+        case Softplus():
+            return (1 + (z / 2).tanh()) / 2
+        case Power():
+            p = arb(op.exponent)
+            if op.whole:
+                return p * whole_power(z, int(op.exponent) - 1)
+            return p * z ** (p - 1) if z > 0 else UNDEFINED
+        case _:
+            raise ValueError(f"evaluate: no derivative of {type(op).__name__}")
+
+
+def curvature(op: Smooth, l: Arb, u: Arb) -> int:
+    """1 where f'' >= 0 on [l, u] (within f's domain), -1 where f'' <= 0, 0 where neither is known; l <= u exact.
+
+    f'': e^x, -1/x^2, -x^(-3/2)/4, 2/x^3, -x e^(-x^2) 4/sqrt(pi), e^x/(1 + e^x)^2, p (p - 1) x^(p - 2), and -f for sine, cosine.
+    """
+    match op:
+        case Exp() | Softplus():
+            return 1
+        case Log() | Sqrt():
+            return -1
+        case Power() if not op.whole:
+            return 1 if op.exponent > 1 else -1
+        case Power() if int(op.exponent) % 2 == 0 or op.exponent == 1:
+            return 1
+        case Power() | Reciprocal():
+            return 1 if l >= 0 else -1 if u <= 0 else 0
+        case Erf():
+            return 1 if u <= 0 else -1 if l >= 0 else 0
+        case Sin() | Cos():
+            y = smooth_ball(op, l.union(u))
+            return 1 if y <= 0 else -1 if y >= 0 else 0
+        case _:
+            return 0
 
 
 def _softplus_at(z: Arb) -> Arb:

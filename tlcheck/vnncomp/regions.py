@@ -68,9 +68,9 @@ class Regions:
         with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is looked at exactly
             outside = np.maximum(self.lower - x, x - self.upper)
             error = SLACK * (self._scale + np.abs(x)) + np.finfo(np.float64).tiny
+            low = (outside - error).max(axis=1, initial=0.0)
+            high = (outside + error).max(axis=1, initial=0.0)
         finite = bool(np.isfinite(outside).all() and np.isfinite(error).all())
-        low = (outside - error).max(axis=1, initial=0.0)
-        high = (outside + error).max(axis=1, initial=0.0)
         limit = max(float(high.min(initial=np.inf)), float(reach) * (1 + SLACK))
         found: dict[int, Fraction] = {}
         for k in np.flatnonzero(low <= limit).tolist() if finite else range(len(self.boxes)):

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.readers.onnx.call import Call
-from tlcheck.readers.onnx.elementwise import fold_integers
+from tlcheck.readers.onnx.elementwise import fold_integers, whole
 from tlcheck.readers.onnx.tensors import element_type
 from tlcheck.readers.onnx.values import FLOATS, INTEGERS, Data, Known, Value
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.ops.affine import Scale
-from tlcheck.trusted.ops.discrete import Compare, Truncate
+from tlcheck.trusted.ops.discrete import Compare
 
 
 def constant(call: Call) -> list[Value]:
@@ -113,8 +113,8 @@ def _cast_data(call: Call, x: Data, dtype: str) -> Data:
         zero = call.data(Known(np.zeros(x.shape), "float64"))
         equal = call.emit(Compare("=="), x, zero)
         return call.emit(Scale(Constant(np.array(-1.0)), Constant(np.array(1.0)), 0), equal).as_type("bool")
-    if dtype in ("int32", "int64") and x.is_float:
-        return call.emit(Truncate(), x).as_type(dtype)
+    if dtype in ("int32", "int64") and (x.is_float or (x.dtype, dtype) == ("int64", "int32")):
+        return whole(call, x, dtype)
     if dtype == "int64" or (x.dtype, dtype) == ("bool", "int32"):
         return x.as_type(dtype)
     raise call.unsupported(f"{x.dtype} to {dtype}")

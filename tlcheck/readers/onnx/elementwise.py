@@ -14,7 +14,7 @@ from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu, Sigmoid, Tanh
 from tlcheck.trusted.ops.affine import Scale, Sum
 from tlcheck.trusted.ops.base import Operation
-from tlcheck.trusted.ops.discrete import MAX_TRUNCATED
+from tlcheck.trusted.ops.discrete import MAX_TRUNCATED, Truncate
 from tlcheck.trusted.ops.product import Product
 from tlcheck.trusted.ops.smooth import Power, Reciprocal, Sqrt
 
@@ -119,7 +119,7 @@ def add_signed(call: Call, a: Value, b: Value, sign: int) -> Value:
     if isinstance(a, Known) and isinstance(b, Known):
         return add_known(call, a, b, sign)
     if not a.is_float:
-        return _add_integers(call, a, b, sign)
+        return _on_integers(call, Sum((1, sign)), a, b)
     shape = call.common_shape(a, b)
     if isinstance(b, Known):
         offset = b if sign == 1 else Known(-b.array, b.dtype, b.rad, b.roundings)
@@ -131,8 +131,8 @@ def add_signed(call: Call, a: Value, b: Value, sign: int) -> Value:
     return call.emit(Sum((1, sign)), call.data(call.broadcast(a, shape)), call.data(call.broadcast(b, shape)))
 
 
-def _add_integers(call: Call, a: Value, b: Value, sign: int) -> Data:
-    """int64 data came from casts below 2^31, and constants are kept below it, so that no sum reaches 2^63."""
+def _on_integers(call: Call, op: Operation, a: Value, b: Value) -> Data:
+    """``op`` on int64; no other type's arithmetic is read."""
     if a.dtype != "int64":
         raise call.unsupported(f"arithmetic on variable {a.dtype}")
     shape = call.common_shape(a, b)
@@ -143,7 +143,12 @@ def _add_integers(call: Call, a: Value, b: Value, sign: int) -> Data:
                 raise call.unsupported("an integer beyond 2^31")
             x = Known(x.array.astype(np.float64), "float64")
         parts.append(call.data(call.broadcast(x, shape)))
-    return call.emit(Sum((1, sign)), *parts).as_type("int64")
+    return whole(call, call.emit(op, *parts), "int64")
+
+
+def whole(call: Call, x: Data, dtype: str) -> Data:
+    """x, a whole number; not defined from 2^31 on, so that integers never overflow."""
+    return call.emit(Truncate(), x).as_type(dtype)
 
 
 def add(call: Call) -> list[Value]:
@@ -168,14 +173,16 @@ def mean_all(call: Call) -> list[Value]:
 
 
 def mul(call: Call) -> list[Value]:
-    return [_multiplied(call, call.value(0), call.value(1))]
+    return [multiplied(call, call.value(0), call.value(1))]
 
 
-def _multiplied(call: Call, a: Value, b: Value) -> Value:
+def multiplied(call: Call, a: Value, b: Value) -> Value:
+    """a b, broadcast."""
     call.same_type(a, b)
     if isinstance(a, Known) and isinstance(b, Known):
         return multiply_known(call, a, b)
-    call.require_float(a, b)
+    if not a.is_float:
+        return _on_integers(call, Product(), a, b)
     shape = call.common_shape(a, b)
     for factor, x in ((a, b), (b, a)):
         if isinstance(factor, Known):
@@ -189,7 +196,7 @@ def div(call: Call) -> list[Value]:
     a, b = call.value(0), call.value(1)
     call.same_type(a, b)
     if isinstance(b, Data):
-        return [_multiplied(call, a, call.emit(Reciprocal(), b))]
+        return [multiplied(call, a, call.emit(Reciprocal(), b))]
     return [divide_known(call, a, b) if isinstance(a, Known) else _divided(call, a, b)]
 
 

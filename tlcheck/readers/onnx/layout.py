@@ -11,7 +11,6 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.limits import MAX_TENSOR_ELEMENTS
 from tlcheck.readers.onnx.call import Call
 from tlcheck.readers.onnx.values import INTEGERS, Data, Known, Shape, Value
 from tlcheck.trusted.ops.structure import Rearrange
@@ -223,6 +222,59 @@ def scatter_nd(call: Call) -> list[Value]:
     return [call.moves([x, updates], scattered)]
 
 
+def scatter_elements(call: Call) -> list[Value]:
+    """Constant, distinct places; no reduction."""
+    x, index, updates = call.value(0), _indices(call, 1), call.value(2)
+    if call.attr_str("reduction", "none") != "none":
+        raise call.unsupported("reduction")
+    axis = call.axis(call.attr_int("axis", 0), len(x.shape))
+    if (
+        index.shape != updates.shape
+        or len(index.shape) != len(x.shape)
+        or any(i > n for a, (i, n) in enumerate(zip(index.shape, x.shape, strict=True)) if a != axis)
+    ):
+        raise call.misshapen(f"indices {index.shape} and updates {updates.shape} for data {x.shape}")
+    n = x.shape[axis]
+    if bool(((index < -n) | (index >= n)).any()):
+        raise call.misshapen(f"an index out of range of size {n}")
+    where: list[NDArray[np.int64]] = list(np.indices(index.shape))
+    where[axis] = np.where(index < 0, index + n, index)
+    if len(np.unique(np.stack([w.ravel() for w in where]), axis=1).T) != index.size:
+        raise call.unsupported("duplicate indices")
+
+    def scattered(arrays: list[NDArray[np.generic]]) -> NDArray[np.generic]:
+        result = np.array(arrays[0])
+        result[tuple(where)] = arrays[1]
+        return result
+
+    return [call.moves([x, updates], scattered)]
+
+
+def compress(call: Call) -> list[Value]:
+    """The entries (or slices along ``axis``) whose condition, a constant, is true."""
+    x, chosen = call.value(0), call.known(1)
+    if chosen.dtype != "bool" or len(chosen.shape) != 1:
+        raise call.unsupported(f"condition of type {chosen.dtype}, shape {chosen.shape}")
+    axis = call.axis(call.attr_int("axis", 0), len(x.shape)) if call.has("axis") else None
+    return [call.move(x, lambda a: np.compress(chosen.array, a, axis=axis))]
+
+
+def trilu(call: Call) -> list[Value]:
+    """The upper (or lower) triangle of the last two axes from diagonal k on; zeros elsewhere."""
+    x, upper = call.value(0), call.attr_int("upper", 1) != 0
+    given = call.optional_ints(1)
+    k = given[0] if given else 0
+    if len(x.shape) < 2 or abs(k) > 1 << 31:
+        raise call.misshapen(f"operand {x.shape}, k {k}")
+    triangle = np.tri(x.shape[-2], x.shape[-1], k - 1 if upper else k, dtype=np.bool_) != upper
+    kept = np.broadcast_to(triangle, x.shape)
+    if isinstance(x, Known):
+        rad = None if x.rad is None else np.where(kept, x.rad, 0.0)
+        return [Known(np.where(kept, x.array, np.zeros((), x.array.dtype)), x.dtype, rad, x.roundings)]
+    index = np.where(kept.ravel(), np.arange(prod(x.shape), dtype=np.int64), -1)
+    return [call.emit(Rearrange(x.shape, index), x)]
+
+
 # padding
 
 _NUMPY_MODES = {"reflect": "reflect", "edge": "edge", "wrap": "wrap"}
@@ -287,7 +339,7 @@ def _padded(call: Call, x: Value, fill: Known, cut: tuple[slice, ...], grow: lis
     return call.moves([x, fill], lambda arrays: np.pad(arrays[0][cut], grow, constant_values=arrays[1]))
 
 
-# blocks and nearest-neighbour upsampling
+# blocks
 
 
 def depth_to_space(call: Call) -> list[Value]:
@@ -316,71 +368,3 @@ def space_to_depth(call: Call) -> list[Value]:
     perm = (0, 3, 5, 1, 2, 4) if mode == "DCR" else (0, 1, 3, 5, 2, 4)
     shape = (b, c * block**2, h // block, w // block)
     return [call.move(x, lambda a: a.reshape(inner).transpose(perm).reshape(shape))]
-
-
-def upsample(call: Call) -> list[Value]:
-    """Nearest neighbour by whole factors: every entry is repeated."""
-    x, mode = call.value(0), call.attr_str("mode", "nearest")
-    scales = call.attr_floats("scales") if call.has("scales") else _floats(call, call.known(1))
-    if mode != "nearest":
-        raise call.unsupported(f"mode {mode}")
-    return [_repeated(call, x, scales or [])]
-
-
-def resize(call: Call) -> list[Value]:
-    """Nearest neighbour by whole factors, in the coordinate modes in which that repeats every entry."""
-    x = call.value(0)
-    if call.attr_str("mode", "nearest") != "nearest":
-        raise call.unsupported("mode other than nearest")
-    call.attr_float("cubic_coeff_a", -0.75)
-    # (i + 1/2)/s - 1/2 = q + (2r + 1 - s)/(2s) for i = q s + r: less than 1/2 away from q, so it rounds to q
-    frame = call.attr_str("coordinate_transformation_mode", "half_pixel" if call.opset > 10 else "asymmetric")
-    nearest = call.attr_str("nearest_mode", "round_prefer_floor" if call.opset > 10 else "floor")
-    if (frame, nearest) != ("asymmetric", "floor") and not (
-        frame == "half_pixel" and nearest.startswith("round_prefer")
-    ):
-        raise call.unsupported(f"mode {frame} with {nearest}")
-    if call.opset > 10:
-        call.optional(1)
-    return [_repeated(call, x, _resize_factors(call, x.shape))]
-
-
-def _resize_factors(call: Call, shape: Shape) -> list[float]:
-    """One factor per axis, from scales or sizes of the axes given."""
-    axes = call.attr_ints("axes")
-    axes = list(range(len(shape))) if axes is None else [call.axis(a, len(shape)) for a in axes]
-    scales = call.optional_known(2 if call.opset > 10 else 1)
-    sizes = call.optional_ints(3)
-    if scales is not None and scales.array.size:
-        given = _floats(call, scales)
-    elif (
-        sizes is not None
-        and len(sizes) == len(axes)
-        and not any(s % shape[a] for s, a in zip(sizes, axes, strict=True))
-    ):
-        given = [float(s // shape[a]) for s, a in zip(sizes, axes, strict=True)]
-    else:
-        raise call.unsupported("factors that are not whole")
-    if len(given) != len(axes) or len(set(axes)) != len(axes):
-        raise call.misshapen(f"{len(given)} factors for axes {axes}")
-    factors = [1.0] * len(shape)
-    for axis, factor in zip(axes, given, strict=True):
-        factors[axis] = factor
-    return factors
-
-
-def _floats(call: Call, known: Known) -> list[float]:
-    if not known.is_float or known.rad is not None or known.roundings or len(known.shape) != 1:
-        raise call.unsupported("scales that are not exact numbers")
-    return [float(v) for v in known.array.tolist()]
-
-
-def _repeated(call: Call, x: Value, scales: list[float]) -> Value:
-    if len(scales) != len(x.shape):
-        raise call.misshapen(f"{len(scales)} scales for shape {x.shape}")
-    if any(not 1 <= s <= MAX_TENSOR_ELEMENTS or s != int(s) for s in scales):
-        raise call.unsupported("factors that are not whole")
-    factors = [int(s) for s in scales]
-    call.checked(tuple(n * s for n, s in zip(x.shape, factors, strict=True)))
-    places = np.ix_(*(np.repeat(np.arange(n), s) for n, s in zip(x.shape, factors, strict=True)))
-    return call.move(x, lambda a: a[places])

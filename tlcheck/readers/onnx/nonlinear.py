@@ -7,15 +7,14 @@ from math import prod
 
 import numpy as np
 
-from tlcheck.readers.onnx import constants, exact
+from tlcheck.readers.onnx import constants
 from tlcheck.readers.onnx.call import Call
 from tlcheck.readers.onnx.elementwise import MINUS_ONE, ONE, max_of, scale
 from tlcheck.readers.onnx.values import Data, Known, Value
-from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.discrete import MAX_TRUNCATED, ArgMax, Compare, Floor, Round, Select, Sign
 from tlcheck.trusted.ops.product import Product
-from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Softplus, Sqrt
+from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Sin, Softplus
 from tlcheck.trusted.ops.softmax import Softmax
 
 Lowering = Callable[[Call], Sequence[Value]]
@@ -30,40 +29,6 @@ def _unary(op: Operation) -> Lowering:
 
 sin, cos, exp, log, erf = (_unary(op) for op in (Sin(), Cos(), Exp(), Log(), Erf()))
 softplus = _unary(Softplus())
-
-
-def power(call: Call) -> list[Value]:
-    """x^p for one constant exponent p."""
-    x, exponent = call.value(0), call.known(1)
-    call.require_float(x)
-    values = np.unique(exponent.array.astype(np.float64))
-    if exponent.rad is not None or exponent.roundings or values.size != 1:
-        raise call.unsupported("an exponent that is not one exact number")
-    shape = call.common_shape(x, exponent)
-    return [_power(call, call.data(call.broadcast(x, shape)), float(values[0]))]
-
-
-def _power(call: Call, x: Data, p: float) -> Data:
-    if p == 0:
-        return scale(call, x, Constant(np.array(0.0)), Constant(np.array(1.0)), 0)
-    if p < 0:
-        return call.emit(Reciprocal(), _power(call, x, -p))
-    if p == 1:
-        return x
-    return call.emit(Sqrt() if p == 0.5 else Power(p), x)
-
-
-def gelu(call: Call) -> list[Value]:
-    """x (1 + erf(x / sqrt 2)) / 2"""
-    if call.attr_str("approximate", "none") != "none":
-        raise call.unsupported("approximate")
-    x = call.data(call.value(0))
-    mid, rad = exact.enclose(lambda two: 1 / two.sqrt(), (np.array(2.0), None))
-    inner = call.emit(Erf(), scale(call, x, Constant(mid, rad), None, 1))
-    return [call.emit(Product(), x, scale(call, inner, HALF, HALF, 2))]
-
-
-HALF = Constant(np.array(0.5))
 
 
 def softmax(call: Call) -> list[Value]:
@@ -158,6 +123,15 @@ def logical_and(call: Call) -> list[Value]:
 
 def logical_or(call: Call) -> list[Value]:
     return _joined(call, np.logical_or, lambda a, b: max_of(call, [a, b], 1))
+
+
+def logical_xor(call: Call) -> list[Value]:
+    """1 where the two differ."""
+    return _joined(
+        call,
+        np.logical_xor,
+        lambda a, b: scale(call, call.emit(Compare("=="), a, b), MINUS_ONE, ONE, 0),
+    )
 
 
 def _joined(

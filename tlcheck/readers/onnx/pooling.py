@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from tlcheck.readers.onnx import exact
 from tlcheck.readers.onnx.call import Call
-from tlcheck.readers.onnx.elementwise import scale, signed_max
+from tlcheck.readers.onnx.elementwise import scale, signed_max, whole
 from tlcheck.readers.onnx.linear import padding, per_axis
 from tlcheck.readers.onnx.values import Data, Known, Shape, Value
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.ops.activation import Abs, MaxOver
 from tlcheck.trusted.ops.affine import Conv
+from tlcheck.trusted.ops.product import Product
+from tlcheck.trusted.ops.smooth import Exp, Log, Power, Sqrt
 from tlcheck.trusted.ops.structure import ReduceSum
 
 
@@ -140,7 +142,7 @@ def _averaged(call: Call, sums: Data, counts: NDArray[np.int64]) -> Data:
 
 def global_average_pool(call: Call) -> list[Value]:
     x = call.data(call.value(0))
-    return [_mean(call, x, tuple(range(2, 2 + len(_spatial(call, x)))), keep=True)]
+    return [mean(call, x, tuple(range(2, 2 + len(_spatial(call, x)))), keep=True)]
 
 
 def global_max_pool(call: Call) -> list[Value]:
@@ -151,7 +153,8 @@ def global_max_pool(call: Call) -> list[Value]:
 # reductions
 
 
-def _mean(call: Call, x: Data, axes: Shape, *, keep: bool) -> Data:
+def mean(call: Call, x: Data, axes: Shape, *, keep: bool) -> Data:
+    """x's mean over ``axes``."""
     count = prod(x.shape[a] for a in axes)
     return _averaged(call, call.emit(ReduceSum(axes, keep), x), np.array(count))
 
@@ -184,7 +187,8 @@ def _reduction(
         x = call.data(x)
         if any(x.shape[a] == 0 for a in normal):
             raise call.unsupported("empty set")
-        return [on_data(call, x, normal, keep)]
+        y = on_data(call, x, normal, keep)
+        return [y if x.is_float else whole(call, y, x.dtype)]
 
     return lower
 
@@ -199,13 +203,14 @@ def _integers(call: Call, x: Known, function: Callable[..., Any] | None, axes: S
     return Known(result.astype(np.dtype(x.dtype)), x.dtype)
 
 
-def _sum(call: Call, x: Data, axes: Shape, keep: bool) -> Data:
+def sum_over(call: Call, x: Data, axes: Shape, keep: bool) -> Data:
+    """x's sum over ``axes``, kept of size 1 or not; over no axes, x."""
     return call.emit(ReduceSum(axes, keep), x) if axes else x
 
 
-reduce_sum = _reduction(_sum, np.sum)
-reduce_l1 = _reduction(lambda call, x, axes, keep: _sum(call, call.emit(Abs(), x), axes, keep))
-reduce_mean = _reduction(lambda call, x, axes, keep: _mean(call, x, axes, keep=keep) if axes else x)
+reduce_sum = _reduction(sum_over, np.sum)
+reduce_l1 = _reduction(lambda call, x, axes, keep: sum_over(call, call.emit(Abs(), x), axes, keep))
+reduce_mean = _reduction(lambda call, x, axes, keep: mean(call, x, axes, keep=keep) if axes else x)
 reduce_max = _reduction(
     lambda call, x, axes, keep: _max_over(call, x, axes, keep=keep, sign=1) if axes else x, np.max
 )
@@ -214,8 +219,31 @@ reduce_min = _reduction(
 )
 
 
-def _refused(call: Call, x: Data, axes: Shape, keep: bool) -> Data:
-    raise call.unsupported("variable operand")
+def _squares(call: Call, x: Data, axes: Shape, keep: bool) -> Data:
+    return sum_over(call, call.emit(Power(2.0), x), axes, keep)
 
 
-reduce_prod = _reduction(_refused, np.prod)
+def _product(call: Call, x: Data, axes: Shape, keep: bool) -> Data:
+    """By halves, so that the depth is the logarithm of the number of factors."""
+    if not axes:
+        return x
+    others = tuple(a for a in range(len(x.shape)) if a not in axes)
+    size, shape = prod(x.shape[a] for a in axes), ReduceSum(axes, keep).output_shape((x.shape,))
+    y = call.data(call.move(x, lambda a: a.transpose(*axes, *others).reshape(size, -1)))
+    while size > 1:
+        parts = np.split(np.arange(size), [size // 2, size - size % 2])
+        low, high, rest = (call.move(y, lambda a, part=part: a[part]) for part in parts)  # type: ignore[misc]
+        y = call.emit(Product(), call.data(low), call.data(high))
+        if size % 2:
+            y = call.data(call.moves([y, rest], np.concatenate))
+        size = y.shape[0]
+    return call.data(call.reshape(y, shape))
+
+
+reduce_prod = _reduction(_product, np.prod)
+reduce_sum_square = _reduction(_squares, lambda x, **how: np.sum(x * x, **how))
+reduce_l2 = _reduction(lambda call, x, axes, keep: call.emit(Sqrt(), _squares(call, x, axes, keep)))
+reduce_log_sum = _reduction(lambda call, x, axes, keep: call.emit(Log(), sum_over(call, x, axes, keep)))
+reduce_log_sum_exp = _reduction(
+    lambda call, x, axes, keep: call.emit(Log(), sum_over(call, call.emit(Exp(), x), axes, keep))
+)

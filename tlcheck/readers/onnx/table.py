@@ -7,7 +7,18 @@ from typing import Final
 
 import numpy as np
 
-from tlcheck.readers.onnx import constants, elementwise, layout, linear, nonlinear, pooling
+from tlcheck.readers.onnx import (
+    composed,
+    constants,
+    einsum,
+    elementwise,
+    layout,
+    linear,
+    nonlinear,
+    normalization,
+    pooling,
+    resize,
+)
 from tlcheck.readers.onnx.call import Call
 from tlcheck.readers.onnx.indexed import LATE as LATE
 from tlcheck.readers.onnx.values import Value
@@ -30,10 +41,42 @@ LOWERINGS: Final[dict[str, Callable[[Call], Sequence[Value]]]] = {
     "Sub": elementwise.sub,
     "Sum": elementwise.sum_all,
     "Tanh": elementwise.tanh,
+    # activations and other functions, written out
+    "Acosh": composed.acosh,
+    "Asinh": composed.asinh,
+    "Atanh": composed.atanh,
+    "Celu": composed.celu,
+    "Cosh": composed.cosh,
+    "Elu": composed.elu,
+    "Gelu": composed.gelu,
+    "HardSigmoid": composed.hard_sigmoid,
+    "HardSwish": composed.hard_swish,
+    "Hardmax": composed.hardmax,
+    "Mish": composed.mish,
+    "Mod": composed.mod,
+    "OneHot": composed.one_hot,
+    "Pow": composed.power,
+    "Selu": composed.selu,
+    "Shrink": composed.shrink,
+    "Sinh": composed.sinh,
+    "Softsign": composed.softsign,
+    "Swish": composed.swish,
+    "Tan": composed.tan,
+    "ThresholdedRelu": composed.thresholded_relu,
+    # normalisations
+    "GroupNormalization": normalization.group_normalization,
+    "InstanceNormalization": normalization.instance_normalization,
+    "LRN": normalization.lrn,
+    "LayerNormalization": normalization.layer_normalization,
+    "LpNormalization": normalization.lp_normalization,
+    "MeanVarianceNormalization": normalization.mean_variance_normalization,
+    "RMSNormalization": normalization.rms_normalization,
     # constant weights
     "BatchNormalization": linear.batch_normalization,
     "Conv": linear.conv,
     "ConvTranspose": linear.conv_transpose,
+    "CumSum": composed.cum_sum,
+    "Einsum": einsum.einsum,
     "Gemm": linear.gemm,
     "MatMul": linear.matmul,
     # pooling and reductions
@@ -42,11 +85,17 @@ LOWERINGS: Final[dict[str, Callable[[Call], Sequence[Value]]]] = {
     "GlobalMaxPool": pooling.global_max_pool,
     "MaxPool": pooling.max_pool,
     "ReduceL1": pooling.reduce_l1,
+    "ReduceL2": pooling.reduce_l2,
+    "ReduceLogSum": pooling.reduce_log_sum,
+    "ReduceLogSumExp": pooling.reduce_log_sum_exp,
     "ReduceMax": pooling.reduce_max,
     "ReduceMean": pooling.reduce_mean,
     "ReduceMin": pooling.reduce_min,
+    "ReduceProd": pooling.reduce_prod,
     "ReduceSum": pooling.reduce_sum,
+    "ReduceSumSquare": pooling.reduce_sum_square,
     # moving values
+    "Compress": layout.compress,
     "Concat": layout.concat,
     "DepthToSpace": layout.depth_to_space,
     "Dropout": layout.dropout,
@@ -58,7 +107,9 @@ LOWERINGS: Final[dict[str, Callable[[Call], Sequence[Value]]]] = {
     "Identity": layout.identity,
     "Pad": layout.pad,
     "Reshape": layout.reshape,
-    "Resize": layout.resize,
+    "Resize": resize.resize,
+    "Scatter": layout.scatter_elements,
+    "ScatterElements": layout.scatter_elements,
     "ScatterND": layout.scatter_nd,
     "Slice": layout.slice_,
     "SpaceToDepth": layout.space_to_depth,
@@ -66,16 +117,15 @@ LOWERINGS: Final[dict[str, Callable[[Call], Sequence[Value]]]] = {
     "Squeeze": layout.squeeze,
     "Tile": layout.tile,
     "Transpose": layout.transpose,
+    "Trilu": layout.trilu,
     "Unsqueeze": layout.unsqueeze,
-    "Upsample": layout.upsample,
+    "Upsample": resize.upsample,
     # smooth functions, products of variables, softmax
     "Cos": nonlinear.cos,
     "Erf": nonlinear.erf,
     "Exp": nonlinear.exp,
-    "Gelu": nonlinear.gelu,
     "Log": nonlinear.log,
     "LogSoftmax": nonlinear.log_softmax,
-    "Pow": nonlinear.power,
     "Reciprocal": elementwise.reciprocal,
     "Sin": nonlinear.sin,
     "Softmax": nonlinear.softmax,
@@ -90,6 +140,8 @@ LOWERINGS: Final[dict[str, Callable[[Call], Sequence[Value]]]] = {
     "Floor": nonlinear.floor,
     "Greater": nonlinear.comparison(np.greater, "<", swap=True),
     "GreaterOrEqual": nonlinear.comparison(np.greater_equal, "<=", swap=True),
+    "IsInf": composed.is_not_a_number,
+    "IsNaN": composed.is_not_a_number,
     "Less": nonlinear.comparison(np.less, "<"),
     "LessOrEqual": nonlinear.comparison(np.less_equal, "<="),
     "Not": nonlinear.logical_not,
@@ -97,15 +149,15 @@ LOWERINGS: Final[dict[str, Callable[[Call], Sequence[Value]]]] = {
     "Round": nonlinear.round_,
     "Sign": nonlinear.sign,
     "Where": nonlinear.where,
+    "Xor": nonlinear.logical_xor,
     # constants and shapes; these take constants only, but for Cast, Shape and Size
     "Cast": constants.cast,
     "CastLike": constants.cast_like,
     "Constant": constants.constant,
     "ConstantOfShape": constants.constant_of_shape,
-    "Mod": constants.mod,
+    "DequantizeLinear": composed.dequantize,
     "NonZero": constants.non_zero,
     "Range": constants.range_,
-    "ReduceProd": pooling.reduce_prod,
     "Shape": constants.shape,
     "Size": constants.size,
 }
@@ -113,7 +165,8 @@ LOWERINGS: Final[dict[str, Callable[[Call], Sequence[Value]]]] = {
 
 ON_INTEGERS: Final = frozenset({
     "Add", "And", "Cast", "CastLike", "Concat", "Equal", "Expand", "Flatten", "Gather", "Greater", "GreaterOrEqual",
-    "Identity", "Less", "LessOrEqual", "Not", "Or", "Reshape", "Shape", "Size", "Slice", "Split", "Squeeze", "Sub",
-    "Tile", "Transpose", "Unsqueeze", "Where",
+    "Identity", "Less", "LessOrEqual", "Mod", "Mul", "Not", "OneHot", "Or", "ReduceMax",
+    "ReduceMin", "ReduceSum", "Reshape", "Shape", "Size", "Slice", "Split", "Squeeze", "Sub", "Tile", "Transpose",
+    "Unsqueeze", "Where", "Xor",
 })  # fmt: skip
 """Operators that mean the same on integers and booleans that the network computes; the others refuse them."""

@@ -6,13 +6,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_NODES
 from tlcheck.readers.onnx.call import Builder, Call
 from tlcheck.readers.onnx.indexed import decided_late
 from tlcheck.readers.onnx.table import LATE, LOWERINGS, ON_INTEGERS
 from tlcheck.readers.onnx.tensors import checked_shape, element_type, read_tensor
-from tlcheck.readers.onnx.values import Data, Known, Late, Shape, Value
+from tlcheck.readers.onnx.values import INTEGERS, Data, Known, Late, Shape, Value
 from tlcheck.trusted.graph import Graph
 
 if TYPE_CHECKING:
@@ -196,9 +198,7 @@ def _finished(
         if isinstance(value, Late):
             raise InvalidInput("TLC202", f"output '{info.name}' has a shape that the network's values decide")
         if isinstance(value, Known):
-            if not value.is_float:
-                raise InvalidInput("TLC202", f"unsupported type {value.dtype} of output '{info.name}'")
-            value = values[info.name] = builder.fixed(value, info.name)
+            value = values[info.name] = builder.fixed(_number(value, info.name), info.name)
         outputs.append(value.node)
     names = {name: value.node for name, value in values.items() if isinstance(value, Data)}
     try:
@@ -211,3 +211,12 @@ def _finished(
         )
     except ValueError as error:
         raise InvalidInput("TLC204", str(error)) from error
+
+
+def _number(value: Known, name: str) -> Known:
+    """A constant output as real numbers; integers are exact up to 2^53. Raises TLC202."""
+    if value.is_float:
+        return value
+    if value.dtype not in INTEGERS or bool((np.abs(value.array.astype(np.float64)) >= 2.0**53).any()):
+        raise InvalidInput("TLC202", f"unsupported type {value.dtype} or value of output '{name}'")
+    return Known(value.array.astype(np.float64), "float64")

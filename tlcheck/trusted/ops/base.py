@@ -1,14 +1,13 @@
 """What an operation is.
 
-There are four kinds that the passes know:
+There are these kinds:
 
 * *sources*: ``Input`` and ``Fixed`` (a constant used as data);
 * *affine*: y = sum_i M_i x_i + b, described by one linear map per operand (``tlcheck.trusted.maps``) and an offset;
 * *elementwise*: y_k = f_k(x_k), described by proved lines around f_k on an interval;
-* *selection*: y_k = max over a set of entries of x.
-
-The others (``product``, ``softmax``, ``discrete``, ``indexed``) have an exact evaluation only: a claim that needs a
-relaxation of one is refused (``network.without_relaxation``).
+* *selection*: y_k = max over a set of entries of x;
+* *products* and *choices* of variables (``product``, ``Select``): planes around them;
+* *softmax, step functions, comparisons, computed indices* (``softmax``, ``discrete``, ``indexed``): a box of their values.
 
 An operation's module holds its shape rule, its description, its exact evaluation on balls, and its float32
 rounding radius.

@@ -11,7 +11,7 @@ from tlcheck.trusted.ops.base import require
 
 
 class Smooth(Elementwise):
-    """An elementwise function with an interval rule (``ranges.py``); its lines are the ends of its range."""
+    """An elementwise function with an interval rule, and lines by its curvature (``nonlinear.py``)."""
 
 
 @dataclass(frozen=True, eq=False)

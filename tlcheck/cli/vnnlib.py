@@ -1,0 +1,219 @@
+"""``tlcheck vnnlib``: the solver interface of VNN-LIB 2.0, chapter 5.
+
+Standard output holds the answer alone: its first line is ``sat``, ``unsat``, ``unknown`` or ``timed-out``. Notes go to
+standard error. What is not supported is ``unknown`` with exit code 3; malformed or ill-typed input has no answer.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import click
+
+from tlcheck import __version__
+from tlcheck.errors import InvalidInput
+from tlcheck.options import SEMANTICS
+from tlcheck.report.record import ExitCode
+from tlcheck.vnnlib.capabilities import ALIASES, CAPABILITIES
+
+if TYPE_CHECKING:
+    from tlcheck.vnnlib.execution import Point
+    from tlcheck.vnnlib.solve import Answer
+
+ANY_PATH: Final = click.Path(path_type=Path)
+NAME: Final = "tlcheck"
+DEFAULT_SECONDS: Final = 60.0
+"""Time of a search without --timeout."""
+RESERVE: Final = 0.75
+"""Seconds of the time limit that are left for starting and ending the process, at most a third of it."""
+UNSUPPORTED: Final = ("TLC202", "TLC302", "TLC304", "TLC401")
+"""Codes of input that is well formed and beyond tlcheck: the answer is unknown."""
+
+
+def entry() -> NoReturn:
+    """The command ``tlcheck-vnnlib``: this group by one path, as suites of the standard call a solver."""
+    from tlcheck.cli import main
+
+    sys.argv[1:1] = ["vnnlib"]
+    main.entry()
+
+
+class _OutOfTime(BaseException):
+    """The time limit, in the middle of a step."""
+
+
+@click.group(invoke_without_command=True)
+@click.option("--name", is_flag=True, help="Print the solver's name.")
+@click.option("--version", is_flag=True, help="Print the solver's version.")
+@click.pass_context
+def vnnlib(context: click.Context, name: bool, version: bool) -> ExitCode:
+    """Answer VNN-LIB queries: the solver interface of the standard's chapter 5."""
+    if context.invoked_subcommand is not None:
+        if name or version:
+            raise click.UsageError("--name and --version take no command")
+        return ExitCode.OK
+    if name == version:
+        raise click.UsageError("give a command, --name or --version")
+    click.echo(NAME if name else __version__)
+    return ExitCode.OK
+
+
+def _capability_options(function: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
+    for name in reversed([*CAPABILITIES, *ALIASES]):
+        hidden = name in ALIASES
+        function = click.option(
+            f"--{name}",
+            "chosen",
+            flag_value=ALIASES.get(name, name),
+            default=None,
+            hidden=hidden,
+            multiple=False,
+        )(function)
+    return function
+
+
+@vnnlib.command()
+@_capability_options
+def supports(chosen: str | None) -> ExitCode:
+    """Print what is supported, one capability at a time."""
+    if chosen is None:
+        raise click.UsageError("name a capability, for example --onnx-operators")
+    for line in CAPABILITIES[chosen]():
+        click.echo(line)
+    return ExitCode.OK
+
+
+@vnnlib.command()
+@click.argument("query", type=ANY_PATH)
+@click.option(
+    "--network",
+    "networks",
+    multiple=True,
+    metavar="NAME=FILE",
+    help="The ONNX model of a declared network; once for each that is not equal-to another.",
+)
+@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Time limit.  [default: 60]")
+@click.option(
+    "--serialise-assignments",
+    "--assignments",
+    "folder",
+    type=ANY_PATH,
+    metavar="DIR",
+    help="After sat, write each variable there as an ONNX tensor, NAME.pb, instead of to standard output.",
+)
+@click.option("--certificate", type=ANY_PATH, metavar="FILE", help="A proof or witness to check first.")
+@click.option("--witness", "witness_file", type=ANY_PATH, metavar="FILE", help="A witness to check first.")
+@click.option(
+    "--semantics",
+    type=click.Choice(SEMANTICS),
+    default="real",
+    show_default=True,
+    help="deployed: unsat and sat must hold for every float32 execution, or the answer is unknown.",
+)
+def verify(
+    query: Path,
+    networks: Sequence[str],
+    timeout: float | None,
+    folder: Path | None,
+    certificate: Path | None,
+    witness_file: Path | None,
+    semantics: str,
+) -> ExitCode:
+    """Answer QUERY: sat with a witness, unsat with a proof, both checked by tlcheck's kernel, or unknown."""
+    start = time.monotonic()
+    limit = DEFAULT_SECONDS if timeout is None else timeout
+    seconds = limit - min(RESERVE, limit / 3)
+    files = _files(networks)
+    try:
+        with _alarm(seconds):
+            answer = _solve(query, files, seconds, start, certificate, witness_file, semantics)
+    except _OutOfTime:
+        click.echo("timed-out")
+        return ExitCode.OK
+    except InvalidInput as error:
+        if error.code in UNSUPPORTED:
+            click.echo("unknown")
+            sys.stdout.flush()
+        raise
+    return _print(answer, folder)
+
+
+def _files(networks: Sequence[str]) -> dict[str, Path]:
+    files: dict[str, Path] = {}
+    for given in networks:
+        name, equals, path = given.partition("=")
+        if not (name and equals and path):
+            raise click.UsageError(f"--network takes NAME=FILE, not {given!r}")
+        if name in files:
+            raise click.UsageError(f"--network {name} is given twice")
+        files[name] = Path(path)
+    return files
+
+
+def _solve(
+    query: Path,
+    files: dict[str, Path],
+    seconds: float,
+    start: float,
+    certificate: Path | None,
+    witness_file: Path | None,
+    semantics: str,
+) -> Answer:
+    from tlcheck.readers.joint import load_joint
+    from tlcheck.readers.witness import load_witness
+    from tlcheck.vnnlib.solve import Solver
+
+    joint = load_joint(query, files)
+    witnesses: list[Point] = []
+    notes: list[str] = []
+    if witness_file is not None:
+        inputs = [t.name for t in joint.tensors if t.kind == "input"] if len(joint.networks) > 1 else None
+        try:
+            witness = load_witness(witness_file, joint.graph.n_inputs, inputs)
+        except InvalidInput as error:  # the query can still be answered
+            notes.append(f"witness left out: {error.line()} [{error.code}]")
+        else:
+            witnesses += [witness.inputs] if witness is not None else []
+    return Solver(joint, seconds, semantics, witnesses, certificate, notes, start=start).answer()
+
+
+def _print(answer: Answer, folder: Path | None) -> ExitCode:
+    from tlcheck.report.text import printable
+    from tlcheck.vnnlib.assignment import as_text, write_files
+
+    text = f"{answer.verdict}\n"
+    if answer.verdict == "sat" and folder is not None:
+        write_files(folder, answer.values)
+    elif answer.verdict == "sat":
+        text += as_text(answer.values)
+    click.echo(text, nl=False)
+    sys.stdout.flush()
+    for note in answer.notes:
+        click.echo(printable(note), err=True)
+    return ExitCode.OK
+
+
+@contextmanager
+def _alarm(seconds: float) -> Iterator[None]:
+    """Raise _OutOfTime inside the block after ``seconds``, where the system can (the main thread of a Unix process)."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def ring(*_: object) -> NoReturn:
+        raise _OutOfTime
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001) + RESERVE / 3)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

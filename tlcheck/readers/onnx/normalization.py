@@ -1,0 +1,139 @@
+"""Normalisations by the operand's own mean and variance, written out: (x - mean) / sqrt(variance + epsilon) gain + bias."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tlcheck.readers.onnx import exact
+from tlcheck.readers.onnx.call import Call
+from tlcheck.readers.onnx.elementwise import ONE, add_signed, multiplied, scale
+from tlcheck.readers.onnx.pooling import mean, sum_over
+from tlcheck.readers.onnx.values import Data, Shape, Value
+from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.ops.activation import Abs
+from tlcheck.trusted.ops.affine import Linear, Sum
+from tlcheck.trusted.ops.product import Product
+from tlcheck.trusted.ops.smooth import Power, Reciprocal, Sqrt
+
+
+def _normalised(call: Call, x: Data, axes: Shape, epsilon: float) -> tuple[Data, Data, Data]:
+    """(x - m) / sqrt(mean of (x - m)^2 + epsilon), m, and 1 / sqrt(..), over ``axes`` (kept, of size 1)."""
+    centre = mean(call, x, axes, keep=True)
+    centred = call.emit(Sum((1, -1)), x, call.data(call.broadcast(centre, x.shape)))
+    scaled, inverse = _by_mean_square(call, centred, axes, epsilon)
+    return scaled, centre, inverse
+
+
+def _by_mean_square(call: Call, x: Data, axes: Shape, epsilon: float) -> tuple[Data, Data]:
+    """x / sqrt(mean of x^2 + epsilon) and 1 / sqrt(..)."""
+    if any(x.shape[a] == 0 for a in axes):
+        raise call.unsupported("empty set")
+    square = mean(call, call.emit(Power(2.0), x), axes, keep=True)
+    root = call.emit(Sqrt(), scale(call, square, ONE, Constant(np.array(epsilon)), 1))
+    inverse = call.emit(Reciprocal(), root)
+    return call.emit(Product(), x, call.data(call.broadcast(inverse, x.shape))), inverse
+
+
+def _affine(call: Call, x: Value, gain: Value | None, bias: Value | None) -> Value:
+    """x gain + bias, which broadcast to x."""
+    for part in (gain, bias):
+        if part is not None and not call.fits(part.shape, x.shape):
+            raise call.misshapen(f"{part.shape} does not broadcast to {x.shape}")
+    y = x if gain is None else multiplied(call, x, gain)
+    return y if bias is None else add_signed(call, y, bias, 1)
+
+
+def _trailing(call: Call, x: Data) -> Shape:
+    """The axes from ``axis`` on."""
+    return tuple(range(call.axis(call.attr_int("axis", -1), len(x.shape)), len(x.shape)))
+
+
+def layer_normalization(call: Call) -> list[Value]:
+    """Over the last axes; further outputs: the mean and 1 / sqrt(variance + epsilon)."""
+    x = call.data(call.value(0))
+    call.attr_int("stash_type", 1)
+    y, centre, inverse = _normalised(call, x, _trailing(call, x), call.attr_float("epsilon", 1e-5))
+    return [_affine(call, y, call.value(1), call.optional(2)), centre, inverse]
+
+
+def rms_normalization(call: Call) -> list[Value]:
+    """x / sqrt(mean of x^2 + epsilon) gain, over the last axes."""
+    x = call.data(call.value(0))
+    call.attr_int("stash_type", 1)
+    y, _ = _by_mean_square(call, x, _trailing(call, x), call.attr_float("epsilon", 1e-5))
+    return [_affine(call, y, call.value(1), None)]
+
+
+def instance_normalization(call: Call) -> list[Value]:
+    """Over the spatial axes; one gain and bias per channel."""
+    x = call.data(call.value(0))
+    if len(x.shape) < 3:
+        raise call.misshapen(f"operand {x.shape} without spatial axes")
+    y, *_ = _normalised(call, x, tuple(range(2, len(x.shape))), call.attr_float("epsilon", 1e-5))
+    return [_affine(call, y, *(_per_channel(call, x, call.value(i), 1) for i in (1, 2)))]
+
+
+def group_normalization(call: Call) -> list[Value]:
+    """Over the channels of a group and the spatial axes. Gain and bias: per group before opset 21, else per channel."""
+    x, groups = call.data(call.value(0)), call.required_int("num_groups")
+    call.attr_int("stash_type", 1)
+    if len(x.shape) < 3 or groups < 1 or x.shape[1] % groups:
+        raise call.misshapen(f"{groups} groups for operand {x.shape}")
+    split = (x.shape[0], groups, x.shape[1] // groups, *x.shape[2:])
+    grouped = call.data(call.reshape(x, split))
+    y, *_ = _normalised(call, grouped, tuple(range(2, len(split))), call.attr_float("epsilon", 1e-5))
+    repeats = split[2] if call.opset < 21 else 1
+    parts = (_per_channel(call, x, call.value(i), repeats) for i in (1, 2))
+    return [_affine(call, call.reshape(y, x.shape), *parts)]
+
+
+def _per_channel(call: Call, x: Data, values: Value, repeats: int) -> Value:
+    """One number per channel (each repeated), beside x's channel axis."""
+    channels = x.shape[1]
+    if len(values.shape) != 1 or values.shape[0] * repeats != channels:
+        raise call.misshapen(f"{values.shape} for {channels} channels")
+    return call.move(values, lambda a: np.repeat(a, repeats).reshape(channels, *(1,) * (len(x.shape) - 2)))
+
+
+def mean_variance_normalization(call: Call) -> list[Value]:
+    """(x - mean) / (deviation + 1e-9), the number as onnxruntime and the specification's function have it."""
+    x, axes = call.data(call.value(0)), call.attr_ints("axes")
+    normal = call.axes([0, 2, 3] if axes is None else axes, len(x.shape))
+    centre = mean(call, x, normal, keep=True)
+    centred = call.emit(Sum((1, -1)), x, call.data(call.broadcast(centre, x.shape)))
+    deviation = call.emit(Sqrt(), mean(call, call.emit(Power(2.0), centred), normal, keep=True))
+    tiny = Constant(np.array(1e-9), np.array(1e-16))  # with its roundings to float32
+    inverse = call.emit(Reciprocal(), scale(call, deviation, ONE, tiny, 1))
+    return [call.emit(Product(), centred, call.data(call.broadcast(inverse, x.shape)))]
+
+
+def lp_normalization(call: Call) -> list[Value]:
+    """x / |x|_p along ``axis``, p = 1 or 2; no value where the norm is 0."""
+    x, p = call.data(call.value(0)), call.attr_int("p", 2)
+    axes = (call.axis(call.attr_int("axis", -1), len(x.shape)),)
+    if p not in (1, 2):
+        raise call.unsupported(f"p {p}")
+    size = sum_over(call, call.emit(Abs() if p == 1 else Power(2.0), x), axes, keep=True)
+    inverse = call.emit(Reciprocal(), size if p == 1 else call.emit(Sqrt(), size))
+    return [call.emit(Product(), x, call.data(call.broadcast(inverse, x.shape)))]
+
+
+def lrn(call: Call) -> list[Value]:
+    """x / (bias + alpha / size times the sum of x^2 over ``size`` channels around)^beta"""
+    x, size = call.data(call.value(0)), call.required_int("size")
+    alpha, beta, bias = (call.attr_float(n, d) for n, d in (("alpha", 1e-4), ("beta", 0.75), ("bias", 1.0)))
+    if len(x.shape) < 3 or size < 1 or beta <= 0:
+        raise call.misshapen(f"size {size}, beta {beta} for operand {x.shape}")
+    channels = x.shape[1]
+    call.foldable(channels * channels)
+    distance = np.arange(channels)[:, None] - np.arange(channels)
+    # channel i counts for channel j when j - (size - 1) // 2 <= i <= j + size // 2
+    band = ((distance >= -((size - 1) // 2)) & (distance <= size // 2)).astype(np.float32)
+    last = call.data(call.move(call.emit(Power(2.0), x), lambda a: np.moveaxis(a, 1, -1)))
+    sums = call.emit(Linear(Constant(band)), last)
+    factor = Constant(
+        *exact.enclose(lambda a, n: a / n, (np.array(alpha), None), (np.array(float(size)), None))
+    )
+    base = scale(call, sums, factor, Constant(np.array(bias)), 2)
+    inverse = call.emit(Reciprocal(), base if beta == 1 else call.emit(Power(beta), base))
+    return [call.emit(Product(), x, call.data(call.move(inverse, lambda a: np.moveaxis(a, -1, 1))))]
