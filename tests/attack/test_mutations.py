@@ -79,6 +79,7 @@ def loaded_claims() -> Iterator[tuple[str, UnsatClaim, Guidance, int, int]]:
 
 
 def corpus_claims(evidence: int, claims: int) -> Iterator[tuple[str, UnsatClaim, Guidance, int, int]]:
+    from tlcheck.options import Options
     from tlcheck.readers.detect import is_certificate, read_certificate
 
     folder = CERTIFICATES / "accept"
@@ -86,7 +87,7 @@ def corpus_claims(evidence: int, claims: int) -> Iterator[tuple[str, UnsatClaim,
         for path in certificates_in(case) if case.is_dir() and not is_certificate(case) else [case]:
             if not is_certificate(path):
                 continue
-            for item in read_certificate(path, None, None)[1]:
+            for item in read_certificate(path, Options())[1]:
                 if isinstance(item.claim, UnsatClaim) and item.guidance is not None:
                     yield f"{case.name}: {item.name}", item.claim, item.guidance, evidence, claims
 
