@@ -19,6 +19,8 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 GROUPS = ("accept", "reject", "undecided", "malformed", "regressions")
+FAMILIES = ("spline_cases", "camera_cases", "corridor_cases")
+"""Cases of one family of claims, of every group."""
 
 
 def make(root: Path) -> list[str]:
@@ -26,7 +28,7 @@ def make(root: Path) -> list[str]:
     from importlib import import_module
 
     names = []
-    for group in GROUPS:
+    for group in (*GROUPS, *FAMILIES):
         for case in import_module(group).cases():
             case.write(root)
             names.append(f"{case.group}/{case.name}")

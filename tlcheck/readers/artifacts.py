@@ -26,7 +26,7 @@ LEAVES: Final = ("leaves", "domains", "verified_domains", "terminal_domains")
 LOWER: Final = ("lo", "input_lo", "x_L", "x_l", "domain_lo", "lower")
 """Names under which producers dump leaves, and a leaf's lower corner."""
 
-JSON_LINES: Final = ("raw-leaf-dump", "torchlean-leaves")
+JSON_LINES: Final = ("raw-leaf-dump", "torchlean-leaves", "tlcheck.camera", "torchlean-camera", "omni3d-box")
 
 Recognise = Callable[[Mapping[str, Any]], bool]
 
@@ -84,7 +84,7 @@ ARTIFACTS: Final[dict[str, Artifact]] = {
         "spline", _tag("piecewise_poly_v0"), "splines: interpolation, exactly over the rationals",
     ),
     "torchlean-camera": Artifact(
-        "camera", _tag("torchlean.camera.box3d.v1"), "camera boxes: each of the seven invariants, exactly",
+        "camera", _tag("torchlean.camera.box3d.v1"), "camera boxes: TorchLean's seven invariants, with zero tolerance",
     ),
     "torchlean-ode": Artifact(
         "ode", _keys("rhs", "segments"), "ODE corridors: every solution stays between the two networks",
@@ -112,6 +112,11 @@ ARTIFACTS: Final[dict[str, Artifact]] = {
     ),
     "two-stage-bits": Artifact(
         "two_stage", _keys("wC", "bC", "w1", "b1", "w2", "b2"), "two-stage van der Pol: decrease on a box",
+    ),
+    "omni3d-box": Artifact(
+        "camera",
+        lambda top: "K" in top and any(key in top for key in ("corners3d", "corners3d_partial")),
+        "Omni3D corners: positive depth of each corner given; its pixel in bbox2d if there is one",
     ),
     "raw-leaf-dump": Artifact("leaves", lambda top: _has_leaves(top), "leaf dumps: as torchlean-leaves"),
 }  # fmt: skip
