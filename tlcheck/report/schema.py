@@ -40,7 +40,7 @@ class BoundOut(Struct, frozen=True, kw_only=True):
 
 
 class LeavesOut(Struct, frozen=True, kw_only=True):
-    """Leaves of the proof, and how many of them were proved."""
+    """Leaves of the proof, or conditions of the claim, and how many of them were proved."""
 
     total: Count
     certified: Count

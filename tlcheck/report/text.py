@@ -87,7 +87,8 @@ class Text:
         if claim.deployed is not None:
             lines += _bound_lines("deployed margin", claim.deployed)
         if claim.leaves_total:
-            lines.append(f"leaves: {claim.leaves_certified} of {claim.leaves_total} proved")
+            noun = "leaves" if claim.kind == "unsat" else "conditions"
+            lines.append(f"{noun}: {claim.leaves_certified} of {claim.leaves_total} proved")
         lines += [f"assumes: {assumption}" for assumption in claim.assumptions]
         lines += _tree_lines("arithmetic", claim.arithmetic)
         for name, value in claim.details.items():

@@ -245,8 +245,14 @@ def text(e: Expression) -> str:
     return _text(e, 0)
 
 
+MAX_WRITTEN_BITS: Final = 400
+
+
 def number_text(q: Fraction) -> str:
-    """The number: as a decimal of at most 17 digits where it is one, the shortest decimal of a double, else a quotient."""
+    """The number: as a decimal of at most 17 digits where it is one, the shortest decimal of a double, else a quotient; of one
+    with more than a hundred digits or so, "about" and six of them."""
+    if q.numerator.bit_length() + q.denominator.bit_length() > MAX_WRITTEN_BITS:
+        return f"about {ball(q).str(6, radius=False)}"
     if q.denominator == 1 and abs(q) < 10**17:
         return str(q)
     try:
