@@ -13,6 +13,7 @@ from tlcheck.convert import convert
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
 from tlcheck.readers.bundle import load_bundle
+from tlcheck.verify import verify_path
 
 pytestmark = needs_data
 DUMP = DATA / "abcrown" / "safenlp" / "medical_320"
@@ -71,3 +72,21 @@ def test_model_behind_a_link(dump: Path, tmp_path: Path) -> None:
     shutil.move(model, tmp_path / "m.onnx")
     model.symlink_to(tmp_path / "m.onnx")
     assert refused(dump).code == "TLC404"
+
+
+@needs_data
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ODE/logistic_learned_cert.json", "LiRPA/gru_gate_cert.json", "Robustness/digits_linear_margin_cert.json",
+        "Splines/piecewise_linear_cert.json", "Geometry3D/check_box3d_camera_cert.json", "PINN/pinn_cert.json",
+    ],
+)  # fmt: skip
+def test_artifacts_verify_identically_from_a_bundle(tmp_path: Path, name: str) -> None:
+    """Every claim, with its verdict, margin and reason; and the bundle needs no other file."""
+    artifact = DATA / "torchlean" / name
+    convert(artifact, tmp_path / "x.tlcert", Options())
+    before, after = (verify_path(path, Options()).claims for path in (artifact, tmp_path / "x.tlcert"))
+    assert [(c.kind, c.verdict, c.bound, c.reason) for c in after] == [
+        (c.kind, c.verdict, c.bound, c.reason) for c in before
+    ]

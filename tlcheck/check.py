@@ -173,9 +173,10 @@ def check_conditions(loaded: LoadedClaim, claim: ConditionClaim, options: Option
         }
         for name, t in outcome.tallies.items()
     }
-    details["failures"] = [
-        {"condition": f.name, "where": f.where, "slack": [f.low, f.high]} for f in outcome.failures
-    ]
+    if outcome.failures:
+        details["failures"] = [
+            {"condition": f.name, "where": f.where, "slack": [f.low, f.high]} for f in outcome.failures
+        ]
     details.update(outcome.measures)
     least = None if outcome.least is None else outcome.least.low
     return ClaimResult(
@@ -188,7 +189,7 @@ def check_conditions(loaded: LoadedClaim, claim: ConditionClaim, options: Option
         ),
         leaves_total=sum(t.total for t in outcome.tallies.values()),
         leaves_certified=sum(t.proved for t in outcome.tallies.values()),
-        assumptions=("Python", "FLINT"),
+        assumptions=claim.assumptions,
         arithmetic=arithmetic,
         details=details,
         seconds=time.monotonic() - start,

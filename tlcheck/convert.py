@@ -9,25 +9,32 @@ from tlcheck import __version__
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
 from tlcheck.readers.abcrown import read_guidance, read_manifest
-from tlcheck.readers.bundle.manifest import Producer
-from tlcheck.readers.bytes import gunzip_if_packed, read_stored_bytes, sha256_hex
+from tlcheck.readers.artifacts import artifact_format, read_artifact
+from tlcheck.readers.bundle.manifest import ArtifactClaim, Producer
+from tlcheck.readers.bytes import gunzip_if_packed, read_bytes, read_stored_bytes, sha256_hex
+from tlcheck.readers.files import Files, beside
 from tlcheck.readers.onnx import read_model
 from tlcheck.readers.vnnlib import read_property
-from tlcheck.writers.bundle import UnsatOut, write_bundle
+from tlcheck.writers.bundle import UnsatOut, write_artifact_bundle, write_bundle
 
 
 def convert(dump: Path, output: Path, options: Options) -> None:
-    """Write the alpha,beta-CROWN dump in the folder ``dump`` as the bundle ``output``. Checks no proof.
+    """Write the alpha,beta-CROWN dump in the folder ``dump``, or the JSON artifact ``dump``, as the bundle ``output``.
+
+    Checks no proof.
 
     ``options.model`` and ``options.property`` replace the dump's files; their hashes must be the dump's. Raises
     InvalidInput as the readers and the writer do.
     """
+    if (name := artifact_format(dump)) is not None:
+        _convert_artifact(dump, output, options, name)
+        return
     if not (dump / "certificate.json").is_file():
         raise InvalidInput(
             "TLC102",
             "not a certificate that can be converted",
             file=str(dump),
-            expected="a folder with an alpha,beta-CROWN dump",
+            expected="a folder with an alpha,beta-CROWN dump, or a JSON artifact of `tlcheck formats`",
         )
     manifest = read_manifest(dump)
     model_path = options.model or _file_of(dump, manifest.onnx_file, "onnx_file")
@@ -52,6 +59,28 @@ def convert(dump: Path, output: Path, options: Options) -> None:
         claims=[UnsatOut(dump.resolve().name, read_guidance(dump, manifest, graph, query))],
         producer=Producer(verifier.name or "alpha,beta-CROWN", verifier.commit, notes),
     )
+
+
+def _convert_artifact(path: Path, output: Path, options: Options, name: str) -> None:
+    """The artifact and the files that it names, with every one of its claims."""
+    named: dict[str, bytes] = {}
+    folder = beside(path)
+
+    def read_named(plain: str) -> bytes:
+        named[plain] = folder.read_named(plain)
+        return named[plain]
+
+    artifact = read_bytes(path)
+    if options.model is not None or options.property is not None:
+        raise InvalidInput(
+            "TLC101", "a bundle holds what its artifact names: name the file in the artifact, not with an option",
+            file=str(path),
+        )  # fmt: skip
+    items = read_artifact(artifact, Files(str(path), read_named), options, name)
+    plain = path.name.removesuffix(".gz")
+    claims = [ArtifactClaim(name, plain, item.name if len(items) > 1 else "", item.name) for item in items]
+    producer = Producer(f"tlcheck {__version__}", notes={"converted_from": name})
+    write_artifact_bundle(output, {**named, plain: artifact}, claims, producer)
 
 
 def _file_of(dump: Path, name: str, field: str) -> Path:

@@ -19,7 +19,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 GROUPS = ("accept", "reject", "undecided", "malformed", "regressions")
-FAMILIES = ("spline_cases", "camera_cases", "corridor_cases", "lyapunov_cases", "pinn_cases")
+FAMILIES = ("spline_cases", "camera_cases", "corridor_cases", "lyapunov_cases", "pinn_cases", "network_cases")
 """Cases of one family of claims, of every group."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any, Final
 
@@ -64,7 +65,7 @@ def leaf_proof(cuts: Sequence[float]) -> Files:
         "format": "abcrown_leaf_artifact_v0_2", "input_dim": 1, "root": {"lo": [-1.0], "hi": [1.0]}, "leaves": leaves,
         "model": {"file": "model.onnx"}, "property": {"file": "property.vnnlib"},
     }  # fmt: skip
-    prop = vnnlib1(1, [(-1, 1)], ["(<= Y_0 -0.25)"])
+    prop = vnnlib1(1, [(Fraction(-1), Fraction(1))], ["(<= Y_0 -0.25)"])
     files = {"model.onnx": model_file("absolute"), "property.vnnlib": prop}
     return bundle("torchlean-leaves-2", document, files)
 

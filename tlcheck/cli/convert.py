@@ -18,7 +18,7 @@ ANY_PATH = click.Path(path_type=Path)
 @click.option("--model", type=ANY_PATH, metavar="FILE", help="The network, where DUMP has no copy.")
 @click.option("--property", type=ANY_PATH, metavar="FILE", help="The property, where DUMP has no copy.")
 def convert(dump: Path, output: Path, model: Path | None, property: Path | None) -> ExitCode:
-    """Write the proof in DUMP as a bundle, which verifies identically. Checks no proof."""
+    """Write the proof or artifact in DUMP as a bundle, which verifies identically. Checks no proof."""
     from tlcheck.verify import convert as write_bundle
 
     write_bundle(dump, output, Options(model=model, property=property))

@@ -66,7 +66,8 @@ class Text:
             message = claim.reason.message
             named = message if message.startswith(path) else f"{path}: {message}"
             return self._line(word, colour, f"{named} [{claim.reason.code}]")
-        rest = f"{claim.kind:6}  {_margin(claim):22}  {claim.seconds:7.2f} s  {path}{name}"
+        kind = f"{claim.kind:6}" if claim.kind in ("unsat", "sat") else f"{claim.kind:15}"
+        rest = f"{kind}  {_margin(claim):22}  {claim.seconds:7.2f} s  {path}{name}"
         if claim.verdict is not Verdict.CERTIFIED:
             at = f" at {claim.reason.location}" if claim.reason.location else ""
             rest += f": {claim.reason.message}{at} [{claim.reason.code}]"

@@ -44,10 +44,15 @@ class Measure:
 class ConditionClaim(ABC):
     """A claim that is true if and only if every condition of :meth:`checks` holds.
 
-    ``kind``: one word or two; ``statement``: the sentence that CERTIFIED asserts, no more than the conditions imply.
+    ``kind``: one word or two; ``statement``: the sentence that CERTIFIED asserts, no more than the conditions imply;
+    ``assumptions``: what it rests on, by name.
     """
 
     kind: str
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        return ("Python", "FLINT")
 
     @property
     @abstractmethod

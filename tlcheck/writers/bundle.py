@@ -29,6 +29,7 @@ from tlcheck.readers.bundle.manifest import (
     FORMAT,
     MANIFEST,
     VERSION,
+    ArtifactClaim,
     Claim,
     Evidence,
     FileEntry,
@@ -114,6 +115,22 @@ def write_bundle(
         entries.append(Unsat(model_name, property_name, evidence, claim.name))
     if arrays:
         files[ARRAYS] = pack_arrays(arrays)
+    _write(target, files, entries, producer, as_zip)
+
+
+def write_artifact_bundle(
+    target: Path, files: Mapping[str, bytes], claims: Sequence[ArtifactClaim], producer: Producer
+) -> None:
+    """Write a bundle of JSON artifacts and the files they name. Raises InvalidInput as ``write_bundle``."""
+    _check_target(target)
+    if MANIFEST in files:
+        raise InvalidInput("TLC101", "a file needs another name", file=str(target), got=MANIFEST)
+    _write(target, dict(files), list(claims), producer, as_zip=True)
+
+
+def _write(
+    target: Path, files: dict[str, bytes], entries: list[Claim], producer: Producer | None, as_zip: bool
+) -> None:
     manifest = Manifest(
         FORMAT, VERSION, producer or Producer("tlcheck", __version__), _file_entries(files), entries
     )

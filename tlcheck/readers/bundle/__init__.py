@@ -213,22 +213,24 @@ class _Loader:
         return LoadedClaim(name, unsat, guidance, sources, producer)
 
     def _load_artifact(self, claim: ArtifactClaim, name: str) -> LoadedClaim:
-        """A JSON artifact with one claim; the files that it names are the bundle's."""
+        """One claim of a JSON artifact; the files that it names are the bundle's."""
         from tlcheck.readers.artifacts import ARTIFACTS, read_artifact
 
         if claim.format not in ARTIFACTS:
             raise InvalidInput("TLC102", "unknown format", field="format", got=ascii(claim.format[:80]))
         files = Files(self._where(claim.artifact), self._of_bundle, {"manifest": self.sha256})
         loaded = read_artifact(self._content(claim.artifact), files, self.options, claim.format)
-        if len(loaded) != 1:
+        chosen = [item for item in loaded if not claim.part or item.name == claim.part]
+        if len(chosen) != 1:
             raise InvalidInput(
                 "TLC101",
-                "an artifact of a bundle has one claim",
-                field="artifact",
-                got=f"{len(loaded)} claims",
+                "not one claim of the artifact",
+                field="part",
+                expected=", ".join(item.name for item in loaded)[:200],
+                got=ascii(claim.part[:80]),
             )
         producer = f"{self.manifest.producer.name} {self.manifest.producer.version}".strip()
-        return replace(loaded[0], name=name, producer=producer)
+        return replace(chosen[0], name=name, producer=producer)
 
     def _of_bundle(self, name: str) -> bytes:
         if name not in self.manifest.files:

@@ -93,10 +93,14 @@ class Sat(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag
 
 
 class ArtifactClaim(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="artifact"):
-    """The claim of a JSON artifact of the bundle, in a format of `tlcheck formats`; it names other files of the bundle."""
+    """A claim of a JSON artifact of the bundle, in a format of `tlcheck formats`; it names other files of the bundle.
+
+    ``part``: the claim's name in the artifact, where that makes several.
+    """
 
     format: str
     artifact: FileName
+    part: str = ""
     name: str = ""
 
 
