@@ -137,6 +137,8 @@ def _undeclared(found: Property, files: Mapping[str, Path]) -> tuple[tuple[Model
 def _models(found: Property, files: Mapping[str, Path]) -> tuple[Model, ...]:
     """The model of each network, checked against its declaration."""
     by_name = {network.name: network for network in found.networks}
+    if len(by_name) != len(found.networks):
+        raise InvalidInput("TLC301", "two networks of one name", field="declare-network")
     for name in files:
         if name not in by_name:
             raise _mapping(f"the property declares no network {name}", ", ".join(by_name), name)

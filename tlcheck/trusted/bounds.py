@@ -145,7 +145,10 @@ class Enclosure:
             undecided |= ~settled.all(axis=0)
         expected = self._expected_unstable(target)
         full = np.flatnonzero(undecided if expected is None else expected)
-        rows = (max(known_box.lower.shape[0] for known_box in known.boxes.values()), box.lower.shape[1])
+        rows = (
+            max((known_box.lower.shape[0] for known_box in known.boxes.values()), default=1),
+            box.lower.shape[1],
+        )
         lower, upper = np.array(np.broadcast_to(box.lower, rows)), np.array(np.broadcast_to(box.upper, rows))
         if expected is not None:
             left = self._decide_signs(target, np.flatnonzero(undecided & ~expected), lower, upper, known)
@@ -205,7 +208,7 @@ class Enclosure:
         self, target: int, neurons: Ints, signs: Ints, known: Bounds, enough: float | None = None
     ) -> Floats:
         """(D, len(neurons)) lower bounds of signs * value; a row stops early once its bound is >= ``enough``."""
-        domains = max(box.lower.shape[0] for box in known.boxes.values())
+        domains = max((box.lower.shape[0] for box in known.boxes.values()), default=1)
         widest = max((self.network.graph.nodes[i].size for i in known.boxes), default=1)
         chunk = max(1, ROW_ENTRIES // (widest * domains))
         result = np.full((domains, neurons.size), -np.inf)

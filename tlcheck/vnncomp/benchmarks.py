@@ -2,7 +2,8 @@
 
 A folder of benchmarks is a checkout of a competition's benchmarks, its ``benchmarks`` folder, or a folder with several
 checkouts. Results name ``<checkout>/benchmarks/<benchmark>/...``: a file is taken from where most of that path agrees.
-Nothing outside the given folders is read, and two different files that agree equally well are refused.
+Nothing outside the given folders is read, and two different files that agree equally well are refused; so is a network
+with weights in other files.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ _YEAR_OF_CHECKOUT: Final = re.compile(r"vnncomp_?(20[0-9]{2})", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Source:
-    """A file, the SHA-256 of what it holds once unpacked, and of the bytes as stored."""
+    """A file, the SHA-256 of what it holds once unpacked, and of the bytes as stored. ``in_parts``: it is a network
+    some of whose weights are in other files, which no hash here speaks of."""
 
     path: Path
     sha256: str
     stored_sha256: str
+    in_parts: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,12 @@ class Benchmarks:
         if ";" in name.network or "=" in name.network.split("/")[0]:
             return Instance(name, None, None, ("TLC302", "a property of several networks"))
         try:
-            return Instance(name, self._source(name, name.network), self._source(name, name.property))
+            network, query = self._source(name, name.network), self._source(name, name.property)
+            if network.in_parts:
+                raise InvalidInput(
+                    "TLC205", "weights in other files: not what the hash is of", file=str(network.path)
+                )
+            return Instance(name, network, query)
         except InvalidInput as error:
             return Instance(name, None, None, (error.code, error.line()))
 
@@ -67,7 +75,7 @@ class Benchmarks:
         if path not in self._hashed:
             stored = read_stored_bytes(path)
             content = gunzip_if_packed(stored, file=str(path))
-            self._hashed[path] = Source(path, sha256_hex(content), sha256_hex(stored))
+            self._hashed[path] = Source(path, sha256_hex(content), sha256_hex(stored), _in_parts(content))
         return self._hashed[path]
 
     def _path(self, name: InstanceName, relative: str) -> Path:
@@ -94,6 +102,22 @@ class Benchmarks:
         raise missing
 
 
+def _in_parts(content: bytes) -> bool:
+    """An ONNX model with external data. Where such a tensor's data is, is under the key "location"."""
+    if b"location" not in content:
+        return False
+    from google.protobuf.message import DecodeError
+    from onnx import ModelProto, TensorProto
+
+    model = ModelProto()
+    try:
+        model.ParseFromString(content)
+    except (DecodeError, RuntimeError):
+        return False
+    inside = (attribute.t for node in model.graph.node for attribute in node.attribute)
+    return any(t.data_location == TensorProto.EXTERNAL for t in (*model.graph.initializer, *inside))
+
+
 def _candidates(root: Path, parts: list[str]) -> list[Path]:
     """Files at ``parts`` below the root, below its ``benchmarks``, or beside it when they begin with its name."""
     starts = [root.joinpath(*parts), root.joinpath("benchmarks", *parts)]
@@ -101,8 +125,9 @@ def _candidates(root: Path, parts: list[str]) -> list[Path]:
         starts.append(root.joinpath(*parts[1:]))
     seen: dict[str, Path] = {}
     for start in starts:
-        for path in (start, start.with_name(start.name + ".gz")):
-            if path.is_file() and path.resolve().is_relative_to(root.resolve()):
+        for path in (start, start.parent / f"{start.name}.gz"):
+            # os.path: a name that no file can have is one that is not there
+            if os.path.isfile(path) and path.resolve().is_relative_to(root.resolve()):
                 seen.setdefault(os.path.realpath(path), path)
     return list(seen.values())
 

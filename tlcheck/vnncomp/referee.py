@@ -18,9 +18,10 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 
 from tlcheck.errors import InvalidInput
+from tlcheck.limits import MAX_PROPERTY_BYTES
 from tlcheck.options import Options
 from tlcheck.readers.bytes import read_bytes, sha256_hex
-from tlcheck.readers.vnnlib import load_property
+from tlcheck.readers.vnnlib import read_property
 from tlcheck.readers.witness import MAX_WITNESS_BYTES
 from tlcheck.trusted.query import Query
 from tlcheck.verify import discover, verify_path
@@ -42,7 +43,7 @@ from tlcheck.vnncomp.document import (
 from tlcheck.vnncomp.index import KILLED, census
 from tlcheck.vnncomp.pool import OutOfTime, time_limit, work_through
 from tlcheck.vnncomp.regions import Regions
-from tlcheck.vnncomp.results import Answer, InstanceName
+from tlcheck.vnncomp.results import Answer, InstanceName, shown
 from tlcheck.vnncomp.store import Store, key_of
 from tlcheck.vnncomp.witness import Model, Ruling, load_regions, rule_bytes, unreadable
 
@@ -50,6 +51,8 @@ BATCH: Final = 16
 """Most witnesses that a process takes at a time: what it shares between them is the network and the property."""
 Content: TypeAlias = tuple[str, str]
 """SHA-256 of a network and of a property, unpacked."""
+Place: TypeAlias = tuple[InstanceName, Path]
+"""An instance and a witness file for it: one file may be named for several instances, and says another thing of each."""
 NOT_JUDGED: Final = Ruling("unsupported", "TLC015", "stopped before this witness was judged").row()
 OPPOSITE: Final[dict[str, Literal["sat", "unsat"]]] = {"sat": "unsat", "unsat": "sat"}
 
@@ -150,9 +153,9 @@ class Referee:
         self._by_name: dict[InstanceName, list[Answer]] = defaultdict(list)
         for answer in self.answers:
             self._by_name[answer.instance].append(answer)
-        self._rows: dict[Path, dict[str, Any]] = {}
+        self._rows: dict[Place, dict[str, Any]] = {}
         self._hash: dict[Path, str] = {}
-        self._of_key: dict[str, list[Path]] = defaultdict(list)
+        self._of_key: dict[str, list[Place]] = defaultdict(list)
         self._found: dict[InstanceName, Instance] = {}
         self._proofs: dict[Content, list[CertificateOut]] = defaultdict(list)
         self._meaning: dict[Content, Content] = {}
@@ -175,8 +178,8 @@ class Referee:
         total = len(self._rows) + len(tasks) + len(files)  # equal witnesses count once
         done = len(self._rows)
         for task, row in work_through(_batches(tasks), judge, _lost, self.choices.jobs):
-            for witness in self._of_key[task.key]:
-                self._rows[witness] = row
+            for place in self._of_key[task.key]:
+                self._rows[place] = row
             if row["code"] not in ("TLC015", "TLC401", "TLC901"):  # those may go otherwise another time
                 self.store.put(task.key, row)
             done += 1
@@ -205,23 +208,24 @@ class Referee:
         for name, answers in sorted(self._by_name.items()):
             found = self._found[name]
             for witness in dict.fromkeys(a.witness for a in answers if a.witness is not None):
+                place = (name, witness)
                 try:
                     self._hash[witness] = sha256_hex(read_bytes(witness, limit=MAX_WITNESS_BYTES))
                 except InvalidInput as error:
-                    self._rows[witness] = unreadable(error).row()
+                    self._rows[place] = unreadable(error).row()
                     continue
                 if found.network is None or found.property is None:
                     code, reason = found.problem or ("TLC402", "no such file")
-                    self._rows[witness] = Ruling("unsupported", code, reason).row()
+                    self._rows[place] = Ruling("unsupported", code, reason).row()
                     continue
                 hashes = (found.network.sha256, found.property.sha256, self._hash[witness])
                 key = key_of(*hashes)
                 known = self._stored(key)
                 if known is not None:
-                    self._rows[witness] = known
+                    self._rows[place] = known
                     self.reused += 1
                     continue
-                self._of_key[key].append(witness)
+                self._of_key[key].append(place)
                 if len(self._of_key[key]) == 1:
                     seconds = self.choices.witness_seconds
                     tasks.append(Task(found.network.path, found.property.path, witness, key, hashes, seconds))
@@ -233,8 +237,9 @@ class Referee:
         if not isinstance(row, dict):
             return None
         try:
-            msgspec.convert({"file": "", "sha256": "", **row}, Evidence)
-        except (TypeError, msgspec.ValidationError):
+            msgspec.json.encode(msgspec.convert({"file": "", "sha256": "", **row}, Evidence))
+            census([row])
+        except (AttributeError, KeyError, TypeError, ValueError, msgspec.MsgspecError):
             return None
         return row
 
@@ -280,7 +285,7 @@ class Referee:
         return RefereeOut(
             schema_version=SCHEMA_VERSION,
             tool=tool_versions(),
-            results=self.results,
+            results=shown(self.results),
             complete=self.complete,
             verdicts=_counts(VERDICTS, (i.verdict for i in instances)),
             census=_census(self._rows.values()),
@@ -317,7 +322,7 @@ class Referee:
         for name, answers in self._by_name.items():
             content = _content(self._found[name])
             for witness in dict.fromkeys(a.witness for a in answers if a.witness is not None):
-                row = self._rows.get(witness)
+                row = self._rows.get((name, witness))
                 if row is not None and row["settled"]:
                     proved[self._meaning[content]].append(self._file(witness))
         for content, proofs in self._proofs.items():
@@ -328,7 +333,7 @@ class Referee:
 
     def _instance(self, name: InstanceName, answers: list[Answer]) -> InstanceOut:
         found = self._found[name]
-        evidence = {a.witness: self._evidence(a.witness) for a in answers if a.witness is not None}
+        evidence = {a.witness: self._evidence(name, a.witness) for a in answers if a.witness is not None}
         content = _content(found)
         meaning = self._meaning.get(content, content)
         proofs = [p for same, group in self._proofs.items() if self._meaning[same] == meaning for p in group]
@@ -363,17 +368,14 @@ class Referee:
             certificates=proofs,
         )
 
-    def _evidence(self, witness: Path) -> Evidence:
-        row = self._rows.get(witness, NOT_JUDGED)
-        file = (
-            witness.relative_to(self.root).as_posix() if witness.is_relative_to(self.root) else witness.name
-        )
-        return msgspec.convert({"file": file, "sha256": self._hash.get(witness, ""), **row}, Evidence)
+    def _evidence(self, name: InstanceName, witness: Path) -> Evidence:
+        row = self._rows.get((name, witness), NOT_JUDGED)
+        named = {"file": self._file(witness), "sha256": self._hash.get(witness, "")}
+        return msgspec.convert({**row, **named}, Evidence)
 
     def _file(self, witness: Path) -> str:
-        return (
-            witness.relative_to(self.root).as_posix() if witness.is_relative_to(self.root) else witness.name
-        )
+        inside = witness.is_relative_to(self.root)
+        return shown(witness.relative_to(self.root).as_posix() if inside else witness.name)
 
 
 def _content(found: Instance) -> Content:
@@ -384,9 +386,13 @@ def _content(found: Instance) -> Content:
 
 
 def _query(found: Instance) -> Query | None:
-    """What the property denotes; None when it cannot be read."""
+    """What the property denotes; None when it cannot be read, or is no longer what was hashed."""
+    if found.property is None:
+        return None
     try:
-        return None if found.property is None else load_property(found.property.path)
+        content = read_bytes(found.property.path, limit=MAX_PROPERTY_BYTES)
+        same = sha256_hex(content) == found.property.sha256
+        return read_property(content, n_inputs=None, n_outputs=None) if same else None
     except InvalidInput:
         return None
 

@@ -99,6 +99,8 @@ def _tables(root: Path) -> Iterator[Path]:
 def _rows(table: Path) -> list[list[str]]:
     try:
         text = read_bytes(table, limit=MAX_PROPERTY_BYTES).decode("utf-8-sig")
+        if "\0" in text:
+            raise csv.Error("a NUL character")
         rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
         raise InvalidInput("TLC101", f"not a CSV file: {error}", file=str(table)) from error
@@ -127,7 +129,12 @@ def _is_of_benchmark(table: Path, rows: list[list[str]]) -> bool:
 def _tool(folder: Path, root: Path) -> str:
     """The folder's name; below the root, its path."""
     relative = folder.relative_to(root) if folder.is_relative_to(root) else Path()
-    return relative.as_posix() if relative.parts else root.resolve().name
+    return shown(relative.as_posix() if relative.parts else root.resolve().name)
+
+
+def shown(name: str) -> str:
+    """A file's name as text: bytes that are not UTF-8 are written out."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _folder(tool: Path, category: str) -> Path:
@@ -159,7 +166,7 @@ def _answers(tool: str, rows: list[list[str]], folder: Path, root: Path) -> list
 
 def _is_own(path: Path, root: Path) -> bool:
     """No link out of the results: their author does not choose what else is read."""
-    return not path.is_symlink() or path.resolve().is_relative_to(root.resolve())
+    return path.resolve().is_relative_to(root.resolve())
 
 
 def instance_name(category: str, network: str, property: str) -> InstanceName:
@@ -177,6 +184,7 @@ def _networks(field: str) -> list[tuple[str, str]]:
         try:
             pairs = ast.literal_eval(field)
             if pairs and all(len(p) == 2 and all(isinstance(s, str) for s in p) for p in pairs):
+                "".join(name + path for name, path in pairs).encode()  # lone surrogates name no file
                 return [(name, path) for name, path in pairs]
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             pass

@@ -94,7 +94,7 @@ class Store:
 def _parse(line: str) -> Any:
     try:
         return json.loads(line)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # ValueError: not JSON, or an integer of thousands of digits
         return None
 
 

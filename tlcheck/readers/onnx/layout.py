@@ -68,6 +68,8 @@ def flatten(call: Call) -> list[Value]:
 
 def squeeze(call: Call) -> list[Value]:
     x, axes = call.value(0), call.ints_of_input_or_attribute(1, "axes")
+    if axes == []:
+        raise call.unsupported("an empty list of axes: onnxruntime takes it for all of size 1")
     gone = (
         call.axes(axes, len(x.shape))
         if axes is not None

@@ -122,6 +122,10 @@ def _resized(call: Call, x: Value, targets: list[Target], mode: str, frame: str,
     if frame == "align_corners" and any(n * s != m for n, (m, s) in zip(x.shape, targets, strict=True)):
         raise call.unsupported("align_corners with a scale that does not give a whole size")
     changed = [a for a, (m, s) in enumerate(targets) if (m, s) != (x.shape[a], Fraction(1))]
+    if tuple(m for m, _ in targets) == x.shape and any(x.shape[a] > 1 for a in changed):
+        raise call.unsupported("scales that leave every size as it is: onnxruntime takes them for 1")
+    if call.opset <= 10 and mode == "nearest" and any(s < 1 < (1 / s).denominator for _, s in targets):
+        raise call.unsupported("opset 10 does not say which neighbour; onnxruntime's is the one above")
     if mode == "linear":
         call.require_float(x)
         for a in changed:
