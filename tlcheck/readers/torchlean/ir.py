@@ -24,7 +24,7 @@ from tlcheck.readers.files import Files
 from tlcheck.readers.onnx import read_model
 from tlcheck.readers.strict_json import decode
 from tlcheck.readers.torchlean.builder import Builder, Shape, quotient
-from tlcheck.readers.torchlean.state_dict import StateDict, layers_of, read_dense, read_state_dict
+from tlcheck.readers.torchlean.state_dict import StateDict, layers_of, numeric, read_dense, read_state_dict
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.ops.activation import Abs, MaxOver, Relu, Sigmoid, Tanh
@@ -205,7 +205,10 @@ def _input(w: _Walk, node: IrNode) -> int:
 def _const(w: _Walk, node: IrNode) -> int:
     if not bytes(node.values):
         raise InvalidInput("TLC201", "a constant without values", field=f"nodes[{node.id}].values")
-    flat = np.array(msgspec.json.decode(node.values), dtype=np.float64)
+    values = msgspec.json.decode(node.values)
+    if not numeric(values if isinstance(values, list) else [values]):
+        raise ValueError("values that are not numbers")
+    flat = np.array(values, dtype=np.float64)
     return w.builder.add(Fixed(Constant(flat.reshape(node.shape))))
 
 

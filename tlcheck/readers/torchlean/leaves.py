@@ -21,6 +21,7 @@ from msgspec import Meta, Raw, Struct
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_LEAVES
 from tlcheck.options import Options
+from tlcheck.readers.decimals import parse_decimal
 from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.strict_json import decode
@@ -382,10 +383,10 @@ def _root(top: dict[str, Any], leaves: Sequence[dict[str, Any]]) -> dict[str, An
     return {"lo": ends[0], "hi": ends[1]}
 
 
-def _order(value: Any) -> float:
+def _order(value: Any) -> Fraction:
     if not isinstance(value, _Number):
         raise InvalidInput("TLC101", "not a number", field="leaves", got=ascii(value)[:40])
-    return float(value)
+    return parse_decimal(value, code="TLC101", field="leaves")
 
 
 def _list(value: Any, field: str) -> list[Any]:

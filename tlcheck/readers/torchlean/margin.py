@@ -188,11 +188,7 @@ def _stored(e: Example, k: int, classes: int, numbers: Read) -> Stored:
 
 def _behind(read: Certificate, files: Files, options: Options) -> tuple[Graph, Examples] | None:
     """Model and examples, where both are there. The model named is optional: an artifact may travel alone."""
-    if (
-        not read.meta.dataset_path
-        or read.eps is None
-        or (options.model is None and not read.meta.weights_path)
-    ):
+    if not read.meta.dataset_path or not read.eps or (options.model is None and not read.meta.weights_path):
         return None
     if read.norm != "linf":
         raise InvalidInput(

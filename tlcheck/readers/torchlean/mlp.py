@@ -26,6 +26,7 @@ from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_DECIMAL_DIGITS
 from tlcheck.readers.decimals import parse_decimal
 from tlcheck.readers.strict_json import decode
+from tlcheck.readers.torchlean.state_dict import LAYER, check_layers
 from tlcheck.trusted.science.jets import Layer
 from tlcheck.trusted.science.network_jets import Mlp
 
@@ -41,7 +42,6 @@ MAX_WEIGHTS: Final = 1 << 20
 """Most weights: one ball each, for every box."""
 
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+")
-_LAYER: Final = re.compile(r"layers\.([0-9]{1,6})\.(weight|bias)")
 _BETWEEN: Final = {"relu": "relu", "tanh": "tanh", "sin": "sin", "sine": "sin", "siren": "sin"}
 ACTIVATIONS: Final = {
     "relu": "relu",
@@ -156,16 +156,15 @@ def network(layers: Iterable[tuple[list[list[Raw]], list[Raw], str, str]], read:
 
 
 def _from_layers(top: dict[str, Raw], read: Read) -> Mlp:
+    check_layers(top)
     params = part(top["params"], dict[str, Raw], "params") if "params" in top else top
     weights: dict[int, list[list[Raw]]] = {}
     biases: dict[int, list[Raw]] = {}
     for name, value in params.items():
-        match = _LAYER.fullmatch(name)
+        match = LAYER.fullmatch(name)
         if match is None:
             continue
         index = int(match[1])
-        if index in (weights if match[2] == "weight" else biases):
-            raise InvalidInput("TLC101", "a layer twice", field=name)
         if match[2] == "weight":
             weights[index] = part(value, list[list[Raw]], name)
         else:

@@ -21,6 +21,7 @@ from tlcheck.readers.expressions import is_name, parse_expression
 from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.strict_json import decode
+from tlcheck.readers.torchlean.state_dict import LAYER, check_layers
 from tlcheck.trusted.science.corridor import CorridorClaim, Segment
 from tlcheck.trusted.science.curves import TIME, Curve
 from tlcheck.trusted.science.expression import Expression
@@ -31,7 +32,6 @@ MAX_WEIGHTS: Final = 1_000_000
 MAX_SEGMENTS: Final = 10_000
 
 _NUMBER: Final = re.compile(rb'-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+')  # fmt: skip
-_KEY: Final = re.compile(r"layers\.(0|[1-9][0-9]{0,3})\.(weight|bias)")
 
 
 class Interval(Struct, frozen=True):
@@ -182,7 +182,8 @@ def _state_dict(data: bytes, file: str, numbers: _Numbers) -> ScalarNetwork:
     """layers.<i>.weight, layers.<i>.bias and meta.activation, which follows every layer but the last."""
     try:
         found = decode(data, dict[str, Raw], file)
-        given = {(int(m[1]), m[2]): raw for key, raw in found.items() if (m := _KEY.fullmatch(key))}
+        check_layers(found)
+        given = {(int(m[1]), m[2]): raw for key, raw in found.items() if (m := LAYER.fullmatch(key))}
         count = len(given) // 2
         if not count or set(given) != {(i, part) for i in range(count) for part in ("weight", "bias")}:
             raise InvalidInput("TLC101", "expected layers.0.weight, layers.0.bias, layers.1.weight, ...")

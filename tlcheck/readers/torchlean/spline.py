@@ -26,6 +26,8 @@ from tlcheck.trusted.science.spline import Distance, Piece, SplineClaim, Wants
 
 MAX_DEGREE: Final = 100
 """Bernstein coefficients of higher degrees have more digits than their sign needs anybody to compute."""
+MAX_BITS: Final = 1 << 16
+"""Longest exact number of a piece, in bits, width^degree among them: greatest common divisors take the square of it."""
 MAX_PIECES: Final = 1_000_000
 _RATIONAL: Final = re.compile(r"-?[0-9]++(?:/[0-9]++)?+")
 _ONLY_INTERPOLATION: Final = "; the artifact carries no network: nothing about one"
@@ -81,7 +83,8 @@ def _torchlean(data: bytes, files: Files) -> tuple[str, SplineClaim]:
     for i, piece in enumerate(text.pieces):
         _count(f"pieces[{i}].coeffs", len(piece.coeffs), degree + 1, degree + 1)
         lower, upper = _rationals([piece.lo, piece.hi], f"pieces[{i}].lo, hi")
-        pieces.append(Piece(lower, upper, _rationals(piece.coeffs, f"pieces[{i}].coeffs")))
+        made = Piece(lower, upper, _rationals(piece.coeffs, f"pieces[{i}].coeffs"))
+        pieces.append(_short(made, f"pieces[{i}]"))
     return "spline", SplineClaim(knots, tuple(pieces), Wants(values=values), _ONLY_INTERPOLATION)
 
 
@@ -93,7 +96,7 @@ def _ours(data: bytes, files: Files, options: Options) -> tuple[str, SplineClaim
     pieces = []
     for i, (coefficients, a, b) in enumerate(zip(text.pieces, knots, knots[1:], strict=False)):
         _degree(f"pieces[{i}]", len(coefficients) - 1)
-        pieces.append(Piece(a, b, _numbers(coefficients, f"pieces[{i}]")))
+        pieces.append(_short(Piece(a, b, _numbers(coefficients, f"pieces[{i}]")), f"pieces[{i}]"))
     if text.values is not None:
         _count("values", len(text.values), len(knots), len(knots))
     ends = None if text.range is None else _numbers(text.range, "range")
@@ -140,6 +143,20 @@ def _count(field: str, got: int, least: int, most: int) -> None:
     if not least <= got <= most:
         expected = str(least) if least == most else f"{least} to {most}"
         raise InvalidInput("TLC101", "wrong length", field=field, expected=expected, got=str(got))
+
+
+def _short(piece: Piece, field: str) -> Piece:
+    """The piece, when its numbers are short enough to decide anything exactly."""
+    longest = len(piece.coefficients) * _bits(piece.width) + max(map(_bits, piece.coefficients))
+    if longest > MAX_BITS:
+        raise InvalidInput(
+            "TLC401", "numbers too long for the degree", field=field, expected=f"at most {MAX_BITS} bits", got=str(longest)
+        )  # fmt: skip
+    return piece
+
+
+def _bits(q: Fraction) -> int:
+    return q.numerator.bit_length() + q.denominator.bit_length()
 
 
 def _degree(field: str, degree: int) -> None:

@@ -28,7 +28,7 @@ from tlcheck.trusted.ops.affine import Linear
 Array = NDArray[np.float64]
 StateDict = Mapping[str, Array]
 
-_LAYER: Final = re.compile(r"layers\.([0-9]{1,6})\.(weight|bias)")
+LAYER: Final = re.compile(r"layers\.(0|[1-9][0-9]{0,5})\.(weight|bias)")
 _ACTIVATIONS: Final[Mapping[str, type[Elementwise]]] = {"relu": Relu, "tanh": Tanh, "sigmoid": Sigmoid}
 
 
@@ -47,12 +47,24 @@ def read_dense(data: bytes, file: str) -> Graph:
     top = decode(data, dict[str, Raw], file)
     meta = _member(top, "meta", file) if "meta" in top else {}
     named = msgspec.json.decode(meta["activation"]) if "activation" in meta else "relu"
-    if named not in _ACTIVATIONS:
+    if not isinstance(named, str) or named not in _ACTIVATIONS:
         raise InvalidInput(
             "TLC202", "unsupported activation", file=file, field="meta.activation",
             expected=", ".join(_ACTIVATIONS), got=ascii(named)[:40],
         )  # fmt: skip
+    check_layers(top)
     return dense_graph(read_state_dict(data, file), file, _ACTIVATIONS[named])
+
+
+def check_layers(top: Mapping[str, Raw]) -> None:
+    """A dense network has weights and biases in its layers, in one place. Raises InvalidInput TLC101: nothing is left out."""
+    inside = _member(top, "params", "") if "params" in top else {}
+    for name in (*inside, *top):
+        if name.startswith("layers.") and (LAYER.fullmatch(name) is None or (inside and name in top)):
+            raise InvalidInput(
+                "TLC101", "not a parameter of a dense network", field=ascii(name[:60])[1:-1],
+                expected="layers.<i>.weight and layers.<i>.bias, once",
+            )  # fmt: skip
 
 
 def dense_graph(parameters: StateDict, file: str, between: type[Elementwise] = Relu) -> Graph:
@@ -76,7 +88,7 @@ def dense_graph(parameters: StateDict, file: str, between: type[Elementwise] = R
 
 def layers_of(parameters: StateDict) -> list[tuple[str, Array, Array]]:
     """(name, weight, bias) of each ``layers.<i>``, in the order of i. Raises InvalidInput TLC201, TLC204."""
-    indices = sorted({int(m[1]) for name in parameters if (m := _LAYER.fullmatch(name)) is not None})
+    indices = sorted({int(m[1]) for name in parameters if (m := LAYER.fullmatch(name)) is not None})
     found = []
     for i in indices:
         name = f"layers.{i}"
@@ -105,7 +117,7 @@ def _array(raw: Raw, name: str, file: str) -> Array | None:
     if not isinstance(value, list):
         return None
     try:
-        found = np.array(value, dtype=np.float64) if _numeric(value) else None
+        found = np.array(value, dtype=np.float64) if numeric(value) else None
     except (ValueError, TypeError, OverflowError):
         found = None
     if found is None or found.size > MAX_TENSOR_ELEMENTS or not bool(np.isfinite(found).all()):
@@ -115,8 +127,8 @@ def _array(raw: Raw, name: str, file: str) -> Array | None:
     return found
 
 
-def _numeric(value: Any) -> bool:
-    """Numbers only (numpy would take strings and booleans for some)."""
+def numeric(value: Any) -> bool:
+    """Nested lists of numbers only (numpy would take strings and booleans for some)."""
     while isinstance(value, list):
         if value and isinstance(value[0], list):
             if not all(isinstance(v, list) for v in value):

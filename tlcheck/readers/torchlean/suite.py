@@ -117,6 +117,8 @@ def _query(instance: Instance, graph: Graph, numbers: Read, field: str) -> Query
         if low > high:
             raise InvalidInput("TLC101", "lower end above upper end", field=f"{field}.input_lo[{i}]")
     box = InputBox(tuple(l for l, _ in ends), tuple(u for _, u in ends))
+    if not instance.spec:  # vacuously safe; a gate that asks nothing must not pass
+        raise InvalidInput("TLC101", "an instance without a specification", field=f"{field}.spec")
     terms = [_constraints(term, graph, numbers, f"{field}.spec[{t}]") for t, term in enumerate(instance.spec)]
     return Query(graph.n_inputs, graph.n_outputs, tuple(Disjunct(box, rows) for rows in terms))
 

@@ -53,7 +53,9 @@ class Least:
         if self.holds is False and self.high is not None:
             low = lower_float(self.high)
             where = " ".join(
-                part for part in (where, f"at ({', '.join(map(number_text, self.where))})") if part
+                part
+                for part in (where, f"at ({', '.join(number_text(x, nearest=True) for x in self.where)})")
+                if part
             )
         return Check(name, self.holds, _finite(low), _finite(high), where)
 

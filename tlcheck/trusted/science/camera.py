@@ -7,7 +7,8 @@ over one positive denominator, which cancels), so ties are decided.
 - *image*, *box*: each pixel lies in the rectangle. A projection with positive depth maps segments to segments, so the
   solid's image is the hull of the corners' pixels, and lies in it too. Truncated: a side of the box at or beyond the
   image's asks nothing; then the part of the solid's image that lies in the image lies in the box.
-- *tight*: no side of the box can be moved inward by more than eps: some corner's pixel is that near to it, or beyond it.
+- *tight*: some corner's pixel is that near to each side, or beyond it. Unless the box is truncated, no side can then be
+  moved inward by more than eps.
 - *cuboid*: with u, v, w from corner 0 to its three neighbours, every other corner is the sum it should be, to eps in each
   coordinate; (u.v)^2 <= eps^2 |u|^2 |v|^2; det(u, v, w) has the stated sign.
 - *camera*: K is upper triangular with positive focal lengths and last entry 1; R R^T = I to eps in each entry and det R >
@@ -137,10 +138,18 @@ class CameraBox:
         if self.image and not self.truncated:
             yield "every corner's pixel lies in the image", ""
         if self.box:
-            what = "its part in the image" if self.truncated else "the solid's image"
-            yield f"{what} lies in the 2D box", f"widened by {brief(self.allowed)}" if self.allowed else ""
+            what = "what the image shows of" if self.truncated else "the image of"
+            yield (
+                f"{what} the hull of the corners given lies in the 2D box",
+                f"widened by {brief(self.allowed)}" if self.allowed else "",
+            )
         if self.tight is not None:
-            yield "that box is tight", f"to {brief(self.tight)}"
+            tight = (
+                "each side of that box has a corner's pixel at it or beyond it"
+                if self.truncated
+                else "that box is tight"
+            )
+            yield tight, f"to {brief(self.tight)}"
         if self.cuboid:
             c = self.cuboid
             eps = f"edges to {brief(c.edge_eps)}, cosines to {brief(c.cosine_eps)}, {c.handed}-handed"
@@ -156,7 +165,7 @@ class CameraBox:
             yield f"the lens is monotone on its radius{used}", f"r <= {brief(self.lens.radius)}"
         if self.uncertainty:
             yield (
-                "for every pose and focal length in the ranges the solid's image lies in the envelope",
+                "for every pose and focal length in the ranges the image of the hull of the corners given lies in the envelope",
                 str(self.uncertainty),
             )
 

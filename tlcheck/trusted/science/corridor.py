@@ -39,6 +39,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 
 from tlcheck.trusted.arith.arb import Arb, ball, lower_float, upper_float
 from tlcheck.trusted.checks import Check, ConditionClaim, Measure, Slack, fact, nonnegative, undecided
@@ -94,18 +95,21 @@ class CorridorClaim(ConditionClaim):
     @property
     def statement(self) -> str:
         """What CERTIFIED asserts."""
-        system = ", ".join(f"{u}' = {text(f)}" for u, f in zip(self.states, self.rhs, strict=True))
-        first, end = self.segments[0], number_text(self.segments[-1].end)
-        start = number_text(first.start)
+        written = partial(number_text, nearest=not self.numbers.startswith("exact"))
+        system = ", ".join(
+            f"{u}' = {text(f, **written.keywords)}" for u, f in zip(self.states, self.rhs, strict=True)
+        )
+        first, end = self.segments[0], written(self.segments[-1].end)
+        start = written(first.start)
         box = ", ".join(
-            f"{u}({start}) in [{number_text(low)}, {number_text(high)}]"
+            f"{u}({start}) in [{written(low)}, {written(high)}]"
             for u, (low, high) in zip(self.states, first.initial, strict=True)
         )
         read = f" (numbers: {self.numbers})"
         if self.slack:
             return (
                 f"the lower and upper curves are sub- and super-solutions of {system} on [{start}, {end}] up to a slack of "
-                f"{number_text(self.slack)} in each inequality, which does not enclose the solution{read}"
+                f"{written(self.slack)} in each inequality, which does not enclose the solution{read}"
             )
         after = f", and after {end} for ever between their values there" if self.forever else ""
         later = "; so from the initial values of every later segment" if len(self.segments) > 1 else ""
@@ -151,7 +155,9 @@ def _difference(name: str, x: Slack | None, y: Slack | None, where: str) -> Chec
 
 
 def _hand_off(before: Segment, after: Segment, where: str) -> Iterator[Check]:
-    yield fact("hand-off time", before.end == after.start, f"{where}, t = {number_text(before.end)}")
+    yield fact(
+        "hand-off time", before.end == after.start, f"{where}, t = {number_text(before.end, nearest=True)}"
+    )
     for i, (lower, upper) in enumerate(zip(before.lower, before.upper, strict=True)):
         at = f"{where}, state {i}"
         yield _difference(
@@ -174,7 +180,7 @@ def _walls(claim: CorridorClaim, last: Segment) -> Iterator[Check]:
     for name, curves, sign in (("forever, lower", last.lower, 1), ("forever, upper", last.upper, -1)):
         values = [value_at(curve, last.end) for curve in curves]
         for i, f in enumerate(claim.rhs):
-            where = f"t >= {number_text(last.end)}, state {i}"
+            where = f"t >= {number_text(last.end, nearest=True)}, state {i}"
             slack = _rhs_at(claim, f, values)
             yield undecided(name, where) if slack is None else nonnegative(name, sign * slack, where)
 
@@ -294,7 +300,7 @@ def _everywhere(
         middle = middle_of(start, end)
         centre = [((p + q) / 2,) * 2 for p, q in shares]
         point = _tested(test, _region(claim, involved, piece, middle, middle, centre))
-        at = f"{where}, t = {number_text(middle)}"
+        at = f"{where}, t = {number_text(middle, nearest=True)}"
         if point is None:
             return undecided(name, at)
         if not point >= 0:

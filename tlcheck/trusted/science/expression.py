@@ -240,17 +240,18 @@ def children(e: Expression) -> tuple[Expression, ...]:
             return ()
 
 
-def text(e: Expression) -> str:
-    """``e`` in the grammar of readers/expressions.py; reading it gives an equal function."""
-    return _text(e, 0)
+def text(e: Expression, *, nearest: bool = False) -> str:
+    """``e`` in the grammar of readers/expressions.py, numbers as in ``number_text``; reading it gives an equal function."""
+    return _text(e, 0, nearest)
 
 
 MAX_WRITTEN_BITS: Final = 400
 
 
-def number_text(q: Fraction) -> str:
-    """The number: as a decimal of at most 17 digits where it is one, the shortest decimal of a double, else a quotient; of one
-    with more than a hundred digits or so, "about" and six of them."""
+def number_text(q: Fraction, *, nearest: bool = False) -> str:
+    """The number: as a decimal of at most 17 digits where it is one, in hexadecimal where it is another double, else a quotient;
+    of one with more than a hundred digits or so, "about" and six of them. ``nearest``: decimals stand for the nearest binary64,
+    so that a double is its shortest decimal."""
     if q.numerator.bit_length() + q.denominator.bit_length() > MAX_WRITTEN_BITS:
         return f"about {ball(q).str(6, radius=False)}"
     if q.denominator == 1 and abs(q) < 10**17:
@@ -259,30 +260,36 @@ def number_text(q: Fraction) -> str:
         f = float(q)
     except OverflowError:
         return str(q)
-    return repr(f) if f and q in (Fraction(f), Fraction(repr(f))) else str(q)
+    if f and q == Fraction(repr(f)):
+        return repr(f)
+    if f and q == Fraction(f):
+        return repr(f) if nearest else f.hex()
+    return str(q)
 
 
-def _text(e: Expression, level: int) -> str:
+def _text(e: Expression, level: int, nearest: bool) -> str:
     """``level``: 0 on its own, 1 a term, 2 a factor, 3 the base of a power; parentheses when ``e`` binds less."""
     match e:
         case Number(value):
-            written = number_text(value)
+            written = number_text(value, nearest=nearest)
             return f"({written})" if level and not written.replace(".", "").isdigit() else written
         case Pi():
             return "pi"
         case Variable(name):
             return name
         case Apply(function, argument):
-            return f"{function}({_text(argument, 0)})"
+            return f"{function}({_text(argument, 0, nearest)})"
         case Power(base, exponent):
             n = str(exponent)
-            written = f"{_text(base, 3)}^{n if n.isdigit() else f'({n})'}"
+            written = f"{_text(base, 3, nearest)}^{n if n.isdigit() else f'({n})'}"
             return f"({written})" if level > 2 else written
         case Product(factors, under):
-            parts = [("/" if b else "*") + _text(f, 2) for f, b in zip(factors, under, strict=True)]
+            parts = [("/" if b else "*") + _text(f, 2, nearest) for f, b in zip(factors, under, strict=True)]
             written = ("1" + parts[0] if under[0] else parts[0][1:]) + "".join(parts[1:])
             return f"({written})" if level > 1 else written
         case Sum(terms, minus):
-            signed = [(" - " if m else " + ") + _text(x, 1) for x, m in zip(terms, minus, strict=True)]
+            signed = [
+                (" - " if m else " + ") + _text(x, 1, nearest) for x, m in zip(terms, minus, strict=True)
+            ]
             written = ("-" if minus[0] else "") + signed[0][3:] + "".join(signed[1:])
             return f"({written})" if level else written

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Final
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball
@@ -59,18 +60,18 @@ class Condition:
     strict: bool = False
     where: str = ""
 
-    @property
-    def text(self) -> str:
-        """The inequality, its first factor positive."""
+    def text(self, *, nearest: bool = False) -> str:
+        """The inequality, its first factor positive; numbers as in ``number_text``."""
+        written = partial(number_text, nearest=nearest)
         named = [(self.value, "V"), (self.rate, "V'"), (self.norm, "|x - e|^2")]
         named += [(q, f"dV/dx{i + 1}") for i, q in enumerate(self.partials)]
         terms = [(q, name) for q, name in named if q]
         if not terms:
-            return f"{number_text(self.constant)} {'>' if self.strict else '>='} 0"
+            return f"{written(self.constant)} {'>' if self.strict else '>='} 0"
         sign = -1 if terms[0][0] < 0 else 1
         relation = ("<" if sign < 0 else ">") + ("" if self.strict else "=")
-        left = " ".join(_signed(sign * q, name) for q, name in terms).removeprefix("+ ")
-        return f"{left} {relation} {number_text(-sign * self.constant)}"
+        left = " ".join(_signed(sign * q, name, nearest) for q, name in terms).removeprefix("+ ")
+        return f"{left} {relation} {written(-sign * self.constant)}"
 
 
 @dataclass(frozen=True)
@@ -123,10 +124,11 @@ class LyapunovConditions(ConditionClaim):
 
     @property
     def statement(self) -> str:
-        box = _box_text(self.region)
-        where = f"{box} outside the interior of {_box_text(self.core)}" if self.core else box
-        conditions = "; ".join(c.text for c in self.conditions)
-        f = ", ".join(f"x{k + 1}' = {text(e)}" for k, e in enumerate(self.dynamics))
+        nearest = self.decimals != "exact"
+        box = _box_text(self.region, nearest)
+        where = f"{box} outside the interior of {_box_text(self.core, nearest)}" if self.core else box
+        conditions = "; ".join(c.text(nearest=nearest) for c in self.conditions)
+        f = ", ".join(f"x{k + 1}' = {text(e, nearest=nearest)}" for k, e in enumerate(self.dynamics))
         v = FORMS[self.form] + (" + (x - e)^T P (x - e)" if self.quadratic else "")
         u = ""
         if self.controller:
@@ -137,9 +139,11 @@ class LyapunovConditions(ConditionClaim):
         kinks = any(layer.activation == "relu" for layer in self.network.layers)
         notes = "; where V has a kink, its gradient means every limit of gradients nearby" if kinks else ""
         notes += "; the file's flags agree with its bounds" if self.flags else ""
+        notes += f"; decimals mean the {self.decimals}" if nearest else ""
+        reference = ", ".join(number_text(q, nearest=nearest) for q in self.reference)
         return (
             f"for every x of {where}: {conditions}; where V = {v} with N the network {self.origin}, V' = grad V . f, "
-            f"{f}{u}, e = ({', '.join(map(number_text, self.reference))}){notes}; "
+            f"{f}{u}, e = ({reference}){notes}; "
             "nothing about other points, nor about stability"
         )
 
@@ -259,10 +263,11 @@ def _within(point: Point, box: Box) -> bool:
     return all(a <= x <= b for x, (a, b) in zip(point, box, strict=True))
 
 
-def _signed(q: Fraction, name: str) -> str:
-    factor = "" if abs(q) == 1 else f"{number_text(abs(q))} "
+def _signed(q: Fraction, name: str, nearest: bool) -> str:
+    factor = "" if abs(q) == 1 else f"{number_text(abs(q), nearest=nearest)} "
     return f"{'-' if q < 0 else '+'} {factor}{name}"
 
 
-def _box_text(box: Box) -> str:
-    return " x ".join(f"[{number_text(a)}, {number_text(b)}]" for a, b in box)
+def _box_text(box: Box, nearest: bool) -> str:
+    written = partial(number_text, nearest=nearest)
+    return " x ".join(f"[{written(a)}, {written(b)}]" for a, b in box)

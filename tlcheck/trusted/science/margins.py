@@ -26,7 +26,7 @@ from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.integer import IntegerEngine, IntegerForm
 from tlcheck.trusted.arith.probe import BlasRefused, probe
 from tlcheck.trusted.bounds import AnyEngine, Bounds, Enclosure, Slopes, new_form, run_pass
-from tlcheck.trusted.checks import Check, ConditionClaim, Measure, fact, nonnegative, positive
+from tlcheck.trusted.checks import Check, ConditionClaim, Measure, ends, fact, nonnegative, positive
 from tlcheck.trusted.evaluate import Evaluator
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import NO_GUIDANCE
@@ -187,14 +187,18 @@ class Margins(ConditionClaim):
 
     @property
     def statement(self) -> str:
-        n, radius = self.examples.count, f"radius {number_text(self.examples.radius)}"
+        nearest = not self.decimals.startswith("exact")
+        radius = number_text(self.examples.radius, nearest=nearest)
+        n, radius = self.examples.count, f"radius {radius}{' (the nearest binary64)' if nearest else ''}"
         claimed = [f"each of the {len(self.certified)} examples flagged certified"] if self.certified else []
         if self.count is not None:
             claimed.append(f"at least {self.count} of the {n} examples")
         near = f"every input within {radius} of it"
         if self.examples.clip is not None:
             near += f" and in [{number_text(self.examples.clip[0])}, {number_text(self.examples.clip[1])}]"
-        return f"{' and '.join(claimed) or 'nothing'}: the model gives {near} the example's label"
+        return (
+            f"{' and '.join(claimed) or 'nothing'}: the model gives {near} the example's label, without ties"
+        )
 
     @property
     def assumptions(self) -> tuple[str, ...]:
@@ -393,5 +397,5 @@ class MarginArtifact(ConditionClaim):
             if given is not None:
                 yield fact(f"summary {name}", given == found, f"stated {given}, counted {found}")
         yield Measure("certified by the stated bounds", f"{counts['certified']} of {len(self.stored)}")
-        yield Measure("smallest decision margin", None if least is None else float(least))
+        yield Measure("smallest decision margin", None if least is None else ends(least)[0])
         yield Measure("decimals", self.decimals)

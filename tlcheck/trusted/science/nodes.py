@@ -134,6 +134,10 @@ class _Nodes(ConditionClaim):
         count = sum(sum(p != 0 for p in signs) for signs in self._phases.values())
         return f" at which {count} ReLU operands have their stated signs" if count else ""
 
+    @property
+    def _possible_text(self) -> str:
+        return "; each stated sign occurs in its operand's interval" if self._phases else ""
+
     def checks(self, precision: int, tick: Callable[[], None]) -> Iterator[Check | Measure]:
         yield Measure("nodes without a box", sum(e.box is None for e in self.entries))
         yield Measure("decimals", self.decimals)
@@ -182,7 +186,7 @@ class IntervalBoxes(_Nodes):
     def statement(self) -> str:
         return (
             "every stated box contains the exact interval-propagation box of its node over the input box"
-            f"{self._branch and ', operands cut to their stated signs'}"
+            f"{self._branch and ', operands cut to their stated signs'}{self._possible_text}"
         )
 
     def _judged(self, boxes: Mapping[int, Ends], tick: Callable[[], None]) -> Iterator[Check]:
@@ -208,7 +212,7 @@ class NodeBounds(_Nodes):
     def statement(self) -> str:
         return (
             f"for every input in the box{self._branch}, every node's value lies in its stated box "
-            "and between its stated affine bounds"
+            f"and between its stated affine bounds{self._possible_text}"
         )
 
     def _judged(self, boxes: Mapping[int, Ends], tick: Callable[[], None]) -> Iterator[Check]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Final
 
 from tlcheck.trusted.arith.arb import ball
@@ -64,19 +65,23 @@ class PinnPoints(ConditionClaim):
 
     @property
     def statement(self) -> str:
+        nearest = self.decimals != "exact"
+        written = partial(number_text, nearest=nearest)
+        residual = text(self.residual, nearest=nearest)
+        read = f"; decimals mean the {self.decimals}" if nearest else ""
         return (
             f"for the network u {self.origin} and every listed point x ({len(self.points)} of them): over "
-            f"[c - eps, c + eps], eps = {number_text(self.radius)}, the values of u lie in the box given for "
-            f"c = x - h, x, x + h, h = {number_text(self.step)}; so do the difference quotients (p - 2q + r)/h^2 of "
-            f"any values p, q, r of the three, and the residual {text(self.residual)} over [x - eps, x + eps]; nothing "
-            "between the points, and nothing about solving the equation"
+            f"[c - eps, c + eps], eps = {written(self.radius)}, the values of u lie in the box given for "
+            f"c = x - h, x, x + h, h = {written(self.step)}; so do the difference quotients (p - 2q + r)/h^2 of "
+            f"any values p, q, r of the three, and the residual {residual} over [x - eps, x + eps]; nothing "
+            f"between the points, and nothing about solving the equation{read}"
         )
 
     def checks(self, precision: int, tick: Callable[[], None]) -> Iterator[Check | Measure]:
         u = self._prepared()
         boxes = 0
         for k, point in enumerate(self.points):
-            at = f"point {k} (x = {number_text(point.listed)})"
+            at = f"point {k} (x = {number_text(point.listed, nearest=True)})"
             yield fact("boxes name the listed point", point.listed == point.named, at)
             around = [self._around(point.listed + shift) for shift in (-self.step, Fraction(0), self.step)]
             cases: list[tuple[str, str, Callable[[Box], Jet], Box, Interval]] = [

@@ -21,7 +21,7 @@ from fractions import Fraction
 from math import comb, gcd, lcm
 from typing import Final
 
-from tlcheck.trusted.checks import ends
+from tlcheck.trusted.arith.arb import ball
 
 Poly = tuple[Fraction, ...]
 Ints = list[int]
@@ -36,8 +36,7 @@ def brief(q: Fraction) -> str:
     """The number for the eye: exactly when it is short, else about."""
     if q.numerator.bit_length() + q.denominator.bit_length() <= _BRIEF:
         return str(q)
-    low, high = ends(q)
-    return f"about {high if low is None else low}"
+    return f"about {ball(q).str(6, radius=False)}"
 
 
 def evaluate(p: Sequence[Fraction], x: Fraction) -> Fraction:

@@ -161,7 +161,9 @@ class Search:
             q = (q[0] + self.slack, *q[1:]) if q else (self.slack,)
             s = negative_point(q, piece.end - piece.start, self.tick)
             if s is not None:
-                return nonnegative(name, poly_value(q, s), f"{where}, t = {number_text(piece.start + s)}")
+                return nonnegative(
+                    name, poly_value(q, s), f"{where}, t = {number_text(piece.start + s, nearest=True)}"
+                )
         return fact(name, True, f"{where}: exactly, as polynomials")
 
     def _bisected(self, name: str, residual: Residual, where: str) -> Check:
@@ -181,13 +183,13 @@ class Search:
                 self.effort.depth = max(self.effort.depth, box.depth)
                 middle = middle_of(box.start, box.end)
                 for t, value in ((middle, box.middle), *((box.least_end,) if box.least_end else ())):
-                    point = f"{where}, t = {number_text(t)}"
+                    point = f"{where}, t = {number_text(t, nearest=True)}"
                     if value is not None and upper_float(value) < high:
                         high, at = upper_float(value), point
                     if value is not None and value < 0:
                         return nonnegative(name, value, point)
                 if not box.proved and (box.middle is None or not box.middle >= 0):
-                    point = f"{where}, t = {number_text(middle)}"
+                    point = f"{where}, t = {number_text(middle, nearest=True)}"
                     return (
                         undecided(name, point) if box.middle is None else nonnegative(name, box.middle, point)
                     )

@@ -219,7 +219,7 @@ def _far_from_lines(
     for i, piece in enumerate(pieces):
         where = f"piece {i}"
         try:
-            lines = affine_pieces(distance.network, piece.lower, piece.upper, MAX_LINES)
+            lines = affine_pieces(distance.network, piece.lower, piece.upper, MAX_LINES, tick)
         except TooManyPieces as error:
             yield undecided(DISTANCE, f"{where}: the network has {error}")
             continue
