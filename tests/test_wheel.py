@@ -55,7 +55,7 @@ def test_the_wheel_holds_the_package_only(wheel: Path) -> None:
     sources = {
         path.relative_to(REPOSITORY).as_posix()
         for path in (REPOSITORY / "tlcheck").rglob("*")
-        if path.suffix in (".py", ".html", ".css", ".js")
+        if path.suffix in (".py", ".html", ".css", ".js", ".toml")
     }
     assert sources <= set(names)
 

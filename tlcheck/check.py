@@ -6,26 +6,33 @@ and in any process; ``conclude_unsat`` certifies only when every leaf is account
 
 from __future__ import annotations
 
+import os
+import sys
 import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
 import numpy as np
 
 from tlcheck.errors import InvalidInput
+from tlcheck.forked import forked
 from tlcheck.journal import Journal
 from tlcheck.options import Options
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.recheck import recheck
 from tlcheck.schedule import Deadline, LeafRun, Report, Stopped, blas_usable, peak_mib, run_leaves
 from tlcheck.trusted.arith.arb import decimal_outward
-from tlcheck.trusted.checks import ConditionClaim
+from tlcheck.trusted.checks import Check, ConditionClaim, Measure
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.decide import (
     BadGuidance,
+    CheckParts,
     LeafOutcome,
     NoRelaxation,
     Plan,
     Settings,
+    check_part,
     conclude_unsat,
     decide_conditions,
     decide_sat,
@@ -157,7 +164,9 @@ def check_conditions(loaded: LoadedClaim, claim: ConditionClaim, options: Option
         "semantics": "real",
     }
     try:
-        outcome = decide_conditions(claim, options.precision, deadline.check)
+        outcome = decide_conditions(
+            claim, options.precision, deadline.check, _parts_checker(claim, options, deadline)
+        )
     except Stopped as stopped:
         reason = Reason("TLC015", str(stopped))
         return ClaimResult(
@@ -194,6 +203,33 @@ def check_conditions(loaded: LoadedClaim, claim: ConditionClaim, options: Option
         details=details,
         seconds=time.monotonic() - start,
     )
+
+
+def _parts_checker(claim: ConditionClaim, options: Options, deadline: Deadline) -> CheckParts | None:
+    """Parts in a pool of forked processes, which inherit the claim; None where one process has to do."""
+    workers = min(options.jobs or os.cpu_count() or 1, len(claim.parts()))
+    if workers < 2 or sys.platform != "linux":
+        return None
+
+    def check_parts(parts: Sequence[ConditionClaim], precision: int) -> Iterator[list[Check | Measure]]:
+        _PARTS.append((parts, precision))
+        try:
+            yield from forked(_check_inherited, len(parts), workers, deadline.check)
+        except BrokenProcessPool:
+            raise Stopped("stopped: a worker process was killed, perhaps for its memory") from None
+        finally:
+            _PARTS.pop()
+
+    return check_parts
+
+
+_PARTS: list[tuple[Sequence[ConditionClaim], int]] = []
+"""The parts being checked, for the workers to inherit."""
+
+
+def _check_inherited(k: int) -> list[Check | Measure]:
+    parts, precision = _PARTS[-1]
+    return check_part(parts[k], precision, lambda: None)
 
 
 def _half(

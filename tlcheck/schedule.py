@@ -201,7 +201,7 @@ def _bounds(plan: Plan, region: int, jobs: int, tick: Tick) -> Bounds:
         return root_bounds(plan, region, lambda f, items: _forked(f, list(items), workers, tick))
     with ThreadPoolExecutor(workers) as pool:
         return root_bounds(
-            plan, region, lambda f, items: _results([pool.submit(f, item) for item in items], tick)
+            plan, region, lambda f, items: results_of([pool.submit(f, item) for item in items], tick)
         )
 
 
@@ -211,7 +211,7 @@ def _ticking(function: Callable[[int], Found], items: Iterable[int], tick: Tick)
         yield function(item)
 
 
-def _results(futures: Sequence[Future[T]], tick: Tick) -> Iterator[T]:
+def results_of(futures: Sequence[Future[T]], tick: Tick) -> Iterator[T]:
     """Their results in order; when this ends early, those that have not begun never do."""
     try:
         for future in futures:
@@ -239,8 +239,8 @@ def _forked(
         return _ticking(function, items, tick)
     _INHERITED.append(function)
     try:
-        with _pool(ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), _enter_worker)) as pool:
-            return list(_results([pool.submit(_call_inherited, item) for item in items], tick))
+        with ending_pool(ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), enter_worker)) as pool:
+            return list(results_of([pool.submit(_call_inherited, item) for item in items], tick))
     finally:
         _INHERITED.pop()
 
@@ -291,12 +291,12 @@ _WORKER: dict[str, tuple[Plan, Bounds | None]] = {}
 
 
 def _start_worker(plan: Plan, bounds: Bounds | None) -> None:
-    _enter_worker()
+    enter_worker()
     threadpool_limits(1, "blas")
     _WORKER["task"] = (plan, bounds)
 
 
-def _enter_worker() -> None:
+def enter_worker() -> None:
     """A worker leaves Ctrl-C to its parent, dies when told to, and does not outlive it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -320,7 +320,7 @@ def _in_pool(
 ) -> Iterator[list[LeafOutcome]]:
     method = "fork" if sys.platform == "linux" else "spawn"
     context = multiprocessing.get_context(method)
-    with _pool(ProcessPoolExecutor(workers, context, _start_worker, (plan, bounds))) as pool:
+    with ending_pool(ProcessPoolExecutor(workers, context, _start_worker, (plan, bounds))) as pool:
         pending: set[Future[list[LeafOutcome]]] = set()
         queue = iter(chunks)
         while True:
@@ -334,7 +334,7 @@ def _in_pool(
 
 
 @contextmanager
-def _pool(pool: ProcessPoolExecutor) -> Iterator[ProcessPoolExecutor]:
+def ending_pool(pool: ProcessPoolExecutor) -> Iterator[ProcessPoolExecutor]:
     """A pool that is gone at once when its block ends early (time limit, Ctrl-C)."""
     try:
         yield pool

@@ -19,7 +19,15 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 GROUPS = ("accept", "reject", "undecided", "malformed", "regressions")
-FAMILIES = ("spline_cases", "camera_cases", "corridor_cases", "lyapunov_cases", "pinn_cases", "network_cases")
+FAMILIES = (
+    "spline_cases",
+    "camera_cases",
+    "corridor_cases",
+    "lyapunov_cases",
+    "pinn_cases",
+    "network_cases",
+    "stability_cases",
+)
 """Cases of one family of claims, of every group."""
 
 

@@ -199,3 +199,13 @@ def test_an_artifact_in_a_bundle(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as error:
         verify_path(path, Options())
     assert error.value.code == "TLC102"
+
+
+@needs_data
+def test_options_that_an_artifact_has_no_use_for_are_refused(tmp_path: Path) -> None:
+    spline = DATA / "torchlean" / "Splines" / "piecewise_linear_cert.json"
+    (tmp_path / "f").write_text("{}")
+    for options in (Options(model=tmp_path / "f"), Options(property=tmp_path / "f")):
+        with pytest.raises(InvalidInput) as error:
+            verify_path(spline, options)
+        assert error.value.code == "TLC101"

@@ -18,6 +18,8 @@ from typing import Final, NoReturn
 import click
 
 from tlcheck import __version__
+from tlcheck.cli.certify_lyapunov import certify_lyapunov
+from tlcheck.cli.certify_pinn import certify_pinn
 from tlcheck.cli.convert import convert
 from tlcheck.cli.verify import verify
 from tlcheck.cli.vnncomp import vnncomp
@@ -43,7 +45,19 @@ def cli() -> None:
     """Decide whether claims about neural networks are proved by their certificates."""
 
 
-for _command in (verify, show, convert, vnncomp, vnnlib, explain, formats, schema, completion):
+for _command in (
+    verify,
+    show,
+    convert,
+    certify_pinn,
+    certify_lyapunov,
+    vnncomp,
+    vnnlib,
+    explain,
+    formats,
+    schema,
+    completion,
+):
     cli.add_command(_command)
 
 

@@ -67,6 +67,12 @@ ARTIFACTS: Final[dict[str, Artifact]] = {
     "tlcheck.lyapunov": Artifact(
         "lyapunov", _tag("tlcheck.lyapunov/1"), "Lyapunov conditions of a network along given dynamics",
     ),
+    "tlcheck.pinn": Artifact(
+        "pinn_domain", _tag("tlcheck.pinn/1"), "PINN: residual, initial and boundary errors, over the whole domain",
+    ),
+    "tlcheck.stability": Artifact(
+        "stability", _tag("tlcheck.stability/1"), "closed loops: asymptotically stable, practically stable, or invariant only",
+    ),
     "torchlean-margin": Artifact(
         "margin", _tag("robust_margin_cert_v0_1"),
         "classifier margins: from the weights and data it names, else that the artifact is consistent",
@@ -142,7 +148,15 @@ def artifact_format(path: Path) -> str | None:
 
 def load_artifact(path: Path, options: Options, name: str) -> Sequence[LoadedClaim]:
     """The claims in the file. Raises InvalidInput (TLC101, TLC106 and what the format's reader raises)."""
-    return read_artifact(read_bytes(path), beside(path), options, name)
+    files = beside(path)
+    claims = read_artifact(read_bytes(path), files, options, name)
+    for given, option, roles in (
+        (options.model, "--model", ("model",)),
+        (options.property, "--property", ("property", "alphas")),
+    ):
+        if given is not None and not any(role in files.sources for role in roles):
+            raise InvalidInput("TLC101", f"this artifact has no use for {option}", file=str(path))
+    return claims
 
 
 def read_artifact(data: bytes, files: Files, options: Options, name: str) -> Sequence[LoadedClaim]:

@@ -11,7 +11,7 @@ of the region. It is disproved by an enclosure at any point, or part, on which n
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import inf, isfinite, nextafter
@@ -61,6 +61,10 @@ class ConditionClaim(ABC):
     @abstractmethod
     def checks(self, precision: int, tick: Callable[[], None]) -> Iterator[Check | Measure]:
         """Every condition, at ``precision`` bits; ``tick`` is called often and may raise to stop."""
+
+    def parts(self) -> Sequence[ConditionClaim]:
+        """Claims whose conjunction is this one, each worth a task of its own; by default the claim itself."""
+        return (self,)
 
 
 def nonnegative(name: str, slack: Slack, where: str = "") -> Check:

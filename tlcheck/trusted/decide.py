@@ -15,7 +15,7 @@ No I/O, no search, no configuration: workers may run ``check_leaves`` in any ord
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -743,16 +743,32 @@ class ConditionsOutcome:
     measures: dict[str, object]
 
 
+def check_part(part: ConditionClaim, precision: int, tick: Callable[[], None]) -> list[Check | Measure]:
+    """Every condition of one part of a claim."""
+    with working_precision(precision):
+        return list(part.checks(precision, tick))
+
+
+CheckParts = Callable[[Sequence[ConditionClaim], int], Iterable[list[Check | Measure]]]
+"""(parts, precision) -> what ``check_part`` gives for each of them, in any process."""
+
+
 def decide_conditions(
-    claim: ConditionClaim, precision: int = PRECISION, tick: Callable[[], None] = lambda: None
+    claim: ConditionClaim,
+    precision: int = PRECISION,
+    tick: Callable[[], None] = lambda: None,
+    check_parts: CheckParts | None = None,
 ) -> ConditionsOutcome:
-    """CERTIFIED if every condition holds, and there is one; REFUTED if one certainly does not; else UNPROVEN."""
+    """CERTIFIED if every condition of every part holds, and there is one; REFUTED if one certainly does not; else UNPROVEN.
+
+    ``check_parts``: how the parts are distributed; by default the claim is checked here, as a whole.
+    """
     tallies: dict[str, Tally] = {}
     disproved: list[Check] = []
     open_: list[Check] = []
     measures: dict[str, object] = {}
     with working_precision(precision):
-        for item in claim.checks(precision, tick):
+        for item in _items(claim, precision, tick, check_parts):
             tick()
             if isinstance(item, Measure):
                 measures[item.name] = item.value
@@ -787,6 +803,22 @@ def decide_conditions(
     return ConditionsOutcome(
         Verdict.UNPROVEN, "TLC022", message, first.where, tallies, tuple(open_), least, measures
     )
+
+
+def _items(
+    claim: ConditionClaim, precision: int, tick: Callable[[], None], check_parts: CheckParts | None
+) -> Iterator[Check | Measure]:
+    """The conditions of all parts. Raises ValueError unless ``check_parts`` gave an answer for each."""
+    if check_parts is None:
+        yield from claim.checks(precision, tick)
+        return
+    parts = claim.parts()
+    answered = 0
+    for items in check_parts(parts, precision):
+        answered += 1
+        yield from items
+    if answered != len(parts):
+        raise ValueError(f"{answered} of {len(parts)} parts were checked")
 
 
 def _counted(tally: Tally, check: Check) -> Tally:

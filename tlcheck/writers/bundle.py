@@ -93,7 +93,7 @@ def write_bundle(
     ``target`` must end in .tlcert, and is replaced only if it is a bundle. Raises InvalidInput: TLC101 a claim that
     cannot be written, TLC402 nothing can be written there, TLC404 a file name.
     """
-    _check_target(target)
+    check_target(target)
     files = {model_name: model_bytes, property_name: property_bytes}
     if len(files) != 2 or {MANIFEST, ARRAYS} & set(files):
         raise InvalidInput(
@@ -122,7 +122,7 @@ def write_artifact_bundle(
     target: Path, files: Mapping[str, bytes], claims: Sequence[ArtifactClaim], producer: Producer
 ) -> None:
     """Write a bundle of JSON artifacts and the files they name. Raises InvalidInput as ``write_bundle``."""
-    _check_target(target)
+    check_target(target)
     if MANIFEST in files:
         raise InvalidInput("TLC101", "a file needs another name", file=str(target), got=MANIFEST)
     _write(target, dict(files), list(claims), producer, as_zip=True)
@@ -282,7 +282,7 @@ def pack_arrays(arrays: Mapping[str, Array]) -> bytes:
 # files
 
 
-def _check_target(target: Path) -> None:
+def check_target(target: Path) -> None:
     if not is_bundle(target):
         raise InvalidInput("TLC402", "a bundle's name ends in .tlcert", file=str(target))
     if not target.parent.is_dir():

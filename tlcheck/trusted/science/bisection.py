@@ -146,7 +146,7 @@ def _examined(
     known: dict[int, Arb] = {}
     faces: dict[Box, list[int]] = {}
     for k in todo:
-        known[k] = _lower_bound(over_cell[k], at_centre[k], spread)
+        known[k] = lower_bound(over_cell[k], at_centre[k], spread)
         if leasts[k].proves(known[k]):
             leasts[k].bounded(known[k])
             continue
@@ -160,7 +160,7 @@ def _examined(
     return further
 
 
-def _lower_bound(over_cell: Jet, at_centre: Jet, spread: list[Arb]) -> Arb:
+def lower_bound(over_cell: Jet, at_centre: Jet, spread: list[Arb]) -> Arb:
     """The greatest of the lower ends of the three forms; -inf when none is finite."""
     mean = second = at_centre.value
     for slope, slope_at_centre, d in zip(over_cell.gradient, at_centre.gradient, spread, strict=True):

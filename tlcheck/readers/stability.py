@@ -1,0 +1,399 @@
+"""Stability claims as written: systems, controllers, candidates, from JSON or TOML and the model files that they
+name.
+
+The fields are in certificates/formats/stability.md. Numbers are strings, exact; weights are the exact floats of
+the files.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Final, Literal
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from tlcheck.errors import InvalidInput
+from tlcheck.readers.bundle.numbers import exact_number
+from tlcheck.readers.expressions import is_name, parse_expression
+from tlcheck.readers.files import Files
+from tlcheck.readers.strict_json import decode
+from tlcheck.readers.torchlean.lyapunov import checked_box
+from tlcheck.readers.torchlean.mlp import MAX_WEIGHTS, literal
+from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.graph import Graph
+from tlcheck.trusted.ops.activation import LeakyRelu, Relu, Sigmoid, Tanh
+from tlcheck.trusted.ops.affine import Linear, Scale
+from tlcheck.trusted.ops.structure import Input
+from tlcheck.trusted.science.closed_loop import Block, Candidate, Dense, Loop, Matrix, Point
+from tlcheck.trusted.science.expression import Expression
+from tlcheck.trusted.science.jets import Layer
+from tlcheck.trusted.science.network_jets import Box
+from tlcheck.trusted.science.stability import ASYMPTOTIC, INVARIANT, PRACTICAL, TAGS, Conditions, Cut, Tree
+
+WORDS: Final = {"asymptotic": ASYMPTOTIC, "practical": PRACTICAL, "invariant": INVARIANT}
+MAX_TREE_CHARACTERS: Final = 20_000_000
+"""Some ten characters a leaf, for a million leaves and more."""
+
+Activation = Literal["linear", "relu", "leaky_relu", "tanh", "sigmoid", "sin"]
+Outer = Literal["linear", "abs", "tanh", "sigmoid"]
+
+
+class Tensor(Struct, frozen=True, forbid_unknown_fields=True):
+    file: str
+    tensor: str
+
+
+class Network(Struct, frozen=True, forbid_unknown_fields=True):
+    """``file`` with ``prefix`` (state dict, safetensors) or without (ONNX); or ``weights`` and ``biases``."""
+
+    file: str = ""
+    prefix: str = ""
+    weights: list[list[list[str]]] = []
+    biases: list[list[str]] = []
+    activation: Activation = "relu"
+    slope: str = "0"
+
+
+class Gram(Struct, frozen=True, forbid_unknown_fields=True):
+    """``plus`` times the identity plus R^T R."""
+
+    gram: Tensor | list[list[str]]
+    plus: str = "0"
+
+
+class Controller(Struct, frozen=True, forbid_unknown_fields=True):
+    names: list[str]
+    network: Network
+    inputs: list[str]
+    minus: list[str] = []
+    outer: Outer = "linear"
+    shift: list[str] = []
+    clip: list[tuple[str, str]] = []
+
+
+class Function(Struct, frozen=True, forbid_unknown_fields=True):
+    network: Network | None = None
+    difference: bool = True
+    outer: Outer = "abs"
+    l1: Gram | list[list[str]] = []
+    quadratic: Gram | list[list[str]] = []
+
+
+class Bounds(Struct, frozen=True, forbid_unknown_fields=True):
+    lower: list[str]
+    upper: list[str]
+
+
+class Artifact(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A claim; with ``tree`` (and ``core``) or ``points``, a certificate."""
+
+    format: Literal["tlcheck.stability/1"]
+    time: Literal["discrete", "continuous"]
+    statement: Literal["asymptotic", "practical", "invariant"]
+    states: list[str]
+    equations: list[str]
+    V: Function
+    region: Bounds
+    level: str
+    networks: list[Controller] = []
+    equilibrium: list[str] = []
+    inner_level: str | None = None
+    decay: str = "0"
+    core: Bounds | None = None
+    tree: str = ""
+    points: list[list[str]] = []
+
+
+def read_toml(data: bytes, file: str) -> bytes:
+    """The same in JSON. Raises InvalidInput TLC101."""
+    try:
+        return msgspec.json.encode(tomllib.loads(data.decode("utf-8")))
+    except (ValueError, TypeError, RecursionError, OverflowError) as error:
+        raise InvalidInput("TLC101", f"not TOML: {error}", file=file) from None
+
+
+def read_artifact(data: bytes, file: str) -> Artifact:
+    """Raises InvalidInput TLC101 or TLC106."""
+    return decode(data, Artifact, file)
+
+
+def conditions_of(artifact: Artifact, files: Files) -> Conditions:
+    """The claim. Raises InvalidInput TLC101, TLC2xx, TLC401, TLC402."""
+    region = box_of(artifact.region, "region")
+    n = len(region)
+    centre = _numbers(artifact.equilibrium or ["0"] * n, "equilibrium")
+    names = _names(artifact.states, "states")
+    blocks = []
+    for k, controller in enumerate(artifact.networks):
+        blocks.append(_block(controller, names, files, f"networks[{k}]"))
+        names = names + _names(controller.names, f"networks[{k}].names")
+    try:
+        loop = Loop(
+            artifact.time == "discrete",
+            tuple(artifact.states),
+            _expressions(artifact.equations, names, "equations"),
+            tuple(blocks),
+        )
+        v = artifact.V
+        network = None if v.network is None else _network(v.network, files, "V.network")
+        l1, quadratic = (
+            _matrix(m, n, files, f"V.{name}") for name, m in (("l1", v.l1), ("quadratic", v.quadratic))
+        )
+        return Conditions(
+            WORDS[artifact.statement],
+            loop,
+            Candidate(centre, network, v.difference, v.outer, l1, quadratic),
+            region,
+            exact_number(artifact.level, field="level"),
+            exact_number(artifact.decay, field="decay"),
+            None if artifact.inner_level is None else exact_number(artifact.inner_level, field="inner_level"),
+            None if artifact.core is None else box_of(artifact.core, "core"),
+        )
+    except ValueError as error:
+        raise InvalidInput("TLC204", str(error)) from None
+
+
+def box_of(bounds: Bounds, field: str) -> Box:
+    lower, upper = _numbers(bounds.lower, f"{field}.lower"), _numbers(bounds.upper, f"{field}.upper")
+    if len(lower) != len(upper):
+        raise InvalidInput(
+            "TLC101", "wrong length", field=f"{field}.upper", expected=str(len(lower)), got=str(len(upper))
+        )
+    return checked_box(tuple(zip(lower, upper, strict=True)), field)
+
+
+def _block(controller: Controller, names: list[str], files: Files, field: str) -> Block:
+    clip = tuple(
+        (exact_number(a, field=f"{field}.clip"), exact_number(b, field=f"{field}.clip"))
+        for a, b in controller.clip
+    )
+    network = _network(controller.network, files, f"{field}.network")
+    try:
+        return Block(
+            tuple(_names(controller.names, f"{field}.names")),
+            network,
+            _expressions(controller.inputs, names, f"{field}.inputs"),
+            _expressions(controller.minus, names, f"{field}.minus"),
+            controller.outer,
+            _numbers(controller.shift, f"{field}.shift"),
+            clip,
+        )
+    except ValueError as error:
+        raise InvalidInput("TLC204", str(error), field=field) from None
+
+
+def _names(texts: Sequence[str], field: str) -> list[str]:
+    for text in texts:
+        if not is_name(text):
+            raise InvalidInput("TLC101", "not a name", field=field, got=ascii(text[:40]))
+    return list(texts)
+
+
+def _expressions(texts: Sequence[str], names: Sequence[str], field: str) -> tuple[Expression, ...]:
+    def number(digits: str) -> Fraction:
+        return literal(exact_number(digits, field=field), field)
+
+    return tuple(
+        parse_expression(text, names, field=f"{field}[{k}]", number=number) for k, text in enumerate(texts)
+    )
+
+
+def _numbers(texts: Sequence[str], field: str) -> Point:
+    return tuple(literal(exact_number(text, field=f"{field}[{k}]"), field) for k, text in enumerate(texts))
+
+
+# Matrices and networks.
+
+Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+
+
+def _matrix(given: Gram | list[list[str]], n: int, files: Files, field: str) -> Matrix:
+    if isinstance(given, list):
+        return tuple(_numbers(row, f"{field}[{k}]") for k, row in enumerate(given))
+    source, plus = given.gram, exact_number(given.plus, field=f"{field}.plus")
+    rows = (
+        tuple(_numbers(row, f"{field}.gram[{k}]") for k, row in enumerate(source))
+        if isinstance(source, list)
+        else _rows(_tensor(_tensors(source.file, files, field), source.tensor, 2, field))
+    )
+    if any(len(row) != n for row in rows):
+        raise InvalidInput(
+            "TLC204", "a matrix that does not fit the states", field=field, expected=f"{n} columns"
+        )
+    return tuple(
+        tuple(sum((r[i] * r[j] for r in rows), plus if i == j else Fraction(0)) for j in range(n))
+        for i in range(n)
+    )
+
+
+def _network(given: Network, files: Files, field: str) -> Dense:
+    slope = exact_number(given.slope, field=f"{field}.slope")
+    if bool(given.file) == bool(given.weights):
+        raise InvalidInput("TLC101", "a network is a file, or weights and biases", field=field)
+    if not given.file:
+        if len(given.weights) != len(given.biases):
+            raise InvalidInput("TLC204", "as many biases as weights", field=field)
+        pairs = [
+            (tuple(_numbers(row, f"{field}.weights") for row in w), _numbers(b, f"{field}.biases"))
+            for w, b in zip(given.weights, given.biases, strict=True)
+        ]
+        return _dense(pairs, given.activation, slope, field)
+    if given.file.endswith(".onnx"):
+        from tlcheck.readers.onnx import read_model
+
+        return _of_graph(read_model(files.read(given.file, field), file=given.file), field)
+    tensors = _tensors(given.file, files, field)
+    name = re.compile(re.escape(given.prefix) + r"\.([0-9]{1,6})\.weight")
+    layers = sorted(int(m[1]) for key in tensors if (m := name.fullmatch(key)))
+    if not layers:
+        raise InvalidInput(
+            "TLC201", "no dense layer", field=field, expected=f"{given.prefix}.<i>.weight"[:80]
+        )
+    found = [
+        (
+            _rows(_tensor(tensors, f"{given.prefix}.{i}.weight", 2, field)),
+            tuple(map(Fraction, _tensor(tensors, f"{given.prefix}.{i}.bias", 1, field).tolist())),
+        )
+        for i in layers
+    ]
+    return _dense(found, given.activation, slope, field)
+
+
+def _dense(pairs: Sequence[tuple[Matrix, Point]], activation: str, slope: Fraction, field: str) -> Dense:
+    if sum(len(row) for weight, _ in pairs for row in weight) > MAX_WEIGHTS:
+        raise InvalidInput("TLC401", "too many weights", field=field, expected=f"at most {MAX_WEIGHTS}")
+    try:
+        return Dense(tuple(Layer(weight, bias) for weight, bias in pairs), activation, slope)
+    except ValueError as error:
+        raise InvalidInput("TLC204", str(error), field=field) from None
+
+
+_ACTIVATIONS: Final = {Relu: "relu", Tanh: "tanh", Sigmoid: "sigmoid", LeakyRelu: "leaky_relu"}
+
+
+def _of_graph(graph: Graph, field: str) -> Dense:
+    """A chain of dense layers with one kind of activation between them. Raises InvalidInput TLC202 for anything else."""
+    pairs: list[tuple[Matrix, Point]] = []
+    between: list[tuple[str, float]] = []
+    for k, node in enumerate(graph.nodes):
+        op, open_ = (
+            node.op,
+            len(pairs) == len(between) + 1,
+        )  # open_: the last layer is not followed by an activation
+        chained = k > 0 and node.inputs == (k - 1,)
+        if k == 0 and isinstance(op, Input):
+            continue
+        if chained and isinstance(op, Linear) and not open_ and _exact(op.weight, op.bias):
+            bias = np.zeros(op.weight.shape[1]) if op.bias is None else op.bias.mid
+            pairs.append((_rows(op.weight.mid.T), _row(bias)))
+        elif (
+            chained
+            and isinstance(op, Scale)
+            and open_
+            and _exact(op.factor, op.offset)
+            and bool((op.factor.mid == 1).all())
+        ):
+            weight, bias_ = pairs[-1]
+            offset = (
+                np.zeros(len(bias_))
+                if op.offset is None
+                else np.broadcast_to(op.offset.mid, node.shape).reshape(-1)
+            )
+            pairs[-1] = (weight, tuple(x + y for x, y in zip(bias_, _row(offset), strict=True)))
+        elif chained and type(op) in _ACTIVATIONS and open_:
+            between.append((_ACTIVATIONS[type(op)], op.alpha if isinstance(op, LeakyRelu) else 0.0))
+        else:
+            raise InvalidInput(
+                "TLC202", "not a chain of dense layers", field=field, got=f"{type(op).__name__} at node {k}"
+            )
+        if k == 1 and node.size != len(pairs[0][1]):
+            raise InvalidInput("TLC204", "a network of several rows", field=field, expected="a batch of one")
+    if len(set(between)) > 1 or len(pairs) != len(between) + 1 or graph.outputs != (len(graph.nodes) - 1,):
+        raise InvalidInput(
+            "TLC202", "not a chain of dense layers with one activation between them", field=field
+        )
+    name, slope = next(iter(between), ("linear", 0.0))
+    return _dense(pairs, name, Fraction(slope), field)
+
+
+def _exact(*constants: Constant | None) -> bool:
+    return all(c is None or c.rad is None for c in constants)
+
+
+def _row(array: np.ndarray[tuple[int, ...], np.dtype[np.floating]]) -> Point:
+    return tuple(map(Fraction, array.astype(np.float64).tolist()))
+
+
+class Stored(Struct, frozen=True):
+    shape: list[int]
+    data: list[str]
+
+
+class StateDict(Struct, frozen=True):
+    """``tensors``: name -> shape and data, its numbers as hexadecimal floats (or any exact number that is a double)."""
+
+    tensors: dict[str, Stored]
+
+
+def _tensors(name: str, files: Files, field: str) -> Mapping[str, Array]:
+    data = files.read(name, field)
+    if name.endswith(".safetensors"):
+        from tlcheck.readers.safetensors import read_tensors
+
+        return {key: known.array.astype(np.float64) for key, known in read_tensors(data).items()}
+    found = {}
+    for key, stored in decode(data, StateDict, name).tensors.items():
+        numbers = [exact_number(text, field=f"{name}: {ascii(key)[1:-1]}") for text in stored.data]
+        array = np.array([float(q) for q in numbers], np.float64)
+        if any(Fraction(x) != q for x, q in zip(array.tolist(), numbers, strict=True)):
+            raise InvalidInput("TLC203", "a weight that is no double", field=f"{name}: {ascii(key)[1:-1]}")
+        if not all(s >= 0 for s in stored.shape) or int(np.prod(stored.shape, dtype=object)) != array.size:
+            raise InvalidInput("TLC204", "shape and data differ", field=f"{name}: {ascii(key)[1:-1]}")
+        found[key] = array.reshape(stored.shape)
+    return found
+
+
+def _tensor(tensors: Mapping[str, Array], name: str, rank: int, field: str) -> Array:
+    found = tensors.get(name)
+    if found is None or found.ndim != rank or not found.size:
+        raise InvalidInput(
+            "TLC201", f"no tensor of {rank} axes of that name", field=field, got=ascii(name[:80])
+        )
+    return found
+
+
+def _rows(array: np.ndarray[tuple[int, ...], np.dtype[np.floating]]) -> Matrix:
+    return tuple(tuple(map(Fraction, row)) for row in array.astype(np.float64).tolist())
+
+
+# Trees.
+
+
+def read_tree(text: str) -> Tree:
+    """Tokens in preorder: a tag, or ``axis`` (halved) or ``axis@number`` (cut there). Raises InvalidInput TLC101 or TLC401."""
+    if len(text) > MAX_TREE_CHARACTERS:
+        raise InvalidInput(
+            "TLC401", "tree too long", field="tree", expected=f"at most {MAX_TREE_CHARACTERS} characters"
+        )
+    tree: list[Cut | str] = []
+    for token in text.split():
+        if token in TAGS:
+            tree.append(token)
+            continue
+        axis, at, number = token.partition("@")
+        if not (axis.isascii() and axis.isdigit() and len(axis) < 4):
+            raise InvalidInput("TLC101", "neither a leaf nor a cut", field="tree", got=ascii(token[:40]))
+        tree.append(Cut(int(axis), literal(exact_number(number, field="tree"), "tree") if at else None))
+    return tuple(tree)
+
+
+def tree_text(tree: Tree) -> str:
+    """What ``read_tree`` reads as the same tree."""
+    return " ".join(
+        n if isinstance(n, str) else str(n.axis) if n.at is None else f"{n.axis}@{n.at}" for n in tree
+    )

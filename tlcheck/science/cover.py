@@ -1,0 +1,315 @@
+"""Find a cover of the domain on which a quantity is provably at most a bound, and a point where it is large.
+
+Taylor models in float64 (``trusted.taylor.models64``) bound the quantity on batches of cells; a cell that is not below
+the bound is halved. The point comes from sampling and a shrinking random search. Seeds are fixed: the same input gives
+the same evidence.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from math import inf, prod
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from tlcheck.schedule import ending_pool, enter_worker
+from tlcheck.trusted.arith.arb import lower_float, working_precision
+from tlcheck.trusted.science.pinn_domain import LEAF, MAX_CUTS, Quantity
+from tlcheck.trusted.taylor.balls64 import Balls64
+from tlcheck.trusted.taylor.engine import OutsideDomain
+from tlcheck.trusted.taylor.functions import Sigmoid, Sin, Tanh, Univariate
+from tlcheck.trusted.taylor.models64 import Engine64, Models64
+from tlcheck.trusted.taylor.space import Space
+
+Floats = NDArray[np.float64]
+Boxes = tuple[Floats, Floats]
+"""Lower and upper corners (boxes, coordinates)."""
+
+BATCH = 64
+"""Cells examined at a time: wide enough for numpy, small enough for caches."""
+SAMPLES = 8192
+"""Points of the first sampling; and the search's rounds, and points in each, around the best KEPT of them."""
+ROUNDS, POINTS, KEPT = 48, 24, 12
+SLIVER = 64.0
+"""A side is not halved when another is longer by this factor, relative to the domain."""
+MAX_END = 2.0**100
+"""Largest end of a domain: squares of squares stay in the range of float64. Bounds above it are as good as none."""
+INSIDE = 1 - 1e-9
+"""Cells must keep this factor below the bound, so that the check, in balls, agrees."""
+WITNESS_PRECISION = 128
+
+
+@dataclass(frozen=True)
+class Examined:
+    """``score``: what must be small, for each box (see ``find_cover``); ``axis``: the coordinate to halve; ``low`` and
+    ``high``: around the mean, for integrals."""
+
+    score: Floats
+    axis: NDArray[np.int64]
+    low: Floats
+    high: Floats
+
+
+Examine = Callable[[list[Boxes]], list[Examined]]
+
+
+@dataclass(frozen=True)
+class Highest:
+    """A point where the quantity is at least ``value``, proved."""
+
+    point: tuple[Fraction, ...]
+    value: float
+
+
+@dataclass(frozen=True)
+class Cover:
+    """``tree``: of ``cells``; "" when there was none within the limit, and ``worst`` is the bound that was reached.
+    ``low``, ``high``: around the mean over the domain, for integrals."""
+
+    tree: str
+    cells: int
+    examined: int
+    worst: float
+    seconds: float
+    low: float = 0.0
+    high: float = inf
+
+
+class _Sampler(Engine64):
+    """Values of common functions from numpy: a rounding error more than is charged."""
+
+    def values(self, f: Univariate, x: Floats) -> tuple[Balls64, ...]:
+        match f:
+            case Tanh():
+                return (Balls64.exact(np.tanh(x)),)
+            case Sigmoid():
+                return (Balls64.exact((1 + np.tanh(x / 2)) / 2),)
+            case Sin():
+                pair = (np.cos(x), -np.sin(x)) if f.quarter else (np.sin(x), np.cos(x))
+                return tuple(map(Balls64.exact, pair))
+            case _:
+                return super().values(f, x)
+
+
+def highest(quantity: Quantity, seed: int = 0) -> Highest | None:
+    """A point with a large value; None where no sampled point has one."""
+    rng = np.random.default_rng(seed)
+    low, high = _ends(quantity)
+    points = rng.uniform(low, high, (SAMPLES, low.size))
+    corners = np.array(np.meshgrid(*[(a, b) for a, b in zip(low, high, strict=True)])).reshape(low.size, -1).T
+    points = np.concatenate([points, corners])
+    values = _at(quantity, points)
+    radius = (high - low) / 8
+    for _ in range(ROUNDS):
+        best = np.argsort(-values, kind="stable")[:KEPT]
+        near = points[best][:, None, :] + radius * rng.standard_normal((best.size, POINTS, low.size))
+        near = np.clip(near.reshape(-1, low.size), low, high)
+        points = np.concatenate([points[best], near])
+        values = np.concatenate([values[best], _at(quantity, near)])
+        radius = radius * 0.7
+    best_point = points[int(np.argmax(values))]
+    exact = tuple(
+        min(max(Fraction(x), a), b) for x, (a, b) in zip(best_point.tolist(), quantity.domain, strict=True)
+    )
+    with working_precision(WITNESS_PRECISION):
+        try:
+            value = lower_float(quantity.over(tuple((x, x) for x in exact), 1, {}))
+        except OutsideDomain:
+            return None
+    return Highest(exact, value) if np.isfinite(value) else None
+
+
+def average(quantity: Quantity, norm: str, seed: int = 0) -> float:
+    """About the mean of the quantity (L2), or of its root (L1), from samples."""
+    low, high = _ends(quantity)
+    values = _at(quantity, np.random.default_rng(seed).uniform(low, high, (SAMPLES, low.size)))
+    values = values[np.isfinite(values)]
+    return float(np.mean(values if norm == "L2" else np.sqrt(values))) if values.size else 0.0
+
+
+def find_cover(
+    quantity: Quantity,
+    at_most: Fraction,
+    order: int,
+    norm: str = "sup",
+    relative: float = 0.0,
+    *,
+    jobs: int = 0,
+    max_cells: int,
+    tick: Callable[[int, int], None] = lambda _cells, _open: None,
+) -> Cover:
+    """A tree of cells with the quantity at most ``at_most`` on each; for an integral: with its mean known to within
+    that, or to within ``relative`` times itself. ``tick`` is told (cells, cells still open)."""
+    start = time.monotonic()
+    low, high = _ends(quantity)
+    target = _below(at_most) * INSIDE
+    cuts: dict[int, tuple[int, int]] = {}
+    place = [((Fraction(0), Fraction(1)),) * low.size]
+    open_, closed, examined, worst = [0], 0, 0, 0.0
+    means = np.zeros(2)
+    with _examiner(quantity, order, norm, jobs) as examine:
+        while open_ and len(open_) + closed <= max_cells:
+            tick(closed, len(open_))
+            chunks = [open_[k : k + BATCH] for k in range(0, len(open_), BATCH)]
+            boxes = [_boxes([place[i] for i in chunk], low, high) for chunk in chunks]
+            examined += len(open_)
+            further: list[int] = []
+            worst = 0.0
+            for chunk, found in zip(chunks, examine(boxes), strict=True):
+                for k, (i, u, axis) in enumerate(
+                    zip(chunk, found.score.tolist(), found.axis.tolist(), strict=True)
+                ):
+                    if u <= max(target, relative * found.low[k]):
+                        closed += 1
+                        share = float(prod((b - a for a, b in place[i]), start=Fraction(1)))
+                        means += share * np.array([found.low[k], found.high[k]])
+                        continue
+                    worst = max(worst, u)
+                    a, b = place[i][axis]
+                    if (b - a).denominator >= 1 << (MAX_CUTS // 4):
+                        return Cover("", closed, examined, worst, time.monotonic() - start)
+                    middle = (a + b) / 2
+                    for half in ((a, middle), (middle, b)):
+                        place.append((*place[i][:axis], half, *place[i][axis + 1 :]))
+                    cuts[i] = (axis, len(place) - 2)
+                    further += [len(place) - 2, len(place) - 1]
+            open_ = further
+    tree = "" if open_ else _text(cuts)
+    low_mean, high_mean = means.tolist()
+    return Cover(tree, closed, examined, worst, time.monotonic() - start, low_mean, high_mean)
+
+
+def _text(cuts: dict[int, tuple[int, int]]) -> str:
+    """The tree in preorder; the lower half of a cut is cell k, the upper k + 1."""
+    found, stack = [], [0]
+    while stack:
+        i = stack.pop()
+        if i not in cuts:
+            found.append(LEAF)
+            continue
+        axis, lower = cuts[i]
+        found.append(str(axis))
+        stack += [lower + 1, lower]
+    return "".join(found)
+
+
+def _below(q: Fraction) -> float:
+    f = float(min(q, Fraction(MAX_END)))
+    return float(np.nextafter(f, -inf)) if Fraction(f) > q else f
+
+
+def _ends(quantity: Quantity) -> tuple[Floats, Floats]:
+    """The domain's ends, to the nearest double."""
+    return (
+        np.array([float(low) for low, _ in quantity.domain]),
+        np.array([float(high) for _, high in quantity.domain]),
+    )
+
+
+def _boxes(
+    places: list[tuple[tuple[Fraction, Fraction], ...]], low: Floats, high: Floats
+) -> tuple[Floats, Floats]:
+    """Boxes of floats around the cells, which are given relative to the domain."""
+    ends = np.array([[[float(a), float(b)] for a, b in place] for place in places])
+    pad = 4 * np.spacing(np.maximum(np.abs(low), np.abs(high)))
+    span = high - low
+    return (
+        np.where(span > 0, low + span * ends[:, :, 0] - pad, low),
+        np.where(span > 0, low + span * ends[:, :, 1] + pad, low),
+    )
+
+
+def _at(quantity: Quantity, points: Floats) -> Floats:
+    """Approximate values at points; -inf where there is none."""
+    found = []
+    for k in range(0, len(points), 1024):
+        chunk = points[k : k + 1024]
+        with np.errstate(all="ignore"):
+            models = quantity.models(_Sampler(Space(0, 0), chunk, chunk, ()))
+            found.append(sum((m.coefficients[0, :, 0] ** 2 for m in models), np.zeros(len(chunk))))
+    values = np.concatenate(found)
+    return np.where(np.isfinite(values), values, -inf)
+
+
+def examine_cells(quantity: Quantity, order: int, norm: str, low: Floats, high: Floats) -> Examined:
+    """The boxes, each by itself."""
+    free = quantity.free
+    with np.errstate(all="ignore"):
+        models = quantity.models(Engine64(Space(len(free), order), low, high, free))
+        upper = np.zeros(len(low))
+        mass = np.zeros((len(low), len(free)))
+        bottom_mean, top_mean = _means(models, norm) if norm != "sup" else (np.zeros(len(low)), upper)
+        for model in models:
+            bottom, top = Engine64.bounds(model)
+            size = np.maximum(np.abs(bottom), np.abs(top))[:, 0]
+            upper = upper + size**2 * (1 + 1e-12)
+            mass = mass + size[:, None] * _mass(model)
+        score = upper if norm == "sup" else top_mean - bottom_mean
+    whole_low, whole_high = _ends(quantity)
+    relative = ((high - low) / np.where(whole_high > whole_low, whole_high - whole_low, 1.0))[:, list(free)]
+    longest = relative.max(axis=1, keepdims=True)
+    allowed = relative * SLIVER >= longest
+    guided = np.where(allowed & np.isfinite(mass), mass, -1.0)
+    usable = np.isfinite(score) & (guided.max(axis=1) > 0)
+    choice = np.where(usable, guided.argmax(axis=1), relative.argmax(axis=1))
+    axis = np.array(free, dtype=np.int64)[choice]
+    return Examined(np.where(np.isnan(score), inf, score), axis, bottom_mean, top_mean)
+
+
+def _means(models: list[Models64], norm: str) -> tuple[Floats, Floats]:
+    """Around the means over the boxes, as ``Quantity.mean_over`` has them."""
+    squares, spread, length = (np.zeros(models[0].remainder.shape[0]) for _ in range(3))
+    for model in models:
+        c, rho = model.coefficients[:, :, 0], model.remainder[:, 0]
+        pairs, singles = model.space.moments
+        exact = sum((float(m) * (1 if a == b else 2) * c[a] * c[b] for a, b, m in pairs), np.zeros_like(rho))
+        squares = squares + exact
+        spread = spread + (2 * np.sqrt(np.abs(exact)) + rho) * rho
+        mean = sum((float(m) * c[a] for a, m in singles), np.zeros_like(rho))
+        length = length + np.maximum(np.abs(mean) - rho, 0) ** 2
+    if norm == "L2":
+        return squares - spread, squares + spread
+    return np.sqrt(length), np.sqrt(squares + spread)
+
+
+def _mass(model: Models64) -> Floats:
+    """How much of the model's variation is along each variable (boxes, variables)."""
+    exponents = np.array(model.space.monomials, dtype=np.float64)
+    return np.asarray(np.abs(model.coefficients[:, :, 0]).T @ exponents)
+
+
+_TASK: list[tuple[Quantity, int, str]] = []
+
+
+def _start(quantity: Quantity, order: int, norm: str) -> None:
+    enter_worker()
+    threadpool_limits(1, "blas")
+    _TASK.append((quantity, order, norm))
+
+
+def _examine_task(box: Boxes) -> Examined:
+    quantity, order, norm = _TASK[-1]
+    return examine_cells(quantity, order, norm, *box)
+
+
+@contextmanager
+def _examiner(quantity: Quantity, order: int, norm: str, jobs: int) -> Iterator[Examine]:
+    """Batches of boxes examined in a pool of forked processes, or here."""
+    workers = jobs or os.cpu_count() or 1
+    if workers == 1 or sys.platform != "linux":
+        with threadpool_limits(1, "blas"):
+            yield lambda boxes: [examine_cells(quantity, order, norm, *box) for box in boxes]
+        return
+    context = multiprocessing.get_context("fork")
+    with ending_pool(ProcessPoolExecutor(workers, context, _start, (quantity, order, norm))) as pool:
+        yield lambda boxes: list(pool.map(_examine_task, boxes))

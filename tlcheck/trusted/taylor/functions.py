@@ -1,0 +1,219 @@
+"""Smooth functions of one variable: Taylor coefficients at a point, and bounds on them over an interval.
+
+With c_k(x) = f^(k)(x) / k!, a function has
+- ``base``: values at x, in Arb, from which ``coefficients`` gives c_0..c_n by a recurrence (from f's differential
+  equation). The recurrence uses +, -, * and / only, on whatever kind of enclosure it is given: balls in, balls out.
+- either ``uniform``: a bound on |c_k| over the whole real line, k >= 1, or ``extreme``: the end of an interval at
+  which |c_k| is the greatest on it, and ``domain``: 1 if x > 0 is needed, -1 if x != 0 is, 0 if nothing is.
+
+Uniform bounds. tanh has simple poles with residue 1 at i pi m / 2, m odd, and (Mittag-Leffler) c_k(x) is up to sign the
+sum over them of (x - pole)^-(k+1), k >= 1; for real x |x - pole| >= pi |m| / 2, so
+    |c_k| <= 2 (2/pi)^(k+1) sum_{m odd > 0} m^-(k+1) <= (pi^2/4) (2/pi)^(k+1).
+sigmoid(x) = (1 + tanh(x/2))/2 divides that by 2^(k+1). sin, cos: 1/k!. softplus' = sigmoid <= 1. erf^(k) =
++-2/sqrt(pi) H_{k-1}(x) exp(-x^2), and |H_n(x)| exp(-x^2/2) <= 1.1 sqrt(2^n n!) (Cramer; Abramowitz and Stegun 22.14.17).
+exp, log and x^a (k > a): |c_k| = |a choose k| x^(a-k) and the like are monotone in |x|.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from fractions import Fraction
+from math import comb
+from typing import Any, ClassVar, Literal
+
+from tlcheck.trusted.arith.arb import Arb, ball
+
+Number = Any
+"""A ball of some engine: an Arb, or an array of float64 balls."""
+End = Literal["low", "high", "near zero"]
+
+
+class Univariate(ABC):
+    """See the module. Immutable."""
+
+    domain: ClassVar[int] = 0
+
+    @abstractmethod
+    def base(self, x: Arb) -> tuple[Arb, ...]: ...
+
+    @abstractmethod
+    def coefficients(self, x: Number, base: tuple[Number, ...], n: int) -> list[Number]:
+        """[c_0, ..., c_n]."""
+
+    def uniform(self, k: int) -> Arb | None:
+        """>= |c_k| everywhere; None where ``extreme`` tells instead."""
+        return None
+
+    def extreme(self, k: int) -> End:
+        raise ValueError(f"{type(self).__name__} is bounded uniformly")
+
+
+def _square_coefficient(v: list[Number], k: int) -> Number:
+    """Coefficient k of v^2."""
+    total = None
+    for i in range((k + 1) // 2):
+        term = v[i] * v[k - i] * 2
+        total = term if total is None else total + term
+    if k % 2 == 0:
+        term = v[k // 2] * v[k // 2]
+        total = term if total is None else total + term
+    return total
+
+
+def _tanh_bound(k: int) -> Arb:
+    pi = Arb.pi()
+    return pi * pi / 4 * (2 / pi) ** (k + 1)
+
+
+@dataclass(frozen=True)
+class Tanh(Univariate):
+    """v' = 1 - v^2."""
+
+    def base(self, x: Arb) -> tuple[Arb, ...]:
+        return (x.tanh(),)
+
+    def coefficients(self, x: Number, base: tuple[Number, ...], n: int) -> list[Number]:
+        v = [base[0]]
+        for k in range(n):
+            square = _square_coefficient(v, k)
+            v.append((1 - square if k == 0 else -square) / (k + 1))
+        return v
+
+    def uniform(self, k: int) -> Arb:
+        return _tanh_bound(k)
+
+
+@dataclass(frozen=True)
+class Sigmoid(Univariate):
+    """v' = v - v^2."""
+
+    def base(self, x: Arb) -> tuple[Arb, ...]:
+        return ((1 + (x / 2).tanh()) / 2,)
+
+    def coefficients(self, x: Number, base: tuple[Number, ...], n: int) -> list[Number]:
+        v = [base[0]]
+        for k in range(n):
+            v.append((v[k] - _square_coefficient(v, k)) / (k + 1))
+        return v
+
+    def uniform(self, k: int) -> Arb:
+        return Arb(1) if k == 0 else _tanh_bound(k) / 2 ** (k + 1)
+
+
+@dataclass(frozen=True)
+class Softplus(Univariate):
+    """v' = sigmoid."""
+
+    def base(self, x: Arb) -> tuple[Arb, ...]:
+        return (1 + x.exp()).log(), (1 + (x / 2).tanh()) / 2
+
+    def coefficients(self, x: Number, base: tuple[Number, ...], n: int) -> list[Number]:
+        slope = Sigmoid().coefficients(x, base[1:], max(n - 1, 0))
+        return [base[0], *(slope[k] / (k + 1) for k in range(n))]
+
+    def uniform(self, k: int) -> Arb:
+        return Sigmoid().uniform(k - 1) / k
+
+
+@dataclass(frozen=True)
+class Sin(Univariate):
+    """c_{k+2} = -c_k / ((k+1)(k+2)); ``quarter`` turns further: 1 is cos."""
+
+    quarter: int = 0
+
+    def base(self, x: Arb) -> tuple[Arb, ...]:
+        return (x.cos(), -x.sin()) if self.quarter else (x.sin(), x.cos())
+
+    def coefficients(self, x: Number, base: tuple[Number, ...], n: int) -> list[Number]:
+        v = [base[0], base[1]]
+        for k in range(n - 1):
+            v.append(-v[k] / ((k + 1) * (k + 2)))
+        return v[: n + 1]
+
+    def uniform(self, k: int) -> Arb:
+        return 1 / Arb(k + 1).gamma()
+
+
+@dataclass(frozen=True)
+class Exp(Univariate):
+    """v' = v."""
+
+    def base(self, x: Arb) -> tuple[Arb, ...]:
+        return (x.exp(),)
+
+    def coefficients(self, x: Number, base: tuple[Number, ...], n: int) -> list[Number]:
+        v = [base[0]]
+        for k in range(n):
+            v.append(v[k] / (k + 1))
+        return v
+
+    def extreme(self, k: int) -> End:
+        return "high"
+
+
+@dataclass(frozen=True)
+class Log(Univariate):
+    """v' = 1/x."""
+
+    domain: ClassVar[int] = 1
+
+    def base(self, x: Arb) -> tuple[Arb, ...]:
+        return x.log(), 1 / x
+
+    def coefficients(self, x: Number, base: tuple[Number, ...], n: int) -> list[Number]:
+        slope = Root(Fraction(-1)).coefficients(x, base[1:], max(n - 1, 0))
+        return [base[0], *(slope[k] / (k + 1) for k in range(n))]
+
+    def extreme(self, k: int) -> End:
+        return "low"
+
+
+@dataclass(frozen=True)
+class Root(Univariate):
+    """x^a, a not a whole number >= 0: for x > 0, and for x != 0 when a is -1. c_{k+1} = c_k (a - k) / ((k+1) x)."""
+
+    exponent: Fraction
+
+    @property
+    def domain(self) -> int:  # type: ignore[override]
+        return -1 if self.exponent == -1 else 1
+
+    def base(self, x: Arb) -> tuple[Arb, ...]:
+        if self.exponent == -1:
+            return (1 / x,)
+        return (x.sqrt() if self.exponent == Fraction(1, 2) else (x.log() * ball(self.exponent)).exp(),)
+
+    def coefficients(self, x: Number, base: tuple[Number, ...], n: int) -> list[Number]:
+        v = [base[0]]
+        for k in range(n):
+            factor = self.exponent - k
+            v.append(v[k] * factor.numerator / (factor.denominator * (k + 1)) / x)
+        return v
+
+    def extreme(self, k: int) -> End:
+        return "near zero" if k > self.exponent else "high"
+
+
+@dataclass(frozen=True)
+class Erf(Univariate):
+    """v' = g, g' = -2 x g: (k+1) g_{k+1} = -2 (x g_k + g_{k-1})."""
+
+    def base(self, x: Arb) -> tuple[Arb, ...]:
+        return x.erf(), 2 / Arb.pi().sqrt() * (-x * x).exp()
+
+    def coefficients(self, x: Number, base: tuple[Number, ...], n: int) -> list[Number]:
+        g = [base[1]]
+        for k in range(n - 1):
+            inner = x * g[k] + g[k - 1] if k else x * g[0]
+            g.append(inner * -2 / (k + 1))
+        return [base[0], *(g[k] / (k + 1) for k in range(n))]
+
+    def uniform(self, k: int) -> Arb:
+        root = (Arb(2) ** (k - 1) * Arb(k).gamma()).sqrt()
+        return 2 / Arb.pi().sqrt() * Arb(11) / 10 * root / Arb(k + 1).gamma()
+
+
+def tower_weight(k: int, m: int) -> int:
+    """Coefficient k of f^(m)/m! is tower_weight(k, m) c_{k+m}."""
+    return comb(k + m, m)
