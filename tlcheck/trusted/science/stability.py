@@ -228,11 +228,10 @@ class Judge:
         elif not self.of.loop.discrete:
             if tag == DECREASE:
                 yield self._proved("V' < 0", self._minus_rate, box, strict=True)
+                yield self._lipschitz(box)
             elif self._allows_inside:
                 yield self._proved("V below the inner level", self._v_slack(-1, self.inner), box, strict=True)
-                x = [first_order(jet) for jet in coordinates(box)]
-                finite = all(y.is_finite() for jet in self.f(x, Kinks()) for y in (jet.value, *jet.gradient))
-                yield Check("F is Lipschitz", finite or None, None, None, _text(box))
+                yield self._lipschitz(box)
             else:
                 yield undecided("a leaf inside an inner level", "the claim has none")
         elif tag == DECREASE or self._allows_inside:
@@ -241,6 +240,12 @@ class Judge:
             yield undecided("a leaf inside an inner level", "the claim has none")
         if not self.of.loop.discrete and tag != OUTSIDE:
             yield from self._boundary(box)
+
+    def _lipschitz(self, box: Box) -> Check:
+        """F has bounded slopes on the box."""
+        x = [first_order(jet) for jet in coordinates(box)]
+        finite = all(y.is_finite() for jet in self.f(x, Kinks()) for y in (jet.value, *jet.gradient))
+        return Check("F is Lipschitz", finite or None, None, None, _text(box))
 
     @property
     def _allows_inside(self) -> bool:
