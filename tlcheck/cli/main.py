@@ -8,6 +8,7 @@ a broken pipe into 1, which here means REFUTED. Modules that are slow to import 
 from __future__ import annotations
 
 import errno
+import multiprocessing
 import os
 import signal
 import sys
@@ -72,12 +73,16 @@ def entry() -> NoReturn:
 
 def _interrupt(*_: object) -> NoReturn:
     """The first interrupt unwinds; another one while it does ends the process (workers follow it)."""
+    if multiprocessing.parent_process() is not None:  # a worker that was told to end before it had its own handlers
+        os._exit(ExitCode.INTERRUPTED)
     signal.signal(signal.SIGINT, _give_up)
     signal.signal(signal.SIGTERM, _give_up)
     raise KeyboardInterrupt
 
 
 def _give_up(*_: object) -> NoReturn:
+    if multiprocessing.parent_process() is not None:
+        os._exit(ExitCode.INTERRUPTED)
     os.write(2, b"interrupted\n")
     os._exit(ExitCode.INTERRUPTED)
 

@@ -248,7 +248,7 @@ def _network(given: Network, files: Files, field: str) -> Dense:
 
         return _of_graph(read_model(files.read(given.file, field), file=given.file), field)
     tensors = _tensors(given.file, files, field)
-    name = re.compile(re.escape(given.prefix) + r"\.([0-9]{1,6})\.weight")
+    name = re.compile(re.escape(given.prefix) + r"\.(0|[1-9][0-9]{0,5})\.weight")
     layers = sorted(int(m[1]) for key in tensors if (m := name.fullmatch(key)))
     if not layers:
         raise InvalidInput(

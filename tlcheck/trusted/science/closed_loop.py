@@ -277,6 +277,9 @@ def _times(weight: arb_mat, jets: Sequence[Jet]) -> list[Jet]:
     """The matrix times the column of jets, all cut to the least order among them."""
     n = len(jets[0].gradient)
     seconds = min(len(jet.hessian) for jet in jets)
+    if not all(jet.value.is_finite() for jet in jets):  # Arb takes a large matrix of zeros times NaN for 0
+        unknown = Jet(UNKNOWN, (UNKNOWN,) * n, (UNKNOWN,) * seconds)
+        return [unknown] * weight.nrows()
     width = 1 + n + seconds
     rows = [x for jet in jets for x in (jet.value, *jet.gradient, *jet.hessian[:seconds])]
     entries = (weight * arb_mat(len(jets), width, rows)).entries()

@@ -72,6 +72,7 @@ def bounded(slack: Slack, box: Box, *, strict: bool) -> Bound:
             value = lower_bound(slack(coordinates(box), Kinks(forced)), slack(centre, Kinks(forced)), spread)
             least = value if least is None or not least <= value else least
             if not least >= 0:
+                least = None  # of the cases that are left nothing is known
                 break
     except Crowded:
         least = None

@@ -378,16 +378,21 @@ class Stability(ConditionClaim):
         e, r = f"e = ({', '.join(map(number_text, c.candidate.centre))})", number_text(c.level)
         low = number_text(c.low_level)
         s = f"S = {{x in {_text(c.region)}: V(x) <= {r}}}"
-        falls = (
-            f", V(x+) <= (1 - {number_text(c.decay)}) V(x) in S"
-            if c.loop.discrete
-            else ", V' < 0 in S but at e"
-        )
+        if c.loop.discrete:
+            falls = f", V(x+) <= (1 - {number_text(c.decay)}) V(x) in S"
+            settles = f", V(x+) <= max({low}, (1 - {number_text(c.decay)}) V(x)) in S"
+            stays = ""
+        else:
+            s = f"{s}, in the interior of the box,"
+            falls, settles, stays = (
+                f", V' < 0 in S {where}" for where in ("but at e", f"where V >= {low}", f"where V = {r}")
+            )
         said = {
             ASYMPTOTIC: f"asymptotically stable: {e} is, every trajectory from {s} stays in S and tends to e{falls}",
             PRACTICAL: f"practically stable, to level {low}: {s} and {{V <= {low}}} in it are invariant, "
-            "and trajectories from S enter the latter in finite time; nothing about an equilibrium",
-            INVARIANT: f"invariant only: no trajectory leaves {s}; nothing about convergence",
+            "and trajectories from S enter the latter in finite time"
+            f"{settles}; nothing about an equilibrium",
+            INVARIANT: f"invariant only: no trajectory leaves {s}{stays}; nothing about convergence",
         }[c.statement]
         mark = "+" if c.loop.discrete else "'"
         loop = [block.text for block in c.loop.blocks]

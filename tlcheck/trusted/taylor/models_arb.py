@@ -1,13 +1,14 @@
 """Taylor models in Arb, over one box: the engine that decides.
 
-Coefficients are balls: the model's polynomial has *some* coefficients in them. Remainders are balls of numbers >= 0 (their
-upper ends count). So rounding needs no care: every operation below is the formula of ``models64``, in balls.
+Coefficients are balls: the model's polynomial has *some* coefficients in them, the same on the whole box. Remainders are
+balls of numbers >= 0 (their upper ends count). So rounding needs no care: every operation below is the formula of
+``models64``, in balls.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 
@@ -154,7 +155,9 @@ class EngineArb(Engine[Models]):
             return m
         if values <= 0:
             return self.negate((m,))[0]
-        return self._constant(arb(0).union(abs(values)))
+        # |x| is no constant: the means need one fixed coefficient, and a remainder
+        half = abs(values).upper() / 2
+        return replace(self._constant(half), remainder=half)
 
 
 def _require_finite(x: Models) -> None:
