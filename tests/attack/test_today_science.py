@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
 from fractions import Fraction as F
@@ -25,6 +26,8 @@ from tlcheck.trusted.science.lyapunov_boxes import LyapunovConditions
 from tlcheck.trusted.science.network_jets import Mlp
 from tlcheck.trusted.science.polynomial import brief, negative_point
 from tlcheck.trusted.science.spline import Distance, Piece, SplineClaim, Wants
+from tlcheck.trusted.verdict import Verdict
+from tlcheck.verify import verify_path
 
 NOT_A_TENTH = "0x1.999999999999ap-4"
 """The double nearest to one tenth, which is above it."""
@@ -333,3 +336,35 @@ def test_a_format_forced_on_another(name: str, tmp_path: Path) -> None:
         with pytest.raises(InvalidInput):
             verify_path(path, Options(jobs=1, input_format=name))
     assert ONE_JOB.input_format is None
+
+
+@pytest.mark.parametrize(
+    "rhs",
+    [
+        "3*u^(2/3)", "sqrt(abs(u))", "abs(u)^(1/2)", "sqrt(u)", "3*(u^2)^(1/3)", "exp(log(abs(u))/2)", "2*sqrt(sqrt(u^2))",
+        "u/abs(u)", "0*(1/u)",
+    ],
+)  # fmt: skip
+def test_exactly_one_solution_is_never_said_where_there_are_several_or_none(tmp_path: Path, rhs: str) -> None:
+    """u = 0 satisfies every inequality as an equality, but f is not Lipschitz there (or not defined)."""
+    zero = [{"expression": "0"}]
+    segment = {"t0": "0", "t1": "1", "init": [{"lo": "0", "hi": "0"}], "lower": zero, "upper": zero}
+    path = tmp_path / "c.json"
+    path.write_text(
+        json.dumps({"format": "tlcheck.corridor/1", "states": ["u"], "rhs": [rhs], "segments": [segment]})
+    )
+    (claim,) = verify_path(path, Options()).claims
+    assert claim.verdict is not Verdict.CERTIFIED
+
+
+def test_a_corridor_that_misses_by_the_smallest_of_terms(tmp_path: Path) -> None:
+    third = [{"expression": "1/3"}]
+    segment = {"t0": "0", "t1": "1", "init": [{"lo": "1/3", "hi": "1/3"}], "lower": third, "upper": third}
+    path = tmp_path / "c.json"
+    document = {
+        "format": "tlcheck.corridor/1", "states": ["u"], "rhs": ["abs(u-1/3)-1/10^30"], "segments": [segment],
+    }  # fmt: skip
+    path.write_text(json.dumps(document))
+    (claim,) = verify_path(path, Options()).claims
+    assert claim.verdict is Verdict.REFUTED
+    assert claim.reason.message.startswith("sub-solution")

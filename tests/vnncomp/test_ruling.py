@@ -14,13 +14,13 @@ import pytest
 
 from tests.vnncomp.small import Small, decimal, made, text
 from tlcheck.readers.witness import read_witness
+from tlcheck.trusted.arith.arb import floor_float
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
 from tlcheck.vnncomp.regions import Regions, distance
 from tlcheck.vnncomp.witness import (
     Model,
     Ruling,
     decimal_up,
-    float_down,
     float_up,
     load_regions,
     rule,
@@ -116,7 +116,7 @@ def test_float32_facts(folder: Path) -> None:
         y = [Fraction(float(v)) for v in session.run(None, {"x": x})[0][0]]
         rounded = [Fraction(float(v)) for v in x[0]]
         slack = small.bound - (y[0] - y[1])
-        assert ruling.deployed.margin == float_down(slack)
+        assert ruling.deployed.margin == floor_float(slack)
         assert ruling.deployed.holds == (slack >= 0 and small.away(rounded) == 0)
         exact = small.slack(rounded)
         assert ruling.deployed.details["flipped"] == ((exact >= 0) != (slack >= 0))
@@ -282,5 +282,5 @@ def test_a_point_in_two_boxes_holds_by_either() -> None:
 def test_rounding_up(q: Fraction) -> None:
     assert Fraction(decimal_up(q)) >= q
     assert Fraction(decimal_up(q)) <= q * (1 + Fraction(1, 10**16))
-    assert float_down(q) <= q <= float_up(q)
-    assert float_up(Fraction(1, 4)) == 0.25 == float_down(Fraction(1, 4))
+    assert floor_float(q) <= q <= float_up(q)
+    assert float_up(Fraction(1, 4)) == 0.25 == floor_float(Fraction(1, 4))

@@ -14,9 +14,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import inf, isfinite, nextafter
+from math import isfinite
 
-from tlcheck.trusted.arith.arb import Arb, lower_float, upper_float
+from tlcheck.trusted.arith.arb import Arb, floor_float, lower_float, upper_float
 
 Slack = Fraction | Arb
 
@@ -107,17 +107,8 @@ def undecided(name: str, where: str = "") -> Check:
 def ends(value: Slack) -> tuple[float | None, float | None]:
     """Doubles at or below and at or above the number, or every number of the ball; None where it is not finite."""
     low, high = (
-        (_down(value), -_down(-value))
+        (floor_float(value), -floor_float(-value))
         if isinstance(value, Fraction)
         else (lower_float(value), upper_float(value))
     )
     return (low if isfinite(low) else None), (high if isfinite(high) else None)
-
-
-def _down(q: Fraction) -> float:
-    """The largest double <= q; -inf below them all."""
-    try:
-        f = float(q)
-    except OverflowError:
-        return nextafter(inf, 0) if q > 0 else -inf
-    return nextafter(f, -inf) if f == inf or (isfinite(f) and Fraction(f) > q) else f

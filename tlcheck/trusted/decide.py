@@ -31,6 +31,7 @@ from tlcheck.trusted.arith.arb import (
     compare_positive,
     decimal_outward,
     exact_ball,
+    floor_float,
     lower_float,
     working_precision,
 )
@@ -203,8 +204,8 @@ class Plan:
 
     def _enclosed_inputs(self, region: int) -> dict[int, Box]:
         box = self.regions[region]
-        lower = np.array([_float_down(q) for q in box.lower])
-        upper = np.array([-_float_down(-q) for q in box.upper])
+        lower = np.array([floor_float(q) for q in box.lower])
+        upper = np.array([-floor_float(-q) for q in box.upper])
         return {node: Box(lower[None, s], upper[None, s]) for node, s in self.network.input_slices.items()}
 
     def expected_unstable(self, target: int) -> NDArray[np.bool_] | None:
@@ -478,7 +479,7 @@ def _dense(entries: dict[int, Fraction], n: int) -> tuple[Floats, Floats]:
         if abs(q) > MAX_FLOAT:
             raise OutOfRange("a coefficient above the largest double")
         mid[i] = float(q)
-        rad[i] = -_float_down(-abs(q - Fraction(float(q))))
+        rad[i] = -floor_float(-abs(q - Fraction(float(q))))
     return mid, rad
 
 
@@ -493,16 +494,6 @@ def _decided(low: Arb, rhs: Fraction) -> tuple[bool, float]:
     """(low - rhs > 0, proved in Arb; a double <= low - rhs)."""
     margin = low - ball(rhs)
     return compare_positive(margin), lower_float(margin)
-
-
-def _float_down(q: Fraction) -> float:
-    """The largest double found <= q."""
-    try:
-        f = q.numerator / q.denominator  # correctly rounded
-    except OverflowError:
-        return -inf if q < 0 else nextafter(inf, 0)
-    n, d = f.as_integer_ratio()
-    return f if n * q.denominator <= q.numerator * d else nextafter(f, -inf)
 
 
 def conclude_unsat(plan: Plan, outcomes: Iterable[LeafOutcome]) -> tuple[Verdict, LeafOutcome | None]:
@@ -588,8 +579,8 @@ def _holds_deployed(claim: SatClaim, precision: int) -> bool:
     network = Network(claim.graph)
     if network.without_relaxation is not None:
         raise NotDeployable(type(claim.graph.nodes[network.without_relaxation].op).__name__)
-    lower = np.array([_float_down(q) for q in claim.witness])
-    upper = np.array([-_float_down(-q) for q in claim.witness])
+    lower = np.array([floor_float(q) for q in claim.witness])
+    upper = np.array([-floor_float(-q) for q in claim.witness])
     inputs = {node: Box(lower[None, s], upper[None, s]) for node, s in network.input_slices.items()}
     try:
         with working_precision(precision):

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from math import inf, isfinite, nextafter
+from math import inf, isfinite
 from pathlib import Path
 from typing import Final
 
@@ -31,7 +31,7 @@ from tlcheck.readers.onnx import read_model
 from tlcheck.readers.vnnlib import read_property
 from tlcheck.readers.witness import MAX_WITNESS_BYTES, Witness, read_witness
 from tlcheck.runtime.ort import ExecutionFailed, Session, devices, make_session
-from tlcheck.trusted.arith.arb import Arb, ball, lower_float, upper_float, working_precision
+from tlcheck.trusted.arith.arb import Arb, ball, floor_float, lower_float, upper_float, working_precision
 from tlcheck.trusted.claim import SatClaim
 from tlcheck.trusted.decide import SatOutcome, decide_sat
 from tlcheck.trusted.evaluate import Evaluator, Undecided
@@ -396,7 +396,7 @@ class _Executed:
         outputs = [Fraction(v) for v in run.tolist()]
         holds, _ = _compared(_members(self.regions, inside), self.point, outputs)
         _, slack = _compared(_members(self.regions, measured), self.point, outputs)
-        return Fact(holds, None if slack is None else float_down(slack))
+        return Fact(holds, None if slack is None else floor_float(slack))
 
     def official(self) -> Fact:
         """The rule of 2026: the tool's outputs ignored; bounds compared in float32, strictly, then with tolerance."""
@@ -468,15 +468,9 @@ def _difference(claimed: NDArray[np.float64], found: NDArray[np.float64]) -> flo
 # Numbers, rounded one way.
 
 
-def float_down(q: Fraction) -> float:
-    """The largest double <= q."""
-    f = _double(q)
-    return nextafter(f, -inf) if f == inf or (isfinite(f) and Fraction(f) > q) else f
-
-
 def float_up(q: Fraction) -> float:
     """The least double >= q."""
-    return 0.0 - float_down(-q)
+    return 0.0 - floor_float(-q)
 
 
 def decimal_up(q: Fraction, digits: int = 17) -> str:
@@ -498,7 +492,7 @@ def decimal_up(q: Fraction, digits: int = 17) -> str:
 
 
 def _down(q: Fraction | None) -> float | None:
-    return None if q is None else float_down(q)
+    return None if q is None else floor_float(q)
 
 
 def _double(q: Fraction) -> float:

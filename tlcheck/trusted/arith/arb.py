@@ -30,6 +30,7 @@ __all__ = [
     "ball",
     "compare_positive",
     "exact_ball",
+    "floor_float",
     "fmpz_mat",
     "lower_float",
     "number_text",
@@ -69,6 +70,16 @@ def lower_float(x: arb) -> float:
         if f == -math.inf:
             break
     return f
+
+
+def floor_float(q: Fraction) -> float:
+    """The largest double <= q; -inf below them all."""
+    try:
+        f = q.numerator / q.denominator  # correctly rounded
+    except OverflowError:
+        return -math.inf if q < 0 else math.nextafter(math.inf, 0)
+    n, d = f.as_integer_ratio()
+    return f if n * q.denominator <= q.numerator * d else math.nextafter(f, -math.inf)
 
 
 def upper_float(x: arb) -> float:

@@ -200,8 +200,26 @@ class Quantity:
         return [model for (model,) in self.models(engine)]
 
 
+class _OverCells(ConditionClaim):
+    """A claim about a quantity over its domain, by models of an order on the cells of a tree."""
+
+    quantity: Quantity
+    order: int
+    tree: str
+
+    def _check_cover(self) -> None:
+        Space(len(self.quantity.free), self.order)
+        if self.order < 1:
+            raise ValueError("the order is at least 1")
+        _ = self.cells
+
+    @cached_property
+    def cells(self) -> list[Box]:
+        return cells(self.quantity.domain, self.tree)
+
+
 @dataclass(frozen=True, eq=False)
-class SupremumClaim(ConditionClaim):
+class SupremumClaim(_OverCells):
     """``name``: the part's; ``tree``: see :func:`cells`. Raises ValueError when built from what does not fit."""
 
     name: str
@@ -224,14 +242,7 @@ class SupremumClaim(ConditionClaim):
             )
         ):
             raise ValueError("the witness is no point of the domain")
-        Space(len(self.quantity.free), self.order)
-        if self.order < 1:
-            raise ValueError("the order is at least 1")
-        _ = self.cells
-
-    @cached_property
-    def cells(self) -> list[Box]:
-        return cells(self.quantity.domain, self.tree)
+        self._check_cover()
 
     @property
     def statement(self) -> str:
@@ -303,7 +314,7 @@ class _Part(ConditionClaim):
 
 
 @dataclass(frozen=True, eq=False)
-class IntegralClaim(ConditionClaim):
+class IntegralClaim(_OverCells):
     """``norm``: "L2" or "L1". The integral is the sum over the cells, which overlap in their faces only."""
 
     name: str
@@ -318,14 +329,7 @@ class IntegralClaim(ConditionClaim):
     def __post_init__(self) -> None:
         if self.norm not in ("L1", "L2"):
             raise ValueError("the norm is sup, L1 or L2")
-        Space(len(self.quantity.free), self.order)
-        if self.order < 1:
-            raise ValueError("the order is at least 1")
-        _ = self.cells
-
-    @cached_property
-    def cells(self) -> list[Box]:
-        return cells(self.quantity.domain, self.tree)
+        self._check_cover()
 
     @property
     def statement(self) -> str:
