@@ -16,10 +16,10 @@ PYVERSION := $(shell $(PYTHON) -c "import sys; print('%d.%d' % sys.version_info[
 RUN := $(VENV)/.installed-$(PYVERSION)
 DEV := $(VENV)/.installed-dev-$(PYVERSION)
 
-.PHONY: help venv verify test lint types format readme wheel-test bench fuzz corpus ci clean
+.PHONY: help venv verify test lint types format readme wheel-test bench mutations fuzz corpus ci clean
 
 help:
-	@echo "make verify | test | lint | types | format | readme | wheel-test | bench | fuzz | corpus | ci | clean"
+	@echo "make verify | test | lint | types | format | readme | wheel-test | bench | mutations | fuzz | corpus | ci | clean"
 
 # Rebuilt from empty when pyproject.toml changes, so that nothing stale stays behind.
 $(RUN): pyproject.toml
@@ -57,8 +57,14 @@ readme: $(DEV)
 wheel-test: $(DEV)
 	$(BIN)/python -m pytest -m wheel tests/test_wheel.py $(ARGS)
 
+# codac, to compare with, is not needed by anything else; where it cannot be installed that part is skipped.
 bench: $(RUN)
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check "codac>=2.1"
 	$(BIN)/python -m tests.bench $(ARGS)
+
+# Mutated claims on the real models of the shared data: minutes.
+mutations: $(DEV)
+	$(BIN)/python -m tests.mutations.run $(ARGS)
 
 fuzz: $(DEV)
 	$(BIN)/python -m tests.fuzz $(ARGS)

@@ -23,7 +23,7 @@ from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.recheck import recheck
 from tlcheck.schedule import Deadline, LeafRun, Report, Stopped, blas_usable, peak_mib, run_leaves
 from tlcheck.trusted.arith.arb import decimal_outward
-from tlcheck.trusted.checks import Check, ConditionClaim, Measure
+from tlcheck.trusted.checks import ConditionClaim, Item
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.decide import (
     BadGuidance,
@@ -211,7 +211,7 @@ def _parts_checker(claim: ConditionClaim, options: Options, deadline: Deadline) 
     if workers < 2 or sys.platform != "linux":
         return None
 
-    def check_parts(parts: Sequence[ConditionClaim], precision: int) -> Iterator[list[Check | Measure]]:
+    def check_parts(parts: Sequence[ConditionClaim], precision: int) -> Iterator[list[Item]]:
         _PARTS.append((parts, precision))
         try:
             yield from forked(_check_inherited, len(parts), workers, deadline.check)
@@ -227,7 +227,7 @@ _PARTS: list[tuple[Sequence[ConditionClaim], int]] = []
 """The parts being checked, for the workers to inherit."""
 
 
-def _check_inherited(k: int) -> list[Check | Measure]:
+def _check_inherited(k: int) -> list[Item]:
     parts, precision = _PARTS[-1]
     return check_part(parts[k], precision, lambda: None)
 

@@ -222,7 +222,13 @@ def artifacts() -> Iterator[Made]:
         "TLC020",
         "quadratic V, kinks and a clip, origin included",
     )
-    yield made("accept", "stability-cone", cone_, "TLC020", "piecewise linear V: the core in cone form")
+    yield made(
+        "accept",
+        "stability-cone",
+        cone_,
+        "TLC020",
+        "piecewise linear V: leaves by pieces, the core in cone form",
+    )
     yield made("accept", "stability-oscillator", oscillator_, "TLC020", "continuous time, origin included")
     yield made("accept", "stability-practical", cycle_, "TLC020", "practically stable, to a level")
     yield made("accept", "stability-invariant", certified(invariant), "TLC020", "invariant only")
@@ -241,6 +247,17 @@ def artifacts() -> Iterator[Made]:
         integrator_, lambda d: d["core"].update(lower=["-1/1000", "-1/1000"], upper=["1/1000", "1/1000"])
     )
     yield made("undecided", "stability-core-too-small", hole, "TLC022", "a leaf of the core is not in it")
+    rise = "125*(abs(x1 - 0.286) + abs(x1 - 0.284) - 2*abs(x1 - 0.285))"
+    narrow = changed(
+        cone_, lambda d: d.__setitem__("equations", [f"0.7*x1 - 0.1*sin(x2) + {rise}", "0.1*x1 + 0.7*x2"])
+    )
+    yield made(
+        "undecided",
+        "stability-narrow-rise",
+        narrow,
+        "TLC022",
+        "V grows on a strip that no centre of a leaf meets",
+    )
     dropped = changed(integrator_, lambda d: d.__setitem__("tree", d["tree"].rsplit(" ", 1)[0]))
     yield made("malformed", "stability-dropped-leaf", dropped, "TLC105", "the tree lacks its last leaf")
 

@@ -34,6 +34,7 @@ def main() -> int:
     parser.add_argument("--repeat", type=int, default=2)
     parser.add_argument("--skip-dumps", action="store_true")
     parser.add_argument("--skip-kernels", action="store_true")
+    parser.add_argument("--skip-intervals", action="store_true")
     arguments = parser.parse_args()
     if not arguments.skip_dumps:
         if not DATA.is_dir():
@@ -44,6 +45,10 @@ def main() -> int:
         from tests.bench.kernels import kernels
 
         kernels(arguments.repeat)
+    if not arguments.skip_intervals:
+        from tests.bench.intervals import intervals
+
+        intervals(arguments.repeat)
     return 0
 
 

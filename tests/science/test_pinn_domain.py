@@ -249,6 +249,8 @@ def test_integrals_from_both_sides(norm: str, small: Path, tmp_path: Path) -> No
     integral = float(np.mean(values if norm == "L2" else np.sqrt(values))) * 0.5 * 5 / 6
     low, high = float(document["at_least"]), float(document["at_most"])
     assert low <= integral <= high <= low * 1.05
+    one, two = (verify_path(target, Options(jobs=jobs)).claims[0] for jobs in (1, 2))
+    assert one.verdict is two.verdict and one.details["conditions"] == two.details["conditions"]
     for change, verdict in (
         ({"at_most": str(low * 0.99)}, Verdict.REFUTED),
         ({"at_least": str(high * 1.01), "at_most": "99"}, Verdict.REFUTED),

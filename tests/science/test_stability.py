@@ -269,7 +269,7 @@ EDITS: dict[str, tuple[Callable[[Document], object], set[Verdict]]] = {
     "level negative": (lambda d: d.__setitem__("level", "-1"), {Verdict.UNPROVEN}),
     "region shrunk below S": (lambda d: d["region"].update(lower=["-1/20", "-1/20"], upper=["1/20", "1/20"]),
     {Verdict.REFUTED, Verdict.UNPROVEN}),
-    "region without the equilibrium": (lambda d: d["region"].update(lower=["1/10", "-1"]), {Verdict.UNPROVEN}),
+    "region without the equilibrium": (lambda d: d["region"].update(lower=["1/10", "-1"]), {Verdict.UNPROVEN, Verdict.REFUTED}),
     "equilibrium on the edge": (lambda d: d["region"].update(lower=["0", "-1"]), {Verdict.REFUTED}),
     "V indefinite": (lambda d: d["V"].update(quadratic=[["1", "1"], ["1", "1"]]), {Verdict.UNPROVEN,
     Verdict.REFUTED}),

@@ -10,7 +10,7 @@ from flint import arb, arb_series
 
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.graph import Graph, Node
-from tlcheck.trusted.ops.activation import Sigmoid, Tanh
+from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu, Sigmoid, Tanh
 from tlcheck.trusted.ops.affine import Linear, Scale
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.product import Product
@@ -48,6 +48,32 @@ POSITIVE: dict[str, tuple[Operation, Callable[[Series], Series]]] = {
 """Applied to 3 + z^2."""
 
 
+def greatest(x: Series, y: Series) -> Series:
+    """By the values at the point, which must differ for certain."""
+    difference = (x - y).coeffs()
+    value = difference[0] if difference else arb(0)
+    if value > 0:
+        return x
+    if value < 0:
+        return y
+    raise ArithmeticError("at a kink")
+
+
+LEAK = 0.1875
+CLIP = (-0.375, 0.5)
+KINKS: dict[str, tuple[Operation, Callable[[Series], Series]]] = {
+    "relu": (Relu(), lambda x: greatest(x, 0 * x)),
+    "leaky": (LeakyRelu(LEAK), lambda x: greatest(x, LEAK * x)),
+    "folded": (LeakyRelu(-2.5), lambda x: greatest(x, -2.5 * x)),
+    "abs": (Abs(), lambda x: greatest(x, -x)),
+    "clip": (
+        Clip(Constant(np.array(CLIP[0])), Constant(np.array(CLIP[1]))),
+        lambda x: -greatest(-greatest(x, 0 * x + CLIP[0]), 0 * x - CLIP[1]),
+    ),
+    "max": (MaxOver((5,), np.array([[k, (k + 1) % 5, -1, k] for k in range(5)])), lambda x: x),
+}
+
+
 class RandomNetwork:
     """n inputs, two hidden layers of 5, one output; the activations are ``first`` and ``second``."""
 
@@ -65,8 +91,8 @@ class RandomNetwork:
     @staticmethod
     def _activation(nodes: list[Node], name: str, size: int) -> None:
         z = len(nodes) - 1
-        if name in FUNCTIONS:
-            nodes.append(Node(FUNCTIONS[name][0], (z,), (size,)))
+        if name in FUNCTIONS | KINKS:
+            nodes.append(Node((FUNCTIONS | KINKS)[name][0], (z,), (size,), name))
             return
         nodes.append(Node(Product(), (z, z), (size,)))
         if name == "gelu":
@@ -80,8 +106,8 @@ class RandomNetwork:
         nodes.append(Node(POSITIVE[name][0], (z + 2,), (size,)))
 
     def _apply(self, name: str, x: Series) -> Series:
-        if name in FUNCTIONS:
-            return FUNCTIONS[name][1](x)
+        if name in FUNCTIONS | KINKS:
+            return (FUNCTIONS | KINKS)[name][1](x)
         if name == "gelu":
             return x * ((x * arb(0.5**0.5)).erf() * arb(0.5) + arb(0.5))
         return POSITIVE[name][1](x * x + MARGIN)
@@ -99,7 +125,9 @@ class RandomNetwork:
                 )
                 for column, c in zip(w.T, b, strict=True)
             ]
-            if k < 2:
+            if k < 2 and self.names[k] == "max":
+                values = [greatest(v, w) for v, w in zip(values, [*values[1:], values[0]], strict=True)]
+            elif k < 2:
                 values = [self._apply(self.names[k], v) for v in values]
         found = values[0].coeffs()
         return [*found, *[arb(0)] * (order + 1 - len(found))]

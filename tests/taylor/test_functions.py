@@ -11,8 +11,8 @@ import pytest
 from flint import arb, arb_series, ctx
 
 from tests.taylor.oracle import sigmoid, tanh
+from tlcheck.science.balls64 import Balls64
 from tlcheck.trusted.arith.arb import ball, working_precision
-from tlcheck.trusted.taylor.balls64 import Balls64
 from tlcheck.trusted.taylor.functions import (
     Erf,
     Exp,

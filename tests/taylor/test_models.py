@@ -14,10 +14,10 @@ from flint import arb, ctx
 
 from tests.taylor.oracle import ACTIVATIONS, RandomNetwork
 from tlcheck.readers.expressions import parse_expression
+from tlcheck.science.models64 import Engine64, Models64
 from tlcheck.trusted.arith.arb import ball, working_precision
 from tlcheck.trusted.taylor.engine import Dense, OutsideDomain, Unsupported
 from tlcheck.trusted.taylor.functions import Exp, Log, Tanh
-from tlcheck.trusted.taylor.models64 import Engine64, Models64
 from tlcheck.trusted.taylor.models_arb import EngineArb, Model
 from tlcheck.trusted.taylor.network import Derivatives, SmoothNetwork, closure, evaluate
 from tlcheck.trusted.taylor.space import Space
@@ -252,11 +252,11 @@ def test_a_coordinate_held_fixed_is_an_exact_point() -> None:
 
 def test_what_has_no_rule_is_refused() -> None:
     from tlcheck.trusted.graph import Graph, Node
-    from tlcheck.trusted.ops.activation import Relu
+    from tlcheck.trusted.ops.discrete import Floor
     from tlcheck.trusted.ops.structure import Input
 
-    graph = Graph((Node(Input((2,)), (), (2,)), Node(Relu(), (0,), (2,), "kink")), (1,), ("x",), ("y",))
-    with pytest.raises(Unsupported, match="Relu at node 'kink'"):
+    graph = Graph((Node(Input((2,)), (), (2,)), Node(Floor(), (0,), (2,), "steps")), (1,), ("x",), ("y",))
+    with pytest.raises(Unsupported, match="Floor at node 'steps'"):
         SmoothNetwork(graph)
 
 

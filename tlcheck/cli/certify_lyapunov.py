@@ -18,7 +18,10 @@ REDRAW_SECONDS = 0.5
 @click.argument("spec", type=ANY_PATH)
 @click.option("-o", "--output", type=ANY_PATH, metavar="X.tlcert", required=True, help="The bundle to write.")
 @click.option("--max-leaves", type=click.IntRange(min=1), default=400_000, show_default=True, metavar="N")
-def certify_lyapunov(spec: Path, output: Path, max_leaves: int) -> ExitCode:
+@click.option(
+    "--jobs", type=click.IntRange(min=0), default=0, metavar="N", help="Processes; 0: one per core."
+)
+def certify_lyapunov(spec: Path, output: Path, max_leaves: int, jobs: int) -> ExitCode:
     """Write a certificate of the stability claim in SPEC (.json or .toml), with the models that it names.
 
     Claims are: asymptotically stable (no hole at the equilibrium, no tolerance), practically stable to a level,
@@ -31,7 +34,7 @@ def certify_lyapunov(spec: Path, output: Path, max_leaves: int) -> ExitCode:
     from tlcheck.science.stability import certify
 
     start = time.monotonic()
-    found = certify(spec, output, max_leaves=max_leaves, tick=_teller())
+    found = certify(spec, output, max_leaves=max_leaves, jobs=jobs, tick=_teller())
     seconds = time.monotonic() - start
     if found.points:
         click.echo(

@@ -7,10 +7,14 @@ import time
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tlcheck.report.record import ExitCode
+
+if TYPE_CHECKING:
+    from tlcheck.science.pinn import Request
 
 ANY_PATH = click.Path(path_type=Path)
 REDRAW_SECONDS = 0.5
@@ -29,8 +33,9 @@ REDRAW_SECONDS = 0.5
 )
 @click.option("--part", "parts", multiple=True, metavar="PART", help="Only this part; may be repeated.")
 @click.option(
-    "--tolerance", default="0.005", show_default=True, metavar="NUMBER",
-    help="Where no bound is given: how far above the largest value found it is set, relative to it.",
+    "--tolerance", metavar="NUMBER",
+    help="Where no bound is given: how far above the largest value found (or the integral) it is set, relative to it; "
+    "0.005 by default, 0.25 for solution errors.",
 )  # fmt: skip
 @click.option(
     "--norm",
@@ -40,7 +45,12 @@ REDRAW_SECONDS = 0.5
     help="Bound the supremum of the sum of squares, or its integral (L2), or that of its root (L1).",
 )
 @click.option(
-    "--order", type=click.IntRange(1, 12), default=5, show_default=True, help="Of the Taylor models."
+    "--solution-error", is_flag=True,
+    help="Bound the distance to the solution instead, by the theorem of each [solution.NAME] of PDE; --part and --bound "
+    "name these.",
+)  # fmt: skip
+@click.option(
+    "--order", type=click.IntRange(1, 12), help="Of the Taylor models; 5 by default, 6 for solution errors."
 )
 @click.option("--max-cells", type=click.IntRange(min=1), default=20_000, show_default=True, metavar="N")
 @click.option(
@@ -52,9 +62,10 @@ def certify_pinn(
     output: Path,
     bounds: Sequence[str],
     parts: Sequence[str],
-    tolerance: str,
+    tolerance: str | None,
     norm: str,
-    order: int,
+    solution_error: bool,
+    order: int | None,
     max_cells: int,
     jobs: int,
 ) -> ExitCode:
@@ -68,9 +79,15 @@ def certify_pinn(
     from tlcheck.science.pinn import Request, certify
     from tlcheck.trusted.arith.arb import decimal_outward
 
-    if _number(tolerance) > 1000:
+    relative = None if tolerance is None else _number(tolerance)
+    if relative is not None and relative > 1000:
         raise click.UsageError("--tolerance is above 1000")
-    request = Request(order, dict(map(_bound, bounds)), parts, _number(tolerance), jobs, max_cells, norm)
+    order = order or (6 if solution_error else 5)
+    request = Request(order, dict(map(_bound, bounds)), parts, relative, jobs, max_cells, norm)
+    if solution_error:
+        if norm != "sup":
+            raise click.UsageError("--norm has no meaning with --solution-error: the theorem names it")
+        return _solution_errors(model, pde, output, request)
     found = certify(model, pde, output, request, _teller())
     for part in found:
         at_most = number(part.at_most)
@@ -91,6 +108,27 @@ def certify_pinn(
     if not all(part.complete for part in found):
         return ExitCode.UNPROVEN
     return ExitCode.REFUTED if any(part.false for part in found) else ExitCode.OK
+
+
+def _solution_errors(model: Path, pde: Path, output: Path, request: Request) -> ExitCode:
+    from tlcheck.report.words import number
+    from tlcheck.science.solution import certify_solutions
+    from tlcheck.trusted.arith.arb import decimal_outward
+
+    found = certify_solutions(model, pde, output, request, _teller())
+    for f in found:
+        at_most, estimate = number(f.at_most), decimal_outward(f.estimate, "up", 3)
+        cells = ", ".join(f"{name} {cover.cells}" for name, cover in f.covers.items())
+        seconds = sum(cover.seconds for cover in f.covers.values())
+        if f.complete:
+            click.echo(
+                f"found     {f.name}: at most {at_most} (about {estimate} at best); cells: {cells}; {seconds:.1f} s"
+            )
+        else:
+            open_ = ", ".join(name for name, cover in f.covers.items() if not cover.tree)
+            why = f"no cover of: {open_}" if open_ else f"the theorem gives about {estimate} at best"
+            click.echo(f"no cover  {f.name}: at most {at_most}; {why} (more --max-cells, or a higher bound)")
+    return ExitCode.OK if all(f.complete for f in found) else ExitCode.UNPROVEN
 
 
 def _bound(text: str) -> tuple[str, Fraction]:

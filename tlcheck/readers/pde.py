@@ -16,6 +16,8 @@ from tlcheck.errors import InvalidInput
 from tlcheck.readers.decimals import parse_decimal
 from tlcheck.readers.expressions import is_name, parse_expression
 from tlcheck.trusted.graph import Graph
+from tlcheck.trusted.science.differential import NoForm
+from tlcheck.trusted.science.error_theorems import THEOREMS
 from tlcheck.trusted.science.expression import (
     Apply,
     Expression,
@@ -28,15 +30,17 @@ from tlcheck.trusted.science.expression import (
 )
 from tlcheck.trusted.science.network_jets import Box, Interval
 from tlcheck.trusted.science.pinn_domain import OTHER, Quantity, derivative_names
+from tlcheck.trusted.science.solution_error import Problem, Theorem
 from tlcheck.trusted.taylor.engine import Unsupported
 from tlcheck.trusted.taylor.network import SmoothNetwork
 from tlcheck.trusted.taylor.space import MAX_VARIABLES
 
 FORMAT: Final = "tlcheck.pde/1"
-FIELDS: Final = ("format", "title", "coordinates", "outputs", "constants", "domain", "parts")
+FIELDS: Final = ("format", "title", "coordinates", "outputs", "constants", "domain", "parts", "solution")
 MAX_BYTES: Final = 1 << 20
 """Largest PDE file: they have hundreds of bytes."""
 MAX_PARTS: Final = 64
+"""And most solution tables."""
 MAX_OUTPUTS: Final = 8
 MAX_SIZE: Final = 20_000
 """Most nodes of the expressions of a part, constants written out: each is a model on every cell."""
@@ -54,19 +58,47 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Solution:
+    """``theorem``: of error_theorems.THEOREMS; the others name parts."""
+
+    theorem: str
+    residual: str
+    boundary: tuple[str, ...]
+    initial: str | None
+    velocity: str | None
+
+
+@dataclass(frozen=True)
 class Pde:
     title: str
     coordinates: tuple[str, ...]
     outputs: tuple[str, ...]
     parts: Mapping[str, Part]
+    solutions: Mapping[str, Solution]
 
     def quantity(self, name: str, graph: Graph) -> Quantity:
         """The part's quantity for the network. Raises InvalidInput TLC202 or TLC204."""
-        part = self.parts[name]
+        return self._quantity(name, graph, _smooth(graph))
+
+    def theorem(self, name: str, graph: Graph) -> Theorem:
+        """What the solution table ``name`` says, for the network. Raises InvalidInput TLC101, TLC202 or TLC204."""
+        given, network = self.solutions[name], _smooth(graph)
+        residual, initial, velocity, *boundary = (
+            None if part is None else self._quantity(part, graph, network)
+            for part in (given.residual, given.initial, given.velocity, *given.boundary)
+        )
+        if residual is None:
+            raise ValueError("a solution without a residual")
         try:
-            network = SmoothNetwork(graph)
-        except Unsupported as problem:
-            raise InvalidInput("TLC202", f"no Taylor models for {problem}", field="model") from None
+            problem = Problem(residual, tuple(q for q in boundary if q is not None), initial, velocity)
+            return THEOREMS[given.theorem](problem)
+        except NoForm as reason:
+            raise InvalidInput(
+                "TLC101", f"not a problem for {given.theorem}: {reason}", field=f"solution.{name}"
+            ) from None
+
+    def _quantity(self, name: str, graph: Graph, network: SmoothNetwork) -> Quantity:
+        part = self.parts[name]
         try:
             return Quantity(
                 network, self.coordinates, self.outputs, part.domain, part.expressions, part.other
@@ -79,6 +111,13 @@ class Pde:
                 expected=f"{len(self.coordinates)} inputs and {len(self.outputs)} outputs",
                 got=f"{graph.n_inputs} inputs and {graph.n_outputs} outputs: {problem}",
             ) from None
+
+
+def _smooth(graph: Graph) -> SmoothNetwork:
+    try:
+        return SmoothNetwork(graph)
+    except Unsupported as problem:
+        raise InvalidInput("TLC202", f"no Taylor models for {problem}", field="model") from None
 
 
 def read_pde(data: bytes, file: str) -> Pde:
@@ -153,7 +192,48 @@ def _read(data: bytes) -> Pde:
     title = top.get("title", "")
     if not isinstance(title, str):
         raise InvalidInput("TLC101", "expected a string", field="title")
-    return Pde(title, coordinates, outputs, parts)
+    tables = _table(top.get("solution", {}), "solution")
+    if len(tables) > MAX_PARTS:
+        raise InvalidInput("TLC101", "too many", field="solution", expected=f"at most {MAX_PARTS}")
+    return Pde(title, coordinates, outputs, parts, {n: _solution(n, t, parts) for n, t in tables.items()})
+
+
+def _solution(name: str, value: object, parts: Mapping[str, Part]) -> Solution:
+    field = f"solution.{name}"
+    if not is_name(name):
+        raise InvalidInput("TLC101", "not a name", field=field)
+    table = _table(value, field)
+    _only(table, ("theorem", "residual", "boundary", "initial", "velocity"), f"{field}.")
+    theorem, boundary = table.get("theorem"), table.get("boundary")
+    if not isinstance(theorem, str) or theorem not in THEOREMS:
+        raise InvalidInput(
+            "TLC101",
+            "no such theorem",
+            field=f"{field}.theorem",
+            expected=" or ".join(THEOREMS),
+            got=ascii(theorem),
+        )
+
+    def part(role: str, given: object) -> str:
+        if not isinstance(given, str) or given not in parts:
+            raise InvalidInput(
+                "TLC101",
+                "no such part",
+                field=f"{field}.{role}",
+                expected=" or ".join(parts),
+                got=ascii(given),
+            )
+        return given
+
+    if not isinstance(boundary, list):
+        raise InvalidInput("TLC101", "expected a list of parts", field=f"{field}.boundary")
+    return Solution(
+        theorem,
+        part("residual", table.get("residual")),
+        tuple(part("boundary", given) for given in boundary),
+        part("initial", table["initial"]) if "initial" in table else None,
+        part("velocity", table["velocity"]) if "velocity" in table else None,
+    )
 
 
 def _table(value: object, field: str) -> Table:

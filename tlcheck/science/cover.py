@@ -1,8 +1,8 @@
 """Find a cover of the domain on which a quantity is provably at most a bound, and a point where it is large.
 
-Taylor models in float64 (``trusted.taylor.models64``) bound the quantity on batches of cells; a cell that is not below
-the bound is halved. The point comes from sampling and a shrinking random search. Seeds are fixed: the same input gives
-the same evidence.
+Taylor models in float64 (``models64``) bound the quantity on batches of cells; a cell that is not below
+the bound is halved. For an integral its enclosure is to be narrow, and the cells with most of its width are halved. The
+point comes from sampling and a shrinking random search. Seeds are fixed: the same input gives the same evidence.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from tlcheck.schedule import ending_pool, enter_worker
+from tlcheck.science.balls64 import Balls64
+from tlcheck.science.models64 import Engine64, Models64
 from tlcheck.trusted.arith.arb import lower_float, working_precision
 from tlcheck.trusted.science.pinn_domain import LEAF, MAX_CUTS, Quantity
-from tlcheck.trusted.taylor.balls64 import Balls64
 from tlcheck.trusted.taylor.engine import OutsideDomain
 from tlcheck.trusted.taylor.functions import Sigmoid, Sin, Tanh, Univariate
-from tlcheck.trusted.taylor.models64 import Engine64, Models64
 from tlcheck.trusted.taylor.space import Space
 
 Floats = NDArray[np.float64]
@@ -44,6 +44,7 @@ SLIVER = 64.0
 """A side is not halved when another is longer by this factor, relative to the domain."""
 MAX_END = 2.0**100
 """Largest end of a domain: squares of squares stay in the range of float64. Bounds above it are as good as none."""
+HALF = 0.5
 INSIDE = 1 - 1e-9
 """Cells must keep this factor below the bound, so that the check, in balls, agrees."""
 WITNESS_PRECISION = 128
@@ -137,56 +138,126 @@ def average(quantity: Quantity, norm: str, seed: int = 0) -> float:
     return float(np.mean(values if norm == "L2" else np.sqrt(values))) if values.size else 0.0
 
 
+class _Cells:
+    """A tree of halvings as it grows; a cell's place is relative to the domain."""
+
+    def __init__(self, quantity: Quantity) -> None:
+        self.low, self.high = _ends(quantity)
+        self.places = [((Fraction(0), Fraction(1)),) * self.low.size]
+        self.cuts: dict[int, tuple[int, int]] = {}
+
+    def boxes(self, chunk: list[int]) -> Boxes:
+        return _boxes([self.places[i] for i in chunk], self.low, self.high)
+
+    def share(self, i: int) -> float:
+        """Of the domain's volume."""
+        return float(prod((b - a for a, b in self.places[i]), start=Fraction(1)))
+
+    def halve(self, i: int, axis: int) -> list[int]:
+        """The two halves, the lower one first; none where the cell has been cut often enough."""
+        a, b = self.places[i][axis]
+        if (b - a).denominator >= 1 << (MAX_CUTS // 4):
+            return []
+        middle = (a + b) / 2
+        for half in ((a, middle), (middle, b)):
+            self.places.append((*self.places[i][:axis], half, *self.places[i][axis + 1 :]))
+        last = len(self.places)
+        self.cuts[i] = (axis, last - 2)
+        return [last - 2, last - 1]
+
+    def examined(self, examine: Examine, new: list[int]) -> Iterator[tuple[int, float, int, float, float]]:
+        """(cell, score, axis to halve, ends of the mean)."""
+        chunks = [new[k : k + BATCH] for k in range(0, len(new), BATCH)]
+        for chunk, found in zip(chunks, examine([self.boxes(chunk) for chunk in chunks]), strict=True):
+            yield from zip(
+                chunk,
+                found.score.tolist(),
+                found.axis.tolist(),
+                found.low.tolist(),
+                found.high.tolist(),
+                strict=True,
+            )
+
+
+Tick = Callable[[int, int], None]
+
+
 def find_cover(
     quantity: Quantity,
     at_most: Fraction,
     order: int,
-    norm: str = "sup",
+    *,
+    jobs: int = 0,
+    max_cells: int,
+    tick: Tick = lambda _cells, _open: None,
+) -> Cover:
+    """A tree of cells with the quantity at most ``at_most`` on each. ``tick`` is told (cells, cells still open)."""
+    start = time.monotonic()
+    target = _below(at_most) * INSIDE
+    cells = _Cells(quantity)
+    open_, closed, examined, worst = [0], 0, 0, 0.0
+    with _examiner(quantity, order, "sup", jobs) as examine:
+        while open_ and len(open_) + closed <= max_cells:
+            tick(closed, len(open_))
+            examined += len(open_)
+            further: list[int] = []
+            worst = 0.0
+            for i, u, axis, _, _ in cells.examined(examine, open_):
+                if u <= target:
+                    closed += 1
+                    continue
+                worst = max(worst, u)
+                halves = cells.halve(i, axis)
+                if not halves:
+                    return Cover("", closed, examined, worst, time.monotonic() - start)
+                further += halves
+            open_ = further
+    tree = "" if open_ else _text(cells.cuts)
+    return Cover(tree, closed, examined, worst, time.monotonic() - start)
+
+
+def find_integral(
+    quantity: Quantity,
+    norm: str,
+    order: int,
+    gap: float,
     relative: float = 0.0,
     *,
     jobs: int = 0,
     max_cells: int,
-    tick: Callable[[int, int], None] = lambda _cells, _open: None,
+    tick: Tick = lambda _cells, _open: None,
 ) -> Cover:
-    """A tree of cells with the quantity at most ``at_most`` on each; for an integral: with its mean known to within
-    that, or to within ``relative`` times itself. ``tick`` is told (cells, cells still open)."""
+    """A tree of cells on which the mean over the domain, of the quantity ("L2") or its root ("L1"), is known to within ``gap``
+    or to within ``relative`` times itself. In each round the cells with HALF of the width are halved (Doerfler marking)."""
     start = time.monotonic()
-    low, high = _ends(quantity)
-    target = _below(at_most) * INSIDE
-    cuts: dict[int, tuple[int, int]] = {}
-    place = [((Fraction(0), Fraction(1)),) * low.size]
-    open_, closed, examined, worst = [0], 0, 0, 0.0
-    means = np.zeros(2)
+    cells = _Cells(quantity)
+    found: dict[int, tuple[float, int, float, float]] = {}
+    new, examined = [0], 0
     with _examiner(quantity, order, norm, jobs) as examine:
-        while open_ and len(open_) + closed <= max_cells:
-            tick(closed, len(open_))
-            chunks = [open_[k : k + BATCH] for k in range(0, len(open_), BATCH)]
-            boxes = [_boxes([place[i] for i in chunk], low, high) for chunk in chunks]
-            examined += len(open_)
-            further: list[int] = []
-            worst = 0.0
-            for chunk, found in zip(chunks, examine(boxes), strict=True):
-                for k, (i, u, axis) in enumerate(
-                    zip(chunk, found.score.tolist(), found.axis.tolist(), strict=True)
-                ):
-                    if u <= max(target, relative * found.low[k]):
-                        closed += 1
-                        share = float(prod((b - a for a, b in place[i]), start=Fraction(1)))
-                        means += share * np.array([found.low[k], found.high[k]])
-                        continue
-                    worst = max(worst, u)
-                    a, b = place[i][axis]
-                    if (b - a).denominator >= 1 << (MAX_CUTS // 4):
-                        return Cover("", closed, examined, worst, time.monotonic() - start)
-                    middle = (a + b) / 2
-                    for half in ((a, middle), (middle, b)):
-                        place.append((*place[i][:axis], half, *place[i][axis + 1 :]))
-                    cuts[i] = (axis, len(place) - 2)
-                    further += [len(place) - 2, len(place) - 1]
-            open_ = further
-    tree = "" if open_ else _text(cuts)
-    low_mean, high_mean = means.tolist()
-    return Cover(tree, closed, examined, worst, time.monotonic() - start, low_mean, high_mean)
+        while True:
+            tick(len(found), len(new))
+            examined += len(new)
+            for i, _, axis, low, high in cells.examined(examine, new):
+                share = cells.share(i)
+                width = share * (high - low)
+                found[i] = (width if np.isfinite(width) else inf, axis, share * low, share * high)
+            width = sum(w for w, *_ in found.values())
+            low, high = (sum(f[k] for f in found.values()) for k in (2, 3))
+            if width <= max(gap, relative * low):
+                return Cover(
+                    _text(cells.cuts), len(found), examined, width, time.monotonic() - start, low, high
+                )
+            marked, new = 0.0, []
+            for i in sorted(found, key=lambda i: -found[i][0]):
+                if marked >= HALF * width and marked < inf:
+                    break
+                if marked == inf and found[i][0] < inf:
+                    break
+                halves = cells.halve(i, found[i][1])
+                marked += found.pop(i)[0]
+                new += halves
+                if not halves or len(found) + len(new) > max_cells:
+                    return Cover("", len(found), examined, width, time.monotonic() - start)
 
 
 def _text(cuts: dict[int, tuple[int, int]]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import prod
@@ -18,14 +18,16 @@ from tlcheck.readers.bytes import read_bytes
 from tlcheck.readers.onnx import read_model
 from tlcheck.readers.pde import Pde, read_pde
 from tlcheck.readers.torchlean.pinn_domain import FORMAT, Artifact
-from tlcheck.science.cover import MAX_END, Cover, Highest, average, find_cover, highest
+from tlcheck.science.cover import MAX_END, Cover, Highest, find_cover, find_integral, highest
 from tlcheck.trusted.arith.arb import decimal_outward
+from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.science.pinn_domain import LEAF, MAX_CELLS, Quantity
 from tlcheck.writers.bundle import check_target, exact_text, write_artifact_bundle
 
 READY: Final = Path(__file__).parent / "pde"
 DIGITS_BELOW, DIGITS_ABOVE = 9, 5
 """Significant digits of the lower and upper bounds that are chosen here."""
+TOLERANCE: Final = Fraction(1, 200)
 MARGIN: Final = 1e-9
 """Integrals found in float64 are widened by it, relatively, so that the check, in balls, agrees."""
 
@@ -33,15 +35,19 @@ MARGIN: Final = 1e-9
 @dataclass(frozen=True)
 class Request:
     """``bounds``: upper bounds by part; the others get the largest value found times 1 + ``tolerance``. With ``norm``
-    "L1" or "L2" the bounds are of integrals, enclosed to about that tolerance."""
+    "L1" or "L2" the bounds are of integrals, enclosed to within that tolerance."""
 
     order: int = 5
     bounds: Mapping[str, Fraction] | None = None
     parts: Sequence[str] = ()
-    tolerance: Fraction = Fraction(1, 200)
+    tolerance: Fraction | None = None
     jobs: int = 0
     max_cells: int = 20_000
     norm: str = "sup"
+
+    @property
+    def wanted(self) -> Fraction:
+        return TOLERANCE if self.tolerance is None else self.tolerance
 
 
 @dataclass(frozen=True)
@@ -82,40 +88,61 @@ def certify(
 
     Raises InvalidInput, before the search starts where it can be told by then.
     """
+    sources = read_sources(model, pde, target)
+    names = chosen(sources.equation.parts, request, sources.file)
+    try:
+        quantities = {name: sources.equation.quantity(name, sources.graph) for name in names}
+    except InvalidInput as error:
+        raise error.in_file(str(model)) from None
+    found = [_part(name, q, request, tell) for name, q in quantities.items()]
+    if all(part.complete for part in found):
+        sources.write({part.name: _artifact(part, request) for part in found})
+    return found
+
+
+@dataclass(frozen=True)
+class Sources:
+    """A network, an equation, and where the bundle goes."""
+
+    graph: Graph
+    equation: Pde
+    model: bytes
+    pde: bytes
+    file: str
+    target: Path
+
+    def write(self, artifacts: Mapping[str, bytes]) -> None:
+        """The bundle, one claim for each artifact."""
+        files = {"model.onnx": self.model, "pde.toml": self.pde}
+        files |= {f"{name}.json": data for name, data in artifacts.items()}
+        claims = [ArtifactClaim("tlcheck.pinn", f"{name}.json", name=name) for name in artifacts]
+        write_artifact_bundle(self.target, files, claims, Producer("tlcheck certify-pinn", __version__))
+
+
+def read_sources(model: Path, pde: Path, target: Path) -> Sources:
     check_target(target)
     pde = pde_path(pde)
     model_bytes, pde_bytes = read_bytes(model), read_bytes(pde)
     graph = read_model(model_bytes, file=str(model), folder=None)
     equation = read_pde(pde_bytes, str(pde))
-    names = _chosen(equation, request, str(pde))
-    try:
-        quantities = {name: equation.quantity(name, graph) for name in names}
-    except InvalidInput as error:
-        raise error.in_file(str(model)) from None
-    if any(abs(end) > MAX_END for q in quantities.values() for ends in q.domain for end in ends):
+    ends = (end for part in equation.parts.values() for interval in part.domain for end in interval)
+    if any(abs(end) > MAX_END for end in ends):
         raise InvalidInput("TLC401", "the domain is too large to search", file=str(pde), field="domain")
-    found = [_part(name, q, request, tell) for name, q in quantities.items()]
-    if all(part.complete for part in found):
-        files = {"model.onnx": model_bytes, "pde.toml": pde_bytes}
-        for part in found:
-            files[f"{part.name}.json"] = _artifact(part, request)
-        claims = [ArtifactClaim("tlcheck.pinn", f"{p.name}.json", name=p.name) for p in found]
-        write_artifact_bundle(target, files, claims, Producer("tlcheck certify-pinn", __version__))
-    return found
+    return Sources(graph, equation, model_bytes, pde_bytes, str(pde), target)
 
 
-def _chosen(equation: Pde, request: Request, file: str) -> list[str]:
+def chosen(known: Collection[str], request: Request, file: str) -> list[str]:
     for name in (*request.parts, *(request.bounds or {})):
-        if name not in equation.parts:
+        if name not in known:
             raise InvalidInput(
                 "TLC101",
                 "no such part",
                 file=file,
                 field="parts",
-                expected=" or ".join(equation.parts),
+                expected=" or ".join(known),
                 got=ascii(name),
             )
-    return [name for name in equation.parts if not request.parts or name in request.parts]
+    return [name for name in known if not request.parts or name in request.parts]
 
 
 def _part(
@@ -129,7 +156,7 @@ def _part(
     if at_most is None:
         if top is None:
             raise InvalidInput("TLC101", "no point where the part has a value", field=f"parts.{name}")
-        wanted = float(Fraction(top.value) * (1 + request.tolerance))
+        wanted = float(Fraction(top.value) * (1 + request.wanted))
         at_most = Fraction(decimal_outward(wanted, "up", DIGITS_ABOVE))
     least = None if top is None or top.value <= 0 else decimal_outward(top.value, "down", DIGITS_BELOW)
     found = PartFound(name, at_most, top, None, least)
@@ -150,13 +177,12 @@ def _integral(
     name: str, quantity: Quantity, request: Request, tell: Callable[[str, int, int], None]
 ) -> PartFound:
     """No cover (tree "") where the bound asked for is below what the cover gives."""
-    gap = Fraction(average(quantity, request.norm)) * request.tolerance
-    cover = find_cover(
+    cover = find_integral(
         quantity,
-        gap,
-        request.order,
         request.norm,
-        float(request.tolerance),
+        request.order,
+        0.0,
+        float(request.wanted),
         jobs=request.jobs,
         max_cells=min(request.max_cells, MAX_CELLS),
         tick=lambda cells, open_: tell(name, cells, open_),

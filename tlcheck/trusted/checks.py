@@ -41,8 +41,23 @@ class Measure:
     value: object
 
 
+@dataclass(frozen=True)
+class Share:
+    """The part with ``index`` of an amount that is summed up (or whose largest part is taken) by the whole claim's
+    ``conclude``: doubles around it."""
+
+    name: str
+    index: int
+    low: float
+    high: float
+
+
+Item = Check | Measure | Share
+
+
 class ConditionClaim(ABC):
-    """A claim that is true if and only if every condition of :meth:`checks` holds.
+    """A claim that is true if every condition of :meth:`checks` and :meth:`conclude` holds; and false if one of them is
+    reported as certainly false: a condition that is only sufficient is then given as undecided.
 
     ``kind``: one word or two; ``statement``: the sentence that CERTIFIED asserts, no more than the conditions imply;
     ``assumptions``: what it rests on, by name.
@@ -59,12 +74,17 @@ class ConditionClaim(ABC):
     def statement(self) -> str: ...
 
     @abstractmethod
-    def checks(self, precision: int, tick: Callable[[], None]) -> Iterator[Check | Measure]:
-        """Every condition, at ``precision`` bits; ``tick`` is called often and may raise to stop."""
+    def checks(self, precision: int, tick: Callable[[], None]) -> Iterator[Item]:
+        """Every condition but those of ``conclude``, at ``precision`` bits; ``tick`` is called often and may raise to stop."""
 
     def parts(self) -> Sequence[ConditionClaim]:
-        """Claims whose conjunction is this one, each worth a task of its own; by default the claim itself."""
+        """Claims whose conjunction, with ``conclude``, is this one, each worth a task of its own; by default the claim
+        itself."""
         return (self,)
+
+    def conclude(self, shares: Sequence[Share]) -> Iterator[Check | Measure]:
+        """The conditions on what all parts found together. It must notice a share that is missing, or there twice."""
+        return iter(())
 
 
 def nonnegative(name: str, slack: Slack, where: str = "") -> Check:

@@ -40,7 +40,7 @@ from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.integer import GRID, IntegerEngine, IntegerForm
 from tlcheck.trusted.arith.interface import Multipliers
 from tlcheck.trusted.bounds import AnyEngine, Apply, Bounds, Enclosure, Slopes, new_form, run_pass
-from tlcheck.trusted.checks import Check, ConditionClaim, Measure
+from tlcheck.trusted.checks import Check, ConditionClaim, Item, Measure, Share
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.cover import BadTree, Leaf, leaves
 from tlcheck.trusted.evaluate import Evaluator, Undecided
@@ -734,13 +734,13 @@ class ConditionsOutcome:
     measures: dict[str, object]
 
 
-def check_part(part: ConditionClaim, precision: int, tick: Callable[[], None]) -> list[Check | Measure]:
+def check_part(part: ConditionClaim, precision: int, tick: Callable[[], None]) -> list[Item]:
     """Every condition of one part of a claim."""
     with working_precision(precision):
         return list(part.checks(precision, tick))
 
 
-CheckParts = Callable[[Sequence[ConditionClaim], int], Iterable[list[Check | Measure]]]
+CheckParts = Callable[[Sequence[ConditionClaim], int], Iterable[list[Item]]]
 """(parts, precision) -> what ``check_part`` gives for each of them, in any process."""
 
 
@@ -799,17 +799,23 @@ def decide_conditions(
 def _items(
     claim: ConditionClaim, precision: int, tick: Callable[[], None], check_parts: CheckParts | None
 ) -> Iterator[Check | Measure]:
-    """The conditions of all parts. Raises ValueError unless ``check_parts`` gave an answer for each."""
-    if check_parts is None:
-        yield from claim.checks(precision, tick)
-        return
-    parts = claim.parts()
+    """The conditions of all parts, then those on their shares. Raises ValueError unless ``check_parts`` answered for each."""
+    parts: Sequence[ConditionClaim] = (claim,) if check_parts is None else claim.parts()
+    answers: Iterable[Iterable[Item]] = (
+        (claim.checks(precision, tick),) if check_parts is None else check_parts(parts, precision)
+    )
+    shares: list[Share] = []
     answered = 0
-    for items in check_parts(parts, precision):
+    for items in answers:
         answered += 1
-        yield from items
+        for item in items:
+            if isinstance(item, Share):
+                shares.append(item)
+            else:
+                yield item
     if answered != len(parts):
         raise ValueError(f"{answered} of {len(parts)} parts were checked")
+    yield from claim.conclude(shares)
 
 
 def _counted(tally: Tally, check: Check) -> Tally:

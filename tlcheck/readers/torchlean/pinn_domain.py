@@ -1,7 +1,8 @@
 """``tlcheck.pinn/1``: a bound over a whole domain on what a network leaves over of one part of a PDE file.
 
 The artifact names the model (ONNX) and the PDE file, which lie beside it or in its bundle; the claim is about these files,
-whose hashes are reported. The tree, the order and the witness are evidence. See certificates/formats/pde.md.
+whose hashes are reported. The tree, the order and the witness are evidence. See certificates/formats/pde.md. An artifact
+with ``solution`` bounds the distance to the solution instead: certificates/formats/solution_error.md.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from tlcheck.readers.bytes import sha256_hex
 from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.onnx import read_model
-from tlcheck.readers.pde import read_pde
+from tlcheck.readers.pde import Pde, read_pde
 from tlcheck.readers.strict_json import decode
+from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.science.pinn_domain import IntegralClaim, SupremumClaim
+from tlcheck.trusted.science.solution_error import SolutionErrorClaim
 
 FORMAT: Final = "tlcheck.pinn/1"
 
@@ -40,15 +43,38 @@ class Artifact(Struct, frozen=True, forbid_unknown_fields=True):
     norm: str = "sup"
 
 
+class _Named(Struct, frozen=True):
+    """``solution``: which of the two kinds an artifact is."""
+
+    format: str
+    solution: str | None = None
+
+
+class Cover(Struct, frozen=True, forbid_unknown_fields=True):
+    order: int
+    tree: str
+
+
+class ErrorArtifact(Struct, frozen=True, forbid_unknown_fields=True):
+    """``solution``: which table of the PDE file; ``covers``: one for each term of its theorem."""
+
+    format: str
+    model: str
+    pde: str
+    solution: str
+    at_most: str
+    covers: dict[str, Cover]
+
+
 def load(data: bytes, files: Files, options: Options, format: str) -> Sequence[LoadedClaim]:
     """One claim. Raises InvalidInput."""
-    artifact = decode(data, Artifact, files.where)
-    if artifact.format != FORMAT:
+    named = decode(data, _Named, files.where)
+    if named.format != FORMAT:
         raise InvalidInput("TLC102", "unknown format", field="format", expected=FORMAT)
-    pde = read_pde(files.read(artifact.pde, "pde"), artifact.pde)
-    given = files.given(options.model, "model")
-    model = files.read(artifact.model, "model", "" if given is None else sha256_hex(given))
-    graph = read_model(model, file=artifact.model, folder=None)
+    if named.solution is not None:
+        return [_solution(decode(data, ErrorArtifact, files.where), files, options)]
+    artifact = decode(data, Artifact, files.where)
+    pde, graph = _read(artifact, files, options)
     if artifact.part not in pde.parts:
         raise InvalidInput(
             "TLC101", "no such part", field="part", expected=" or ".join(pde.parts), got=ascii(artifact.part)
@@ -74,3 +100,30 @@ def load(data: bytes, files: Files, options: Options, format: str) -> Sequence[L
     except ValueError as problem:
         raise InvalidInput("TLC101", str(problem), field="norm, order, tree or witness") from None
     return [LoadedClaim(artifact.part, claim, sources=dict(files.sources))]
+
+
+def _read(artifact: Artifact | ErrorArtifact, files: Files, options: Options) -> tuple[Pde, Graph]:
+    pde = read_pde(files.read(artifact.pde, "pde"), artifact.pde)
+    given = files.given(options.model, "model")
+    model = files.read(artifact.model, "model", "" if given is None else sha256_hex(given))
+    return pde, read_model(model, file=artifact.model, folder=None)
+
+
+def _solution(artifact: ErrorArtifact, files: Files, options: Options) -> LoadedClaim:
+    pde, graph = _read(artifact, files, options)
+    if artifact.solution not in pde.solutions:
+        raise InvalidInput(
+            "TLC101",
+            "no such solution table",
+            field="solution",
+            expected=" or ".join(pde.solutions) or "a PDE file with one",
+            got=ascii(artifact.solution),
+        )
+    theorem = pde.theorem(artifact.solution, graph)
+    at_most = exact_number(artifact.at_most, field="at_most")
+    covers = {name: (cover.order, cover.tree) for name, cover in artifact.covers.items()}
+    try:
+        claim = SolutionErrorClaim(artifact.solution, theorem, at_most, covers)
+    except ValueError as problem:
+        raise InvalidInput("TLC101", str(problem), field="covers") from None
+    return LoadedClaim(artifact.solution, claim, sources=dict(files.sources))

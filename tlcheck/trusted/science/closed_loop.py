@@ -79,65 +79,73 @@ class Kinks:
         self.first, self.room, self.count = first, room, 0
         self.undecided: list[tuple[int, int, tuple[Arb, ...], Arb, Arb]] = []
 
+    def bent(self, z: Jet, below: Arb, above: Arb) -> Jet:
+        """The function below z for z < 0 and above z for z > 0."""
+        k = self.count
+        self.count += 1
+        if k in self.forced:
+            return z.scaled(self.forced[k])
+        if z.value > 0:
+            return z if above == 1 else z.scaled(above)
+        if z.value < 0:
+            return z.scaled(below)
+        slope = below.union(above)
+        gradient = [slope * g for g in z.gradient]
+        coordinate = self.first + len(self.undecided)
+        self.undecided.append((k, coordinate, z.gradient, below, above))
+        if not z.value.is_finite():
+            return Jet(UNKNOWN, (UNKNOWN,) * len(gradient), (UNKNOWN,) * len(z.hessian))
+        low, high = z.value.lower(), z.value.upper()
+        value = arb(0).union(below * low).union(above * high)
+        if self.room:
+            if len(self.undecided) > self.room:
+                raise Crowded
+            value = value.union(above * low).union(below * high)
+            gradient[coordinate] = gradient[coordinate] + 1
+        return Jet(value, tuple(gradient), (UNKNOWN,) * len(z.hessian))
+
 
 class Crowded(ArithmeticError):
     """Too many kinks in one box."""
 
 
-def bent(z: Jet, below: Arb, above: Arb, kinks: Kinks) -> Jet:
-    """The function below z for z < 0 and above z for z > 0."""
-    k = kinks.count
-    kinks.count += 1
-    if k in kinks.forced:
-        return z.scaled(kinks.forced[k])
-    if z.value > 0:
-        return z if above == 1 else z.scaled(above)
-    if z.value < 0:
-        return z.scaled(below)
-    slope = below.union(above)
-    gradient = [slope * g for g in z.gradient]
-    coordinate = kinks.first + len(kinks.undecided)
-    kinks.undecided.append((k, coordinate, z.gradient, below, above))
-    if not z.value.is_finite():
-        return Jet(UNKNOWN, (UNKNOWN,) * len(gradient), (UNKNOWN,) * len(z.hessian))
-    low, high = z.value.lower(), z.value.upper()
-    value = arb(0).union(below * low).union(above * high)
-    if kinks.room:
-        if len(kinks.undecided) > kinks.room:
-            raise Crowded
-        value = value.union(above * low).union(below * high)
-        gradient[coordinate] = gradient[coordinate] + 1
-    return Jet(value, tuple(gradient), (UNKNOWN,) * len(z.hessian))
-
-
 def absolute(jet: Jet, kinks: Kinks) -> Jet:
-    return bent(jet, MINUS_ONE, ONE, kinks)
+    return kinks.bent(jet, MINUS_ONE, ONE)
 
 
 def clipped(jet: Jet, low: Fraction, high: Fraction, kinks: Kinks) -> Jet:
     """min(high, max(low, jet))."""
-    raised = bent(jet.shifted(ball(-low)), ZERO, ONE, kinks).shifted(ball(low))
-    return bent(raised.shifted(ball(-high)), ONE, ZERO, kinks).shifted(ball(high))
+    raised = kinks.bent(jet.shifted(ball(-low)), ZERO, ONE).shifted(ball(low))
+    return kinks.bent(raised.shifted(ball(-high)), ONE, ZERO).shifted(ball(high))
 
 
 def activated(jet: Jet, name: str, kinks: Kinks, slope: Fraction = Fraction(0)) -> Jet:
     if name == "linear":
         return jet
     if name == "relu":
-        return bent(jet, ZERO, ONE, kinks)
+        return kinks.bent(jet, ZERO, ONE)
     if name == "leaky_relu":
-        return bent(jet, ball(slope), ONE, kinks)
+        return kinks.bent(jet, ball(slope), ONE)
     if name == "abs":
         return absolute(jet, kinks)
     return jet.through(_SMOOTH[name])
 
 
+_ROOT: Final = (arb(1) / 3).sqrt()
+_NARROW: Final = 40
+"""Bits to which a ball is known from which ball arithmetic itself is sharp enough."""
+
+
 def _tanh(x: Arb) -> tuple[Arb, Arb, Arb]:
     """With t = tanh x: 1 - t^2, and g(t) = 2 t (t^2 - 1), monotone but at t = -+1/sqrt 3, where it is +-4/(3 sqrt 3)."""
+    if x.rel_accuracy_bits() > _NARROW:
+        t = x.tanh()
+        slope = 1 - t * t
+        return t, slope, -2 * t * slope
     t, slope, _ = tanh(x)
-    low, high, root = t.lower(), t.upper(), (arb(1) / 3).sqrt()
+    low, high = t.lower(), t.upper()
     curvature = hull(2 * low * (square(low) - 1), 2 * high * (square(high) - 1))
-    for extreme in (root, -root):
+    for extreme in (_ROOT, -_ROOT):
         if not (low > extreme or high < extreme):
             curvature = curvature.union(-4 * extreme / 3)
     return t, slope, curvature
@@ -275,16 +283,16 @@ class Dense:
 
 def _times(weight: arb_mat, jets: Sequence[Jet]) -> list[Jet]:
     """The matrix times the column of jets, all cut to the least order among them."""
+    kind = next((type(jet) for jet in jets if type(jet) is not Jet), Jet)
     n = len(jets[0].gradient)
     seconds = min(len(jet.hessian) for jet in jets)
     if not all(jet.value.is_finite() for jet in jets):  # Arb takes a large matrix of zeros times NaN for 0
-        unknown = Jet(UNKNOWN, (UNKNOWN,) * n, (UNKNOWN,) * seconds)
-        return [unknown] * weight.nrows()
+        return [kind(UNKNOWN, (UNKNOWN,) * n, (UNKNOWN,) * seconds)] * weight.nrows()
     width = 1 + n + seconds
     rows = [x for jet in jets for x in (jet.value, *jet.gradient, *jet.hessian[:seconds])]
     entries = (weight * arb_mat(len(jets), width, rows)).entries()
     return [
-        Jet(entries[k], tuple(entries[k + 1 : k + 1 + n]), tuple(entries[k + 1 + n : k + width]))
+        kind(entries[k], tuple(entries[k + 1 : k + 1 + n]), tuple(entries[k + 1 + n : k + width]))
         for k in range(0, len(entries), width)
     ]
 

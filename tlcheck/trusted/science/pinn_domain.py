@@ -10,23 +10,25 @@ given, r >= at_least somewhere. Or (``IntegralClaim``): the integral of r ("L2":
 Guarantee. The cells of a tree of halvings cover the box: each cut replaces a cell by its two closed halves
 (:func:`cells`). On each, Taylor models of the e_k give balls that hold all their values, so slack = at_most - sum of
 squares holds at_most - r(x) for every x of the cell. At the witness, a point of the box, the same with cells of width 0
-encloses r there: above at_most it disproves the claim, from at_least up it proves the lower bound.
+encloses r there: above at_most it disproves the claim, from at_least up it proves the lower bound. An integral is the
+sum over the cells of volume times a ball that holds the mean; parts of it may be enclosed in several processes.
 
-Nothing is said about the solution of the equation: only about what the network leaves over.
+Nothing is said about the solution of the equation: only about what the network leaves over (but see solution_error.py).
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from itertools import product
-from math import prod
+from math import isfinite, prod
 from typing import Final, TypeVar
 
-from tlcheck.trusted.arith.arb import Arb, ball
-from tlcheck.trusted.checks import Check, ConditionClaim, Measure, nonnegative, undecided
+from tlcheck.trusted.arith.arb import Arb, arb, ball, lower_float, upper_float
+from tlcheck.trusted.checks import Check, ConditionClaim, Item, Measure, Share, nonnegative, undecided
 from tlcheck.trusted.science.expression import Expression, number_text, text, variables
 from tlcheck.trusted.science.jets import square
 from tlcheck.trusted.science.network_jets import Box
@@ -45,6 +47,8 @@ from tlcheck.trusted.taylor.space import Space
 
 M = TypeVar("M")
 Matrices = dict[int, tuple[Dense, MatrixArb]]
+Place = tuple[tuple[int, Fraction], ...]
+"""(coordinate, value) where a second place differs."""
 LEAF: Final = "."
 OTHER: Final = "other_"
 MAX_CUTS: Final = 256
@@ -100,7 +104,8 @@ def derivative_names(
 class Quantity:
     """r = sum of the squares of ``expressions`` over ``domain``, for a network whose inputs are the coordinates.
 
-    ``other``: (coordinate, value) where the second place differs; names with OTHER before them are taken there.
+    ``other``: names with OTHER before them are taken there; only coordinates that are held fixed may differ. ``sides``:
+    prefixes, and places at which names with them are taken.
     """
 
     network: SmoothNetwork
@@ -108,7 +113,8 @@ class Quantity:
     outputs: tuple[str, ...]
     domain: Box
     expressions: tuple[Expression, ...]
-    other: tuple[tuple[int, Fraction], ...] = ()
+    other: Place = ()
+    sides: tuple[tuple[str, Place], ...] = ()
 
     def __post_init__(self) -> None:
         graph = self.network.graph
@@ -120,7 +126,10 @@ class Quantity:
             raise ValueError("no expression, or an empty domain")
         if any(self.domain[i][0] != self.domain[i][1] for i, _ in self.other):
             raise ValueError("the second place may differ in coordinates that are held fixed")
+        each = len(derivative_names(self.outputs, self.coordinates))
         names = {*self._names, *self.coordinates}
+        if len(names) != each * len(self._places) + len(self.coordinates):
+            raise ValueError("a name has two meanings")
         if not all(variables(e) <= names for e in self.expressions):
             raise ValueError("a variable is not known")
 
@@ -129,19 +138,26 @@ class Quantity:
         return tuple(i for i, (low, high) in enumerate(self.domain) if low < high)
 
     @cached_property
-    def _names(self) -> dict[str, tuple[int, Index]]:
+    def _places(self) -> tuple[tuple[str, Place], ...]:
+        return (("", ()), *(((OTHER, self.other),) if self.other else ()), *self.sides)
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
         here = derivative_names(self.outputs, self.coordinates)
-        return here | ({OTHER + name: at for name, at in here.items()} if self.other else {})
+        return frozenset(prefix + name for prefix, _ in self._places for name in here)
 
     @cached_property
-    def used(self) -> dict[str, tuple[int, Index]]:
-        """The outputs and derivatives in the expressions."""
+    def _used(self) -> tuple[tuple[Place, dict[str, tuple[int, Index]], Derivatives], ...]:
+        """For each place: the outputs and derivatives in the expressions, and what must be carried for them."""
         found = frozenset[str]().union(*(variables(e) for e in self.expressions))
-        return {name: self._names[name] for name in sorted(found - {*self.coordinates})}
-
-    @cached_property
-    def derivatives(self) -> Derivatives:
-        return Derivatives(closure([a for _, a in self.used.values()], len(self.coordinates)))
+        here = derivative_names(self.outputs, self.coordinates)
+        used = []
+        for prefix, place in self._places:
+            names = {prefix + name: at for name, at in here.items() if prefix + name in found}
+            if names:
+                carried = closure([a for _, a in names.values()], len(self.coordinates))
+                used.append((place, names, Derivatives(carried)))
+        return tuple(used)
 
     @property
     def squares(self) -> str:
@@ -149,8 +165,11 @@ class Quantity:
 
     @property
     def setting(self) -> str:
-        second = ", ".join(f"{self.coordinates[i]} = {number_text(value)}" for i, value in self.other)
-        there = f" (names with {OTHER} before them: at {second})" if second else ""
+        there = "".join(
+            f" (names with {prefix} before them: at "
+            f"{', '.join(f'{self.coordinates[i]} = {number_text(value)}' for i, value in place)})"
+            for prefix, place in self._places[1:]
+        )
         return f"with ({', '.join(self.outputs)}) the network's outputs at ({', '.join(self.coordinates)}){there}"
 
     def where(self, cell: Box) -> str:
@@ -165,14 +184,12 @@ class Quantity:
         """Models of the expressions. Raises OutsideDomain."""
         here = [engine.coordinate(i) for i in range(len(self.coordinates))]
         at: dict[str, M] = dict(zip(self.coordinates, here, strict=True))
-        there = list(here)
-        for i, value in self.other:
-            there[i] = engine.constants([ball(value)])
-        for second, place in ((False, here), (True, there)):
-            names = {name: use for name, use in self.used.items() if name.startswith(OTHER) is second}
-            if names:
-                jets = self.network.outputs(engine, self.derivatives, place)
-                at |= {name: derivative(engine, jets[k], a) for name, (k, a) in names.items()}
+        for moved, names, derivatives in self._used:
+            place = list(here)
+            for i, value in moved:
+                place[i] = engine.constants([ball(value)])
+            jets = self.network.outputs(engine, derivatives, place)
+            at |= {name: derivative(engine, jets[k], a) for name, (k, a) in names.items()}
         return [evaluate(e, at, engine) for e in self.expressions]
 
     def over(self, cell: Box, order: int, matrices: Matrices) -> Arb:
@@ -200,14 +217,21 @@ class Quantity:
         return [model for (model,) in self.models(engine)]
 
 
-class _OverCells(ConditionClaim):
-    """A claim about a quantity over its domain, by models of an order on the cells of a tree."""
+@dataclass(frozen=True, eq=False)
+class Amount:
+    """A number that a quantity has over its domain. ``norm``: "sup", the supremum of r; "L2" or "L1", the integral of r or
+    of its root over the coordinates that are not fixed. ``order``, ``tree``: the evidence. Raises ValueError when built from
+    what does not fit."""
 
+    name: str
     quantity: Quantity
+    norm: str
     order: int
     tree: str
 
-    def _check_cover(self) -> None:
+    def __post_init__(self) -> None:
+        if self.norm not in ("sup", "L1", "L2"):
+            raise ValueError("the norm is sup, L1 or L2")
         Space(len(self.quantity.free), self.order)
         if self.order < 1:
             raise ValueError("the order is at least 1")
@@ -217,9 +241,49 @@ class _OverCells(ConditionClaim):
     def cells(self) -> list[Box]:
         return cells(self.quantity.domain, self.tree)
 
+    def shares(self, first: int, last: int, tick: Callable[[], None]) -> Iterator[Check | Share]:
+        """Of the cells from ``first`` up to ``last``: the range of r, or the integral."""
+        matrices: Matrices = {}
+        for k, cell in enumerate(self.cells[first:last], first):
+            tick()
+            try:
+                value = self._over(cell, matrices)
+            except OutsideDomain as problem:
+                yield undecided(f"{self.name} on the cell", f"{self.quantity.where(cell)}: {problem}")
+            else:
+                yield Share(self.name, k, lower_float(value), upper_float(value))
+
+    def _over(self, cell: Box, matrices: Matrices) -> Arb:
+        if self.norm == "sup":
+            return self.quantity.over(cell, self.order, matrices)
+        volume = prod((b - a for a, b in cell if a < b), start=Fraction(1))
+        return ball(volume) * self.quantity.mean_over(cell, self.order, matrices, self.norm)
+
+    def total(self, shares: Sequence[Share]) -> Arb | None:
+        """A ball that holds the amount; None unless every cell has exactly one share, of finite ends."""
+        mine = [s for s in shares if s.name == self.name]
+        if sorted(s.index for s in mine) != list(range(len(self.cells))):
+            return None
+        if not all(isfinite(s.low) and isfinite(s.high) for s in mine):
+            return None
+        if self.norm == "sup":  # r >= 0, and the supremum is at most the largest upper end
+            return arb(0).union(arb(max(s.high for s in mine)))
+        return sum((arb(s.low).union(arb(s.high)) for s in mine), arb(0))
+
+
+def in_parts(claim: Splittable, count: int) -> list[ConditionClaim]:
+    """PART_CELLS of ``count`` cells in each part."""
+    return [_Part(claim, k, min(k + PART_CELLS, count)) for k in range(0, count, PART_CELLS)]
+
+
+class Splittable(ConditionClaim):
+    @abstractmethod
+    def some(self, first: int, last: int, tick: Callable[[], None]) -> Iterator[Item]:
+        """What ``checks`` gives, of the cells from ``first`` up to ``last``."""
+
 
 @dataclass(frozen=True, eq=False)
-class SupremumClaim(_OverCells):
+class SupremumClaim(Splittable):
     """``name``: the part's; ``tree``: see :func:`cells`. Raises ValueError when built from what does not fit."""
 
     name: str
@@ -242,7 +306,7 @@ class SupremumClaim(_OverCells):
             )
         ):
             raise ValueError("the witness is no point of the domain")
-        self._check_cover()
+        _ = self.amount
 
     @property
     def statement(self) -> str:
@@ -255,8 +319,16 @@ class SupremumClaim(_OverCells):
             f"{least}; nothing about the solution of the equation"
         )
 
+    @cached_property
+    def amount(self) -> Amount:
+        return Amount(self.name, self.quantity, "sup", self.order, self.tree)
+
+    @property
+    def cells(self) -> list[Box]:
+        return self.amount.cells
+
     def parts(self) -> Sequence[ConditionClaim]:
-        return [_Part(self, k) for k in range(0, len(self.cells), PART_CELLS)]
+        return in_parts(self, len(self.cells))
 
     def checks(self, precision: int, tick: Callable[[], None]) -> Iterator[Check | Measure]:
         yield from self.some(0, len(self.cells), tick)
@@ -299,22 +371,23 @@ class SupremumClaim(_OverCells):
 
 @dataclass(frozen=True, eq=False)
 class _Part(ConditionClaim):
-    """PART_CELLS cells of a claim, from ``first`` on."""
+    """Some cells of a claim."""
 
-    whole: SupremumClaim
+    whole: Splittable
     first: int
-    kind = SupremumClaim.kind
+    last: int
+    kind = "PINN domain"
 
     @property
     def statement(self) -> str:
-        return f"cells {self.first} to {self.first + PART_CELLS - 1} of: {self.whole.statement}"
+        return f"cells {self.first} to {self.last - 1} of: {self.whole.statement}"
 
-    def checks(self, precision: int, tick: Callable[[], None]) -> Iterator[Check | Measure]:
-        yield from self.whole.some(self.first, self.first + PART_CELLS, tick)
+    def checks(self, precision: int, tick: Callable[[], None]) -> Iterator[Item]:
+        yield from self.whole.some(self.first, self.last, tick)
 
 
 @dataclass(frozen=True, eq=False)
-class IntegralClaim(_OverCells):
+class IntegralClaim(Splittable):
     """``norm``: "L2" or "L1". The integral is the sum over the cells, which overlap in their faces only."""
 
     name: str
@@ -327,9 +400,17 @@ class IntegralClaim(_OverCells):
     kind = SupremumClaim.kind
 
     def __post_init__(self) -> None:
-        if self.norm not in ("L1", "L2"):
-            raise ValueError("the norm is sup, L1 or L2")
-        self._check_cover()
+        if self.norm == "sup":
+            raise ValueError("the norm of an integral is L1 or L2")
+        _ = self.amount
+
+    @cached_property
+    def amount(self) -> Amount:
+        return Amount(self.name, self.quantity, self.norm, self.order, self.tree)
+
+    @property
+    def cells(self) -> list[Box]:
+        return self.amount.cells
 
     @property
     def statement(self) -> str:
@@ -341,20 +422,22 @@ class IntegralClaim(_OverCells):
             f"{number_text(self.at_most)}{least}; nothing about the solution of the equation"
         )
 
-    def checks(self, precision: int, tick: Callable[[], None]) -> Iterator[Check | Measure]:
-        matrices: Matrices = {}
-        total = ball(Fraction(0))
+    def parts(self) -> Sequence[ConditionClaim]:
+        return in_parts(self, len(self.cells))
+
+    def checks(self, precision: int, tick: Callable[[], None]) -> Iterator[Item]:
+        yield from self.some(0, len(self.cells), tick)
+
+    def some(self, first: int, last: int, tick: Callable[[], None]) -> Iterator[Item]:
+        yield from self.amount.shares(first, last, tick)
+
+    def conclude(self, shares: Sequence[Share]) -> Iterator[Check | Measure]:
         yield Measure("cells", len(self.cells))
         yield Measure("order", self.order)
-        for cell in self.cells:
-            tick()
-            volume = prod((b - a for a, b in cell if a < b), start=Fraction(1))
-            try:
-                mean = self.quantity.mean_over(cell, self.order, matrices, self.norm)
-            except OutsideDomain as problem:
-                yield undecided("integral over the cell", f"{self.quantity.where(cell)}: {problem}")
-                return
-            total = total + ball(volume) * mean
+        total = self.amount.total(shares)
+        if total is None:
+            yield undecided("integral at most the bound", "not every cell has a finite enclosure")
+            return
         yield nonnegative("integral at most the bound", ball(self.at_most) - total)
         if self.at_least is not None:
             yield nonnegative("integral at least the bound", total - ball(self.at_least))

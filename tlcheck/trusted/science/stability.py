@@ -49,6 +49,8 @@ forms):
     d  discrete: (1 - k) V(x) - V(x+) >= 0, x+ in B;   continuous: V' < 0
     i  discrete: V(x+) <= c, x+ in B;                  continuous: V < c, F Lipschitz      (never in an asymptotic
     claim)
+    p  discrete: where V(x) <= r, x+ in B, and (1 - k) V(x) - V(x+) >= 0 or, but in an asymptotic claim, V(x+) <= c;
+       piece by piece (``pieces``), and on each piece one of the two: for piecewise linear V, whose kinks cost the others much
     c  the box lies in the core (asymptotic only): the core lemma, equilibrium.py; its F(C) in B
     e  the box is empty: a cut outside it
 
@@ -74,14 +76,16 @@ from tlcheck.trusted.checks import Check, ConditionClaim, Measure, fact, undecid
 from tlcheck.trusted.science.closed_loop import Candidate, Kinks, Loop, Point, first_order
 from tlcheck.trusted.science.equilibrium import Core, met
 from tlcheck.trusted.science.expression import number_text, text, variables
+from tlcheck.trusted.science.jets import min_exact
 from tlcheck.trusted.science.kinks import Slack, bounded
 from tlcheck.trusted.science.network_jets import Box, Jet, constant, coordinates
+from tlcheck.trusted.science.pieces import MAX_PIECES, Pieces, TooManyPieces, as_form, forms
 
 ASYMPTOTIC, PRACTICAL, INVARIANT = "asymptotically stable", "practically stable", "invariant only"
 STATEMENTS: Final = (ASYMPTOTIC, PRACTICAL, INVARIANT)
 
-OUTSIDE, DECREASE, INSIDE, CORE, EMPTY = "o", "d", "i", "c", "e"
-TAGS: Final = (OUTSIDE, DECREASE, INSIDE, CORE, EMPTY)
+OUTSIDE, DECREASE, INSIDE, PIECEWISE, CORE, EMPTY = "o", "d", "i", "p", "c", "e"
+TAGS: Final = (OUTSIDE, DECREASE, INSIDE, PIECEWISE, CORE, EMPTY)
 MAX_TREE_DEPTH: Final = 400
 """Deepest path: a box halved so often along 16 coordinates is far below any margin."""
 
@@ -193,10 +197,10 @@ class Conditions:
 
 
 class Judge:
-    """Checks of boxes and points, at the working precision of when it was made."""
+    """Checks of boxes and points, at the working precision of when it was made; a leaf has at most ``max_pieces``."""
 
-    def __init__(self, conditions: Conditions) -> None:
-        self.of = conditions
+    def __init__(self, conditions: Conditions, max_pieces: int = MAX_PIECES) -> None:
+        self.of, self.max_pieces = conditions, max_pieces
         self.plain = not (conditions.candidate.l1 or conditions.candidate.quadratic)
         self.logit = not conditions.loop.discrete and self.plain and conditions.candidate.outer == "sigmoid"
         self.v = conditions.candidate.prepared(inner=self.logit)
@@ -226,7 +230,9 @@ class Judge:
         elif tag == OUTSIDE:
             yield self._proved("V above the level", self._v_slack(1, self.level), box, strict=True)
         elif not self.of.loop.discrete:
-            if tag == DECREASE:
+            if tag == PIECEWISE:
+                yield undecided("a leaf judged by pieces", "time is continuous")
+            elif tag == DECREASE:
                 yield self._proved("V' < 0", self._minus_rate, box, strict=True)
                 yield self._lipschitz(box)
             elif self._allows_inside:
@@ -234,6 +240,8 @@ class Judge:
                 yield self._lipschitz(box)
             else:
                 yield undecided("a leaf inside an inner level", "the claim has none")
+        elif tag == PIECEWISE:
+            yield from self._by_pieces(box)
         elif tag == DECREASE or self._allows_inside:
             yield from self._step(box, tag)
         else:
@@ -264,6 +272,47 @@ class Judge:
             yield self._proved("V falls", self.fall, box, strict=False)
         else:
             yield self._proved("V lands at or below the inner level", self._lands, box, strict=False)
+
+    def _by_pieces(self, box: Box) -> Iterator[Check]:
+        """Discrete: tag p. A piece on which V is above the level is left alone."""
+        x = forms(box, len(box))
+        pieces = Pieces(len(box), self.max_pieces)
+        stays = falls = arb("inf")
+        try:
+            for _ in pieces:
+                v = pieces.kept(lambda: self.v(x, pieces))
+                if pieces.least(v.shifted(-self.level)) > 0:
+                    continue
+                pieces.assume((-v).shifted(self.level))
+                after = pieces.kept(lambda: self.f(x, pieces))
+                stays = min_exact(stays, self._room(after, pieces))
+                falls = min_exact(falls, self._piece_falls(v, after, pieces)) if stays >= 0 else falls
+                if not (stays >= 0 and falls >= 0):
+                    break
+        except TooManyPieces:
+            yield undecided("V falls, by pieces", _text(box))
+            return
+        for name, low in (("next state in the region", stays), ("V falls, by pieces", falls)):
+            known = lower_float(low)
+            yield Check(name, bool(low >= 0) or None, known if abs(known) < inf else None, None, _text(box))
+
+    def _room(self, after: Sequence[Jet], pieces: Pieces) -> Arb:
+        """How far inside B the next states of a piece are, at least."""
+        room = arb("inf")
+        for jet, (low, high) in zip(after, self.of.region, strict=True):
+            room = min_exact(room, pieces.least(jet.shifted(ball(-low))))
+            room = min_exact(room, pieces.least((-jet).shifted(ball(high))))
+        return room
+
+    def _piece_falls(self, v: Jet, after: Sequence[Jet], pieces: Pieces) -> Arb:
+        """The least fall of V on a piece, or, where that is claimed, of V(x+) below c."""
+        n = len(after)
+        v_after = self.v([as_form(jet).spread(n + k) for k, jet in enumerate(after)], pieces)
+        falls = pieces.least(v.scaled(ball(1 - self.of.decay)) - v_after)
+        if falls >= 0 or not self._allows_inside:
+            return falls
+        lands = pieces.least((-v_after).shifted(self.inner))
+        return lands if lands >= 0 else falls
 
     def _side(self, k: int, sign: int, end: Fraction) -> Slack:
         """sign (x+_k - end)."""
@@ -422,17 +471,32 @@ class Stability(ConditionClaim):
         return (_Head(self), *self._leaves())
 
     def _leaves(self) -> Iterator[_Leaves]:
-        leaves = list(leaves_of(self.tree, self.conditions.region))
-        for start in range(0, len(leaves), LEAVES_PER_PART):
-            yield _Leaves(self.conditions, tuple(leaves[start : start + LEAVES_PER_PART]))
+        part: list[tuple[Box, str]] = []
+        work = 0
+        for box, tag in leaves_of(self.tree, self.conditions.region):
+            part.append((box, tag))
+            work += WORK.get(tag, 1)
+            if work >= WORK_PER_PART:
+                yield _Leaves(self.conditions, tuple(part))
+                part, work = [], 0
+        if part:
+            yield _Leaves(self.conditions, tuple(part))
 
     def counted(self) -> Measure:
-        names = {OUTSIDE: "outside", DECREASE: "decrease", INSIDE: "inside", CORE: "core", EMPTY: "empty"}
+        names = {
+            OUTSIDE: "outside",
+            DECREASE: "decrease",
+            INSIDE: "inside",
+            PIECEWISE: "by pieces",
+            CORE: "core",
+            EMPTY: "empty",
+        }
         return Measure("leaves", {name: self.tree.count(tag) for tag, name in names.items()})
 
 
-LEAVES_PER_PART: Final = 128
-"""Leaves of one task: seconds of work, against milliseconds for the networks."""
+WORK: Final = {PIECEWISE: 16}
+WORK_PER_PART: Final = 128
+"""Work of one task, in leaves: seconds, against milliseconds for the networks."""
 
 
 @dataclass(frozen=True)

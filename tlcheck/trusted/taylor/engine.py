@@ -1,4 +1,4 @@
-"""What a Taylor-model engine offers. Two: ``models64`` (float64, many boxes at a time) and ``models_arb`` (decides).
+"""What a Taylor-model engine offers. Two: ``models_arb`` decides; ``science.models64`` (float64, many boxes at a time) finds.
 
 A *model* of a function g on a box is a polynomial p in s in [-1, 1]^n and a remainder rho >= 0 with
     |g(c + h s) - p(s)| <= rho   for every s,
@@ -65,6 +65,10 @@ class Engine(ABC, Generic[M]):
         """The k-th function of x, alone."""
 
     @abstractmethod
+    def count(self, x: M) -> int:
+        """How many functions."""
+
+    @abstractmethod
     def affine(self, weight: Dense, x: M) -> M: ...
 
     @abstractmethod
@@ -81,8 +85,13 @@ class Engine(ABC, Generic[M]):
         """[f(x), f'(x), ..., f^(orders)(x) / orders!]. Raises OutsideDomain."""
 
     @abstractmethod
-    def absolute(self, x: M) -> M:
-        """|x|."""
+    def hinge(self, below: float, above: float, x: M) -> M:
+        """The function that is below * z for z <= 0 and above * z for z >= 0, of x (both numbers exact)."""
+
+    @abstractmethod
+    def hinge_slope(self, below: float, above: float, x: M) -> M:
+        """Its derivative at x: where x may be 0 on the box there is none, unless the numbers are equal. May raise
+        OutsideDomain."""
 
 
 def dense(m: Map) -> Dense:

@@ -1,8 +1,16 @@
 """Taylor models in Arb, over one box: the engine that decides.
 
 Coefficients are balls: the model's polynomial has *some* coefficients in them, the same on the whole box. Remainders are
-balls of numbers >= 0 (their upper ends count). So rounding needs no care: every operation below is the formula of
-``models64``, in balls.
+balls of numbers >= 0 (their upper ends count). So rounding needs no care. With |p|_d the sum of the magnitudes of the
+coefficients of degree d and |p| that of all, each monomial being in [-1, 1], what is added to the remainder is
+
+    product p q           sum_{d>=1} |p|_d |q|_{>order-d} (what is cut off) + |p| rho_q + |q| rho_p + rho_p rho_q
+    f(p), q = p - p_0     |c_{order+1}| Q^(order+1), Q = |q| + rho_p: Taylor's theorem at p's constant p_0; functions.py
+                          bounds c_{order+1} within Q of it
+
+A function with a kink at 0 (``hinge``), of x with values in [l, u], l < 0 < u: for whatever exact slope s, f(z) - s z is
+linear on [l, 0] and on [0, u], so it lies between the least and the greatest of its values at l, 0 and u. The model is
+s x + the middle of these, and half their distance is added to the remainder. The slope s is that of the chord.
 """
 
 from __future__ import annotations
@@ -113,6 +121,9 @@ class EngineArb(Engine[Models]):
     def pick(self, x: Models, k: int) -> Models:
         return (x[k],)
 
+    def count(self, x: Models) -> int:
+        return len(x)
+
     def affine(self, weight: Dense, x: Models) -> Models:
         found = self._matrices.get(id(weight))
         if found is None or found[0] is not weight:
@@ -146,18 +157,43 @@ class EngineArb(Engine[Models]):
         towers = [_tower(f, m, orders) for m in x]
         return [tuple(t[m] for t in towers) for m in range(orders + 1)]
 
-    def absolute(self, x: Models) -> Models:
-        return tuple(self._absolute(m) for m in x)
+    def hinge(self, below: float, above: float, x: Models) -> Models:
+        return tuple(self._hinge(arb(below), arb(above), m) for m in x)
 
-    def _absolute(self, m: Model) -> Model:
+    def _hinge(self, below: Arb, above: Arb, m: Model) -> Model:
         values = m.range()
-        if values >= 0:
-            return m
+        if not values.is_finite():
+            raise OutsideDomain("a value is not finite")
+        if values >= 0 or below == above:
+            return _scaled(above, m)
         if values <= 0:
-            return self.negate((m,))[0]
-        # |x| is no constant: the means need one fixed coefficient, and a remainder
-        half = abs(values).upper() / 2
-        return replace(self._constant(half), remainder=half)
+            return _scaled(below, m)
+        low, high = values.lower(), values.upper()
+        slope = ((above * high - below * low) / (high - low)).mid()
+        off = ((below - slope) * low).union((above - slope) * high).union(arb(0))
+        line = _scaled(slope, m)
+        constant = line.coefficients[0] + off.mid()
+        return replace(
+            line,
+            coefficients=[constant, *line.coefficients[1:]],
+            remainder=line.remainder + (off - off.mid()).abs_upper(),
+        )
+
+    def hinge_slope(self, below: float, above: float, x: Models) -> Models:
+        return tuple(self._constant(_slope(arb(below), arb(above), m)) for m in x)
+
+
+def _scaled(factor: Arb, m: Model) -> Model:
+    return Model(m.space, [factor * c for c in m.coefficients], abs(factor) * m.remainder)
+
+
+def _slope(below: Arb, above: Arb, m: Model) -> Arb:
+    values = m.range()
+    if values > 0 or below == above:
+        return above
+    if values < 0:
+        return below
+    raise OutsideDomain("the function has a kink that may lie on the box: no derivative")
 
 
 def _require_finite(x: Models) -> None:

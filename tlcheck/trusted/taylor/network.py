@@ -5,8 +5,14 @@ an index that is missing is identically zero. With h the increment, g(x + h) = s
 
     (f g)_a = sum_{b <= a} f_b g_{a-b},        F(g) = sum_m (F^(m)(g_0) / m!) N^m,   N = sum_{a != 0} g_a h^a
 
-hold for the coefficients (product and chain rules, Faa di Bruno). Networks are linear but for elementwise functions and
-products. What has no rule raises Unsupported.
+hold for the coefficients (product and chain rules, Faa di Bruno). Networks are linear but for elementwise functions,
+products, and functions with kinks. What has no rule raises Unsupported.
+
+Kinks. All are made of hinges f(z) = (b z for z <= 0, c z for z >= 0): max(x, a) = a + relu(x - a), min(x, a) =
+a - relu(a - x), max(x, y) = x + relu(y - x). Values have a model on every box. A derivative has one only where z is
+certainly not 0 on the whole box: then f is linear around each of its values, F' = b or c and the higher ones are 0;
+otherwise OutsideDomain names the node. So a model of D^a g, |a| >= 1, says that D^a g exists at every point of the box,
+as the derivative of a function that is defined around the point. (It may exist where this refuses: kinks can cancel.)
 """
 
 from __future__ import annotations
@@ -22,15 +28,24 @@ from typing import Final, TypeVar
 import numpy as np
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball
+from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.network import Network
-from tlcheck.trusted.ops.activation import Elementwise, Sigmoid, Tanh
+from tlcheck.trusted.ops.activation import Abs, Clip, Elementwise, LeakyRelu, MaxOver, Relu, Sigmoid, Tanh
+from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.product import Product as ProductOperation
 from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Softplus, Sqrt
 from tlcheck.trusted.ops.structure import Fixed, Input
 from tlcheck.trusted.science import expression as ex
 from tlcheck.trusted.taylor import functions
-from tlcheck.trusted.taylor.engine import MAX_ENTRIES, Dense, Engine, Unsupported, dense
+from tlcheck.trusted.taylor.engine import (
+    MAX_ENTRIES,
+    Dense,
+    Engine,
+    OutsideDomain,
+    Unsupported,
+    dense,
+)
 from tlcheck.trusted.taylor.functions import Univariate
 
 M = TypeVar("M")
@@ -53,6 +68,8 @@ ELEMENTWISE: Final[dict[type[Elementwise], Univariate]] = {
     Erf: functions.Erf(),
 }
 
+KINKED: Final = Relu | LeakyRelu | Abs | Clip | MaxOver
+
 APPLIED: Final[dict[str, Univariate]] = {
     "tanh": functions.Tanh(),
     "sin": functions.Sin(),
@@ -61,7 +78,7 @@ APPLIED: Final[dict[str, Univariate]] = {
     "log": functions.Log(),
     "sqrt": functions.Root(Fraction(1, 2)),
 }
-"""Functions of expressions; abs is the engine's own."""
+"""Functions of expressions; abs is a hinge."""
 
 
 def closure(indices: Sequence[Index], n: int) -> tuple[Index, ...]:
@@ -114,6 +131,55 @@ class Derivatives:
                 power = self._product(engine, power, varying, m + 1)
         return result
 
+    def hinge(self, engine: Engine[M], below: float, above: float, g: Jet[M]) -> Jet[M]:
+        zero = self.indices[0]
+        result = {zero: engine.hinge(below, above, g[zero])}
+        if len(g) > 1:
+            slope = engine.hinge_slope(below, above, g[zero])
+            result |= {a: engine.multiply(slope, x) for a, x in g.items() if a != zero}
+        return result
+
+    def kinked(self, engine: Engine[M], op: Operation, g: Jet[M]) -> Jet[M]:
+        """``op``: one of KINKED."""
+        match op:
+            case LeakyRelu():
+                return self.hinge(engine, op.alpha, 1.0, g)
+            case Abs():
+                return self.hinge(engine, -1.0, 1.0, g)
+            case Clip():
+                if op.lower is not None:
+                    g = self._not_below(engine, op.lower, g)
+                if op.upper is not None:
+                    above = Constant(-op.upper.mid)
+                    g = _negated(engine, self._not_below(engine, above, _negated(engine, g)))
+                return g
+            case MaxOver():
+                rows = [self._greatest(engine, row, g) for row in op.index.tolist()]
+                return {a: engine.stack([row[a] for row in rows]) for a in g}
+            case _:
+                return self.hinge(engine, 0.0, 1.0, g)
+
+    def _not_below(self, engine: Engine[M], bound: Constant, g: Jet[M]) -> Jet[M]:
+        """max(g, bound) = bound + relu(g - bound)."""
+        zero = self.indices[0]
+        numbers = bound.mid.astype(np.float64).reshape(-1).tolist()
+        least = engine.constants([arb(v) for v in numbers * (engine.count(g[zero]) // len(numbers))])
+        over = self.hinge(engine, 0.0, 1.0, {**g, zero: engine.add(g[zero], engine.negate(least))})
+        return {**over, zero: engine.add(over[zero], least)}
+
+    def _greatest(self, engine: Engine[M], row: Sequence[int], g: Jet[M]) -> Jet[M]:
+        """max(x, y) = x + relu(y - x), over the entries of the row; -1 is none."""
+        first, *others = ({a: engine.pick(x, j) for a, x in g.items()} for j in dict.fromkeys(row) if j >= 0)
+        for y in others:
+            less = _negated(engine, first)
+            over = self.hinge(engine, 0.0, 1.0, {a: engine.add(y[a], less[a]) for a in y})
+            first = {a: engine.add(first[a], over[a]) for a in y}
+        return first
+
+
+def _negated(engine: Engine[M], g: Jet[M]) -> Jet[M]:
+    return {a: engine.negate(x) for a, x in g.items()}
+
 
 def _accumulate(engine: Engine[M], jet: Jet[M], a: Index, x: M) -> None:
     jet[a] = engine.add(jet[a], x) if a in jet else x
@@ -121,7 +187,8 @@ def _accumulate(engine: Engine[M], jet: Jet[M], a: Index, x: M) -> None:
 
 @dataclass(frozen=True, eq=False)
 class SmoothNetwork:
-    """A graph whose operations all have rules; the matrices of its affine operations. Raises Unsupported when built."""
+    """A graph whose operations all have rules (smooth but for KINKED); the matrices of its affine operations. Raises
+    Unsupported when built."""
 
     graph: Graph
 
@@ -129,7 +196,7 @@ class SmoothNetwork:
         for i in sorted(self._network.needed):
             node = self.graph.nodes[i]
             if i not in self.affine and self._function(i) is None:
-                known = isinstance(node.op, ProductOperation | Input | Fixed)
+                known = isinstance(node.op, ProductOperation | Input | Fixed | KINKED)
                 if not (known or self._whole_power(i)):
                     raise Unsupported(f"{type(node.op).__name__} at node '{node.label or i}'")
 
@@ -217,6 +284,12 @@ class SmoothNetwork:
             for _ in range(int(op.exponent) - 1):
                 result = derivatives.multiply(engine, result, operands[0])
             return result
+        if isinstance(op, KINKED):
+            try:
+                return derivatives.kinked(engine, op, operands[0])
+            except OutsideDomain as problem:
+                name = self.graph.nodes[i].label or i
+                raise OutsideDomain(f"{type(op).__name__} at node '{name}': {problem}") from None
         function = self._function(i)
         if function is None:
             raise Unsupported(type(op).__name__)
@@ -266,7 +339,7 @@ def evaluate(e: ex.Expression, at: Mapping[str, M], engine: Engine[M]) -> M:
         case ex.Power(base, exponent):
             return _power(evaluate(base, at, engine), exponent, engine)
         case ex.Apply("abs", argument):
-            return engine.absolute(evaluate(argument, at, engine))
+            return engine.hinge(-1.0, 1.0, evaluate(argument, at, engine))
         case ex.Apply(function, argument):
             return engine.compose(APPLIED[function], evaluate(argument, at, engine), 0)[0]
 

@@ -1,4 +1,5 @@
-"""Taylor models in float64, over many boxes at a time; rounding is folded into the remainder.
+"""Taylor models in float64, over many boxes at a time; rounding is folded into the remainder. They find; nothing is decided by
+them (``trusted.taylor.models_arb`` decides), so that their bounds hold only saves work.
 
 ``coefficients`` (C, B, N): monomial, box, function; ``remainder`` (B, N). With |p|_d the sum of the magnitudes of the
 coefficients of degree d, |p| that of all. The stored coefficients are *exact* floats: whatever rounding made of them is
@@ -11,6 +12,7 @@ rounding, flush-to-zero; V = 2^-52; gamma_n bounds the error of a sum of n produ
                              + |p| rho_q + |q| rho_p + rho_p rho_q
     f(p), q = p - p_0        + |c_{order+1}| Q^(order+1), Q = |q| + rho_p (Taylor's theorem at the float p_0 = p's
                              constant: exact), |c_{order+1}| bounded as functions.py says; the radii of c_k times |q^k|
+    hinge                    the line and its distance from the function: models_arb.py; ends rounded (8V), s x + t (4V)
 
 Sums that bound are multiplied by ``slack_up`` and get TINY, which exceeds every effect of underflow while magnitudes
 are at most 2^200; above that the remainder is made infinite. Nothing turns infinity or NaN back into a number:
@@ -26,9 +28,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from tlcheck.science.balls64 import Balls64
 from tlcheck.trusted.arith.arb import Arb, lower_float, upper_float, working_precision
 from tlcheck.trusted.arith.ball64 import MAX_MAGNITUDE, TINY, V, gamma_up, slack_up
-from tlcheck.trusted.taylor.balls64 import Balls64
 from tlcheck.trusted.taylor.engine import Dense, Engine
 from tlcheck.trusted.taylor.functions import Univariate, tower_weight
 from tlcheck.trusted.taylor.space import Space
@@ -101,6 +103,9 @@ class Engine64(Engine[Models64]):
 
     def pick(self, x: Models64, k: int) -> Models64:
         return Models64(self.space, x.coefficients[:, :, k : k + 1], x.remainder[:, k : k + 1])
+
+    def count(self, x: Models64) -> int:
+        return int(x.remainder.shape[1])
 
     def affine(self, weight: Dense, x: Models64) -> Models64:
         c, b, n = x.coefficients.shape
@@ -199,14 +204,28 @@ class Engine64(Engine[Models64]):
         coefficient: Balls64 = f.coefficients(ends, self.values(f, end), k)[k]
         return coefficient.above()
 
-    def absolute(self, x: Models64) -> Models64:
+    def hinge(self, below: float, above: float, x: Models64) -> Models64:
         low, high = self.bounds(x)
-        top = np.where(np.isfinite(high - low), np.maximum(np.abs(low), np.abs(high)), np.inf)
-        coefficients = np.where(low >= 0, 1.0, np.where(high <= 0, -1.0, 0.0)) * x.coefficients
-        kink = (low < 0) & (high > 0)
-        coefficients[0] = np.where(kink, np.where(np.isfinite(top), top / 2, 0.0), coefficients[0])
-        remainder = np.where(kink, top / 2 * (1 + 4 * V) + TINY, x.remainder)
-        return Models64(self.space, coefficients, remainder)
+        kink = (low < 0) & (high > 0) & (below != above)
+        with np.errstate(all="ignore"):
+            chord = (above * high - below * low) / (high - low)
+            slope = np.where(kink, chord, np.where(high <= 0, below, above))
+            ends = np.stack([(below - slope) * low, (above - slope) * high, np.zeros_like(low)])
+            bottom, top = ends.min(axis=0), ends.max(axis=0)
+            middle = np.where(kink, bottom + (top - bottom) / 2, 0.0)
+            spread = np.maximum(top - middle, middle - bottom) + 8 * V * np.abs(ends).max(axis=0) + TINY
+            coefficients = slope * x.coefficients
+            coefficients[0] += middle
+            charge = 4 * V * (np.abs(slope) * x.norm + np.abs(middle))
+            remainder = np.abs(slope) * x.remainder + charge + np.where(kink, spread, 0.0)
+        return self._made(coefficients, np.where(np.isfinite(high - low), remainder, np.inf))
+
+    def hinge_slope(self, below: float, above: float, x: Models64) -> Models64:
+        low, high = self.bounds(x)
+        coefficients = np.zeros_like(x.coefficients)
+        coefficients[0] = np.where(high < 0, below, above)
+        known = (low > 0) | (high < 0) | (below == above)
+        return Models64(self.space, coefficients, np.where(known, 0.0, np.inf))
 
     @staticmethod
     def bounds(x: Models64) -> tuple[Floats, Floats]:
