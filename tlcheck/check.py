@@ -20,6 +20,7 @@ from tlcheck.forked import forked
 from tlcheck.journal import Journal
 from tlcheck.options import Options
 from tlcheck.readers.loaded import LoadedClaim
+from tlcheck.readers.lyapunov_specs import told
 from tlcheck.recheck import recheck
 from tlcheck.schedule import Deadline, LeafRun, Report, Stopped, blas_usable, peak_mib, run_leaves
 from tlcheck.trusted.arith.arb import decimal_outward
@@ -98,6 +99,8 @@ def check_unsat(loaded: LoadedClaim, claim: UnsatClaim, options: Options, report
         details=_details(loaded, real, deployed, options.details),
         seconds=time.monotonic() - start,
     )
+    if options.details and (says := told(claim.query, claim.graph)):
+        result.details["read_as_a_lyapunov_query"] = says
     if options.cross_check:
         from tlcheck.crosscheck import cross_check
 

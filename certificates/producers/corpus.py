@@ -27,6 +27,7 @@ FAMILIES = (
     "pinn_cases",
     "network_cases",
     "stability_cases",
+    "pinn_domain_cases",
 )
 """Cases of one family of claims, of every group."""
 

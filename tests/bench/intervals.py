@@ -43,7 +43,7 @@ from tlcheck.trusted.science.kinks import bounded
 from tlcheck.trusted.science.pinn_domain import Quantity
 from tlcheck.trusted.science.stability import Judge
 from tlcheck.trusted.taylor.models_arb import EngineArb
-from tlcheck.trusted.taylor.network import SmoothNetwork
+from tlcheck.trusted.taylor.network import TaylorNetwork
 from tlcheck.trusted.taylor.space import Space
 
 Floats = NDArray[np.float64]
@@ -105,7 +105,7 @@ class Taylor:
         rate = parse_expression(RATE, ("V_x", "V_y", "x", "y"))
         box = ((-OUTER, OUTER),) * 2
         graph = Graph(nodes, (3,), ("x",), ("V",))
-        self.quantity = Quantity(SmoothNetwork(graph), ("x", "y"), ("V",), box, (rate,))
+        self.quantity = Quantity(TaylorNetwork(graph), ("x", "y"), ("V",), box, (rate,))
         self.problem = problem
         self.leaves: list[tuple[list[float], list[float]]] = []
 

@@ -165,7 +165,7 @@ def test_lower_bounds_with_kinks_hold_at_samples() -> None:
             box = tuple((q - r, q + r) for q in centre)
             plain = bounded(slack, box, strict=False)
             shift = -F(float(plain.low.lower())) if plain.low.is_finite() else F(0)
-            for moved in (F(0), shift / 2, shift):  # moved up, the kinks are looked at too
+            for moved in (F(0), shift / 2, shift * 3 / 4, shift):  # moved up, the kinks are looked at too
                 bound = bounded(raised(slack, moved), box, strict=False)
                 better += bool(bound.low - _arb(moved) > plain.low)
                 for _ in range(60):

@@ -25,7 +25,7 @@ from tlcheck.trusted.science.expression import Variable
 from tlcheck.trusted.science.pinn_domain import IntegralClaim, Quantity, SupremumClaim
 from tlcheck.trusted.taylor.engine import OutsideDomain
 from tlcheck.trusted.taylor.models_arb import EngineArb, Model
-from tlcheck.trusted.taylor.network import Derivatives, SmoothNetwork, closure, derivative
+from tlcheck.trusted.taylor.network import Derivatives, TaylorNetwork, closure, derivative
 from tlcheck.trusted.taylor.space import Space
 from tlcheck.trusted.verdict import Verdict
 
@@ -61,7 +61,7 @@ def test_values_lie_in_the_models_of_every_box(first: str, second: str) -> None:
     network = RandomNetwork(rng, 2, first, second)
     engine = boxes_of(rng, 64, 2)
     values = Derivatives(closure([], 2))
-    smooth = SmoothNetwork(network.graph)
+    smooth = TaylorNetwork(network.graph)
     [jet] = smooth.outputs(engine, values, every(engine, 2))
     low, high = engine.bounds(jet[0, 0])
     assert np.isfinite(low).all() and np.isfinite(high).all()
@@ -87,7 +87,7 @@ def test_derivatives_lie_in_the_models_where_there_are_some(first: str, second: 
     network = RandomNetwork(rng, 2, first, second)
     engine = boxes_of(rng, 64, 2)
     derivatives = Derivatives(closure([(2, 0), (1, 1), (0, 2)], 2))
-    smooth = SmoothNetwork(network.graph)
+    smooth = TaylorNetwork(network.graph)
     with np.errstate(all="ignore"):
         [jet] = smooth.outputs(engine, derivatives, every(engine, 2))
         known = np.isfinite(engine.bounds(jet[1, 0])[1][:, 0])
@@ -174,7 +174,7 @@ def test_float64_models_that_have_a_derivative_know_the_sign() -> None:
         (one_clip(), 0.25),
         (one_clip(), -0.5),
     ):
-        smooth = SmoothNetwork(single(op))
+        smooth = TaylorNetwork(single(op))
         for low, high, exists in (
             (kink - 0.5, kink + 0.25, False),
             (kink, kink + 0.25, False),
@@ -192,7 +192,7 @@ def test_float64_models_that_have_a_derivative_know_the_sign() -> None:
             assert has_derivative(smooth, Fraction(low), Fraction(high)) == exists
 
 
-def has_derivative(smooth: SmoothNetwork, low: Fraction, high: Fraction) -> bool:
+def has_derivative(smooth: TaylorNetwork, low: Fraction, high: Fraction) -> bool:
     free = (0,) if low < high else ()
     engine = EngineArb(Space(len(free), 2), [(low, high)], free, {})
     try:
@@ -212,7 +212,7 @@ def single(op: Operation, label: str = "kink") -> Graph:
 
 def values_on(op: Operation, low: str, high: str) -> Any:
     engine = EngineArb(Space(1, 2), [(Fraction(low), Fraction(high))], (0,), {})
-    [jet] = SmoothNetwork(single(op)).outputs(engine, Derivatives(closure([], 1)), every(engine, 1))
+    [jet] = TaylorNetwork(single(op)).outputs(engine, Derivatives(closure([], 1)), every(engine, 1))
     return jet[0,][0].range()
 
 
@@ -234,10 +234,10 @@ def test_known_signs_are_exact_and_unknown_ones_as_wide_as_the_chord() -> None:
 def test_constant_entries_and_repeated_ones_of_a_maximum_have_no_kink() -> None:
     """max(x, x, -) is x; an activation of a number has no derivative to refuse."""
     graph = single(MaxOver((1,), np.array([[0, -1, 0]])))
-    assert has_derivative(SmoothNetwork(graph), Fraction(-1), Fraction(1))
+    assert has_derivative(TaylorNetwork(graph), Fraction(-1), Fraction(1))
     zero = Node(Linear(Constant(np.zeros((1, 1))), Constant(np.zeros(1))), (0,), (1,))
     graph = Graph((Node(Input((1,)), (), (1,)), zero, Node(Relu(), (1,), (1,), "dead")), (2,), ("x",), ("y",))
-    assert not has_derivative(SmoothNetwork(graph), Fraction(-1), Fraction(1)), (
+    assert not has_derivative(TaylorNetwork(graph), Fraction(-1), Fraction(1)), (
         "x -> relu(0 x): nothing is proved of it"
     )
 
@@ -257,7 +257,7 @@ def claim(
     name: str, domain: tuple[str, str], at_most: str, tree: str, witness: str | None = None
 ) -> SupremumClaim:
     box = ((Fraction(domain[0]), Fraction(domain[1])),)
-    quantity = Quantity(SmoothNetwork(hat()), ("x",), ("u",), box, (Variable(name),))
+    quantity = Quantity(TaylorNetwork(hat()), ("x",), ("u",), box, (Variable(name),))
     point = None if witness is None else (Fraction(witness),)
     return SupremumClaim("part", quantity, Fraction(at_most), 2, tree, point)
 
@@ -299,7 +299,7 @@ def test_claims_about_networks_with_kinks(given: SupremumClaim, verdict: Verdict
 def test_integrals_over_kinks(name: str, at_most: str, verdict: Verdict) -> None:
     """The integral of u^2 over [-1, 2] is 1/24 + 3/8 = 0.41666...; one with a derivative needs it everywhere."""
     quantity = Quantity(
-        SmoothNetwork(hat()), ("x",), ("u",), ((Fraction(-1), Fraction(2)),), (Variable(name),)
+        TaylorNetwork(hat()), ("x",), ("u",), ((Fraction(-1), Fraction(2)),), (Variable(name),)
     )
     outcome = decide_conditions(IntegralClaim("part", quantity, "L2", Fraction(at_most), 2, halved(7)))
     assert outcome.verdict is verdict

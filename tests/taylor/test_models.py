@@ -19,7 +19,7 @@ from tlcheck.trusted.arith.arb import ball, working_precision
 from tlcheck.trusted.taylor.engine import Dense, OutsideDomain, Unsupported
 from tlcheck.trusted.taylor.functions import Exp, Log, Tanh
 from tlcheck.trusted.taylor.models_arb import EngineArb, Model
-from tlcheck.trusted.taylor.network import Derivatives, SmoothNetwork, closure, evaluate
+from tlcheck.trusted.taylor.network import Derivatives, TaylorNetwork, closure, evaluate
 from tlcheck.trusted.taylor.space import Space
 
 PAIRS = list(zip(ACTIVATIONS, [*ACTIVATIONS[1:], ACTIVATIONS[0]], strict=True))
@@ -86,7 +86,7 @@ def test_float64_models_hold_values_and_derivatives(first: str, second: str) -> 
         centre = rng.uniform(-1, 1, (boxes, n))
         half = 2.0 ** rng.integers(-12, -1, (boxes, 1)) * rng.uniform(0.2, 1, (boxes, n))
         engine = Engine64(Space(n, order), centre - half, centre + half, range(n))
-        [jet] = SmoothNetwork(network.graph).outputs(engine, derivatives, every(engine, n))
+        [jet] = TaylorNetwork(network.graph).outputs(engine, derivatives, every(engine, n))
         low, high = engine.bounds(jet[(0,) * n])
         for box in range(0, boxes, 16):
             s = sampled(rng, n)
@@ -116,7 +116,7 @@ def _all_there(derivatives: Derivatives, direction: list[float], k: int) -> bool
 def test_arb_models_hold_values_and_derivatives(first: str, second: str) -> None:
     rng = np.random.default_rng(len(first) * 100 + len(second) + 1)
     network = RandomNetwork(rng, 2, first, second)
-    smooth = SmoothNetwork(network.graph)
+    smooth = TaylorNetwork(network.graph)
     derivatives = Derivatives(closure([(2, 2)], 2))
     for _ in range(3):
         half = Fraction(1, 2 ** int(rng.integers(2, 9)))
@@ -140,7 +140,7 @@ def test_arb_models_hold_values_and_derivatives(first: str, second: str) -> None
 def test_the_engines_agree_and_narrow_boxes_are_sharp() -> None:
     rng = np.random.default_rng(5)
     for first, second in PAIRS:
-        network = SmoothNetwork(RandomNetwork(rng, 2, first, second).graph)
+        network = TaylorNetwork(RandomNetwork(rng, 2, first, second).graph)
         derivatives = Derivatives(closure([(0, 2), (1, 1)], 2))
         centre, half = rng.uniform(-1, 1, (1, 2)), 2.0**-9
         engine64 = Engine64(Space(2, 4), centre - half, centre + half, (0, 1))
@@ -160,7 +160,7 @@ def test_the_engines_agree_and_narrow_boxes_are_sharp() -> None:
 
 def test_the_remainder_shrinks_with_the_order() -> None:
     """By a factor of the width for each order: the polynomial is the Taylor polynomial."""
-    network = SmoothNetwork(RandomNetwork(np.random.default_rng(3), 2, "tanh", "tanh").graph)
+    network = TaylorNetwork(RandomNetwork(np.random.default_rng(3), 2, "tanh", "tanh").graph)
     box = [(Fraction(1, 8) - Fraction(1, 128), Fraction(1, 8) + Fraction(1, 128))] * 2
     remainders = []
     for order in range(1, 8):
@@ -257,7 +257,7 @@ def test_what_has_no_rule_is_refused() -> None:
 
     graph = Graph((Node(Input((2,)), (), (2,)), Node(Floor(), (0,), (2,), "steps")), (1,), ("x",), ("y",))
     with pytest.raises(Unsupported, match="Floor at node 'steps'"):
-        SmoothNetwork(graph)
+        TaylorNetwork(graph)
 
 
 def exact_at(coefficients: list[float], space: Space, s: list[Fraction]) -> Fraction:

@@ -17,19 +17,33 @@ REDRAW_SECONDS = 0.5
 @click.command("certify-lyapunov")
 @click.argument("spec", type=ANY_PATH)
 @click.option("-o", "--output", type=ANY_PATH, metavar="X.tlcert", required=True, help="The bundle to write.")
+@click.option("--model", type=ANY_PATH, metavar="NET.onnx", help="The network, for a query in VNN-LIB.")
 @click.option("--max-leaves", type=click.IntRange(min=1), default=400_000, show_default=True, metavar="N")
+@click.option(
+    "--seconds", type=click.FloatRange(min=0, min_open=True), default=600.0, show_default=True, metavar="S",
+    help="Time for the search, for a query in VNN-LIB.",
+)  # fmt: skip
 @click.option(
     "--jobs", type=click.IntRange(min=0), default=0, metavar="N", help="Processes; 0: one per core."
 )
-def certify_lyapunov(spec: Path, output: Path, max_leaves: int, jobs: int) -> ExitCode:
+def certify_lyapunov(
+    spec: Path, output: Path, model: Path | None, max_leaves: int, seconds: float, jobs: int
+) -> ExitCode:
     """Write a certificate of the stability claim in SPEC (.json or .toml), with the models that it names.
 
-    Claims are: asymptotically stable (no hole at the equilibrium, no tolerance), practically stable to a level,
-    invariant
-    only. `tlcheck verify` decides. Exit codes: 0 written; 1 written, and the claim is false at a point; 4 nothing
-    found
-    within --max-leaves, nothing written.
+    Claims are: asymptotically stable (no hole at the equilibrium, no tolerance), practically stable to a level, invariant
+    only. SPEC may also be a published query in VNN-LIB, about --model: `tlcheck lyapunov-spec` says what such a query is
+    worth. `tlcheck verify` decides.
+
+    Exit codes: 0 written; 1 written, and the claim is false at a point; 4 nothing found within --max-leaves (or
+    --seconds), nothing written.
     """
+    if spec.name.removesuffix(".gz").endswith(".vnnlib"):
+        if model is None:
+            raise click.UsageError("a query in VNN-LIB needs --model")
+        return _query(model, spec, output, max_leaves, seconds)
+    if model is not None:
+        raise click.UsageError("--model is for queries in VNN-LIB: SPEC names its models itself")
     from tlcheck.report.words import number
     from tlcheck.science.stability import certify
 
@@ -45,6 +59,19 @@ def certify_lyapunov(spec: Path, output: Path, max_leaves: int, jobs: int) -> Ex
         click.echo(f"no proof  {found.conditions.statement}: {found.problem}; {seconds:.1f} s")
         return ExitCode.UNPROVEN
     click.echo(f"found     {found.conditions.statement}; {found.leaves} leaves, {seconds:.1f} s")
+    return ExitCode.OK
+
+
+def _query(model: Path, spec: Path, output: Path, most: int, seconds: float) -> ExitCode:
+    from tlcheck.science.split_search import certify_query
+
+    start, tell = time.monotonic(), _teller()
+    found = certify_query(model, spec, output, seconds=seconds, most=most, tick=lambda boxes, _: tell(boxes))
+    took = time.monotonic() - start
+    if found.guidance is None:
+        click.echo(f"no proof  unsat: {found.left} of {found.boxes} boxes are open; {took:.1f} s")
+        return ExitCode.UNPROVEN
+    click.echo(f"found     unsat; {found.leaves} leaves, {took:.1f} s")
     return ExitCode.OK
 
 

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 from fractions import Fraction
+from math import isinf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,9 +102,11 @@ def certify_pinn(
                 f"found     {part.name}: at most {at_most}{least}; {part.cover.cells} cells, {part.cover.seconds:.1f} s"
             )
         elif part.cover is not None:
+            others = f"others only below {decimal_outward(part.cover.worst, 'up', 4)} (more --max-cells, or a higher bound)"
+            if isinf(part.cover.worst):
+                others = "on others the part has no bound: a kink, or the edge of a function's domain, may be there"
             click.echo(
-                f"no cover  {part.name}: at most {at_most}; {part.cover.cells} cells are below it, others only below "
-                f"{decimal_outward(part.cover.worst, 'up', 4)} (more --max-cells, or a higher bound)"
+                f"no cover  {part.name}: at most {at_most}; {part.cover.cells} cells are below it, {others}"
             )
     if not all(part.complete for part in found):
         return ExitCode.UNPROVEN

@@ -22,6 +22,8 @@ from tlcheck import __version__
 from tlcheck.cli.certify_lyapunov import certify_lyapunov
 from tlcheck.cli.certify_pinn import certify_pinn
 from tlcheck.cli.convert import convert
+from tlcheck.cli.lyapunov_spec import lyapunov_spec
+from tlcheck.cli.plot import plot
 from tlcheck.cli.verify import verify
 from tlcheck.cli.vnncomp import vnncomp
 from tlcheck.cli.vnnlib import vnnlib
@@ -49,9 +51,11 @@ def cli() -> None:
 for _command in (
     verify,
     show,
+    plot,
     convert,
     certify_pinn,
     certify_lyapunov,
+    lyapunov_spec,
     vnncomp,
     vnnlib,
     explain,
@@ -73,7 +77,9 @@ def entry() -> NoReturn:
 
 def _interrupt(*_: object) -> NoReturn:
     """The first interrupt unwinds; another one while it does ends the process (workers follow it)."""
-    if multiprocessing.parent_process() is not None:  # a worker that was told to end before it had its own handlers
+    if (
+        multiprocessing.parent_process() is not None
+    ):  # a worker that was told to end before it had its own handlers
         os._exit(ExitCode.INTERRUPTED)
     signal.signal(signal.SIGINT, _give_up)
     signal.signal(signal.SIGTERM, _give_up)

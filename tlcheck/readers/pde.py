@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.decimals import parse_decimal
-from tlcheck.readers.expressions import is_name, parse_expression
+from tlcheck.readers.expressions import MAX_DEPTH, is_name, parse_expression
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.science.differential import NoForm
 from tlcheck.trusted.science.error_theorems import THEOREMS
@@ -32,7 +32,7 @@ from tlcheck.trusted.science.network_jets import Box, Interval
 from tlcheck.trusted.science.pinn_domain import OTHER, Quantity, derivative_names
 from tlcheck.trusted.science.solution_error import Problem, Theorem
 from tlcheck.trusted.taylor.engine import Unsupported
-from tlcheck.trusted.taylor.network import SmoothNetwork
+from tlcheck.trusted.taylor.network import TaylorNetwork
 from tlcheck.trusted.taylor.space import MAX_VARIABLES
 
 FORMAT: Final = "tlcheck.pde/1"
@@ -44,6 +44,8 @@ MAX_PARTS: Final = 64
 MAX_OUTPUTS: Final = 8
 MAX_SIZE: Final = 20_000
 """Most nodes of the expressions of a part, constants written out: each is a model on every cell."""
+MAX_LEVELS: Final = 4 * MAX_DEPTH
+"""Of their trees: a level of an expression as written has at most a sum, a product, a power and a function."""
 
 Table = Mapping[str, Any]
 
@@ -97,7 +99,7 @@ class Pde:
                 "TLC101", f"not a problem for {given.theorem}: {reason}", field=f"solution.{name}"
             ) from None
 
-    def _quantity(self, name: str, graph: Graph, network: SmoothNetwork) -> Quantity:
+    def _quantity(self, name: str, graph: Graph, network: TaylorNetwork) -> Quantity:
         part = self.parts[name]
         try:
             return Quantity(
@@ -113,9 +115,9 @@ class Pde:
             ) from None
 
 
-def _smooth(graph: Graph) -> SmoothNetwork:
+def _smooth(graph: Graph) -> TaylorNetwork:
     try:
-        return SmoothNetwork(graph)
+        return TaylorNetwork(graph)
     except Unsupported as problem:
         raise InvalidInput("TLC202", f"no Taylor models for {problem}", field="model") from None
 
@@ -225,8 +227,8 @@ def _solution(name: str, value: object, parts: Mapping[str, Part]) -> Solution:
             )
         return given
 
-    if not isinstance(boundary, list):
-        raise InvalidInput("TLC101", "expected a list of parts", field=f"{field}.boundary")
+    if not isinstance(boundary, list) or len(boundary) > 2 * MAX_VARIABLES:
+        raise InvalidInput("TLC101", "expected a list of parts, one for each side", field=f"{field}.boundary")
     return Solution(
         theorem,
         part("residual", table.get("residual")),
@@ -313,22 +315,24 @@ def _substituted(e: Expression, constants: Mapping[str, Expression], field: str)
     """``e`` with every constant written out."""
     left = [MAX_SIZE]
 
-    def walk(x: Expression) -> Expression:
+    def walk(x: Expression, levels: int) -> Expression:
         left[0] -= 1
-        if left[0] < 0:
-            raise InvalidInput("TLC401", "expression too large", field=field, expected=f"{MAX_SIZE} nodes")
+        levels -= 1
+        if left[0] < 0 or levels < 0:
+            limit = f"at most {MAX_SIZE} nodes and {MAX_LEVELS} levels, constants written out"
+            raise InvalidInput("TLC401", "expression too large", field=field, expected=limit)
         match x:
             case Variable(name) if name in constants:
-                return walk(constants[name])  # free of constants: this counts its nodes
+                return walk(constants[name], levels + 1)  # free of constants: this counts its nodes
             case Sum(terms, _):
-                return replace(x, terms=tuple(walk(t) for t in terms))
+                return replace(x, terms=tuple(walk(t, levels) for t in terms))
             case Product(factors, _):
-                return replace(x, factors=tuple(walk(f) for f in factors))
+                return replace(x, factors=tuple(walk(f, levels) for f in factors))
             case Power(base, _):
-                return replace(x, base=walk(base))
+                return replace(x, base=walk(base, levels))
             case Apply(_, argument):
-                return replace(x, argument=walk(argument))
+                return replace(x, argument=walk(argument, levels))
             case _:
                 return x
 
-    return walk(e)
+    return walk(e, MAX_LEVELS)

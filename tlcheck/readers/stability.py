@@ -1,8 +1,8 @@
 """Stability claims as written: systems, controllers, candidates, from JSON or TOML and the model files that they
 name.
 
-The fields are in certificates/formats/stability.md. Numbers are strings, exact; weights are the exact floats of
-the files.
+The fields are in certificates/formats/stability.md. Numbers are strings, exact; weights are the exact floats of the
+files.
 """
 
 from __future__ import annotations

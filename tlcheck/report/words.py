@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from tlcheck.readers.lyapunov_specs import told
 from tlcheck.trusted.checks import ConditionClaim
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.graph import Graph
@@ -38,6 +39,8 @@ def claim_lines(claim: UnsatClaim | SatClaim | ConditionClaim, guidance: Guidanc
     for position, disjunct in enumerate(disjuncts[:SHOWN_DISJUNCTS], start=1):
         lines += _disjunct(position, disjunct)
     lines += _left_out(len(disjuncts) - SHOWN_DISJUNCTS, "set")
+    if isinstance(claim, UnsatClaim) and (says := told(claim.query, claim.graph)):
+        lines += ["read as a Lyapunov query, that says:", *(f"  {sentence}" for sentence in says)]
     if guidance is not None:
         lines.append(f"evidence: {_evidence(claim.graph, guidance)}")
     return lines

@@ -109,14 +109,14 @@ def highest(quantity: Quantity, seed: int = 0) -> Highest | None:
     points = rng.uniform(low, high, (SAMPLES, low.size))
     corners = np.array(np.meshgrid(*[(a, b) for a, b in zip(low, high, strict=True)])).reshape(low.size, -1).T
     points = np.concatenate([points, corners])
-    values = _at(quantity, points)
+    values = values_at(quantity, points)
     radius = (high - low) / 8
     for _ in range(ROUNDS):
         best = np.argsort(-values, kind="stable")[:KEPT]
         near = points[best][:, None, :] + radius * rng.standard_normal((best.size, POINTS, low.size))
         near = np.clip(near.reshape(-1, low.size), low, high)
         points = np.concatenate([points[best], near])
-        values = np.concatenate([values[best], _at(quantity, near)])
+        values = np.concatenate([values[best], values_at(quantity, near)])
         radius = radius * 0.7
     best_point = points[int(np.argmax(values))]
     exact = tuple(
@@ -133,7 +133,7 @@ def highest(quantity: Quantity, seed: int = 0) -> Highest | None:
 def average(quantity: Quantity, norm: str, seed: int = 0) -> float:
     """About the mean of the quantity (L2), or of its root (L1), from samples."""
     low, high = _ends(quantity)
-    values = _at(quantity, np.random.default_rng(seed).uniform(low, high, (SAMPLES, low.size)))
+    values = values_at(quantity, np.random.default_rng(seed).uniform(low, high, (SAMPLES, low.size)))
     values = values[np.isfinite(values)]
     return float(np.mean(values if norm == "L2" else np.sqrt(values))) if values.size else 0.0
 
@@ -300,7 +300,7 @@ def _boxes(
     )
 
 
-def _at(quantity: Quantity, points: Floats) -> Floats:
+def values_at(quantity: Quantity, points: Floats) -> Floats:
     """Approximate values at points; -inf where there is none."""
     found = []
     for k in range(0, len(points), 1024):

@@ -1,9 +1,9 @@
 """Finding a stability certificate: the core, the tree, or a point that refutes. Nothing here is trusted.
 
 Boxes are judged by the rules that verify them (trusted/science/stability.py), so what is found is what will be
-accepted, at the same
-precision. A box that no rule closes is halved across the coordinate along which the fall of V changes most; where V is piecewise
-linear, across the one that makes the loop least linear, for kinks cost pieces only.
+accepted, at the same precision. A box that no rule closes is halved across the coordinate along which the fall of V
+changes most; where V is piecewise linear, across the one that makes the loop least linear, for kinks cost pieces
+only.
 """
 
 from __future__ import annotations
@@ -249,8 +249,9 @@ def _piecewise_linear(conditions: Conditions) -> bool:
 
 
 def _axes(judge: Judge, box: Box, checks: Sequence[Check]) -> list[int]:
-    """The coordinate whose halving serves best: most of what is not linear, or of the change of V's fall; the longest one
-    when that is not known, or when there are too many pieces. Another for the halves when they would fail as well."""
+    """The coordinate whose halving serves best: most of what is not linear, or of the change of V's fall; the longest
+    one when that is not known, or when there are too many pieces. Another for the halves when they would fail as
+    well."""
     sides = [float((b - a) / (d - c)) for (a, b), (c, d) in zip(box, judge.of.region, strict=True)]
     failed = [check for check in checks if not check.holds]
     if _piecewise_linear(judge.of):

@@ -141,6 +141,8 @@ def curvature(op: Smooth, l: Arb, u: Arb) -> int:
             return 1 if l >= 0 else -1 if u <= 0 else 0
         case Erf():
             return 1 if u <= 0 else -1 if l >= 0 else 0
+        case Sin() if (l >= 0 and u <= 3) or (l >= -3 and u <= 0):  # 3 < pi; a ball at 0 has either sign
+            return -1 if l >= 0 else 1
         case Sin() | Cos():
             y = smooth_ball(op, l.union(u))
             return 1 if y <= 0 else -1 if y >= 0 else 0

@@ -1,12 +1,10 @@
 """Closed loops on jets: expressions, networks with kinks, controllers and observers, and Lyapunov candidates.
 
-A :class:`~tlcheck.trusted.science.network_jets.Jet` over a box encloses value, gradient and Hessian of a function
-at every
-point of it; every rule here keeps that. At a kink (relu, leaky relu, abs, clip) the gradient holds every Clarke
-gradient, by
-Clarke's chain rule (Clarke, Optimization and Nonsmooth Analysis, 2.3.9 and 2.6.6), and the Hessian is NaN. Outside
-a function's domain
-everything is NaN, of which no comparison holds. So finite values and gradients say: defined and Lipschitz on the box.
+A :class:`~tlcheck.trusted.science.network_jets.Jet` over a box encloses value, gradient and Hessian of a function at
+every point of it; every rule here keeps that. At a kink (relu, leaky relu, abs, clip) the gradient holds every Clarke
+gradient, by Clarke's chain rule (Clarke, Optimization and Nonsmooth Analysis, 2.3.9 and 2.6.6), and the Hessian is
+NaN. Outside a function's domain everything is NaN, of which no comparison holds. So finite values and gradients say:
+defined and Lipschitz on the box.
 """
 
 from __future__ import annotations
@@ -66,18 +64,13 @@ class Kinks:
     """How one evaluation treats its kinks, which are counted in the order of evaluation, the same in every evaluation.
 
     ``forced[k]``: kink k is replaced by the linear function of that slope. ``undecided``: the kinks, not forced,
-    whose argument may have either
-    sign on the box: (k, coordinate, argument's gradient, slope below, slope above). With ``room``: each of them
-    has a coordinate
-    of its own after the first n, along which its output moves freely, and its output encloses s z for every slope
-    s between the
-    two and every value z of its argument. ``Crowded``: more than ``room`` of them.
+    whose argument may have either sign on the box: (k, slope below, slope above).
     """
 
-    def __init__(self, forced: Mapping[int, Arb] | None = None, first: int = 0, room: int = 0) -> None:
+    def __init__(self, forced: Mapping[int, Arb] | None = None) -> None:
         self.forced = forced or {}
-        self.first, self.room, self.count = first, room, 0
-        self.undecided: list[tuple[int, int, tuple[Arb, ...], Arb, Arb]] = []
+        self.count = 0
+        self.undecided: list[tuple[int, Arb, Arb]] = []
 
     def bent(self, z: Jet, below: Arb, above: Arb) -> Jet:
         """The function below z for z < 0 and above z for z > 0."""
@@ -89,24 +82,12 @@ class Kinks:
             return z if above == 1 else z.scaled(above)
         if z.value < 0:
             return z.scaled(below)
-        slope = below.union(above)
-        gradient = [slope * g for g in z.gradient]
-        coordinate = self.first + len(self.undecided)
-        self.undecided.append((k, coordinate, z.gradient, below, above))
+        self.undecided.append((k, below, above))
         if not z.value.is_finite():
-            return Jet(UNKNOWN, (UNKNOWN,) * len(gradient), (UNKNOWN,) * len(z.hessian))
-        low, high = z.value.lower(), z.value.upper()
-        value = arb(0).union(below * low).union(above * high)
-        if self.room:
-            if len(self.undecided) > self.room:
-                raise Crowded
-            value = value.union(above * low).union(below * high)
-            gradient[coordinate] = gradient[coordinate] + 1
-        return Jet(value, tuple(gradient), (UNKNOWN,) * len(z.hessian))
-
-
-class Crowded(ArithmeticError):
-    """Too many kinks in one box."""
+            return Jet(UNKNOWN, (UNKNOWN,) * len(z.gradient), (UNKNOWN,) * len(z.hessian))
+        slope = below.union(above)
+        value = arb(0).union(below * z.value.lower()).union(above * z.value.upper())
+        return Jet(value, tuple(slope * g for g in z.gradient), (UNKNOWN,) * len(z.hessian))
 
 
 def absolute(jet: Jet, kinks: Kinks) -> Jet:
@@ -227,6 +208,8 @@ def _power(base: Jet, exponent: Fraction, n: int) -> Jet:
         return base.through(_log).scaled(ball(exponent)).through(_exp)
     if exponent < 0:
         return _power(base, -exponent, n).through(_reciprocal)
+    if not exponent:  # 1 where the base is defined
+        return base.scaled(ZERO).shifted(ONE)
     result: Jet | None = None
     k = int(exponent)
     while k:
@@ -302,8 +285,9 @@ def _times(weight: arb_mat, jets: Sequence[Jet]) -> list[Jet]:
 
 @dataclass(frozen=True)
 class Block:
-    """names = clip(outer(N(inputs) - N(minus)) + shift); nothing is subtracted when ``minus`` is empty, nothing clipped when
-    ``clip`` is. A controller subtracts N at the equilibrium; an observer N at the estimate without output error."""
+    """names = clip(outer(N(inputs) - N(minus)) + shift); nothing is subtracted when ``minus`` is empty, nothing
+    clipped when ``clip`` is. A controller subtracts N at the equilibrium; an observer N at the estimate without
+    output error."""
 
     names: tuple[str, ...]
     network: Dense

@@ -16,6 +16,7 @@ from typing import Final
 from tlcheck.trusted.arith.arb import Arb
 from tlcheck.trusted.science import jets
 from tlcheck.trusted.science.expression import (
+    MAX_BITS,
     Apply,
     Coefficients,
     Expression,
@@ -25,6 +26,7 @@ from tlcheck.trusted.science.expression import (
     Product,
     Sum,
     Variable,
+    children,
     evaluate,
     polynomial,
     variables,
@@ -43,6 +45,8 @@ MAX_DEGREE: Final = 4
 """Of a form: the equations that have theorems have a handful of terms, of degree 1 or 2."""
 MAX_FACTORS: Final = 64
 """Of a product that is differentiated."""
+MAX_NODES: Final = 20_000
+"""Of a coefficient or derivative: multiplying out, and the product rule, repeat what they are given."""
 
 
 class NoForm(ValueError):
@@ -50,19 +54,28 @@ class NoForm(ValueError):
 
 
 def add(*terms: Expression) -> Expression:
-    """The sum; numbers are added exactly."""
-    number = sum((t.value for t in terms if isinstance(t, Number)), Fraction(0))
-    rest: list[Expression] = [t for t in terms if not isinstance(t, Number)]
+    """The sum; short numbers are added exactly."""
+    number, rest = Fraction(0), list[Expression]()
+    for term in terms:
+        for t in term.terms if isinstance(term, Sum) and not any(term.minus) else (term,):
+            if isinstance(t, Number) and _short(total := number + t.value):
+                number = total
+            else:
+                rest.append(t)
     rest += [Number(number)] if number or not rest else []
     return rest[0] if len(rest) == 1 else Sum(tuple(rest), (False,) * len(rest))
 
 
 def multiply(*factors: Expression) -> Expression:
-    """The product; numbers are multiplied exactly, and 0 times what is defined everywhere is 0."""
-    number = Fraction(1)
-    for f in factors:
-        number *= f.value if isinstance(f, Number) else 1
-    rest: list[Expression] = [f for f in factors if not isinstance(f, Number)]
+    """The product; short numbers are multiplied exactly, and 0 times anything is 0: whether a part is defined is found from
+    the part as it is written, whose amount every theorem takes."""
+    number, rest = Fraction(1), list[Expression]()
+    for factor in factors:
+        for f in factor.factors if isinstance(factor, Product) and not any(factor.under) else (factor,):
+            if isinstance(f, Number) and _short(total := number * f.value):
+                number = total
+            else:
+                rest.append(f)
     if not number:
         return ZERO
     rest = [Number(number), *rest] if number != 1 or not rest else rest
@@ -80,12 +93,34 @@ def subtract(e: Expression, f: Expression) -> Expression:
 def divide(e: Expression, f: Expression) -> Expression:
     if isinstance(f, Number) and f.value:
         return multiply(Number(1 / f.value), e)
-    return Product((e, f), (False, True))
+    return multiply(e, Product((ONE, f), (False, True)))
 
 
 def power(e: Expression, exponent: Fraction) -> Expression:
-    whole = exponent.denominator == 1 and 0 <= exponent <= 64
-    return Number(e.value ** int(exponent)) if isinstance(e, Number) and whole else Power(e, exponent)
+    if (
+        isinstance(e, Number)
+        and exponent.denominator == 1
+        and exponent >= 0
+        and _short(e.value, int(exponent))
+    ):
+        return Number(e.value ** int(exponent))
+    return Power(e, exponent)
+
+
+def _short(q: Fraction, exponent: int = 1) -> bool:
+    """Its power is worth exact arithmetic."""
+    return max(q.numerator.bit_length(), q.denominator.bit_length()) * exponent <= MAX_BITS
+
+
+def _small(e: Expression) -> Expression:
+    """``e``. Raises NoForm when it has more than MAX_NODES nodes."""
+    left, open_ = MAX_NODES, [e]
+    while open_:
+        left -= 1
+        if left < 0:
+            raise NoForm(f"multiplied out, or differentiated, more than {MAX_NODES} nodes")
+        open_ += children(open_.pop())
+    return e
 
 
 def normal_form(e: Expression, unknowns: Mapping[str, Index]) -> Form:
@@ -132,7 +167,7 @@ def _times(f: Form, g: Form) -> Form:
 def _checked(form: Form) -> Form:
     if len(form) > MAX_TERMS or any(len(m) > MAX_DEGREE for m in form):
         raise NoForm(f"more than {MAX_TERMS} terms, or a degree above {MAX_DEGREE}")
-    return {m: c for m, c in form.items() if c != ZERO}
+    return {m: _small(c) for m, c in form.items() if c != ZERO}
 
 
 def differentiated(e: Expression, name: str) -> Expression:
@@ -144,7 +179,7 @@ def differentiated(e: Expression, name: str) -> Expression:
             return ONE
         case Sum(terms, minus):
             each = [differentiated(t, name) for t in terms]
-            return add(*(negate(d) if less else d for d, less in zip(each, minus, strict=True)))
+            return _small(add(*(negate(d) if less else d for d, less in zip(each, minus, strict=True))))
         case Product(factors, under):
             if len(factors) > MAX_FACTORS:
                 raise NoForm(f"a product of more than {MAX_FACTORS} factors")
@@ -157,7 +192,7 @@ def differentiated(e: Expression, name: str) -> Expression:
                     parts.append(negate(Product((*factors, d, factor), (*under, False, True))))
                 else:
                     parts.append(Product((*factors[:k], d, *factors[k + 1 :]), under))
-            return add(*parts) if parts else ZERO
+            return _small(add(*parts)) if parts else ZERO
         case Power(base, exponent) if exponent.denominator == 1:
             inner = differentiated(base, name)
             return multiply(Number(exponent), power(base, exponent - 1), inner)
@@ -194,10 +229,8 @@ def fixed(e: Expression, at: Mapping[str, Fraction]) -> Expression:
             each = [fixed(t, at) for t in terms]
             return add(*(negate(x) if less else x for x, less in zip(each, minus, strict=True)))
         case Product(factors, under):
-            result: Expression = ONE
-            for factor, below in zip(factors, under, strict=True):
-                result = (divide if below else multiply)(result, fixed(factor, at))
-            return result
+            each = [fixed(factor, at) for factor in factors]
+            return multiply(*(divide(ONE, x) if below else x for x, below in zip(each, under, strict=True)))
         case Power(base, exponent):
             return power(fixed(base, at), exponent)
         case Apply(function, argument):

@@ -1,27 +1,22 @@
 """The core lemma: V falls on a whole box around the equilibrium, the equilibrium included. No hole, no tolerance.
 
 Let e be in the box C, F(e) = e (discrete) or F(e) = 0 (continuous), exactly, and F Lipschitz on C. For x in C the
-segment from e to x
-is in C, so by Lebourg's mean value theorem, row by row, F(x) - F(e) = A (x - e) with each row of A a Clarke
-gradient on C: A lies in the
-interval matrix that the jets of F over C give. Write y = x - e.
+segment from e to x is in C, so by Lebourg's mean value theorem, row by row, F(x) - F(e) = A (x - e) with each row of
+A a Clarke gradient on C: A lies in the interval matrix that the jets of F over C give. Write y = x - e.
 
-*Quadratic form* (V = y^T P y). Discrete: (1 - k) V(x) - V(x+) = y^T ((1 - k) P - A^T P A) y. Continuous: -V' =
--y^T (P A + A^T P) y. If every
-symmetric matrix in the interval matrix is positive definite, this is positive for y != 0. Elimination in balls with
-positive pivots shows that: it is the elimination of each member.
+*Quadratic form* (V = y^T P y). Discrete: (1 - k) V(x) - V(x+) = y^T ((1 - k) P - A^T P A) y. Continuous: -V' = -y^T
+(P A + A^T P) y. If every symmetric matrix in the interval matrix is positive definite, this is positive for y != 0.
+Elimination in balls with positive pivots shows that: it is the elimination of each member.
 
-*Cone form* (discrete, V = |N(x) - N(e)| + |L y|_1). As above N(x) - N(e) = h y and N(F(x)) - N(e) = w y, h and w
-in the intervals of
-the jets over C, and L (x+ - e) = L A y. So with rows h_k, w_k in intervals, (1 - k) V(x) - V(x+) is at least the
-least over them of
+*Cone form* (discrete, V = |N(x) - N(e)| + |L y|_1). As above N(x) - N(e) = h y and N(F(x)) - N(e) = w y, h and w in
+the intervals of the jets over C, and L (x+ - e) = L A y. So with rows h_k, w_k in intervals, (1 - k) V(x) - V(x+) is
+at least the least over them of
 
     g(y) = (1 - k) sum_k |h_k y| - sum_k |w_k y|,    homogeneous: positive for all y != 0 if it is on the unit
     cube's boundary.
 
 On a piece of the boundary with corners c, and any signs s_k: |h_k y| >= s_k h_k y, so g is at least a concave
-function of y, which
-is least at a corner. A piece where some corner does not show it is halved.
+function of y, which is least at a corner. A piece where some corner does not show it is halved.
 """
 
 from __future__ import annotations

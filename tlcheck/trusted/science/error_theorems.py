@@ -40,7 +40,7 @@ from tlcheck.trusted.science.differential import (
     number,
     subtract,
 )
-from tlcheck.trusted.science.expression import Expression, Number
+from tlcheck.trusted.science.expression import Expression, Number, Product
 from tlcheck.trusted.science.solution_error import Lift, Problem, Term, Theorem, constant, only
 
 CLASSICAL: Final = (
@@ -86,6 +86,8 @@ class _Linear:
         second = [(problem.unit(i, 2),) for i in problem.space]
         first = [(problem.unit(i),) for i in problem.space]
         value = (problem.unit(0, 0),)
+        if not second:
+            raise NoForm("a space coordinate is needed")
         known = [(), value, *second, *first]
         if time_order:
             _check_start(problem, time_order)
@@ -94,7 +96,7 @@ class _Linear:
                 raise NoForm("the derivative by time needs the coefficient 1")
         elif problem.time is not None or problem.velocity is not None:
             raise NoForm("an equation without time has no initial part")
-        only(form, known)
+        only(problem, known)
         if not all(m in form for m in second):
             raise NoForm("a second derivative by each space coordinate is needed")
         if not time_order and _ball(constant(form[second[0]], "a coefficient")) > 0:
@@ -142,7 +144,7 @@ class BurgersL1(Theorem):
         p, form, lift = self.problem, self.problem.form, self.lift
         u, u_t, u_x, u_xx = p.unit(0, 0), p.unit(lift.t), p.unit(lift.x), p.unit(lift.x, 2)
         product = tuple(sorted((u, u_x)))
-        only(form, [(u_t,), product, (u_xx,)])
+        only(p, [(u_t,), product, (u_xx,)])
         if form.get((u_t,)) != ONE or form.get(product) != ONE or (u_xx,) not in form:
             raise NoForm("expected u_t + u u_x - nu u_xx")
         _ = self.viscosity, self.terms
@@ -320,7 +322,7 @@ class ParabolicL2(Theorem):
     def bound(self, of: Mapping[str, Arb]) -> Arb:
         length = ball(self.lift.length)
         rate = 2 * _ball(self.linear.diffusion[0]) * (Arb.pi() / length) ** 2
-        factor = ((1 - (-rate * ball(_space_time(self.problem))).exp()) / rate).sqrt()
+        factor = (-(-rate * ball(_space_time(self.problem))).expm1() / rate).sqrt()
         edges = (length / 2 * (of["lower end"] + of["upper end"])).sqrt()
         return of["initial"].sqrt() + factor * (of["residual"].sqrt() + of["lift"].sqrt()) + edges
 
@@ -357,6 +359,8 @@ class WaveEnergy(Theorem):
         p, lift = self.problem, self.lift
         x = p.coordinates[lift.x]
         slope = add(p.name(lift.x, 1), negate(differentiated(p.start, x)), negate(lift.slope()))
+        if p.initial is not None:  # only its slope counts, but it must be defined
+            slope = add(slope, Product((ZERO, p.initial.expressions[0]), (False, False)))
         speed = ZERO if p.velocity is None else subtract(p.velocity.expressions[0], lift.value(1))
         rates = (
             Term(

@@ -1,10 +1,10 @@
 """Functions with kinks on a box, piece by piece: on each piece every kink has one known sign, so nothing is lost at it.
 
-A box is centre + radius * t, t in [-1, 1]^n. A :class:`Form` (c, g) encloses a function h: for each x of the box there
-are c' in c, g' in g with h(x) = c' + g' t. Its t has n components of x, and further ones that depend on x in any
-way, within [-1, 1]: ``spread`` puts what is not linear there, so that where it cancels it is seen to cancel. Forms
-of operands give a form of the result: sums at once; a product has (g t)(h t), at most |g|_1 |h|_1; a smooth f of
-z = m + d is f(m) + f'(m) d + f''(xi) d^2 / 2, xi between m and z (Taylor), m any number.
+A box is centre + radius * t, t in [-1, 1]^n. A :class:`Form` (c, g) encloses a function h: for each x of the box
+there are c' in c, g' in g with h(x) = c' + g' t. Its t has n components of x, and further ones that depend on x in
+any way, within [-1, 1]: ``spread`` puts what is not linear there, so that where it cancels it is seen to cancel.
+Forms of operands give a form of the result: sums at once; a product has (g t)(h t), at most |g|_1 |h|_1; a smooth f
+of z = m + d is f(m) + f'(m) d + f''(xi) d^2 / 2, xi between m and z (Taylor), m any number.
 
 *Pieces.* A kink whose argument z has both signs splits the box in two, {z >= 0} and {-z >= 0}; they cover it, and on
 each the kink is linear. :class:`Pieces` goes through all sequences of such choices, depth first. What has been chosen
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import inf
 from typing import Final, TypeVar, cast
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball
@@ -199,7 +199,8 @@ class Pieces(Kinks):
         if low >= 0 or not self._plane:
             return low
         for j, factor in self._outline.multipliers(_line(form)):
-            form = form - self._assumed[j].scaled(arb(factor))
+            if 0 < factor < inf:
+                form = form - self._assumed[j].scaled(arb(factor))
         better = form.low
         return better if better > low else low
 
@@ -288,7 +289,7 @@ class _Outline:
         return _Outline(tuple(corners), tuple(edges), lines)
 
     def multipliers(self, line: Line) -> list[tuple[int, float]]:
-        """(assumption, mu > 0): those of the edges at the corner where the line is least, its slopes made zero along them."""
+        """(assumption, mu): those of the edges at the corner where the line is least, its slopes made zero along them."""
         values = self._values(line)
         corner = min(range(len(values)), key=values.__getitem__)
         before, after = self.edges[corner - 1], self.edges[corner]
@@ -305,7 +306,7 @@ class _Outline:
             if not determinant:
                 return []
             found = [(before, (g * d - h * c) / determinant), (after, (h * a - g * b) / determinant)]
-        return [(j, mu) for j, mu in found if mu > 0 and isfinite(mu)]
+        return found
 
 
 _SQUARE: Final = _Outline(((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)), (-2, -1, -2, -1))

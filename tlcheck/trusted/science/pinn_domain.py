@@ -38,7 +38,7 @@ from tlcheck.trusted.taylor.network import (
     MAX_DERIVATIVE,
     Derivatives,
     Index,
-    SmoothNetwork,
+    TaylorNetwork,
     closure,
     derivative,
     evaluate,
@@ -108,7 +108,7 @@ class Quantity:
     prefixes, and places at which names with them are taken.
     """
 
-    network: SmoothNetwork
+    network: TaylorNetwork
     coordinates: tuple[str, ...]
     outputs: tuple[str, ...]
     domain: Box

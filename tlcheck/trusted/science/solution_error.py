@@ -24,7 +24,6 @@ from typing import Final
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball, decimal_outward, upper_float
 from tlcheck.trusted.checks import Check, ConditionClaim, Item, Measure, Share, fact, nonnegative, undecided
-from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu
 from tlcheck.trusted.science.differential import (
     ONE,
     ZERO,
@@ -43,11 +42,13 @@ from tlcheck.trusted.science.differential import (
 )
 from tlcheck.trusted.science.expression import Expression, Number, Variable, number_text, text, variables
 from tlcheck.trusted.science.pinn_domain import Amount, Quantity, Splittable, derivative_names, in_parts
+from tlcheck.trusted.taylor.network import KINKED
 
 LOWER, UPPER = "lower_", "upper_"
 """Prefixes of what is taken at the two ends of the space coordinate."""
-KINKED: Final = (Relu, LeakyRelu, Abs, Clip, MaxOver)
 DIGITS: Final = 5
+MESSAGE: Final = 120
+"""Most characters of an expression in a message."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +146,7 @@ class Problem:
         form = normal_form(q.expressions[0], self.unknowns)
         if form.get((index,)) != ONE or not set(form) <= {(), (index,)}:
             raise NoForm(
-                f"expected {self.output}, or its derivative by time, minus a function: {text(q.expressions[0])}"
+                f"expected {self.output}, or its derivative by time, minus a function: {shortened(q.expressions[0])}"
             )
         return negate(form.get((), ZERO))
 
@@ -338,6 +339,10 @@ class SolutionErrorClaim(Splittable):
             f"{self.theorem.distance} is at most {number_text(self.at_most)}"
         )
 
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        return ("Python", "FLINT", "theorems about differential equations")
+
     def parts(self) -> Sequence[ConditionClaim]:
         return in_parts(self, sum(len(a.cells) for a in self.amounts))
 
@@ -387,18 +392,26 @@ def _not_refuting(check: Check) -> Check:
     return check if check.holds else replace(check, holds=None)
 
 
-def only(form: Form, known: Sequence[Monomial]) -> None:
+def only(problem: Problem, known: Sequence[Monomial]) -> None:
     """Raises NoForm when the equation has another term."""
-    for monomial, coefficient in form.items():
+    for monomial, coefficient in problem.form.items():
         if monomial not in known:
-            orders = " times ".join(str(list(index)) for index in monomial) or "1"
-            raise NoForm(
-                f"the theorem knows no term {text(coefficient)} times the derivative of orders {orders}"
-            )
+            letters = [
+                "".join(c * n for c, n in zip(problem.coordinates, index, strict=True)) for index in monomial
+            ]
+            names = [problem.output + (f"_{these}" if these else "") for these in letters]
+            written = "*".join([f"({shortened(coefficient)})", *names])
+            raise NoForm(f"the theorem knows no term {written}")
+
+
+def shortened(e: Expression) -> str:
+    """For messages."""
+    written = text(e)
+    return written if len(written) <= MESSAGE else f"{written[:MESSAGE]}..."
 
 
 def constant(e: Expression, what: str) -> Expression:
     """``e``, which must be free of variables."""
     if variables(e):
-        raise NoForm(f"{what} is not constant: {text(e)}")
+        raise NoForm(f"{what} is not constant: {shortened(e)}")
     return e

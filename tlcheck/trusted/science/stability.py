@@ -1,66 +1,54 @@
 """Stability of a closed loop by a Lyapunov candidate: what is claimed, the tree that proves it, and the theorems.
 
-x+ = F(x) (discrete) or x' = F(x) (continuous), V continuous, B a box (``region``), r = ``level``, S = {x in B:
-V(x) <= r}, k = ``decay``.
+x+ = F(x) (discrete) or x' = F(x) (continuous), V continuous, B a box (``region``), r = ``level``, S = {x in B: V(x)
+<= r}, k = ``decay``.
 
 **Condition**, for every x in S:
 
-    discrete     x+ in B, and   asymptotic: V(x+) <= (1 - k) V(x);   practical, invariant: V(x+) <= max(c, (1 - k)
-    V(x))
+    discrete     x+ in B, and   asymptotic: V(x+) <= (1 - k) V(x);
+                                practical, invariant: V(x+) <= max(c, (1 - k) V(x))
     continuous   x is not on B's boundary; F is Lipschitz near x; and V' < 0 at x if V(x) >= c (asymptotic: if x != e)
 
 with c = ``inner`` (r itself for invariant). V' < 0: g . F(x) < 0 for every Clarke gradient g of V at x.
 
 **Theorem, asymptotic.** Hypotheses, each checked: e in B's interior; F(e) = e (or 0), exactly; V(e) = 0 and V > 0
-elsewhere; r > 0; discrete:
-0 < k <= 1; the condition. Then e is asymptotically stable, S is invariant, and every trajectory from S tends to e:
-S is in the region of attraction.
-*Proof, discrete.* S is invariant: x+ in B, V(x+) <= V(x) <= r. V(x_j) <= (1 - k)^j V(x_0) tends to 0. Outside a
-ball around e, V has a
-positive minimum on the compact S, so x_j enters every ball for good. Stability: for a ball, let m > 0 be that
-minimum; from the neighbourhood
-{V < min(m, r)} of e, a subset of S in which V never grows, no trajectory leaves the ball (V is continuous, V(e) =
-0). *Continuous.* A trajectory from
-S exists locally, is unique, and cannot leave S: V never grows along it while in S (Lebourg: V o x has an upper
-derivative of at most max g . F < 0),
-and S is in the open interior of B, closed. So it stays in a compact set, exists for all time, and V falls strictly
-but at e.
-On S without a ball around e, compact, max g . F <= -d < 0 (the Clarke gradient is upper semicontinuous), so each
-ball is entered;
-the rest as above.
+elsewhere; r > 0; discrete: 0 < k <= 1; the condition. Then e is asymptotically stable, S is invariant, and every
+trajectory from S tends to e: S is in the region of attraction. *Proof, discrete.* S is invariant: x+ in B, V(x+) <=
+V(x) <= r. V(x_j) <= (1 - k)^j V(x_0) tends to 0. Outside a ball around e, V has a positive minimum on the compact S,
+so x_j enters every ball for good. Stability: for a ball, let m > 0 be that minimum; from the neighbourhood {V <
+min(m, r)} of e, a subset of S in which V never grows, no trajectory leaves the ball (V is continuous, V(e) = 0).
+*Continuous.* A trajectory from S exists locally, is unique, and cannot leave S: V never grows along it while in S
+(Lebourg: V o x has an upper derivative of at most max g . F < 0), and S is in the open interior of B, closed. So it
+stays in a compact set, exists for all time, and V falls strictly but at e. On S without a ball around e, compact, max
+g . F <= -d < 0 (the Clarke gradient is upper semicontinuous), so each ball is entered; the rest as above.
 
-**Theorem, practical (to level c).** Hypotheses: 0 < c < r, the condition, discrete: 0 < k <= 1. Then {V <= c} and
-S are invariant, and every trajectory
-from S enters {V <= c} in finite time and stays. *Proof.* Discrete: V(x_j) <= max(c, (1 - k)^j r). Continuous:
-where V >= c, max g . F <= -d < 0 by
-compactness, so V reaches c by time (r - c)/d, and cannot rise through c; nor through r.
+**Theorem, practical (to level c).** Hypotheses: 0 < c < r, the condition, discrete: 0 < k <= 1. Then {V <= c} and S
+are invariant, and every trajectory from S enters {V <= c} in finite time and stays. *Proof.* Discrete: V(x_j) <=
+max(c, (1 - k)^j r). Continuous: where V >= c, max g . F <= -d < 0 by compactness, so V reaches c by time (r - c)/d,
+and cannot rise through c; nor through r.
 
 **Theorem, invariant.** Hypotheses: the condition with c = r >= 0 (discrete: 0 <= k <= 1). Then S is invariant.
-*Proof.* As above.
-The last two say nothing about an equilibrium, nor that trajectories settle. (S or {V <= c} may be empty; then they
-say nothing.)
+*Proof.* As above. The last two say nothing about an equilibrium, nor that trajectories settle. (S or {V <= c} may be
+empty; then they say nothing.)
 
-**Proof of the condition.** A binary tree cuts B across coordinates; both halves are kept closed, so the leaves
-cover B whatever the cuts.
-A leaf's tag says which of these is checked on its whole box, from jets of V, F and V o F (``bisection``'s three
-forms):
+**Proof of the condition.** A binary tree cuts B across coordinates; both halves are kept closed, so the leaves cover
+B whatever the cuts. A leaf's tag says which of these is checked on its whole box, from jets of V, F and V o F
+(by ``kinks``):
 
     o  V > r                              (nothing is claimed there)
     d  discrete: (1 - k) V(x) - V(x+) >= 0, x+ in B;   continuous: V' < 0
-    i  discrete: V(x+) <= c, x+ in B;                  continuous: V < c, F Lipschitz      (never in an asymptotic
-    claim)
+    i  discrete: V(x+) <= c, x+ in B;                  continuous: V < c, F Lipschitz;   never in an asymptotic claim
     p  discrete: where V(x) <= r, x+ in B, and (1 - k) V(x) - V(x+) >= 0 or, but in an asymptotic claim, V(x+) <= c;
        piece by piece (``pieces``), and on each piece one of the two: for piecewise linear V, whose kinks cost the others much
     c  the box lies in the core (asymptotic only): the core lemma, equilibrium.py; its F(C) in B
     e  the box is empty: a cut outside it
 
 Continuous: every leaf's faces on B's boundary satisfy V > r too. When V = sigmoid(N) alone, N takes V's part in
-continuous time,
-levels becoming logit(c), logit(r): the sigmoid is increasing, its slope positive.
+continuous time, levels becoming logit(c), logit(r): the sigmoid is increasing, its slope positive.
 
-A point that violates the condition, evaluated as a point, refutes the claim: ``points`` of the certificate, and the centre of
-each leaf that fails, are tried; so does an e that is certainly no equilibrium. Nothing else does: a hypothesis, leaf or core that
-fails leaves the claim unproved.
+A point that violates the condition, evaluated as a point, refutes the claim: ``points`` of the certificate, and the
+centre of each leaf that fails, are tried; so does an e that is certainly no equilibrium. Nothing else does: a
+hypothesis, leaf or core that fails leaves the claim unproved.
 """
 
 from __future__ import annotations
@@ -197,10 +185,18 @@ class Conditions:
 
 
 class Judge:
-    """Checks of boxes and points, at the working precision of when it was made; a leaf has at most ``max_pieces``."""
+    """Checks of boxes and points, at the working precision of when it was made.
 
-    def __init__(self, conditions: Conditions, max_pieces: int = MAX_PIECES) -> None:
-        self.of, self.max_pieces = conditions, max_pieces
+    A leaf has at most ``max_pieces``; ``tick``, which may raise, is called before each of them.
+    """
+
+    def __init__(
+        self,
+        conditions: Conditions,
+        max_pieces: int = MAX_PIECES,
+        tick: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.of, self.max_pieces, self.tick = conditions, max_pieces, tick
         self.plain = not (conditions.candidate.l1 or conditions.candidate.quadratic)
         self.logit = not conditions.loop.discrete and self.plain and conditions.candidate.outer == "sigmoid"
         self.v = conditions.candidate.prepared(inner=self.logit)
@@ -280,6 +276,7 @@ class Judge:
         stays = falls = arb("inf")
         try:
             for _ in pieces:
+                self.tick()
                 v = pieces.kept(lambda: self.v(x, pieces))
                 if pieces.least(v.shifted(-self.level)) > 0:
                     continue
@@ -528,7 +525,7 @@ class _Leaves(ConditionClaim):
         return f"{len(self.leaves)} leaves"
 
     def checks(self, precision: int, tick: Callable[[], None]) -> Iterator[Check | Measure]:
-        judge = Judge(self.conditions)
+        judge = Judge(self.conditions, tick=tick)
         for box, tag in self.leaves:
             tick()
             failed = False

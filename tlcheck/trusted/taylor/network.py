@@ -186,7 +186,7 @@ def _accumulate(engine: Engine[M], jet: Jet[M], a: Index, x: M) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class SmoothNetwork:
+class TaylorNetwork:
     """A graph whose operations all have rules (smooth but for KINKED); the matrices of its affine operations. Raises
     Unsupported when built."""
 
