@@ -54,7 +54,9 @@ def _compare(
 ) -> int:
     nodes = plan.claim.graph.nodes
     count = 0
-    layers = 1 if plan.guidance.per_leaf_bounds else LAYERS  # a leaf's layers are small, and each costs a pass
+    layers = (
+        1 if plan.guidance.per_leaf_bounds else LAYERS
+    )  # a leaf's layers are small, and each costs a pass
     targets = random.permutation(plan.network.targets)[:layers].tolist()
     for target in targets:
         expected = plan.expected_unstable(target)

@@ -239,7 +239,9 @@ def _forked(
         return _ticking(function, items, tick)
     _INHERITED.append(function)
     try:
-        with ending_pool(ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), enter_worker)) as pool:
+        with ending_pool(
+            ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), enter_worker)
+        ) as pool:
             return list(results_of([pool.submit(_call_inherited, item) for item in items], tick))
     finally:
         _INHERITED.pop()

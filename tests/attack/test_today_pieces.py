@@ -252,3 +252,20 @@ def test_a_leaf_of_many_pieces_can_be_stopped() -> None:
 
     outcome(document, tick=counted)
     assert 20 < count <= MAX_PIECES + 20 and time.monotonic() - start < 30
+
+
+def test_a_power_of_zero_is_defined_where_its_base_is() -> None:
+    """x1+ = log(x1)^0 - 1 is 0 where x1 > 0, and nothing elsewhere: no leaf with x1 <= 0 in it may be proved."""
+    document = {
+        "format": "tlcheck.stability/1",
+        "time": "discrete",
+        "statement": "invariant",
+        "states": ["x1"],
+        "equations": ["log(x1)^0 - 1"],
+        "V": {"quadratic": [["1"]]},
+        "region": {"lower": ["-1"], "upper": ["1"]},
+        "level": "1/2",
+    }
+    judge = Judge(conditions(document))
+    for box, holds in ((((F(-1, 4), F(1, 4)),), False), (((F(1, 4), F(1, 2)),), True)):
+        assert all(check.holds for check in judge.leaf(box, DECREASE)) == holds

@@ -232,3 +232,10 @@ def test_the_two_stage_specification() -> None:
     for old, new in ((b'"0.0106"', b'"1.5"'), (b"-4.8", b"5.5"), (b'"c1"', b'"c3"'), (b'"0.989"', b'"x"')):
         with pytest.raises(InvalidInput):
             read_two_stage(data.replace(old, new), "x")
+
+
+def test_ends_of_a_two_stage_box_are_exact() -> None:
+    text = '{"box": [[-1, 0.1000000000000000055]], "c1": "0.1", "c2": "0.2"}'
+    assert read_two_stage(text.encode(), "x").box.upper == (Fraction("0.1000000000000000055"),)
+    with pytest.raises(InvalidInput):
+        read_two_stage(text.replace("-1", '"a"').encode(), "x")

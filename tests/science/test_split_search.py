@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import DATA, needs_data
+from tlcheck.cli.main import main
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
 from tlcheck.readers.vnnlib import read_property
@@ -211,3 +212,32 @@ def test_fractions_of_bounds_are_exact() -> None:
     found = search(GRAPHS[2], asked)
     assert found.guidance is not None
     assert all(o.certified for o in outcomes(GRAPHS[2], asked, found.guidance))
+
+
+@needs_data
+def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A published query from the command line: its certificate, what it says, and what is refused."""
+    model, spec = LSNC / "quadrotor2d_output.onnx.gz", LSNC / "quadrotor2d_output_12.vnnlib.gz"
+    target = tmp_path / "x.tlcert"
+    certify = ["certify-lyapunov", str(spec), "-o", str(target)]
+    assert main([*certify]) == 2 and not target.exists()
+    hard = ["certify-lyapunov", str(LSNC / "quadrotor2d_output_6.vnnlib.gz"), "-o", str(target)]
+    assert main([*hard, "--model", str(model), "--max-leaves", "2"]) == 4 and not target.exists()
+    assert "boxes are open" in capsys.readouterr().out
+    assert main([*certify, "--model", str(model)]) == 0
+    assert main(["show", str(target)]) == 0
+    assert "kappa = 0: V may rise by up to 1e-06 in every step" in capsys.readouterr().out
+    assert main(["verify", "-v", str(target)]) == 0
+    assert "not stability" in capsys.readouterr().out
+    assert main(["lyapunov-spec", str(spec), "--model", str(model)]) == 0
+    out = capsys.readouterr().out
+    assert "kappa = 0" in out and "asymptotic" not in out
+    assert main(["lyapunov-spec", str(LSNC / "instances.csv")]) == 0
+    assert "pieces of their hull are not covered" in capsys.readouterr().out
+    other = tmp_path / "other.vnnlib"
+    other.write_text(
+        "(declare-const X_0 Real)(declare-const Y_0 Real)(assert (>= X_0 0))(assert (<= X_0 1))(assert (<= Y_0 0))"
+    )
+    assert main(["lyapunov-spec", str(other)]) == 3
+    assert "not a Lyapunov query" in capsys.readouterr().err
+    assert main(["certify-lyapunov", "loop.json", "-o", str(target), "--model", str(model)]) == 2
