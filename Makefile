@@ -38,7 +38,7 @@ verify: $(RUN)
 	$(BIN)/tlcheck verify certificates/accept $(ARGS)
 
 test: $(DEV)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile $(ARGS)
 
 lint: $(DEV)
 	$(BIN)/ruff check .

@@ -90,7 +90,7 @@ def test_progress_on_a_terminal(columns: int) -> None:
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     command = [sys.executable, "-c", EAGER, "verify", str(CHAIN)]
-    environment = {**os.environ, "TERM": "xterm"}
+    environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")} | {"TERM": "xterm"}
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=follower, cwd=REPOSITORY, env=environment
     )

@@ -33,10 +33,17 @@ def stand(tmp_path: Path) -> Stand:
 
 
 def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
+    """Whether a process still runs, after a while in which one that was killed may end."""
+    state = Path(f"/proc/{pid}/stat")
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        try:
+            os.kill(pid, 0)
+            if state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z":
+                return False  # it ended, and nobody has asked how
+        except ProcessLookupError:
+            return False
+        time.sleep(0.05)
     return True
 
 

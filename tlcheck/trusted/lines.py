@@ -52,15 +52,17 @@ NO_GUESS = SlopeGuess()
 
 
 def snap(slope: Floats) -> Floats:
-    """The nearest multiple of 2^-40 (of 2^-20 for all when one reaches 2), at most 2^20 in magnitude; not a number becomes 0."""
+    """The nearest multiple of 2^-40 (coarser for all by the factor that brings the largest below 2), at most 2^20 in magnitude.
+
+    Not a number becomes 0.
+    """
     clean = np.clip(np.nan_to_num(slope, nan=0.0, posinf=0.0, neginf=0.0), -(2.0**20), 2.0**20)
-    return (
-        np.ldexp(np.rint(np.ldexp(clean, 20)), -20) if np.abs(clean).max(initial=0.0) >= 2 else _grid(clean)
-    )
+    bits = SLOPE_BITS - max(0, int(np.frexp(np.abs(clean).max(initial=0.0))[1]) - 1)
+    return _grid(clean, bits)
 
 
-def _grid(x: Floats) -> Floats:
-    return np.ldexp(np.rint(np.ldexp(x, SLOPE_BITS)), -SLOPE_BITS)
+def _grid(x: Floats, bits: int = SLOPE_BITS) -> Floats:
+    return np.ldexp(np.rint(np.ldexp(x, bits)), -bits)
 
 
 def lines(op: Elementwise, box: Box, guess: SlopeGuess = NO_GUESS) -> Lines:
