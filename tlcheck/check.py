@@ -18,17 +18,18 @@ import numpy as np
 from tlcheck.errors import InvalidInput
 from tlcheck.forked import forked
 from tlcheck.journal import Journal
-from tlcheck.options import Options
+from tlcheck.options import Options, Progress
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.lyapunov_specs import told
 from tlcheck.recheck import recheck
 from tlcheck.schedule import Deadline, LeafRun, Report, Stopped, blas_usable, peak_mib, run_leaves
 from tlcheck.trusted.arith.arb import decimal_outward
-from tlcheck.trusted.checks import ConditionClaim, Item
+from tlcheck.trusted.checks import Check, ConditionClaim, Item
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.decide import (
     BadGuidance,
     CheckParts,
+    ConditionsOutcome,
     LeafOutcome,
     NoRelaxation,
     Plan,
@@ -150,7 +151,9 @@ def check_sat(loaded: LoadedClaim, claim: SatClaim, options: Options) -> ClaimRe
     )
 
 
-def check_conditions(loaded: LoadedClaim, claim: ConditionClaim, options: Options) -> ClaimResult:
+def check_conditions(
+    loaded: LoadedClaim, claim: ConditionClaim, options: Options, report: Report = None
+) -> ClaimResult:
     """Decide a claim that is a conjunction of conditions. Raises InvalidInput: these have no deployed semantics."""
     if options.semantics == "deployed":
         raise InvalidInput(
@@ -166,9 +169,11 @@ def check_conditions(loaded: LoadedClaim, claim: ConditionClaim, options: Option
         "precision": options.precision,
         "semantics": "real",
     }
+    if options.cross_check:
+        arithmetic["cross_check"] = f"skipped: for unsat and sat claims, not for a {claim.kind}"
     try:
         outcome = decide_conditions(
-            claim, options.precision, deadline.check, _parts_checker(claim, options, deadline)
+            claim, options.precision, deadline.check, _parts_checker(claim, options, deadline, report)
         )
     except Stopped as stopped:
         reason = Reason("TLC015", str(stopped))
@@ -190,15 +195,12 @@ def check_conditions(loaded: LoadedClaim, claim: ConditionClaim, options: Option
             {"condition": f.name, "where": f.where, "slack": [f.low, f.high]} for f in outcome.failures
         ]
     details.update(outcome.measures)
-    least = None if outcome.least is None else outcome.least.low
     return ClaimResult(
         kind=claim.kind,
         statement=f"{claim.statement} ({loaded.name})",
         verdict=outcome.verdict,
         reason=Reason(outcome.code, outcome.message, outcome.where),
-        bound=Bound(
-            None if least is None else Number(decimal_outward(least, "down"), least.hex(), "down"), None, ZERO
-        ),
+        bound=Bound(_slack(outcome), None, ZERO),
         leaves_total=sum(t.total for t in outcome.tallies.values()),
         leaves_certified=sum(t.proved for t in outcome.tallies.values()),
         assumptions=claim.assumptions,
@@ -208,13 +210,23 @@ def check_conditions(loaded: LoadedClaim, claim: ConditionClaim, options: Option
     )
 
 
-def _parts_checker(claim: ConditionClaim, options: Options, deadline: Deadline) -> CheckParts | None:
-    """Parts in a pool of forked processes, which inherit the claim; None where one process has to do."""
-    workers = min(options.jobs or os.cpu_count() or 1, len(claim.parts()))
-    if workers < 2 or sys.platform != "linux":
-        return None
+def _slack(outcome: ConditionsOutcome) -> Number | None:
+    """A bound on the least slack of all conditions: from above where the claim is REFUTED, else from below."""
+    if outcome.verdict is Verdict.REFUTED:
+        most = outcome.most
+        return None if most is None else Number(decimal_outward(most, "up"), most.hex(), "up")
+    least = None if outcome.least is None else outcome.least.low
+    return None if least is None else Number(decimal_outward(least, "down"), least.hex(), "down")
 
-    def check_parts(parts: Sequence[ConditionClaim], precision: int) -> Iterator[list[Item]]:
+
+def _parts_checker(claim: ConditionClaim, options: Options, deadline: Deadline, report: Report) -> CheckParts:
+    """Parts in a pool of forked processes, which inherit the claim; one after the other where one process has to do."""
+    workers = min(options.jobs or os.cpu_count() or 1, len(claim.parts()))
+
+    def answers(parts: Sequence[ConditionClaim], precision: int) -> Iterator[list[Item]]:
+        if workers < 2 or sys.platform != "linux":
+            yield from (check_part(part, precision, deadline.check) for part in parts)
+            return
         _PARTS.append((parts, precision))
         try:
             yield from forked(_check_inherited, len(parts), workers, deadline.check)
@@ -222,6 +234,15 @@ def _parts_checker(claim: ConditionClaim, options: Options, deadline: Deadline) 
             raise Stopped("stopped: a worker process was killed, perhaps for its memory") from None
         finally:
             _PARTS.pop()
+
+    def check_parts(parts: Sequence[ConditionClaim], precision: int) -> Iterator[list[Item]]:
+        least: float | None = None
+        for done, items in enumerate(answers(parts, precision), 1):
+            yield items
+            if report is not None:
+                lows = [item.low for item in items if isinstance(item, Check) and item.low is not None]
+                least = min([*lows, *([] if least is None else [least])], default=None)
+                report(Progress("", done, len(parts), least, "parts"))
 
     return check_parts
 

@@ -63,7 +63,9 @@ CODES: dict[str, Code] = {
     ),
     "TLC022": Code(
         "a condition is not established",
-        "The evidence does not decide at least one condition: its enclosure straddles zero. Raise --precision or --timeout.",
+        "At least one condition is not proved; the report names it and where. If it is a hypothesis on the claim's own numbers "
+        "(a level, a decay, the equilibrium), correct the claim. If its slack straddles zero, the evidence is too coarse there: "
+        "find it again with more leaves, or raise --precision where the slack is tiny.",
     ),
     "TLC101": Code("malformed certificate", "The certificate's structure is not that of its format."),
     "TLC102": Code(
@@ -105,7 +107,10 @@ CODES: dict[str, Code] = {
     ),
     "TLC402": Code("no such file", "The file or folder does not exist or cannot be read."),
     "TLC403": Code("truncated or corrupt file", "The file ends early or its compression is corrupt."),
-    "TLC404": Code("path escapes", "A path in a bundle leaves the bundle's folder."),
+    "TLC404": Code(
+        "not a file's name",
+        "A file's name has a folder where only a name may stand, two paths of one artifact end alike, or a path leaves its folder.",
+    ),
     "TLC901": Code("internal error", "A bug in tlcheck. Please report it with the input."),
     "TLC902": Code(
         "engines disagree",

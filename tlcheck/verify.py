@@ -40,7 +40,7 @@ def _decide(loaded: LoadedClaim, options: Options, progress: Report) -> ClaimRes
     if isinstance(loaded.claim, SatClaim):
         return check_sat(loaded, loaded.claim, options)
     if isinstance(loaded.claim, ConditionClaim):
-        return check_conditions(loaded, loaded.claim, options)
+        return check_conditions(loaded, loaded.claim, options, progress)
     return check_unsat(loaded, loaded.claim, options, progress)
 
 

@@ -85,7 +85,7 @@ class Loop:
             "networks": [
                 {
                     "names": ["u"],
-                    "network": written(self.controller),
+                    "network": written(self.controller) | {"activation": "relu"},
                     "inputs": names,
                     "clip": [[str(self.low), str(self.high)]],
                 }

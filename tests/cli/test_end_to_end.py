@@ -82,6 +82,21 @@ def test_little_is_said_quickly(argument: str) -> None:
 @linux
 @pytest.mark.parametrize("columns", [80, 40])
 def test_progress_on_a_terminal(columns: int) -> None:
+    shown = drawn(columns, CHAIN)
+    if columns >= 80:
+        assert re.search(r"leaves .* \d+/400 worst margin [0-9.e-]+ \d:\d\d:\d\d left", shown)
+
+
+@linux
+@pytest.mark.parametrize("options", [("--jobs", "1"), ("--jobs", "2")])
+def test_progress_of_a_conjunction_of_conditions(options: tuple[str, ...]) -> None:
+    shown = drawn(80, ACCEPT / "stability-integrator", *options)
+    totals = {int(total) for total in re.findall(r"parts .* \d+/(\d+) ", shown)}
+    assert len(totals) == 1 and totals.pop() >= 2
+
+
+def drawn(columns: int, *arguments: object) -> str:
+    """What ``verify`` draws on a terminal that wide, without its control sequences; it certifies."""
     import fcntl
     import pty
     import struct
@@ -89,7 +104,7 @@ def test_progress_on_a_terminal(columns: int) -> None:
 
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    command = [sys.executable, "-c", EAGER, "verify", str(CHAIN)]
+    command = [sys.executable, "-c", EAGER, "verify", *map(str, arguments)]
     environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")} | {"TERM": "xterm"}
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=follower, cwd=REPOSITORY, env=environment
@@ -104,8 +119,7 @@ def test_progress_on_a_terminal(columns: int) -> None:
     lines = [line for line in re.split(r"[\r\n]+", shown) if line.strip()]
     assert lines
     assert max(map(len, lines)) <= columns
-    if columns >= 80:
-        assert re.search(r"leaves .* \d+/400 worst margin [0-9.e-]+ \d:\d\d:\d\d left", shown)
+    return shown
 
 
 def _read(descriptor: int) -> bytes:
@@ -510,3 +524,27 @@ def test_a_chain_of_leaves_is_checked_in_a_second() -> None:
     start = time.monotonic()
     assert main(["verify", "-q", "--jobs", "1", str(CHAIN)]) == 0
     assert time.monotonic() - start < 3
+
+
+# Conjunctions of conditions.
+
+
+def test_false_conditions_are_counted_and_the_first_is_placed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", str(REJECT / "stability-level-too-high")]) == 1
+    line = capsys.readouterr().out.splitlines()[0]
+    assert re.search(
+        r"V falls is false by 0\.05\d*; 4 of \d+ conditions are false, the first at \(-0\.\d+, ", line
+    )
+    found = claims(report(REJECT / "stability-level-too-high", code=1, capsys=capsys))[0]
+    most = float(found["bound"]["rigorous"])
+    assert most < 0
+    assert most >= float.fromhex(found["bound"]["rigorous_hex"]), "an upper bound, rounded up"
+    assert f"margin <= {most:.6}"[:16] in line
+
+
+def test_what_does_not_apply_to_conditions_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "--cross-check", str(ACCEPT / "stability-cone")]) == 0
+    assert "cross-check: skipped: for unsat and sat claims, not for a stability" in capsys.readouterr().out
+    bundle = ACCEPT / "stability-cone" / "x.tlcert"
+    assert main(["verify", "--model", str(bundle / "stability.json"), str(bundle)]) == 3
+    assert "this artifact has no use for --model [TLC101]" in capsys.readouterr().out

@@ -100,6 +100,15 @@ def test_one_claim_of_several(network: Path, tmp_path: Path) -> None:
     assert "edge" in text and "residual" not in text
 
 
+def test_distances_to_the_solution_say_what_is_claimed(tmp_path: Path) -> None:
+    text = drawn(ACCEPT / "solution-heat-L2" / "x.tlcert", tmp_path)
+    assert (
+        "L2: the root of the integral over x of (u_theta - u)^2, for every t of the domain, is at most 0.6"
+        in text
+    )
+    assert "sum over cells" in text
+
+
 STABLE = [
     ("accept/stability-oscillator", ["V′ < 0", "V > level", "core", "−V′ (Arb, lower bound)", "x1", "x2", "simulated"]),
     ("accept/stability-cone", ["by pieces", "asymptotically stable", "(1 − k) V(x) − V(x⁺)", "equilibrium (0, 0)"]),

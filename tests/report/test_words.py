@@ -8,11 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.helpers import CERTIFICATES
+from tlcheck.options import Options
 from tlcheck.report.words import claim_lines, constraint_text, number
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.ops.structure import Input
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
+from tlcheck.verify import load
 
 
 @given(st.fractions())
@@ -59,3 +62,19 @@ def test_what_is_left_out_is_counted() -> None:
 def test_a_witness_is_shown() -> None:
     claim = SatClaim(*_claim(2, 1), witness=(Fraction(1, 8), Fraction(0)))
     assert "x = (0.125, 0)" in "\n".join(claim_lines(claim, None))
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("pinn-domain-sup", ["network: 2 inputs, 1 output", "evidence: 64 cells, Taylor models of order 5"]),
+        ("solution-heat-L2", ["network: 2 inputs, 1 output", "evidence: Taylor models, residual 32 cells"]),
+        ("stability-cone", ["evidence: 7 boxes: 6 by pieces, 1 core"]),
+        ("corridor-relu-kink", []),
+    ],
+)
+def test_covers_are_counted(name: str, lines: list[str]) -> None:
+    claim, guidance = load(CERTIFICATES / "accept" / name / "x.tlcert", Options()).claims[0]
+    said = claim_lines(claim, guidance)
+    assert len(said) == 1 + len(lines)
+    assert all(any(line.startswith(wanted) for line in said) for wanted in lines)

@@ -144,8 +144,10 @@ def test_files_are_looked_up_beside_by_last_name(tmp_path: Path) -> None:
     (tmp_path / "w.json").write_text("{}")
     (tmp_path / "link.json").symlink_to("/etc/hostname")
     files = beside(tmp_path / "artifact.json")
+    files.elsewhere = True
     assert files.read("some/where/else/w.json") == b"{}"
     assert list(files.sources) == ["w.json"]
+    files = beside(tmp_path / "artifact.json")
     for name, code in (("missing.json", "TLC402"), ("..", "TLC404"), ("", "TLC404"), ("link.json", "TLC404")):
         with pytest.raises(InvalidInput) as error:
             files.read(name)

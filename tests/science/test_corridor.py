@@ -160,7 +160,10 @@ def set_segment(**fields: Any) -> Callable[[dict[str, Any]], None]:
     return lambda c: c["segments"][0].update(fields)
 
 
-L, U = "logistic_lower_learned.json", "logistic_upper_learned.json"
+LOWER, UPPER = "logistic_lower_learned.json", "logistic_upper_learned.json"
+FOLDER = "NN/Examples/Verification/ODE/"
+"""As the published certificate names them."""
+L, U = FOLDER + LOWER, FOLDER + UPPER
 MUTATIONS: list[tuple[str, Callable[[dict[str, Any]], None], str, str]] = [
     ("initial value too high", set_segment(init=1.5), "REFUTED", "initial value, upper"),
     ("initial value too low", set_segment(init={"lo": -2, "hi": 0.1}), "REFUTED", "initial value, lower"),
@@ -217,12 +220,12 @@ def test_a_connected_second_segment_is_accepted(tmp_path: Path) -> None:
 @pytest.mark.parametrize("weight", ["layers.1.bias", "layers.2.bias", "layers.2.weight"])
 def test_mutated_weights(tmp_path: Path, weight: str) -> None:
     document = learned(tmp_path)
-    data = json.loads((tmp_path / L).read_text())
+    data = json.loads((tmp_path / LOWER).read_text())
     if weight.endswith("bias"):
         data[weight][0] += 5
     else:
         data[weight][0][0] += 5
-    (tmp_path / L).write_text(json.dumps(data))
+    (tmp_path / LOWER).write_text(json.dumps(data))
     assert said(decide(tmp_path, document)) == "REFUTED"
 
 
@@ -598,7 +601,7 @@ def sample(**segment: Any) -> dict[str, Any]:
                 "t1": "1.0",
                 "init": 0,
                 "lowerWeights": "a/w.json",
-                "upperWeights": "b\\w.json",
+                "upperWeights": "a\\w.json",
                 **segment,
             }
         ],

@@ -529,7 +529,7 @@ MALFORMED_OWN: list[tuple[str, object, str]] = [
     ("V/network/activations/0", "gelu", "TLC202"), ("V/network/activations", ["tanh"], "TLC204"),
     ("V/network/weights/0/0", ["1"], "TLC204"), ("V/network/weights/0/0/0", 1, "TLC101"),
     ("V/network/weights/0/0/0", "inf", "TLC101"), ("V/network/weights", [], "TLC204"),
-    ("V/network", "../../etc/passwd", "TLC101"), ("claims", {}, "TLC101"), ("claims/decay", 1, "TLC101"),
+    ("V/network", "../../etc/passwd", "TLC404"), ("claims", {}, "TLC101"), ("claims/decay", 1, "TLC101"),
     ("claims/gradient", [{}], "TLC101"), ("claims/stable", True, "TLC101"), ("reference", ["0"], "TLC101"),
     ("controller", {"network": 1}, "TLC101"), ("format", "tlcheck.lyapunov/2", "TLC101"), ("extra", 1, "TLC101"),
 ]  # fmt: skip

@@ -21,7 +21,7 @@ REDRAW_SECONDS = 0.5
 @click.option("--max-leaves", type=click.IntRange(min=1), default=400_000, show_default=True, metavar="N")
 @click.option(
     "--seconds", type=click.FloatRange(min=0, min_open=True), default=600.0, show_default=True, metavar="S",
-    help="Time for the search, for a query in VNN-LIB.",
+    help="Time for the search.",
 )  # fmt: skip
 @click.option(
     "--jobs", type=click.IntRange(min=0), default=0, metavar="N", help="Processes; 0: one per core."
@@ -35,8 +35,8 @@ def certify_lyapunov(
     only. SPEC may also be a published query in VNN-LIB, about --model: `tlcheck lyapunov-spec` says what such a query is
     worth. `tlcheck verify` decides.
 
-    Exit codes: 0 written; 1 written, and the claim is false at a point; 4 nothing found within --max-leaves (or
-    --seconds), nothing written.
+    Exit codes: 0 written; 1 written, and the claim is false; 4 nothing found within --max-leaves and --seconds, or a
+    hypothesis of the theorem is not met: nothing written.
     """
     if spec.name.removesuffix(".gz").endswith(".vnnlib"):
         if model is None:
@@ -44,21 +44,20 @@ def certify_lyapunov(
         return _query(model, spec, output, max_leaves, seconds)
     if model is not None:
         raise click.UsageError("--model is for queries in VNN-LIB: SPEC names its models itself")
-    from tlcheck.report.words import number
     from tlcheck.science.stability import certify
 
     start = time.monotonic()
-    found = certify(spec, output, max_leaves=max_leaves, jobs=jobs, tick=_teller())
-    seconds = time.monotonic() - start
-    if found.points:
-        click.echo(
-            f"FALSE     {found.conditions.statement}, at ({', '.join(map(number, found.points[0]))}); {seconds:.1f} s"
-        )
+    found = certify(spec, output, max_leaves=max_leaves, seconds=seconds, jobs=jobs, tick=_teller())
+    took = time.monotonic() - start
+    if found.false:
+        click.echo(f"FALSE     {found.problem}; {took:.1f} s")
         return ExitCode.REFUTED
     if found.problem:
-        click.echo(f"no proof  {found.conditions.statement}: {found.problem}; {seconds:.1f} s")
+        click.echo(f"no proof  {found.conditions.statement}: {found.problem}; {took:.1f} s")
         return ExitCode.UNPROVEN
-    click.echo(f"found     {found.conditions.statement}; {found.leaves} leaves, {seconds:.1f} s")
+    click.echo(
+        f"found     a proof: {found.conditions.statement}; {_counted(found.leaves, 'leaf', 'leaves')}, {took:.1f} s"
+    )
     return ExitCode.OK
 
 
@@ -71,8 +70,12 @@ def _query(model: Path, spec: Path, output: Path, most: int, seconds: float) -> 
     if found.guidance is None:
         click.echo(f"no proof  unsat: {found.left} of {found.boxes} boxes are open; {took:.1f} s")
         return ExitCode.UNPROVEN
-    click.echo(f"found     unsat; {found.leaves} leaves, {took:.1f} s")
+    click.echo(f"found     unsat; {_counted(found.leaves, 'leaf', 'leaves')}, {took:.1f} s")
     return ExitCode.OK
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
 
 
 class _teller:

@@ -15,7 +15,8 @@ import click
 from tlcheck.report.record import ExitCode
 
 if TYPE_CHECKING:
-    from tlcheck.science.pinn import Request
+    from tlcheck.science.pinn import PartFound, Request
+    from tlcheck.science.solution import SolutionFound
 
 ANY_PATH = click.Path(path_type=Path)
 REDRAW_SECONDS = 0.5
@@ -30,20 +31,21 @@ REDRAW_SECONDS = 0.5
     "bounds",
     multiple=True,
     metavar="PART=NUMBER",
-    help="Upper bound of the part's sum of squares.",
+    help="Upper bound of the part's sum of squares, or of its integral; may be repeated.",
 )
 @click.option("--part", "parts", multiple=True, metavar="PART", help="Only this part; may be repeated.")
 @click.option(
     "--tolerance", metavar="NUMBER",
     help="Where no bound is given: how far above the largest value found (or the integral) it is set, relative to it; "
-    "0.005 by default, 0.25 for solution errors.",
+    "0.005 by default, 0.05 for integrals, 0.25 for solution errors.",
 )  # fmt: skip
 @click.option(
     "--norm",
     type=click.Choice(["sup", "L1", "L2"]),
     default="sup",
     show_default=True,
-    help="Bound the supremum of the sum of squares, or its integral (L2), or that of its root (L1).",
+    help="Bound the supremum of the sum of squares, or its integral (L2: the square of the norm; the L2 of --solution-error "
+    "is the norm), or that of its root (L1).",
 )
 @click.option(
     "--solution-error", is_flag=True,
@@ -73,95 +75,160 @@ def certify_pinn(
     """Write a certificate that MODEL nearly solves the equation of the file PDE (or of a ready one: burgers, ...).
 
     For each part of PDE: how large the sum of squares of its expressions is at most, on the whole domain (a cover of
-    cells), and at least (a point). `tlcheck verify` decides. Nothing is written unless there is evidence for each part.
-    Exit codes: 0 written; 1 written, and some bound given is false at a point; 4 no cover within --max-cells.
-    """
-    from tlcheck.report.words import number
-    from tlcheck.science.pinn import Request, certify
-    from tlcheck.trusted.arith.arb import decimal_outward
+    cells), and at least (a point). MODEL is an ONNX file; weights beside it are put into the bundle. `tlcheck verify` decides.
 
-    relative = None if tolerance is None else _number(tolerance)
+    Nothing is written unless there is evidence for each part. Exit codes: 0 written; 1 written, and some bound given is
+    false; 4 no cover within --max-cells.
+    """
+    from tlcheck.science.pinn import BadRequest, Request, certify
+
+    relative = None if tolerance is None else _number("--tolerance", tolerance)
     if relative is not None and relative > 1000:
         raise click.UsageError("--tolerance is above 1000")
+    if solution_error and norm != "sup":
+        raise click.UsageError("--norm has no meaning with --solution-error: the theorem names it")
     order = order or (6 if solution_error else 5)
-    request = Request(order, dict(map(_bound, bounds)), parts, relative, jobs, max_cells, norm)
-    if solution_error:
-        if norm != "sup":
-            raise click.UsageError("--norm has no meaning with --solution-error: the theorem names it")
-        return _solution_errors(model, pde, output, request)
-    found = certify(model, pde, output, request, _teller())
-    for part in found:
-        at_most = number(part.at_most)
-        if part.highest is not None and part.false:
-            where = ", ".join(str(float(x)) for x in part.highest.point)
-            value = decimal_outward(part.highest.value, "down", 7)
-            click.echo(f"FALSE     {part.name}: at most {at_most}, but it is at least {value} at ({where})")
-        elif part.cover is not None and part.cover.tree:
-            least = "" if part.at_least is None else f", at least {part.at_least}"
-            click.echo(
-                f"found     {part.name}: at most {at_most}{least}; {part.cover.cells} cells, {part.cover.seconds:.1f} s"
-            )
-        elif part.cover is not None:
-            others = f"others only below {decimal_outward(part.cover.worst, 'up', 4)} (more --max-cells, or a higher bound)"
-            if isinf(part.cover.worst):
-                others = "on others the part has no bound: a kink, or the edge of a function's domain, may be there"
-            click.echo(
-                f"no cover  {part.name}: at most {at_most}; {part.cover.cells} cells are below it, {others}"
-            )
+    request = Request(order, _bounds(bounds), parts, relative, jobs, max_cells, norm)
+    tell = _teller()
+    try:
+        if solution_error:
+            return _solution_errors(model, pde, output, request, tell)
+        found = certify(model, pde, output, request, tell, lambda part: tell.line(_part(part, request)))
+    except BadRequest as problem:
+        raise click.UsageError(str(problem)) from None
     if not all(part.complete for part in found):
+        _nothing_written([p.name for p in found if p.complete])
         return ExitCode.UNPROVEN
     return ExitCode.REFUTED if any(part.false for part in found) else ExitCode.OK
 
 
-def _solution_errors(model: Path, pde: Path, output: Path, request: Request) -> ExitCode:
+def _part(part: PartFound, request: Request) -> str:
+    """What was found, as a line."""
     from tlcheck.report.words import number
-    from tlcheck.science.solution import certify_solutions
-    from tlcheck.trusted.arith.arb import decimal_outward
 
-    found = certify_solutions(model, pde, output, request, _teller())
-    for f in found:
-        at_most, estimate = number(f.at_most), decimal_outward(f.estimate, "up", 3)
+    name = part.name if request.norm == "sup" else f"{part.name} ({request.norm})"
+    at_most = "" if part.at_most is None else f"at most {number(part.at_most)}"
+    cells = "" if part.cover is None else f"{_cells(part.cover.cells)}, {part.cover.seconds:.1f} s"
+    if part.false:
+        where = f"; {cells}"
+        if part.highest is not None:
+            where = f" at ({', '.join(str(float(x)) for x in part.highest.point)})"
+        return f"FALSE     {name}: {at_most}, but it is at least {_down(part.reached[0])}{where}"
+    if part.complete:
+        least = "" if part.at_least is None else f", at least {part.at_least}"
+        return f"found     {name}: {at_most}{least}; {cells}"
+    return f"no cover  {name}: {_missing(part, request, at_most)}; {cells}"
+
+
+def _missing(part: PartFound, request: Request, at_most: str) -> str:
+    """Why there is no cover, and what may help."""
+    cover = part.cover
+    if cover is None:
+        raise ValueError("no cover was looked for")
+    if isinf(cover.worst):
+        return f"{at_most}{', but ' if at_most else ''}no bound at {cover.where}"
+    if request.norm == "sup":
+        above = f"only below {_up(cover.worst, 4)} at {cover.where}"
+        return f"{at_most}, but {above} (more --max-cells, or a higher bound)"
+    low, high = part.reached
+    ends = f"between {_down(low)} and {_up(high)}"
+    if at_most:
+        return f"{at_most} is not decided: it is {ends} (more --max-cells, or another bound)"
+    return f"known only to be {ends} (more --max-cells, a larger --tolerance, or a --bound)"
+
+
+def _solution_errors(model: Path, pde: Path, output: Path, request: Request, tell: _teller) -> ExitCode:
+    from tlcheck.science.solution import certify_solutions
+
+    found = certify_solutions(model, pde, output, request, tell, lambda f: tell.line(_solution(f)))
+    if all(f.complete for f in found):
+        return ExitCode.OK
+    _nothing_written([f.name for f in found if f.complete])
+    return ExitCode.UNPROVEN
+
+
+def _solution(f: SolutionFound) -> str:
+    """What was found, as a line."""
+    from tlcheck.report.words import number
+
+    at_most, estimate = number(f.at_most), _up(f.estimate, 3)
+    if f.complete:
         cells = ", ".join(f"{name} {cover.cells}" for name, cover in f.covers.items())
         seconds = sum(cover.seconds for cover in f.covers.values())
-        if f.complete:
-            click.echo(
-                f"found     {f.name}: at most {at_most} (about {estimate} at best); cells: {cells}; {seconds:.1f} s"
-            )
-        else:
-            open_ = ", ".join(name for name, cover in f.covers.items() if not cover.tree)
-            why = f"no cover of: {open_}" if open_ else f"the theorem gives about {estimate} at best"
-            click.echo(f"no cover  {f.name}: at most {at_most}; {why} (more --max-cells, or a higher bound)")
-    return ExitCode.OK if all(f.complete for f in found) else ExitCode.UNPROVEN
+        return f"found     {f.name}: at most {at_most} (about {estimate} at best); cells: {cells}; {seconds:.1f} s"
+    without = {name: cover for name, cover in f.covers.items() if not cover.tree}
+    unbounded = next((f"{n}, no bound at {c.where}" for n, c in without.items() if isinf(c.worst)), "")
+    why = f"no cover of: {unbounded or ', '.join(without)}"
+    if not without:
+        why = f"the theorem gives about {estimate} at best"
+    advice = " (more --max-cells, or a higher bound)" if f.covers else " (a higher bound)"
+    if unbounded:
+        advice = ""
+    return f"no cover  {f.name}: at most {at_most}; {why}{advice}"
 
 
-def _bound(text: str) -> tuple[str, Fraction]:
-    name, separator, number = text.partition("=")
-    if not separator:
-        raise click.UsageError(f"--bound {text!r}: expected PART=NUMBER")
-    return name, _number(number)
+def _nothing_written(complete: Sequence[str]) -> None:
+    """A bundle has all that was asked for."""
+    these = "".join(f" --part {name}" for name in complete)
+    click.echo(f"nothing written{f'; what was found can be, with{these}' if these else ''}")
 
 
-def _number(text: str) -> Fraction:
+def _cells(count: int) -> str:
+    return f"{count} cell{'s' * (count != 1)}"
+
+
+def _up(value: float, digits: int = 5) -> str:
+    from tlcheck.trusted.arith.arb import decimal_outward
+
+    return decimal_outward(value, "up", digits)
+
+
+def _down(value: float) -> str:
+    from tlcheck.trusted.arith.arb import decimal_outward
+
+    return decimal_outward(value, "down", 7)
+
+
+def _bounds(given: Sequence[str]) -> dict[str, Fraction]:
+    found: dict[str, Fraction] = {}
+    for text in given:
+        name, separator, number = text.partition("=")
+        if not separator or not name:
+            raise click.UsageError(f"--bound {text!r}: expected PART=NUMBER")
+        if name in found:
+            raise click.UsageError(f"--bound {text!r}: there is another bound of {name}")
+        found[name] = _number(f"--bound {text!r}", number)
+    return found
+
+
+def _number(option: str, text: str) -> Fraction:
     from tlcheck.errors import InvalidInput
     from tlcheck.readers.bundle.numbers import exact_number
 
     try:
         value = exact_number(text)
     except InvalidInput as error:
-        raise click.UsageError(error.line()) from None
+        raise click.UsageError(f"{option}: {error.line()}") from None
     if value < 0:
-        raise click.UsageError(f"{text!r} is negative")
+        raise click.UsageError(f"{option}: {text!r} is negative")
     return value
 
 
 class _teller:
-    """Progress on standard error, on a terminal only."""
+    """Progress on standard error, on a terminal only; ``line`` puts a result on standard output, in place of it."""
 
     def __init__(self) -> None:
         self._shown = time.monotonic()
+        self._terminal = sys.stderr.isatty()
+
+    def line(self, text: str) -> None:
+        if self._terminal:
+            click.echo("\r\x1b[K", err=True, nl=False)
+        click.echo(text)
+        sys.stdout.flush()
 
     def __call__(self, part: str, cells: int, open_: int) -> None:
         now = time.monotonic()
-        if sys.stderr.isatty() and now - self._shown > REDRAW_SECONDS:
+        if self._terminal and now - self._shown > REDRAW_SECONDS:
             self._shown = now
-            click.echo(f"\r{part}: {cells} cells done, {open_} open \x1b[K", err=True, nl=False)
+            click.echo(f"\r{part}: {_cells(cells)} done, {open_} open \x1b[K", err=True, nl=False)

@@ -22,14 +22,16 @@ def lyapunov_spec(specs: Sequence[Path], model: Path | None) -> ExitCode:
     specification (.json). It is never stability: for that see `tlcheck certify-lyapunov`.
     """
     for spec in specs:
-        for k, line in enumerate(_says(spec, model)):
-            click.echo(line if k == 0 else f"  {line}")
+        heading, *lines = _says(spec, model)  # all of it, or an error and none of it
+        for line in (heading, *(f"  {line}" for line in lines)):
+            click.echo(line)
     return ExitCode.OK
 
 
 def _says(spec: Path, model: Path | None) -> Iterator[str]:
     """A heading, and a sentence a line. Raises InvalidInput."""
     from tlcheck.errors import InvalidInput
+    from tlcheck.readers.artifacts import artifact_format
     from tlcheck.readers.bytes import read_bytes
     from tlcheck.readers.lyapunov_specs import label, read_covers, read_two_stage
     from tlcheck.readers.onnx import load_model
@@ -41,6 +43,11 @@ def _says(spec: Path, model: Path | None) -> Iterator[str]:
             yield from cover.says()
         return
     if spec.suffix == ".json":
+        if artifact_format(spec) == "tlcheck.stability":
+            raise InvalidInput(
+                "TLC101", "a stability claim: it says what it proves", file=str(spec),
+                expected="a query; for this, tlcheck certify-lyapunov, or show once it has a proof",
+            )  # fmt: skip
         yield f"{spec}: a band between two levels"
         yield from read_two_stage(read_bytes(spec), str(spec)).says()
         return

@@ -88,7 +88,7 @@ class _Bar:
 
 
 class _Pace:
-    """Leaves per second since the first one of this pass over them (a claim, a semantics)."""
+    """Leaves, or parts, per second since the first one of this pass over them (a claim, a semantics)."""
 
     def __init__(self) -> None:
         self._since: tuple[float, int] | None = None
@@ -100,7 +100,7 @@ class _Pace:
         if total != self._last[1] or done < self._last[0]:
             self._since = None
         self._last = (done, total)
-        if self._since is None and progress.stage == "leaves":
+        if self._since is None and progress.stage in ("leaves", "parts"):
             self._since = (now, done)
         if self._since is None or done <= self._since[1]:
             return None

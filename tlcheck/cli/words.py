@@ -25,7 +25,7 @@ FORMATS: Final = {
     ),
     "models": (
         (".onnx, .onnx.gz", "ONNX, opset 7 or newer"),
-        (".safetensors", "weights, beside a small architecture file"),
+        (".safetensors", "weights, beside a small architecture file (in bundles)"),
     ),
     "properties": ((".vnnlib, .vnnlib.gz", "VNN-LIB 1.0 and 2.0"),),
     "reports": (

@@ -15,6 +15,7 @@ from tlcheck.plot.canvas import Panel, plain, rendered
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.science.corridor import CorridorClaim
+from tlcheck.trusted.science.expression import number_text
 from tlcheck.trusted.science.pinn_domain import IntegralClaim, SupremumClaim
 from tlcheck.trusted.science.solution_error import SolutionErrorClaim
 from tlcheck.trusted.science.stability import Stability
@@ -61,7 +62,9 @@ def draw(
                 "TLC401", f"{len(panels)} panels: choose with --claim", file=str(path), expected=f"at most {MAX_PANELS}",
                 got=", ".join(item.name for item, _ in found),
             )  # fmt: skip
-        picture = rendered(panels, _title(path, len(found), len(items)), _footer(found[0][0]), kind)
+        picture = rendered(
+            panels, _title(path, [item for item, _ in found], len(items)), _footer(found[0][0]), kind
+        )
     except OverflowError:
         raise InvalidInput("TLC401", "its numbers are too large to draw", file=str(path)) from None
     except InvalidInput as error:
@@ -79,9 +82,14 @@ def _named(items: tuple[LoadedClaim, ...], names: tuple[str, ...], path: Path) -
     return [item for item in items if not names or item.name in names]
 
 
-def _title(path: Path, drawn: int, chosen: int) -> str:
-    rest = f" ({drawn} of {chosen} claims)" if drawn < chosen else ""
-    return f"{plain(path.name)}{rest}: what is claimed, and its evidence"
+def _title(path: Path, drawn: list[LoadedClaim], chosen: int) -> str:
+    rest = f" ({len(drawn)} of {chosen} claims)" if len(drawn) < chosen else ""
+    distances = [
+        f"{plain(item.claim.name)}: {item.claim.theorem.distance} is at most {number_text(item.claim.at_most)}"
+        for item in drawn
+        if isinstance(item.claim, SolutionErrorClaim)
+    ]
+    return "\n".join([f"{plain(path.name)}{rest}: what is claimed, and its evidence", *distances])
 
 
 def _footer(item: LoadedClaim) -> str:

@@ -28,6 +28,9 @@ LOWER: Final = ("lo", "input_lo", "x_L", "x_l", "domain_lo", "lower")
 
 JSON_LINES: Final = ("raw-leaf-dump", "torchlean-leaves", "tlcheck.camera", "torchlean-camera", "omni3d-box")
 
+OWN: Final = "tlcheck."
+"""Formats of our own name files beside the artifact; those of other tools, paths of another machine."""
+
 Recognise = Callable[[Mapping[str, Any]], bool]
 
 
@@ -149,18 +152,12 @@ def artifact_format(path: Path) -> str | None:
 def load_artifact(path: Path, options: Options, name: str) -> Sequence[LoadedClaim]:
     """The claims in the file. Raises InvalidInput (TLC101, TLC106 and what the format's reader raises)."""
     files = beside(path)
-    claims = read_artifact(read_bytes(path), files, options, name)
-    for given, option, roles in (
-        (options.model, "--model", ("model",)),
-        (options.property, "--property", ("property", "alphas")),
-    ):
-        if given is not None and not any(role in files.sources for role in roles):
-            raise InvalidInput("TLC101", f"this artifact has no use for {option}", file=str(path))
-    return claims
+    return read_artifact(read_bytes(path), files, options, name)
 
 
 def read_artifact(data: bytes, files: Files, options: Options, name: str) -> Sequence[LoadedClaim]:
     """The claims in an artifact of format ``name``; ``files`` reads what it names."""
+    files.elsewhere = not name.startswith(OWN)
     lines = data.strip().split(b"\n") if name in JSON_LINES and data.strip()[:1] == b"{" else [data]
     for line in lines if len(lines) > 1 and _is_object(lines[0]) else [data]:
         check_strict(line, files.where)
@@ -170,6 +167,12 @@ def read_artifact(data: bytes, files: Files, options: Options, name: str) -> Seq
         claims: Sequence[LoadedClaim] = module.load(data, files, options, name)
     except InvalidInput as error:
         raise error.in_file(files.where) from error.__cause__
+    for given, option, roles in (
+        (options.model, "--model", ("model",)),
+        (options.property, "--property", ("property", "alphas")),
+    ):
+        if given is not None and not any(role in files.sources for role in roles):
+            raise InvalidInput("TLC101", f"this artifact has no use for {option}", file=files.where)
     return claims
 
 

@@ -36,6 +36,8 @@ MAX_CHARACTERS: Final = 20_000
 """Longest expression: right-hand sides have tens of characters; evaluation is linear in it, thousands of times."""
 MAX_DEPTH: Final = 40
 """Deepest nesting, each level some ten Python frames of the parser or the evaluator."""
+MAX_LISTED: Final = 12
+"""Most names that an error lists."""
 MAX_EXPONENT: Final = 64
 """Largest exponent, and denominator of one."""
 
@@ -45,9 +47,14 @@ _TOKEN: Final = re.compile(
 
 
 def parse_expression(
-    text: str, names: Collection[str], *, field: str = "", number: Callable[[str], Fraction] | None = None
+    text: str,
+    names: Collection[str],
+    *,
+    field: str = "",
+    number: Callable[[str], Fraction] | None = None,
+    described: str = "",
 ) -> Expression:
-    """The expression that ``text`` denotes, over the variables ``names``.
+    """The expression that ``text`` denotes, over the variables ``names``; ``described``: these, in words, for errors.
 
     Raises InvalidInput: TLC101 not an expression of the grammar or an unknown name, TLC401 too long or too deep.
     """
@@ -56,10 +63,10 @@ def parse_expression(
             "TLC401", "expression too long", field=field, expected=f"at most {MAX_CHARACTERS} characters"
         )
     read = number or (lambda literal: parse_decimal(literal, code="TLC101", field=field))
-    parser = _Parser(_tokens(text, field), names, field, read)
+    parser = _Parser(_tokens(text, field), names, field, read, described or _listed(names))
     result = parser.sum(0)
     if parser.position < len(parser.tokens):
-        raise parser.unexpected()
+        raise parser.unexpected("an operator, or the end")
     return result
 
 
@@ -69,30 +76,47 @@ def is_name(text: str) -> bool:
     return re.fullmatch(r"[A-Za-z_][A-Za-z_0-9]{0,30}", text) is not None and text not in reserved
 
 
-def _tokens(text: str, field: str) -> list[str]:
+def _listed(names: Collection[str]) -> str:
+    some = ", ".join(sorted(names)[:MAX_LISTED])
+    more = ", ..." if len(names) > MAX_LISTED else ""
+    return f"one of {some}{more}" if names else ""
+
+
+def _tokens(text: str, field: str) -> list[tuple[str, int]]:
+    """Each with its column, counted from 1."""
     found, position, text = [], 0, text.rstrip()
     while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None:
             raise InvalidInput(
-                "TLC101", "not an expression", field=field, got=ascii(text[position : position + 20])
+                "TLC101",
+                "not an expression",
+                field=field,
+                got=f"{text[position:].lstrip()[:20]!a} at column {_column(text, position)}",
             )
-        found.append(match.group().strip())
+        token = match.group().lstrip()
+        found.append((token, match.end() - len(token) + 1))
         position = match.end()
     return found
 
 
+def _column(text: str, position: int) -> int:
+    """Of the first character from ``position`` on that is no space, counted from 1."""
+    return len(text) - len(text[position:].lstrip()) + 1
+
+
 @dataclass
 class _Parser:
-    tokens: list[str]
+    tokens: list[tuple[str, int]]
     names: Collection[str]
     field: str
     number: Callable[[str], Fraction]
+    described: str
     position: int = 0
 
     @property
     def next(self) -> str:
-        return self.tokens[self.position] if self.position < len(self.tokens) else ""
+        return self.tokens[self.position][0] if self.position < len(self.tokens) else ""
 
     def take(self) -> str:
         token = self.next
@@ -104,8 +128,10 @@ class _Parser:
             raise self.unexpected(f"'{token}'")
         self.position += 1
 
-    def unexpected(self, expected: str = "") -> InvalidInput:
-        got = ascii(self.next[:60]) if self.next else "the end"
+    def unexpected(self, expected: str) -> InvalidInput:
+        got = "the end"
+        if self.next:
+            got = f"{self.next[:60]!a} at column {self.tokens[self.position][1]}"
         return InvalidInput("TLC101", "not an expression", field=self.field, expected=expected, got=got)
 
     def deeper(self, depth: int) -> int:
@@ -193,4 +219,6 @@ class _Parser:
         if token[:1].isdigit() or token[:1] == ".":
             return Number(self.number(token))
         self.position -= 1
-        raise self.unexpected(f"a number, a function or one of {', '.join(sorted(self.names))}")
+        if token == "*" and self.position and self.tokens[self.position - 1][0] == "*":
+            raise self.unexpected("^ for a power")
+        raise self.unexpected(", ".join(filter(None, ("a number", "pi", "a function", self.described))))

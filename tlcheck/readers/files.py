@@ -1,7 +1,9 @@
 """Files that an artifact names: beside it, or in its bundle. Every one that is read is hashed.
 
-Artifacts name files by paths of the machine they were made on; only the last part counts, and only the artifact's own
-folder is looked in. ``sources`` is what a claim was read from: name -> SHA-256 of the unpacked content.
+Only the artifact's own folder is looked in. A name is that of a file; one with a folder is refused. Artifacts of other
+tools (``elsewhere``) name files by paths of the machine they were made on: of these the last part counts, and two
+different paths with the same last part are refused, for they cannot both be meant. ``sources`` is what a claim was
+read from: name -> SHA-256 of the unpacked content.
 """
 
 from __future__ import annotations
@@ -22,13 +24,14 @@ class Files:
     where: str
     read_named: Callable[[str], bytes]
     sources: dict[str, str] = field(default_factory=dict)
+    elsewhere: bool = False
+    written: dict[str, PurePosixPath] = field(default_factory=dict)
+    """By last part: how the artifact wrote it first."""
 
     def read(self, name: str, field: str = "", sha256: str = "") -> bytes:
         """The file that the artifact calls ``name``. Raises InvalidInput: TLC404 not a file name, TLC402 not there,
         TLC103 when the artifact says another ``sha256``."""
-        plain = PurePosixPath(name.replace("\\", "/")).name
-        if not plain or plain == ".." or not plain.isprintable():
-            raise InvalidInput("TLC404", "not the name of a file", field=field, got=ascii(name[:80]))
+        plain = self._plain(name, field)
         try:
             data = self.read_named(plain)
         except InvalidInput as error:
@@ -45,6 +48,25 @@ class Files:
             )
         self.sources[plain] = found
         return data
+
+    def _plain(self, name: str, field: str) -> str:
+        """The name of the one file that can be meant. Raises InvalidInput TLC404."""
+        path = PurePosixPath(name.replace("\\", "/"))
+        plain = path.name
+        if not plain or plain == ".." or not plain.isprintable():
+            raise InvalidInput("TLC404", "not the name of a file", field=field, got=ascii(name[:80]))
+        if not self.elsewhere and plain != name:
+            raise InvalidInput(
+                "TLC404", "a name with a folder", field=field, expected="the name of a file beside this one",
+                got=ascii(name[:80]),
+            )  # fmt: skip
+        first = self.written.setdefault(plain, path)
+        if first != path:
+            raise InvalidInput(
+                "TLC404", "two paths with the same last part", field=field, expected=ascii(str(first)[:80]),
+                got=ascii(name[:80]),
+            )  # fmt: skip
+        return plain
 
     def given(self, path: Path | None, role: str) -> bytes | None:
         """The content of a file that the user named (``--model``, ``--property``); None when there is none."""

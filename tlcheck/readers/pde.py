@@ -32,7 +32,7 @@ from tlcheck.trusted.science.network_jets import Box, Interval
 from tlcheck.trusted.science.pinn_domain import OTHER, Quantity, derivative_names
 from tlcheck.trusted.science.solution_error import Problem, Theorem
 from tlcheck.trusted.taylor.engine import Unsupported
-from tlcheck.trusted.taylor.network import TaylorNetwork
+from tlcheck.trusted.taylor.network import MAX_DERIVATIVE, TaylorNetwork
 from tlcheck.trusted.taylor.space import MAX_VARIABLES
 
 FORMAT: Final = "tlcheck.pde/1"
@@ -48,6 +48,13 @@ MAX_LEVELS: Final = 4 * MAX_DEPTH
 """Of their trees: a level of an expression as written has at most a sum, a product, a power and a function."""
 
 Table = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Decimal:
+    """A number of the file that is no integer, as written."""
+
+    text: str
 
 
 @dataclass(frozen=True)
@@ -110,9 +117,13 @@ class Pde:
                 "TLC204",
                 "the network does not fit the equation",
                 field="model",
-                expected=f"{len(self.coordinates)} inputs and {len(self.outputs)} outputs",
-                got=f"{graph.n_inputs} inputs and {graph.n_outputs} outputs: {problem}",
+                expected=_size(len(self.coordinates), len(self.outputs)),
+                got=f"{_size(graph.n_inputs, graph.n_outputs)}: {problem}",
             ) from None
+
+
+def _size(inputs: int, outputs: int) -> str:
+    return f"{inputs} input{'s' * (inputs != 1)} and {outputs} output{'s' * (outputs != 1)}"
 
 
 def _smooth(graph: Graph) -> TaylorNetwork:
@@ -134,7 +145,7 @@ def _read(data: bytes) -> Pde:
     if len(data) > MAX_BYTES:
         raise InvalidInput("TLC401", "PDE file too large", expected=f"at most {MAX_BYTES} bytes")
     try:
-        top = tomllib.loads(data.decode("utf-8"), parse_float=lambda t: parse_decimal(t, code="TLC101"))
+        top = tomllib.loads(data.decode("utf-8"), parse_float=_Decimal)
     except (ValueError, RecursionError) as error:  # ValueError: UTF-8, TOML, integers of thousands of digits
         raise InvalidInput("TLC101", f"not TOML: {error}") from None
     if top.get("format") != FORMAT:
@@ -154,6 +165,10 @@ def _read(data: bytes) -> Pde:
     known = {*here, *coordinates, *constants}
     if len({*coordinates, *outputs, *constants}) < len(coordinates) + len(outputs) + len(constants):
         raise InvalidInput("TLC101", "a name twice", field="coordinates, outputs and constants")
+    described = (
+        f"{', '.join([*coordinates, *outputs, *constants])} or a derivative such as "
+        f"{outputs[0]}_{coordinates[-1] * 2} (order {MAX_DERIVATIVE} at most)"
+    )
     whole = _domain(_table(top.get("domain"), "domain"), coordinates, "domain")
     if any(low == high for low, high in whole.values()):
         raise InvalidInput("TLC101", "an interval of width zero", field="domain")
@@ -184,7 +199,9 @@ def _read(data: bytes) -> Pde:
             raise InvalidInput("TLC101", "expected an expression, or a list of them", field=f"{field}.zero")
         expressions = tuple(
             _substituted(
-                parse_expression(t, known | there if other else known, field=f"{field}.zero"),
+                parse_expression(
+                    t, known | there if other else known, field=f"{field}.zero", described=described
+                ),
                 constants,
                 f"{field}.zero",
             )
@@ -268,7 +285,9 @@ def _constants(table: Table, taken: set[str]) -> dict[str, Expression]:
         if not is_name(name) or name in taken:
             raise InvalidInput("TLC101", "not a name for a constant", field=field)
         if isinstance(value, str):
-            found[name] = _substituted(parse_expression(value, found, field=field), found, field)
+            described = f"a constant above it ({', '.join(found) or 'there is none'})"
+            e = parse_expression(value, found, field=field, described=described)
+            found[name] = _substituted(e, found, field)
         else:
             found[name] = Number(_number(value, field))
     return found
@@ -278,8 +297,8 @@ def _number(value: object, field: str) -> Fraction:
     """A TOML number, or a string with a rational expression. Raises InvalidInput TLC101."""
     if isinstance(value, int) and not isinstance(value, bool):
         return Fraction(value)
-    if isinstance(value, Fraction):
-        return value
+    if isinstance(value, _Decimal):
+        return parse_decimal(value.text, code="TLC101", field=field)
     if isinstance(value, str):
         exact = exact_value(parse_expression(value, (), field=field), {})
         if exact is not None:

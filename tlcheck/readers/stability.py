@@ -11,11 +11,12 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Final, Literal
+from itertools import product
+from typing import Final, Literal, TypeVar, get_args, get_type_hints
 
 import msgspec
 import numpy as np
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.bundle.numbers import exact_number
@@ -49,14 +50,15 @@ class Tensor(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Network(Struct, frozen=True, forbid_unknown_fields=True):
-    """``file`` with ``prefix`` (state dict, safetensors) or without (ONNX); or ``weights`` and ``biases``."""
+    """``file``, an ONNX model; or ``file`` with ``prefix`` (state dict, safetensors), or ``weights`` and ``biases``, and
+    with these ``activation`` between layers and, for leaky relu only, ``slope``: nothing is taken for granted."""
 
     file: str = ""
-    prefix: str = ""
+    prefix: str | UnsetType = UNSET
     weights: list[list[list[str]]] = []
     biases: list[list[str]] = []
-    activation: Activation = "relu"
-    slope: str = "0"
+    activation: Activation | UnsetType = UNSET
+    slope: str | UnsetType = UNSET
 
 
 class Gram(Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,19 +121,54 @@ def read_toml(data: bytes, file: str) -> bytes:
 
 def read_artifact(data: bytes, file: str) -> Artifact:
     """Raises InvalidInput TLC101 or TLC106."""
-    return decode(data, Artifact, file)
+    try:
+        return decode(data, Artifact, file)
+    except InvalidInput as error:
+        words = _words(error.field.rpartition(".")[2])
+        if not error.message.startswith("Invalid enum value") or not words:
+            raise
+        got = error.message.removeprefix("Invalid enum value ")
+        raise InvalidInput(
+            error.code, "none of the words of this field", file=file, field=error.field,
+            expected=" or ".join(words), got=got,
+        ) from None  # fmt: skip
+
+
+def _words(name: str) -> tuple[str, ...]:
+    """What the field of that name may be, when it is one of several words."""
+    hints = (get_type_hints(kind).get(name) for kind in (Artifact, Controller, Function, Network))
+    return next((words for words in map(_literals, hints) if words), ())
+
+
+def _literals(hint: object) -> tuple[str, ...]:
+    inner = get_args(hint)
+    return tuple(w for part in inner for w in ((part,) if isinstance(part, str) else _literals(part)))
 
 
 def conditions_of(artifact: Artifact, files: Files) -> Conditions:
     """The claim. Raises InvalidInput TLC101, TLC2xx, TLC401, TLC402."""
-    region = box_of(artifact.region, "region")
-    n = len(region)
+    names = _names(artifact.states, [], "states")
+    n = len(names)
+    region = box_of(artifact.region, n, "region")
+    for k, (low, high) in enumerate(region):
+        if low == high:
+            raise InvalidInput("TLC101", "an interval without interior", field=f"region[{k}]")
+    _sized(artifact.equations, n, "equations")
+    if artifact.equilibrium:
+        _sized(artifact.equilibrium, n, "equilibrium")
     centre = _numbers(artifact.equilibrium or ["0"] * n, "equilibrium")
-    names = _names(artifact.states, "states")
+    inner = _belongs(
+        artifact.inner_level, artifact.statement == "practical", "inner_level", "practical claim"
+    )
+    core = _belongs(
+        artifact.core, artifact.statement == "asymptotic", "core", "asymptotic claim", always=False
+    )
+    if artifact.time == "continuous" and exact_number(artifact.decay, field="decay"):
+        raise InvalidInput("TLC101", "only in discrete time", field="decay", got=ascii(artifact.decay[:40]))
     blocks = []
     for k, controller in enumerate(artifact.networks):
         blocks.append(_block(controller, names, files, f"networks[{k}]"))
-        names = names + _names(controller.names, f"networks[{k}].names")
+        names = names + list(controller.names)
     try:
         loop = Loop(
             artifact.time == "discrete",
@@ -139,58 +176,112 @@ def conditions_of(artifact: Artifact, files: Files) -> Conditions:
             _expressions(artifact.equations, names, "equations"),
             tuple(blocks),
         )
-        v = artifact.V
-        network = None if v.network is None else _network(v.network, files, "V.network")
-        l1, quadratic = (
-            _matrix(m, n, files, f"V.{name}") for name, m in (("l1", v.l1), ("quadratic", v.quadratic))
-        )
         return Conditions(
             WORDS[artifact.statement],
             loop,
-            Candidate(centre, network, v.difference, v.outer, l1, quadratic),
+            _candidate(artifact.V, centre, files),
             region,
             exact_number(artifact.level, field="level"),
             exact_number(artifact.decay, field="decay"),
-            None if artifact.inner_level is None else exact_number(artifact.inner_level, field="inner_level"),
-            None if artifact.core is None else box_of(artifact.core, "core"),
+            None if inner is None else exact_number(inner, field="inner_level"),
+            None if core is None else box_of(core, n, "core"),
         )
     except ValueError as error:
         raise InvalidInput("TLC204", str(error)) from None
 
 
-def box_of(bounds: Bounds, field: str) -> Box:
-    lower, upper = _numbers(bounds.lower, f"{field}.lower"), _numbers(bounds.upper, f"{field}.upper")
-    if len(lower) != len(upper):
+T = TypeVar("T")
+
+
+def _belongs(value: T | None, claimed: bool, field: str, claim: str, *, always: bool = True) -> T | None:
+    """A field that only some claims have; these ``always``, or not before they have a proof."""
+    if value is not None and not claimed:
+        raise InvalidInput("TLC101", f"only in a{'n' * (claim[0] in 'aeiou')} {claim}", field=field)
+    if value is None and claimed and always:
+        raise InvalidInput("TLC101", "missing", field=field, expected=f"a number, in a {claim}")
+    return value
+
+
+def _sized(values: Sequence[object], size: int, field: str, each: str = "state") -> None:
+    if len(values) != size:
         raise InvalidInput(
-            "TLC101", "wrong length", field=f"{field}.upper", expected=str(len(lower)), got=str(len(upper))
+            "TLC101", "wrong length", field=field, expected=f"{size}, one per {each}", got=str(len(values))
         )
+
+
+def box_of(bounds: Bounds, n: int, field: str) -> Box:
+    for end, texts in (("lower", bounds.lower), ("upper", bounds.upper)):
+        _sized(texts, n, f"{field}.{end}")
+    lower, upper = _numbers(bounds.lower, f"{field}.lower"), _numbers(bounds.upper, f"{field}.upper")
     return checked_box(tuple(zip(lower, upper, strict=True)), field)
 
 
-def _block(controller: Controller, names: list[str], files: Files, field: str) -> Block:
-    clip = tuple(
-        (exact_number(a, field=f"{field}.clip"), exact_number(b, field=f"{field}.clip"))
-        for a, b in controller.clip
+def _candidate(v: Function, centre: Point, files: Files) -> Candidate:
+    n = len(centre)
+    network = None if v.network is None else _network(v.network, files, "V.network")
+    if network is not None:
+        _fits(network, n, 1, "V.network")
+    l1, quadratic = (
+        _matrix(m, n, files, f"V.{name}") for name, m in (("l1", v.l1), ("quadratic", v.quadratic))
     )
+    if quadratic:
+        _sized(quadratic, n, "V.quadratic")
+        for i, j in product(range(n), repeat=2):
+            if quadratic[i][j] != quadratic[j][i]:
+                raise InvalidInput("TLC101", "not symmetric", field=f"V.quadratic[{i}][{j}]")
+    if network is None and not l1 and not quadratic:
+        raise InvalidInput("TLC101", "no term", field="V", expected="network, l1 or quadratic")
+    return Candidate(centre, network, v.difference, v.outer, l1, quadratic)
+
+
+def _fits(network: Dense, inputs: int, outputs: int, field: str) -> None:
+    if (network.inputs, network.outputs) != (inputs, outputs):
+        raise InvalidInput(
+            "TLC204", "a network of another size", field=field, expected=f"{inputs} in, {outputs} out",
+            got=f"{network.inputs} in, {network.outputs} out",
+        )  # fmt: skip
+
+
+def _block(controller: Controller, names: list[str], files: Files, field: str) -> Block:
+    outputs = _names(controller.names, names, f"{field}.names")
+    clip = []
+    for k, ends in enumerate(controller.clip):
+        low, high = (exact_number(end, field=f"{field}.clip[{k}]") for end in ends)
+        if low > high:
+            raise InvalidInput(
+                "TLC101", "an empty interval", field=f"{field}.clip[{k}]", expected="lower, upper",
+                got=ascii(", ".join(ends)[:80])[1:-1],
+            )  # fmt: skip
+        clip.append((low, high))
+    for values, count, each, name in (
+        (controller.minus, len(controller.inputs), "input", "minus"),
+        (controller.shift, len(outputs), "name", "shift"),
+        (clip, len(outputs), "name", "clip"),
+    ):
+        if values:
+            _sized(values, count, f"{field}.{name}", each)
     network = _network(controller.network, files, f"{field}.network")
-    try:
-        return Block(
-            tuple(_names(controller.names, f"{field}.names")),
-            network,
-            _expressions(controller.inputs, names, f"{field}.inputs"),
-            _expressions(controller.minus, names, f"{field}.minus"),
-            controller.outer,
-            _numbers(controller.shift, f"{field}.shift"),
-            clip,
-        )
-    except ValueError as error:
-        raise InvalidInput("TLC204", str(error), field=field) from None
+    _fits(network, len(controller.inputs), len(outputs), f"{field}.network")
+    return Block(
+        tuple(outputs),
+        network,
+        _expressions(controller.inputs, names, f"{field}.inputs"),
+        _expressions(controller.minus, names, f"{field}.minus"),
+        controller.outer,
+        _numbers(controller.shift, f"{field}.shift"),
+        tuple(clip),
+    )
 
 
-def _names(texts: Sequence[str], field: str) -> list[str]:
-    for text in texts:
+def _names(texts: Sequence[str], known: Sequence[str], field: str) -> list[str]:
+    """New names, besides those that are ``known``."""
+    for k, text in enumerate(texts):
         if not is_name(text):
-            raise InvalidInput("TLC101", "not a name", field=field, got=ascii(text[:40]))
+            raise InvalidInput("TLC101", "not a name", field=f"{field}[{k}]", got=ascii(text[:40]))
+        if text in known or text in texts[:k]:
+            raise InvalidInput("TLC101", "a name defined twice", field=f"{field}[{k}]", got=text)
+    if not texts:
+        raise InvalidInput("TLC101", "no name", field=field)
     return list(texts)
 
 
@@ -214,17 +305,17 @@ Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 def _matrix(given: Gram | list[list[str]], n: int, files: Files, field: str) -> Matrix:
     if isinstance(given, list):
+        for k, texts in enumerate(given):
+            _sized(texts, n, f"{field}[{k}]")
         return tuple(_numbers(row, f"{field}[{k}]") for k, row in enumerate(given))
     source, plus = given.gram, exact_number(given.plus, field=f"{field}.plus")
     rows = (
         tuple(_numbers(row, f"{field}.gram[{k}]") for k, row in enumerate(source))
         if isinstance(source, list)
-        else _rows(_tensor(_tensors(source.file, files, field), source.tensor, 2, field))
+        else _rows(_tensor(_tensors(source.file, files, f"{field}.gram"), source.tensor, 2, field))
     )
-    if any(len(row) != n for row in rows):
-        raise InvalidInput(
-            "TLC204", "a matrix that does not fit the states", field=field, expected=f"{n} columns"
-        )
+    for k, row in enumerate(rows):
+        _sized(row, n, f"{field}.gram[{k}]")
     return tuple(
         tuple(sum((r[i] * r[j] for r in rows), plus if i == j else Fraction(0)) for j in range(n))
         for i in range(n)
@@ -232,41 +323,73 @@ def _matrix(given: Gram | list[list[str]], n: int, files: Files, field: str) -> 
 
 
 def _network(given: Network, files: Files, field: str) -> Dense:
-    slope = exact_number(given.slope, field=f"{field}.slope")
-    if bool(given.file) == bool(given.weights):
+    if bool(given.file) == bool(given.weights or given.biases):
         raise InvalidInput("TLC101", "a network is a file, or weights and biases", field=field)
     if not given.file:
-        if len(given.weights) != len(given.biases):
-            raise InvalidInput("TLC204", "as many biases as weights", field=field)
+        _unused(given, "a network written out", field, "prefix")
+        _sized(given.biases, len(given.weights), f"{field}.biases", "layer")
         pairs = [
             (tuple(_numbers(row, f"{field}.weights") for row in w), _numbers(b, f"{field}.biases"))
             for w, b in zip(given.weights, given.biases, strict=True)
         ]
-        return _dense(pairs, given.activation, slope, field)
+        return _dense(pairs, *_activation(given, len(pairs), field), field)
     if given.file.endswith(".onnx"):
         from tlcheck.readers.onnx import read_model
 
-        return _of_graph(read_model(files.read(given.file, field), file=given.file), field)
-    tensors = _tensors(given.file, files, field)
-    name = re.compile(re.escape(given.prefix) + r"\.(0|[1-9][0-9]{0,5})\.weight")
-    layers = sorted(int(m[1]) for key in tensors if (m := name.fullmatch(key)))
-    if not layers:
+        _unused(given, "an ONNX model", field, "prefix", "activation", "slope")
+        return _of_graph(read_model(files.read(given.file, f"{field}.file"), file=given.file), field)
+    prefix = f"{given.prefix}." if given.prefix else ""
+    tensors = {k: v for k, v in _tensors(given.file, files, field).items() if k.startswith(prefix)}
+    name = re.compile(re.escape(prefix) + r"(0|[1-9][0-9]{0,5})\.(weight|bias)")
+    layers = sorted({int(m[1]) for key in tensors if (m := name.fullmatch(key))})
+    other = next((key for key in tensors if not name.fullmatch(key)), None)
+    if other is not None or not layers:
         raise InvalidInput(
-            "TLC201", "no dense layer", field=field, expected=f"{given.prefix}.<i>.weight"[:80]
-        )
+            "TLC201", "not dense layers only", field=f"{field}.prefix",
+            expected=ascii(f"{prefix}<i>.weight and {prefix}<i>.bias"[:120])[1:-1],
+            got="none" if other is None else ascii(other[:80])[1:-1],
+        )  # fmt: skip
     found = [
         (
-            _rows(_tensor(tensors, f"{given.prefix}.{i}.weight", 2, field)),
-            tuple(map(Fraction, _tensor(tensors, f"{given.prefix}.{i}.bias", 1, field).tolist())),
+            _rows(_tensor(tensors, f"{prefix}{i}.weight", 2, field)),
+            tuple(map(Fraction, _tensor(tensors, f"{prefix}{i}.bias", 1, field).tolist())),
         )
         for i in layers
     ]
-    return _dense(found, given.activation, slope, field)
+    return _dense(found, *_activation(given, len(layers), field), field)
+
+
+def _unused(given: Network, what: str, field: str, *names: str) -> None:
+    """Refuse fields that would change nothing."""
+    for name in names:
+        if getattr(given, name) is not UNSET:
+            raise InvalidInput("TLC101", f"not for {what}", field=f"{field}.{name}")
+
+
+def _activation(given: Network, layers: int, field: str) -> tuple[str, Fraction]:
+    """The activation between ``layers``, which must be given, and its slope. Raises InvalidInput TLC101."""
+    if given.activation is UNSET and layers > 1:
+        raise InvalidInput(
+            "TLC101", "missing", field=f"{field}.activation", expected=" or ".join(_words("activation"))
+        )
+    name = "linear" if given.activation is UNSET else given.activation
+    if name != "leaky_relu":
+        _unused(given, name, field, "slope")
+        return name, Fraction(0)
+    if given.slope is UNSET:
+        raise InvalidInput("TLC101", "missing", field=f"{field}.slope", expected="that below zero")
+    return name, exact_number(given.slope, field=f"{field}.slope")
 
 
 def _dense(pairs: Sequence[tuple[Matrix, Point]], activation: str, slope: Fraction, field: str) -> Dense:
     if sum(len(row) for weight, _ in pairs for row in weight) > MAX_WEIGHTS:
         raise InvalidInput("TLC401", "too many weights", field=field, expected=f"at most {MAX_WEIGHTS}")
+    width = len(pairs[0][0][0]) if pairs and pairs[0][0] else 0
+    for k, (weight, bias) in enumerate(pairs):
+        for row in weight:
+            _sized(row, width, f"{field} layer {k}", "input")
+        _sized(bias, len(weight), f"{field} layer {k} bias", "output")
+        width = len(bias)
     try:
         return Dense(tuple(Layer(weight, bias) for weight, bias in pairs), activation, slope)
     except ValueError as error:
@@ -309,14 +432,16 @@ def _of_graph(graph: Graph, field: str) -> Dense:
             between.append((_ACTIVATIONS[type(op)], op.alpha if isinstance(op, LeakyRelu) else 0.0))
         else:
             raise InvalidInput(
-                "TLC202", "not a chain of dense layers", field=field, got=f"{type(op).__name__} at node {k}"
-            )
+                "TLC202", "not a chain of dense layers and activations", field=field,
+                expected=", ".join(sorted(_ACTIVATIONS.values())), got=f"node {node.label!a}",
+            )  # fmt: skip
         if k == 1 and node.size != len(pairs[0][1]):
             raise InvalidInput("TLC204", "a network of several rows", field=field, expected="a batch of one")
     if len(set(between)) > 1 or len(pairs) != len(between) + 1 or graph.outputs != (len(graph.nodes) - 1,):
         raise InvalidInput(
-            "TLC202", "not a chain of dense layers with one activation between them", field=field
-        )
+            "TLC202", "not a chain of dense layers with one activation between them", field=field,
+            got=", ".join(sorted({name for name, _ in between})) or f"{len(pairs)} layers",
+        )  # fmt: skip
     name, slope = next(iter(between), ("linear", 0.0))
     return _dense(pairs, name, Fraction(slope), field)
 
@@ -341,7 +466,7 @@ class StateDict(Struct, frozen=True):
 
 
 def _tensors(name: str, files: Files, field: str) -> Mapping[str, Array]:
-    data = files.read(name, field)
+    data = files.read(name, f"{field}.file")
     if name.endswith(".safetensors"):
         from tlcheck.readers.safetensors import read_tensors
 

@@ -29,7 +29,8 @@ class ReasonOut(Struct, frozen=True, kw_only=True):
 
 
 class BoundOut(Struct, frozen=True, kw_only=True):
-    """What tlcheck proved, what the producer claimed, what the claim needs; null where there is none."""
+    """What tlcheck proved, what the producer claimed, what the claim needs; null where there is none. What was proved is
+    a lower bound on the margin, and an upper one where a condition is false (reason TLC021)."""
 
     rigorous: Decimal | None
     rigorous_hex: Hex | None

@@ -69,8 +69,8 @@ class Text:
         kind = f"{claim.kind:6}" if claim.kind in ("unsat", "sat") else f"{claim.kind:15}"
         rest = f"{kind}  {_margin(claim):22}  {claim.seconds:7.2f} s  {path}{name}"
         if claim.verdict is not Verdict.CERTIFIED:
-            at = f" at {claim.reason.location}" if claim.reason.location else ""
-            rest += f": {claim.reason.message}{at} [{claim.reason.code}]"
+            where = claim.reason.location.removeprefix("at ")
+            rest += f": {claim.reason.message}{f' at {where}' * bool(where)} [{claim.reason.code}]"
         return self._line(word, colour, rest)
 
     def _line(self, word: str, colour: str, rest: str) -> str:
@@ -123,7 +123,8 @@ def _cross_check(claim: ClaimResult) -> list[str]:
 def _margin(claim: ClaimResult) -> str:
     parts = []
     if claim.bound.rigorous is not None:
-        parts.append(f"margin >= {shown(claim.bound.rigorous)}")
+        sign = "<=" if claim.bound.rigorous.direction == "up" else ">="
+        parts.append(f"margin {sign} {shown(claim.bound.rigorous)}")
     if claim.deployed is not None and claim.deployed.rigorous is not None:
         parts.append(f"deployed >= {shown(claim.deployed.rigorous)}")
     return ", ".join(parts) or "-"

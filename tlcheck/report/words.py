@@ -25,7 +25,7 @@ SHOWN_TERMS: Final = 12
 def claim_lines(claim: UnsatClaim | SatClaim | ConditionClaim, guidance: Guidance | None) -> list[str]:
     """The claim, its regions and its evidence, a line each, indented by what belongs to what."""
     if isinstance(claim, ConditionClaim):
-        return [f"claim ({claim.kind}): {claim.statement}"]
+        return [*_networks(claim), f"claim ({claim.kind}): {claim.statement}", *_cover(claim)]
     disjuncts = claim.query.disjuncts
     lines = [f"network: {_network(claim.graph)}"]
     if isinstance(claim, SatClaim):
@@ -44,6 +44,42 @@ def claim_lines(claim: UnsatClaim | SatClaim | ConditionClaim, guidance: Guidanc
     if guidance is not None:
         lines.append(f"evidence: {_evidence(claim.graph, guidance)}")
     return lines
+
+
+def _networks(claim: ConditionClaim) -> list[str]:
+    """Of claims over a whole domain, whose networks have any shape; the others' sentences name theirs."""
+    from tlcheck.trusted.science.pinn_domain import IntegralClaim, SupremumClaim
+    from tlcheck.trusted.science.solution_error import SolutionErrorClaim
+
+    match claim:
+        case SupremumClaim() | IntegralClaim():
+            return [f"network: {_network(claim.quantity.network.graph)}"]
+        case SolutionErrorClaim():
+            return [f"network: {_network(claim.amounts[0].quantity.network.graph)}"]
+    return []
+
+
+def _cover(claim: ConditionClaim) -> list[str]:
+    """The evidence of claims over a whole domain: the cells, or leaves, that it is cut into."""
+    from tlcheck.trusted.science.pinn_domain import IntegralClaim, SupremumClaim
+    from tlcheck.trusted.science.solution_error import SolutionErrorClaim
+    from tlcheck.trusted.science.stability import Stability
+
+    match claim:
+        case SupremumClaim() | IntegralClaim():
+            return [f"evidence: {_counted(len(claim.cells), 'cell')}, Taylor models of order {claim.order}"]
+        case SolutionErrorClaim():
+            amounts = (f"{a.name} {_counted(len(a.cells), 'cell')} of order {a.order}" for a in claim.amounts)
+            return [f"evidence: Taylor models, {', '.join(amounts)}"]
+        case Stability():
+            counts = claim.leaves
+            kinds = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+            return [f"evidence: {_counted(sum(counts.values()), 'box')}: {kinds}"]
+    return []
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}{('es' if noun.endswith('x') else 's') * (n != 1)}"
 
 
 def _network(graph: Graph) -> str:

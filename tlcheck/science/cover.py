@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import inf, prod
 
@@ -25,7 +25,8 @@ from threadpoolctl import threadpool_limits
 from tlcheck.schedule import ending_pool, enter_worker
 from tlcheck.science.balls64 import Balls64
 from tlcheck.science.models64 import Engine64, Models64
-from tlcheck.trusted.arith.arb import lower_float, working_precision
+from tlcheck.trusted.arith.arb import lower_float, upper_float, working_precision
+from tlcheck.trusted.science.network_jets import Box
 from tlcheck.trusted.science.pinn_domain import LEAF, MAX_CUTS, Quantity
 from tlcheck.trusted.taylor.engine import OutsideDomain
 from tlcheck.trusted.taylor.functions import Sigmoid, Sin, Tanh, Univariate
@@ -47,7 +48,10 @@ MAX_END = 2.0**100
 HALF = 0.5
 INSIDE = 1 - 1e-9
 """Cells must keep this factor below the bound, so that the check, in balls, agrees."""
-WITNESS_PRECISION = 128
+LEAST = 1e-20
+"""Squares below it are not told from rounding in float64; means of roots: below its root."""
+PRECISION = 128
+"""Of what is evaluated in Arb."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +78,8 @@ class Highest:
 
 @dataclass(frozen=True)
 class Cover:
-    """``tree``: of ``cells``; "" when there was none within the limit, and ``worst`` is the bound that was reached.
-    ``low``, ``high``: around the mean over the domain, for integrals."""
+    """``tree``: of ``cells``; "" when there was none within the limit, and ``worst`` is the bound that was reached, at the
+    cell ``where``, with the reason where there is no bound. ``low``, ``high``: around the mean over the domain, for integrals."""
 
     tree: str
     cells: int
@@ -84,6 +88,7 @@ class Cover:
     seconds: float
     low: float = 0.0
     high: float = inf
+    where: str = ""
 
 
 class _Sampler(Engine64):
@@ -118,16 +123,37 @@ def highest(quantity: Quantity, seed: int = 0) -> Highest | None:
         points = np.concatenate([points[best], near])
         values = np.concatenate([values[best], values_at(quantity, near)])
         radius = radius * 0.7
-    best_point = points[int(np.argmax(values))]
-    exact = tuple(
-        min(max(Fraction(x), a), b) for x, (a, b) in zip(best_point.tolist(), quantity.domain, strict=True)
-    )
-    with working_precision(WITNESS_PRECISION):
+    for k in np.argsort(-values, kind="stable")[:KEPT]:
+        if values[k] == -inf:
+            break
+        exact = tuple(
+            min(max(Fraction(x), a), b) for x, (a, b) in zip(points[k].tolist(), quantity.domain, strict=True)
+        )
+        value, _, _ = enclosed(quantity, tuple((x, x) for x in exact), 1, "sup")
+        if np.isfinite(value):
+            return Highest(exact, value)
+    return None
+
+
+def enclosed(quantity: Quantity, cell: Box, order: int, norm: str) -> tuple[float, float, str]:
+    """Around the quantity on the cell ("sup"), or its mean ("L2") or that of its root ("L1"), from Arb; -inf, inf and the
+    reason where there is no bound."""
+    with working_precision(PRECISION):
         try:
-            value = lower_float(quantity.over(tuple((x, x) for x in exact), 1, {}))
-        except OutsideDomain:
-            return None
-    return Highest(exact, value) if np.isfinite(value) else None
+            value = (
+                quantity.over(cell, order, {}) if norm == "sup" else quantity.mean_over(cell, order, {}, norm)
+            )
+        except OutsideDomain as problem:
+            return -inf, inf, str(problem)
+        return (lower_float(value), upper_float(value), "") if value.is_finite() else (-inf, inf, "no value")
+
+
+def one_cell(quantity: Quantity, order: int, norm: str) -> Cover:
+    """The whole domain as a cell, in Arb: enough where nothing varies, and where the quantity is exactly zero."""
+    start = time.monotonic()
+    low, high, reason = enclosed(quantity, quantity.domain, order, norm)
+    where = f"{quantity.where(quantity.domain)}: {reason}" if reason else ""
+    return Cover(LEAF, 1, 1, high, time.monotonic() - start, low, high, where)
 
 
 def average(quantity: Quantity, norm: str, seed: int = 0) -> float:
@@ -142,6 +168,7 @@ class _Cells:
     """A tree of halvings as it grows; a cell's place is relative to the domain."""
 
     def __init__(self, quantity: Quantity) -> None:
+        self.quantity = quantity
         self.low, self.high = _ends(quantity)
         self.places = [((Fraction(0), Fraction(1)),) * self.low.size]
         self.cuts: dict[int, tuple[int, int]] = {}
@@ -152,6 +179,23 @@ class _Cells:
     def share(self, i: int) -> float:
         """Of the domain's volume."""
         return float(prod((b - a for a, b in self.places[i]), start=Fraction(1)))
+
+    def box(self, i: int) -> Box:
+        """The cell itself."""
+        ends = zip(self.quantity.domain, self.places[i], strict=True)
+        return tuple((low + (high - low) * a, low + (high - low) * b) for (low, high), (a, b) in ends)
+
+    def where(self, i: int, order: int) -> str:
+        """The cell, and why there is no bound on it, where there is none."""
+        box = self.box(i)
+        _, _, reason = enclosed(self.quantity, box, order, "sup")
+        return f"{self.quantity.where(box)}: {reason}" if reason else self.quantity.where(box)
+
+    def hopeless(self, i: int) -> str:
+        """The cell's centre, and why there is no value at it; "" where there is one."""
+        centre = tuple(((low + high) / 2,) * 2 for low, high in self.box(i))
+        _, _, reason = enclosed(self.quantity, centre, 1, "sup")
+        return f"{self.quantity.where(centre)}: {reason}" if reason else ""
 
     def halve(self, i: int, axis: int) -> list[int]:
         """The two halves, the lower one first; none where the cell has been cut often enough."""
@@ -191,29 +235,43 @@ def find_cover(
     max_cells: int,
     tick: Tick = lambda _cells, _open: None,
 ) -> Cover:
-    """A tree of cells with the quantity at most ``at_most`` on each. ``tick`` is told (cells, cells still open)."""
+    """A tree of cells with the quantity at most ``at_most`` on each. ``tick`` is told (cells, cells still open). No search where
+    nothing varies, or the bound is below what float64 can tell: the domain as one cell, in Arb."""
     start = time.monotonic()
+    if not quantity.free or at_most <= Fraction(LEAST):
+        one = one_cell(quantity, order, "sup")
+        below = Fraction(one.high) <= at_most if one.high < inf else False
+        if below or not quantity.free:
+            return one if below else replace(one, tree="")
     target = _below(at_most) * INSIDE
     cells = _Cells(quantity)
-    open_, closed, examined, worst = [0], 0, 0, 0.0
+    open_, closed, examined, worst, highest_cell = [0], 0, 0, 0.0, 0
     with _examiner(quantity, order, "sup", jobs) as examine:
         while open_ and len(open_) + closed <= max_cells:
             tick(closed, len(open_))
             examined += len(open_)
             further: list[int] = []
-            worst = 0.0
+            worst, stuck = 0.0, ""
             for i, u, axis, _, _ in cells.examined(examine, open_):
                 if u <= target:
                     closed += 1
                     continue
-                worst = max(worst, u)
+                if u > worst:
+                    worst, highest_cell = u, i
                 halves = cells.halve(i, axis)
                 if not halves:
-                    return Cover("", closed, examined, worst, time.monotonic() - start)
+                    stuck = cells.where(i, order)
+                    break
                 further += halves
+            if worst == inf and not stuck:
+                stuck = cells.hopeless(highest_cell)
+            if stuck:
+                return Cover("", closed, examined, worst, time.monotonic() - start, where=stuck)
             open_ = further
-    tree = "" if open_ else _text(cells.cuts)
-    return Cover(tree, closed, examined, worst, time.monotonic() - start)
+        if open_:
+            where = cells.where(highest_cell, order)
+            return Cover("", closed, examined, worst, time.monotonic() - start, where=where)
+    return Cover(_text(cells.cuts), closed, examined, worst, time.monotonic() - start)
 
 
 def find_integral(
@@ -223,16 +281,27 @@ def find_integral(
     gap: float,
     relative: float = 0.0,
     *,
+    at_most: float | None = None,
     jobs: int = 0,
     max_cells: int,
     tick: Tick = lambda _cells, _open: None,
 ) -> Cover:
     """A tree of cells on which the mean over the domain, of the quantity ("L2") or its root ("L1"), is known to within ``gap``
-    or to within ``relative`` times itself. In each round the cells with HALF of the width are halved (Doerfler marking)."""
+    or to within ``relative`` times itself, or, where ``at_most`` is given, is at most that, or above it. In each round the cells
+    with HALF of the width are halved (Doerfler marking). Without a tree, ``low`` and ``high`` are what was reached."""
     start = time.monotonic()
+    one = one_cell(quantity, order, norm)
+    if not quantity.free or one.high == 0:
+        return one if one.high < inf else replace(one, tree="")
     cells = _Cells(quantity)
     found: dict[int, tuple[float, int, float, float]] = {}
     new, examined = [0], 0
+
+    def cover(reached: bool, where: str = "") -> Cover:
+        ends = (low, high) if width < inf else (0.0, inf)
+        tree, seconds = _text(cells.cuts) if reached else "", time.monotonic() - start
+        return Cover(tree, len(found), examined, width, seconds, *ends, where)
+
     with _examiner(quantity, order, norm, jobs) as examine:
         while True:
             tick(len(found), len(new))
@@ -243,21 +312,29 @@ def find_integral(
                 found[i] = (width if np.isfinite(width) else inf, axis, share * low, share * high)
             width = sum(w for w, *_ in found.values())
             low, high = (sum(f[k] for f in found.values()) for k in (2, 3))
-            if width <= max(gap, relative * low):
-                return Cover(
-                    _text(cells.cuts), len(found), examined, width, time.monotonic() - start, low, high
-                )
-            marked, new = 0.0, []
+            if at_most is None:
+                reached = width <= max(gap, relative * low)
+            else:
+                reached = width < inf and (high <= at_most * INSIDE**2 or low * INSIDE**2 > at_most)
+            if reached:
+                return cover(True)
+            marked, chosen = 0.0, []
             for i in sorted(found, key=lambda i: -found[i][0]):
-                if marked >= HALF * width and marked < inf:
+                if marked >= HALF * width and (marked < inf or found[i][0] < inf):
                     break
-                if marked == inf and found[i][0] < inf:
-                    break
+                marked += found[i][0]
+                chosen.append(i)
+            hopeless = cells.hopeless(chosen[0]) if width == inf else ""
+            if hopeless or len(found) + len(chosen) > max_cells:
+                return cover(False, hopeless or cells.where(chosen[0], order))
+            new = []
+            for i in chosen:
                 halves = cells.halve(i, found[i][1])
-                marked += found.pop(i)[0]
+                if not halves:
+                    return cover(False, cells.where(i, order))
                 new += halves
-                if not halves or len(found) + len(new) > max_cells:
-                    return Cover("", len(found), examined, width, time.monotonic() - start)
+            for i in chosen:
+                del found[i]
 
 
 def _text(cuts: dict[int, tuple[int, int]]) -> str:
@@ -307,7 +384,9 @@ def values_at(quantity: Quantity, points: Floats) -> Floats:
         chunk = points[k : k + 1024]
         with np.errstate(all="ignore"):
             models = quantity.models(_Sampler(Space(0, 0), chunk, chunk, ()))
-            found.append(sum((m.coefficients[0, :, 0] ** 2 for m in models), np.zeros(len(chunk))))
+            known = np.all([np.isfinite(m.remainder[:, 0]) for m in models], axis=0)
+            squares = sum((m.coefficients[0, :, 0] ** 2 for m in models), np.zeros(len(chunk)))
+            found.append(np.where(known, squares, -inf))
     values = np.concatenate(found)
     return np.where(np.isfinite(values), values, -inf)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import prod
+from math import inf, prod
 from pathlib import Path
 from typing import Final
 
@@ -16,9 +17,10 @@ from tlcheck.errors import InvalidInput
 from tlcheck.readers.bundle.manifest import ArtifactClaim, Producer
 from tlcheck.readers.bytes import read_bytes
 from tlcheck.readers.onnx import read_model
+from tlcheck.readers.onnx.tensors import read_tensor
 from tlcheck.readers.pde import Pde, read_pde
 from tlcheck.readers.torchlean.pinn_domain import FORMAT, Artifact
-from tlcheck.science.cover import MAX_END, Cover, Highest, find_cover, find_integral, highest
+from tlcheck.science.cover import LEAST, MAX_END, Cover, Highest, find_cover, find_integral, highest, one_cell
 from tlcheck.trusted.arith.arb import decimal_outward
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.science.pinn_domain import LEAF, MAX_CELLS, Quantity
@@ -28,14 +30,20 @@ READY: Final = Path(__file__).parent / "pde"
 DIGITS_BELOW, DIGITS_ABOVE = 9, 5
 """Significant digits of the lower and upper bounds that are chosen here."""
 TOLERANCE: Final = Fraction(1, 200)
+INTEGRAL_TOLERANCE: Final = Fraction(1, 20)
+"""Each cell of an integral is enclosed in Arb when it is checked: a tenth of this needs many times the cells."""
 MARGIN: Final = 1e-9
 """Integrals found in float64 are widened by it, relatively, so that the check, in balls, agrees."""
+
+
+class BadRequest(ValueError):
+    """An option that does not fit the PDE file, or another option."""
 
 
 @dataclass(frozen=True)
 class Request:
     """``bounds``: upper bounds by part; the others get the largest value found times 1 + ``tolerance``. With ``norm``
-    "L1" or "L2" the bounds are of integrals, enclosed to within that tolerance."""
+    "L1" or "L2" the bounds are of integrals: one that is given is decided, others are enclosed to within that tolerance."""
 
     order: int = 5
     bounds: Mapping[str, Fraction] | None = None
@@ -47,26 +55,32 @@ class Request:
 
     @property
     def wanted(self) -> Fraction:
-        return TOLERANCE if self.tolerance is None else self.tolerance
+        usual = TOLERANCE if self.norm == "sup" else INTEGRAL_TOLERANCE
+        return usual if self.tolerance is None else self.tolerance
 
 
 @dataclass(frozen=True)
 class PartFound:
-    """``false``: the witness is above the bound, proved. Otherwise ``cover.tree`` is "" when no cover was found."""
+    """``at_most``: None where no bound was given, and none found. ``reached``: what was found to be true, a point or a cover; for
+    integrals both ends. ``cover.tree`` is "" when no cover was found; a bound that a point disproves has no cover."""
 
     name: str
-    at_most: Fraction
+    at_most: Fraction | None
     highest: Highest | None
     cover: Cover | None
     at_least: str | None = None
+    reached: tuple[float, float] = (0.0, inf)
 
     @property
     def false(self) -> bool:
-        return self.highest is not None and Fraction(self.highest.value) > self.at_most
+        return self.at_most is not None and Fraction(self.reached[0]) > self.at_most
 
     @property
     def complete(self) -> bool:
-        return self.false or (self.cover is not None and bool(self.cover.tree))
+        return self.at_most is not None and (self.false or (self.cover is not None and bool(self.cover.tree)))
+
+
+Done = Callable[[PartFound], None]
 
 
 def ready() -> list[str]:
@@ -75,26 +89,41 @@ def ready() -> list[str]:
 
 
 def pde_path(given: Path) -> Path:
-    """The file, or the ready one of that name."""
-    if not given.exists() and str(given) in ready():
+    """The file, or the ready one of that name. Raises InvalidInput TLC402."""
+    if not given.is_file() and str(given) in ready():
         return READY / f"{given}.toml"
+    if not given.exists():
+        expected = f"a file, or the name of a ready one: {', '.join(ready())}"
+        raise InvalidInput("TLC402", "no such PDE file", file=str(given), expected=expected)
     return given
 
 
 def certify(
-    model: Path, pde: Path, target: Path, request: Request, tell: Callable[[str, int, int], None]
+    model: Path,
+    pde: Path,
+    target: Path,
+    request: Request,
+    tell: Callable[[str, int, int], None],
+    done: Done = lambda _: None,
 ) -> list[PartFound]:
-    """Find the evidence; write the bundle if there is some for every part. ``tell``: (part, cells, cells open).
+    """Find the evidence; write the bundle if there is some for every part. ``tell``: (part, cells, cells open); ``done``: each
+    part as soon as it is found, or not.
 
-    Raises InvalidInput, before the search starts where it can be told by then.
+    Raises InvalidInput or BadRequest, before the search starts where it can be told by then.
     """
     sources = read_sources(model, pde, target)
-    names = chosen(sources.equation.parts, request, sources.file)
+    names = chosen(sources.equation.parts, request, "expected a part")
     try:
         quantities = {name: sources.equation.quantity(name, sources.graph) for name in names}
     except InvalidInput as error:
         raise error.in_file(str(model)) from None
-    found = [_part(name, q, request, tell) for name, q in quantities.items()]
+    found = []
+    for name, quantity in quantities.items():
+        try:
+            found.append(_part(name, quantity, request, tell))
+        except InvalidInput as error:
+            raise error.in_file(sources.file) from None
+        done(found[-1])
     if all(part.complete for part in found):
         sources.write({part.name: _artifact(part, request) for part in found})
     return found
@@ -121,9 +150,10 @@ class Sources:
 
 def read_sources(model: Path, pde: Path, target: Path) -> Sources:
     check_target(target)
+    _check_writable(target)
     pde = pde_path(pde)
-    model_bytes, pde_bytes = read_bytes(model), read_bytes(pde)
-    graph = read_model(model_bytes, file=str(model), folder=None)
+    graph, model_bytes = read_network(model)
+    pde_bytes = read_bytes(pde)
     equation = read_pde(pde_bytes, str(pde))
     ends = (end for part in equation.parts.values() for interval in part.domain for end in interval)
     if any(abs(end) > MAX_END for end in ends):
@@ -131,18 +161,48 @@ def read_sources(model: Path, pde: Path, target: Path) -> Sources:
     return Sources(graph, equation, model_bytes, pde_bytes, str(pde), target)
 
 
-def chosen(known: Collection[str], request: Request, file: str) -> list[str]:
-    for name in (*request.parts, *(request.bounds or {})):
-        if name not in known:
-            raise InvalidInput(
-                "TLC101",
-                "no such part",
-                file=file,
-                field="parts",
-                expected=" or ".join(known),
-                got=ascii(name),
-            )
-    return [name for name in known if not request.parts or name in request.parts]
+def _check_writable(target: Path) -> None:
+    try:
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        raise InvalidInput("TLC402", f"cannot write there: {error.strerror}", file=str(target)) from None
+
+
+def read_network(path: Path) -> tuple[Graph, bytes]:
+    """The network, and an ONNX file of it that holds all weights: those beside the file are put into it (``read_model`` has
+    looked at where they are). Raises InvalidInput TLC2xx, TLC4xx."""
+    data = read_bytes(path)
+    if path.name.endswith((".safetensors", ".json", ".pt", ".pth")):
+        raise InvalidInput(
+            "TLC202", "not an ONNX file", file=str(path), expected="the network as ONNX, as torch.onnx.export writes it"
+        )  # fmt: skip
+    graph = read_model(data, file=str(path), folder=path.parent)
+    from onnx import load_model_from_string, numpy_helper
+
+    whole = load_model_from_string(data)
+    inside = (attribute.t for node in whole.graph.node for attribute in node.attribute)
+    outside = [tensor for tensor in (*whole.graph.initializer, *inside) if tensor.data_location]
+    if not outside:
+        return graph, data
+    for tensor in outside:
+        tensor.CopyFrom(numpy_helper.from_array(read_tensor(tensor, path.parent).array, tensor.name))
+    data = whole.SerializeToString()
+    return read_model(data, file=str(path)), data
+
+
+def chosen(known: Collection[str], request: Request, what: str) -> list[str]:
+    """The names that the request is about, of those ``known``; ``what``: says for an error what these are. Raises BadRequest."""
+    bounds = request.bounds or {}
+    for option, names in (("--part", request.parts), ("--bound", bounds)):
+        for name in names:
+            if name not in known:
+                raise BadRequest(f"{option} {name}: {what} of the PDE file: {' or '.join(known)}")
+    found = [name for name in known if not request.parts or name in request.parts]
+    for name in bounds:
+        if name not in found:
+            raise BadRequest(f"--bound {name}: no --part {name} is chosen")
+    return found
 
 
 def _part(
@@ -153,13 +213,16 @@ def _part(
         return _integral(name, quantity, request, tell)
     top = highest(quantity)
     at_most = (request.bounds or {}).get(name)
+    value = 0.0 if top is None else max(top.value, 0.0)
     if at_most is None:
         if top is None:
-            raise InvalidInput("TLC101", "no point where the part has a value", field=f"parts.{name}")
-        wanted = float(Fraction(top.value) * (1 + request.wanted))
-        at_most = Fraction(decimal_outward(wanted, "up", DIGITS_ABOVE))
-    least = None if top is None or top.value <= 0 else decimal_outward(top.value, "down", DIGITS_BELOW)
-    found = PartFound(name, at_most, top, None, least)
+            raise InvalidInput("TLC101", "no value at any of the points tried", field=f"parts.{name}")
+        wanted = Fraction(value) * (1 + request.wanted)
+        if wanted < LEAST:
+            wanted = Fraction(0 if one_cell(quantity, request.order, "sup").high == 0 else LEAST)
+        at_most = Fraction(decimal_outward(float(wanted), "up", DIGITS_ABOVE))
+    least = None if value == 0 else decimal_outward(value, "down", DIGITS_BELOW)
+    found = PartFound(name, at_most, top, None, least, (value, inf))
     if found.false:
         return found
     cover = find_cover(
@@ -170,32 +233,41 @@ def _part(
         max_cells=min(request.max_cells, MAX_CELLS),
         tick=lambda cells, open_: tell(name, cells, open_),
     )
-    return PartFound(name, at_most, top, cover, least)
+    return replace(found, cover=cover)
 
 
 def _integral(
     name: str, quantity: Quantity, request: Request, tell: Callable[[str, int, int], None]
 ) -> PartFound:
-    """No cover (tree "") where the bound asked for is below what the cover gives."""
+    """Without a cover (tree "") where it is not known to be narrow enough, or the bound asked for is not decided."""
+    at_most = (request.bounds or {}).get(name)
+    volume = prod((b - a for a, b in quantity.domain if a < b), start=Fraction(1))
+    least = LEAST if request.norm == "L2" else LEAST**0.5
     cover = find_integral(
         quantity,
         request.norm,
         request.order,
-        0.0,
+        least,
         float(request.wanted),
+        at_most=None if at_most is None else float(min(at_most / volume, Fraction(MAX_END))),
         jobs=request.jobs,
         max_cells=min(request.max_cells, MAX_CELLS),
         tick=lambda cells, open_: tell(name, cells, open_),
     )
-    volume = float(prod((b - a for a, b in quantity.domain if a < b), start=Fraction(1)))
-    high, low = cover.high * volume * (1 + MARGIN), cover.low * volume * (1 - MARGIN)
-    at_most = (request.bounds or {}).get(name, Fraction(decimal_outward(high, "up", DIGITS_ABOVE)))
-    if high > at_most:
-        cover = replace(cover, tree="", worst=high)
-    return PartFound(name, at_most, None, cover, decimal_outward(max(low, 0.0), "down", DIGITS_ABOVE))
+    low = float(volume) * max(cover.low, 0.0) * (1 - MARGIN)
+    high = float(volume) * cover.high * (1 + MARGIN)
+    if at_most is not None and cover.tree and low <= at_most < Fraction(cover.high) * volume:
+        cover = replace(cover, tree="")
+    elif at_most is None and cover.tree:
+        smallest = float(volume) * least if high else 0.0
+        at_most = Fraction(decimal_outward(max(high, smallest), "up", DIGITS_ABOVE))
+    at_least = decimal_outward(low, "down", DIGITS_ABOVE) if low > 0 else None
+    return PartFound(name, at_most, None, cover, at_least, (low, high))
 
 
 def _artifact(part: PartFound, request: Request) -> bytes:
+    if part.at_most is None:
+        raise ValueError("a part without a bound")
     top = part.highest
     document = Artifact(
         format=FORMAT,

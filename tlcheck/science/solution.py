@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from math import inf, prod
@@ -15,7 +15,7 @@ import msgspec
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.torchlean.pinn_domain import FORMAT, ErrorArtifact
 from tlcheck.readers.torchlean.pinn_domain import Cover as CoverText
-from tlcheck.science.cover import Cover, average, find_cover, find_integral, highest
+from tlcheck.science.cover import LEAST, Cover, average, find_cover, find_integral, highest
 from tlcheck.science.pinn import DIGITS_ABOVE, MARGIN, Request, chosen, read_sources
 from tlcheck.trusted.arith.arb import Arb, arb, decimal_outward, upper_float, working_precision
 from tlcheck.trusted.science.pinn_domain import MAX_CELLS
@@ -24,8 +24,6 @@ from tlcheck.writers.bundle import exact_text
 
 TOLERANCE: Final = Fraction(1, 4)
 PRECISION: Final = 128
-LEAST: Final = 1e-20
-"""Squares below it are not told from rounding."""
 CHEAPER: Final = 0.1
 """Share of the tolerance for a term of one coordinate less."""
 ROOM: Final = 0.95
@@ -49,21 +47,30 @@ class SolutionFound:
 
 
 def certify_solutions(
-    model: Path, pde: Path, target: Path, request: Request, tell: Callable[[str, int, int], None]
+    model: Path,
+    pde: Path,
+    target: Path,
+    request: Request,
+    tell: Callable[[str, int, int], None],
+    done: Callable[[SolutionFound], None] = lambda _: None,
 ) -> list[SolutionFound]:
-    """For each solution table of the PDE file: find covers; write the bundle if there are some for all. Raises InvalidInput."""
+    """For each solution table of the PDE file: find covers; write the bundle if there are some for all. ``done``: each as soon as
+    it is found, or not. Raises InvalidInput or BadRequest."""
     sources = read_sources(model, pde, target)
     tables = sources.equation.solutions
     if not tables:
         raise InvalidInput("TLC101", "no solution table", file=sources.file, field="solution")
-    names = chosen(tables, request, sources.file)
+    names = chosen(tables, request, "with --solution-error it names a [solution.NAME]")
     try:
         theorems = {name: sources.equation.theorem(name, sources.graph) for name in names}
         for name, theorem in theorems.items():
             _check_hypotheses(name, theorem)
     except InvalidInput as error:
         raise error.in_file(sources.file) from None
-    found = [_Search(name, theorem, request, tell).found() for name, theorem in theorems.items()]
+    found = []
+    for name, theorem in theorems.items():
+        found.append(_Search(name, theorem, request, tell).found())
+        done(found[-1])
     if all(f.complete for f in found):
         sources.write({f"solution_{f.name}": _artifact(f, request) for f in found})
     return found
@@ -142,7 +149,7 @@ class _Search:
         if term.norm == "sup":
             at_most = Fraction(wider)
             cover = find_cover(term.quantity, at_most, self.request.order, **limits, tick=tick)
-            return Cover(cover.tree, cover.cells, cover.examined, cover.worst, cover.seconds, 0.0, wider)
+            return replace(cover, low=0.0, high=wider)
         gap = (wider - amount) / _volume(term)
         return find_integral(term.quantity, term.norm, self.request.order, gap, **limits, tick=tick)
 

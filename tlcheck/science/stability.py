@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 from typing import Final
 
@@ -35,13 +36,14 @@ from tlcheck.readers.stability import Artifact, Bounds, conditions_of, read_arti
 from tlcheck.trusted.arith.arb import PRECISION, upper_float, working_precision
 from tlcheck.trusted.checks import Check
 from tlcheck.trusted.science.closed_loop import Kinks, Point, first_order
-from tlcheck.trusted.science.equilibrium import Core
+from tlcheck.trusted.science.equilibrium import Core, box_text
 from tlcheck.trusted.science.network_jets import Box, coordinates
 from tlcheck.trusted.science.pieces import Pieces, TooManyPieces, forms
 from tlcheck.trusted.science.stability import (
     ASYMPTOTIC,
     CORE,
     DECREASE,
+    EXACTLY,
     INSIDE,
     MAX_TREE_DEPTH,
     OUTSIDE,
@@ -71,19 +73,25 @@ MAX_ASPECT: Final = 16
 
 @dataclass(frozen=True)
 class Found:
-    """``tree`` is whole when ``problem`` is empty; ``points``: a point that refutes the claim."""
+    """``tree`` is whole when ``problem`` is empty. ``false``: the claim is, for the problem's reason; ``points``: where."""
 
     conditions: Conditions
-    tree: Tree
+    tree: Tree = (OUTSIDE,)
     points: tuple[Point, ...] = ()
     leaves: int = 0
     problem: str = ""
+    false: bool = False
+
+
+class _OutOfTime(Exception):
+    """The time limit was reached."""
 
 
 def find(
     conditions: Conditions,
     *,
     max_leaves: int = MAX_LEAVES,
+    seconds: float = inf,
     jobs: int = 1,
     precision: int = PRECISION,
     tick: Callable[[int], None] = lambda leaves: None,
@@ -92,65 +100,152 @@ def find(
 
     ``jobs``: processes, 0 one per core.
     """
+    until = time.monotonic() + seconds
+
+    def clock() -> None:
+        if time.monotonic() > until:
+            raise _OutOfTime
+
     with working_precision(precision):
-        if conditions.statement == ASYMPTOTIC and conditions.core is None:
-            conditions = replace(conditions, core=_core(conditions))
-        return _tree(conditions, max_leaves, jobs, tick)
+        unmet = [check for check in conditions.hypotheses() if not check.holds]
+        if unmet:
+            failed = next((check for check in unmet if check.holds is False), unmet[0])
+            return Found(conditions, problem=_not_met(conditions, failed), false=failed.holds is False)
+        search = _Search(conditions, max_leaves, jobs, clock, tick)
+        try:
+            return search.run()
+        except _OutOfTime:
+            return search.stopped(f"{seconds:g} s")
 
 
-def _core(conditions: Conditions) -> Box | None:
-    """The largest box of the region's shape, halved again and again, on which the core lemma holds."""
-    c = conditions
-    if not all(a < q < b for (a, b), q in zip(c.region, c.candidate.centre, strict=True)):
-        return None
+def _not_met(conditions: Conditions, failed: Check) -> str:
+    """Which hypothesis of the theorem is not, and what may help."""
+    if failed.name != EXACTLY:
+        return f"{failed.name} is not met: {failed.where}"
+    bare = [f"networks[{k}]" for k, block in enumerate(conditions.loop.blocks) if not block.minus]
+    hint = (
+        f" ({', '.join(bare)}: `minus` is missing, so N at the equilibrium is not subtracted)" if bare else ""
+    )
+    return f"{failed.name}, at {failed.where}{hint}"
+
+
+def _no_core(c: Conditions, box: Box, clock: Callable[[], None]) -> str:
+    """Which condition of the core lemma does not hold on the box; empty when all do."""
+    found = Core(c.loop, c.candidate, box, c.region, c.decay).checks(clock)
+    return next((item.name for item in found if isinstance(item, Check) and not item.holds), "")
+
+
+def _core(conditions: Conditions, clock: Callable[[], None]) -> tuple[Box | None, str]:
+    """The largest box of the region's shape, halved again and again, on which the core lemma holds; or why there is none."""
+    c, problem = conditions, ""
     share = Fraction(1)
     for _ in range(CORE_HALVINGS):
         box = tuple(
             (q - share * (q - a), q + share * (b - q))
             for (a, b), q in zip(c.region, c.candidate.centre, strict=True)
         )
-        found = Core(c.loop, c.candidate, box, c.region, c.decay).checks(lambda: None)
-        if all(item.holds for item in found if isinstance(item, Check)):
-            return box
+        problem = _no_core(c, box, clock)
+        if not problem:
+            return box, ""
         share /= 2
-    return None
+    kinks = Kinks()
+    c.loop.prepared()(coordinates(tuple((q, q) for q in c.candidate.centre)), kinks)
+    kink = "; F has a kink there" if kinks.undecided else ""
+    return None, f"no box around the equilibrium is a core ({problem}: not established{kink})"
 
 
 Outcome = list[Cut] | str | Point
 """What a box is: cut, and its halves cut again; a leaf with a tag; or not worth more, for the claim is false at a point."""
 
 
-def _tree(conditions: Conditions, max_leaves: int, jobs: int, tick: Callable[[int], None]) -> Found:
-    """Level by level: the boxes of a level are judged in parallel."""
-    judge = Judge(conditions, PIECES)
-    outcomes: dict[
-        int, tuple[Cut | str, int]
-    ] = {}  # of each box, and which box is its left half; the next is its right
-    level: list[tuple[int, Box, int]] = [(0, conditions.region, 0)]  # number, box, depth
-    leaves, boxes = 0, 1
-    while level:
-        further: list[tuple[int, Box, int]] = []
-        for (k, box, depth), outcome in zip(level, _examined(judge, level, jobs), strict=True):
-            if isinstance(outcome, tuple):
-                return Found(conditions, (OUTSIDE,), (outcome,), leaves, "the claim is false")
-            if isinstance(outcome, str):
-                outcomes[k] = outcome, 0
-                leaves += 1
-                tick(leaves)
-                continue
-            parts = [(k, box, depth)]
-            for cut in outcome:
-                halves: list[tuple[int, Box, int]] = []
-                for number, part, deep in parts:
-                    outcomes[number] = cut, boxes
-                    halves += [(boxes + i, half, deep + 1) for i, half in enumerate(_halves(part, cut))]
-                    boxes += 2
-                parts = halves
-            further += parts
-        level = further
-        if level and (max(depth for *_, depth in level) > MAX_TREE_DEPTH or leaves + len(level) > max_leaves):
-            return Found(conditions, (OUTSIDE,), (), leaves, f"no proof within {max_leaves} leaves")
-    return Found(conditions, _preorder(outcomes), (), leaves)
+class _Search:
+    """The tree, level by level: the boxes of a level are judged in parallel."""
+
+    def __init__(
+        self,
+        conditions: Conditions,
+        max_leaves: int,
+        jobs: int,
+        clock: Callable[[], None],
+        tick: Callable[[int], None],
+    ) -> None:
+        self.conditions, self.max_leaves, self.jobs = conditions, max_leaves, jobs
+        self.clock, self.tick = clock, tick
+        self.level: list[tuple[int, Box, int]] = [(0, conditions.region, 0)]  # number, box, depth
+        self.further: list[tuple[int, Box, int]] = []
+        self.done = 0  # of the level: their halves are in further
+        self.leaves = 0
+        self.coreless = ""
+
+    def run(self) -> Found:
+        """Raises _OutOfTime."""
+        if self.conditions.statement == ASYMPTOTIC and self.conditions.core is None:
+            core, self.coreless = _core(self.conditions, self.clock)
+            self.conditions = replace(self.conditions, core=core)
+        elif self.conditions.core is not None and (
+            problem := _no_core(self.conditions, self.conditions.core, self.clock)
+        ):
+            return Found(
+                self.conditions, problem=f"the core that is given is none: {problem}: not established"
+            )
+        judge = Judge(self.conditions, PIECES, self.clock)
+        outcomes: dict[
+            int, tuple[Cut | str, int]
+        ] = {}  # of each box, and which box is its left half; the next is its right
+        boxes = 1
+        while self.level:
+            self.further, self.done = [], 0
+            examined = _examined(judge, self.level, self.jobs)
+            for (k, box, depth), outcome in zip(self.level, examined, strict=True):
+                self.done += 1
+                if isinstance(outcome, tuple):
+                    return self._refuted(judge, outcome)
+                if isinstance(outcome, str):
+                    outcomes[k] = outcome, 0
+                    self.leaves += 1
+                    self.tick(self.leaves)
+                    continue
+                parts = [(k, box, depth)]
+                for cut in outcome:
+                    halves: list[tuple[int, Box, int]] = []
+                    for number, part, deep in parts:
+                        outcomes[number] = cut, boxes
+                        halves += [(boxes + i, half, deep + 1) for i, half in enumerate(_halves(part, cut))]
+                        boxes += 2
+                    parts = halves
+                self.further += parts
+            self.level, self.further, self.done = self.further, [], 0
+            if max((depth for *_, depth in self.level), default=0) > MAX_TREE_DEPTH:
+                return self.stopped(f"{MAX_TREE_DEPTH} cuts of a box")
+            if self.level and self.leaves + len(self.level) > self.max_leaves:
+                return self.stopped("1 leaf" if self.max_leaves == 1 else f"{self.max_leaves} leaves")
+        return Found(self.conditions, _preorder(outcomes), (), self.leaves)
+
+    def _refuted(self, judge: Judge, point: Point) -> Found:
+        check = judge.violation(point)
+        said = "a point is against it" if check is None else f"{check.name}, at {check.where}"
+        return Found(self.conditions, (OUTSIDE,), (point,), self.leaves, said, false=True)
+
+    def stopped(self, limit: str) -> Found:
+        """What is left open, in words: the box nearest to the equilibrium, and what is not established there."""
+        centre = self.conditions.candidate.centre
+
+        def distance(box: Box) -> float:
+            sides = zip(box, centre, self.conditions.region, strict=True)
+            return sum(abs(float((a + b) / 2 - e)) / float(d - c) for (a, b), e, (c, d) in sides)
+
+        open_ = self.level[self.done :] + self.further
+        _, box, _ = min(open_, key=lambda entry: distance(entry[1]))
+        _, checks = _closed(Judge(self.conditions, PIECES), box)
+        failed = next((check for check in checks if not check.holds), None)
+        which = "1 box is open," if len(open_) == 1 else f"{len(open_)} boxes are open, such as"
+        said = f"none within {limit}; {which} {box_text(box)}"
+        if failed is not None:
+            known = failed.low is not None and failed.high is not None
+            slack = f", slack {failed.low:.3g} to {failed.high:.3g}" if known else ""
+            said += f" ({failed.name}: not established{slack})"
+        said += f"; {self.coreless}" if self.coreless else ""
+        return Found(self.conditions, (OUTSIDE,), (), self.leaves, said)
 
 
 def _halves(box: Box, cut: Cut) -> list[Box]:
@@ -184,7 +279,7 @@ def _examined(judge: Judge, boxes: Sequence[tuple[int, Box, int]], jobs: int) ->
             for k in range(chunks):
                 yield from _examine_inherited(k)
         else:
-            for found in forked(_examine_inherited, chunks, workers, lambda: None):
+            for found in forked(_examine_inherited, chunks, workers, judge.tick):
                 yield from found
     finally:
         _LEVELS.pop()
@@ -196,6 +291,7 @@ def _examine_inherited(k: int) -> list[Outcome]:
 
 
 def _examine(judge: Judge, box: Box, depth: int) -> Outcome:
+    judge.tick()
     cut = _around(judge.of.core, box)
     if cut is not None:
         return [cut]
@@ -309,12 +405,13 @@ def certify(
     target: Path,
     *,
     max_leaves: int = MAX_LEAVES,
+    seconds: float = inf,
     jobs: int = 0,
     tick: Callable[[int], None] = lambda leaves: None,
 ) -> Found:
     """Find a certificate of the claim in ``spec`` (JSON or TOML) and write it to ``target``, with the models beside it.
 
-    Written too when a point refutes the claim: that certificate is REFUTED. Not written when nothing was found.
+    Written too when the claim is false: that certificate is REFUTED. Not written when nothing was found.
     Raises InvalidInput.
     """
     check_target(target)
@@ -335,8 +432,8 @@ def certify(
         raise InvalidInput(
             "TLC101", "a model file has a name of the bundle's own", file=str(spec), got=ARTIFACT
         )
-    found = find(conditions, max_leaves=max_leaves, jobs=jobs, tick=tick)
-    if not found.problem or found.points:
+    found = find(conditions, max_leaves=max_leaves, seconds=seconds, jobs=jobs, tick=tick)
+    if not found.problem or found.false:
         core = found.conditions.core
         filled = changed(
             artifact,

@@ -722,7 +722,8 @@ class Tally:
 
 @dataclass(frozen=True)
 class ConditionsOutcome:
-    """``failures``: the first conditions that are disproved, or else not decided; ``least``: the least slack of all."""
+    """``failures``: the first conditions that are disproved, or else not decided. ``least``: a double below every slack;
+    ``most``: where REFUTED, one above the least of them."""
 
     verdict: Verdict
     code: str
@@ -732,6 +733,7 @@ class ConditionsOutcome:
     failures: tuple[Check, ...]
     least: Check | None
     measures: dict[str, object]
+    most: float | None = None
 
 
 def check_part(part: ConditionClaim, precision: int, tick: Callable[[], None]) -> list[Item]:
@@ -758,6 +760,7 @@ def decide_conditions(
     disproved: list[Check] = []
     open_: list[Check] = []
     measures: dict[str, object] = {}
+    most: float | None = None
     with working_precision(precision):
         for item in _items(claim, precision, tick, check_parts):
             tick()
@@ -765,6 +768,8 @@ def decide_conditions(
                 measures[item.name] = item.value
                 continue
             tallies[item.name] = _counted(tallies.get(item.name, Tally()), item)
+            if item.holds is False and item.high is not None:
+                most = item.high if most is None else min(most, item.high)
             if item.holds is not True:
                 (open_ if item.holds is None else disproved).append(item)
                 del disproved[MAX_FAILURES:], open_[MAX_FAILURES:]
@@ -781,18 +786,24 @@ def decide_conditions(
     if disproved:
         first = disproved[0]
         count = sum(t.disproved for t in tallies.values())
-        message = f"{first.name} is false{_slack_text(first)}; {count} of {total} conditions are"
+        message = f"{first.name} is false{_slack_text(first)}{_others(count, total, 'false', first)}"
         return ConditionsOutcome(
-            Verdict.REFUTED, "TLC021", message, first.where, tallies, tuple(disproved), least, measures
+            Verdict.REFUTED, "TLC021", message, first.where, tallies, tuple(disproved), least, measures, most
         )
     if not open_:
         return ConditionsOutcome(Verdict.UNPROVEN, "TLC022", "no condition", "", tallies, (), least, measures)
     first = open_[0]
-    message = (
-        f"{first.name} is not established{_slack_text(first)}; {total - proved} of {total} conditions are not"
-    )
+    others = _others(total - proved, total, "not established", first)
+    message = f"{first.name} is not established{_slack_text(first)}{others}"
     return ConditionsOutcome(
         Verdict.UNPROVEN, "TLC022", message, first.where, tallies, tuple(open_), least, measures
+    )
+
+
+def _others(count: int, total: int, what: str, first: Check) -> str:
+    """Ends in a way that the place of the first one may follow."""
+    return (
+        "" if count == 1 else f"; {count} of {total} conditions are {what}{', the first' * bool(first.where)}"
     )
 
 

@@ -219,7 +219,12 @@ class _Loader:
         if claim.format not in ARTIFACTS:
             raise InvalidInput("TLC102", "unknown format", field="format", got=ascii(claim.format[:80]))
         files = Files(self._where(claim.artifact), self._of_bundle, {"manifest": self.sha256})
-        loaded = read_artifact(self._content(claim.artifact), files, self.options, claim.format)
+        options = replace(
+            self.options,  # what is there for another claim is not for this one
+            model=None if self._leaves_model_out else self.given_model,
+            property=None if self._leaves_property_out else self.given_property,
+        )
+        loaded = read_artifact(self._content(claim.artifact), files, options, claim.format)
         chosen = [item for item in loaded if not claim.part or item.name == claim.part]
         if len(chosen) != 1:
             raise InvalidInput(

@@ -8,7 +8,7 @@ checked. Kinds that have no exact rule here (random masks, tuples, losses) are r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Final
 
@@ -110,7 +110,7 @@ def _parsed(data: bytes, files: Files, name: str) -> Graph:
 def weights_beside(data: bytes, files: Files) -> StateDict:
     """The state dict that a graph names with ``weights``; empty when it names none."""
     name = decode(data, IrGraph, files.where).weights
-    return read_state_dict(files.read(name, "weights"), name) if name else {}
+    return read_state_dict(replace(files, elsewhere=True).read(name, "weights"), name) if name else {}
 
 
 def read_ir(data: bytes, file: str, parameters: StateDict) -> Read:

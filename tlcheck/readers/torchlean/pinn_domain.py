@@ -106,7 +106,13 @@ def _read(artifact: Artifact | ErrorArtifact, files: Files, options: Options) ->
     pde = read_pde(files.read(artifact.pde, "pde"), artifact.pde)
     given = files.given(options.model, "model")
     model = files.read(artifact.model, "model", "" if given is None else sha256_hex(given))
-    return pde, read_model(model, file=artifact.model, folder=None)
+    try:
+        return pde, read_model(model, file=artifact.model, folder=None)
+    except InvalidInput as error:
+        if error.code == "TLC205":
+            error.expected = "all weights inside the model: certify-pinn puts them there"
+            error.args = (error.line(),)
+        raise
 
 
 def _solution(artifact: ErrorArtifact, files: Files, options: Options) -> LoadedClaim:

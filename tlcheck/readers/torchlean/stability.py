@@ -17,13 +17,13 @@ def load(data: bytes, files: Files, options: Options, format: str) -> Sequence[L
     """One claim. Raises InvalidInput."""
     artifact = read_artifact(data, files.where)
     conditions = conditions_of(artifact, files)
+    if not artifact.tree.strip():
+        raise InvalidInput("TLC101", "no tree yet: run tlcheck certify-lyapunov", field="tree")
     points = tuple(
         tuple(exact_number(q, field=f"points[{k}]") for q in point) for k, point in enumerate(artifact.points)
     )
     named = [name for name in files.sources if name not in ("artifact", "manifest")]
-    origin = (
-        f"networks of {', '.join(ascii(name)[1:-1] for name in named)}" if named else "networks in the file"
-    )
+    origin = f"models: {', '.join(ascii(name)[1:-1] for name in named)}" if named else ""
     try:
         claim = Stability(conditions, read_tree(artifact.tree), points, origin)
     except ValueError as error:

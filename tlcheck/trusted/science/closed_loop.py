@@ -26,6 +26,7 @@ from tlcheck.trusted.science.expression import (
     Sum,
     Variable,
     exact_value,
+    number_text,
     text,
 )
 from tlcheck.trusted.science.jets import Layer, hull, increasing, square
@@ -48,9 +49,10 @@ Matrix = tuple[Point, ...]
 Run = Callable[[Sequence[Jet], "Kinks"], list[Jet]]
 
 ACTIVATIONS: Final = ("linear", "relu", "leaky_relu", "tanh", "sigmoid", "sin")
-ZERO_AT_ZERO: Final = ("linear", "relu", "leaky_relu", "tanh", "sin", "abs")
 OUTER: Final = ("linear", "abs", "tanh", "sigmoid")
 """What may be applied to the output of a controller or of a candidate's network."""
+MAX_EXACT_BITS: Final = 5_000
+"""Of a value of a network in rational arithmetic: a hundred layers of floats."""
 
 
 MINUS_ONE, ZERO, ONE = arb(-1), arb(0), arb(1)
@@ -110,6 +112,16 @@ def activated(jet: Jet, name: str, kinks: Kinks, slope: Fraction = Fraction(0)) 
     if name == "abs":
         return absolute(jet, kinks)
     return jet.through(_SMOOTH[name])
+
+
+def exactly(q: Fraction, name: str, slope: Fraction = Fraction(0)) -> Fraction | None:
+    """The function at q where it is rational: where it has kinks only, and at 0."""
+    if name in ("linear", "relu", "leaky_relu", "abs"):
+        below = {"linear": Fraction(1), "relu": Fraction(0), "leaky_relu": slope, "abs": Fraction(-1)}[name]
+        return q if q > 0 else below * q
+    if q:
+        return None
+    return Fraction(1, 2) if name == "sigmoid" else Fraction(0)
 
 
 _ROOT: Final = (arb(1) / 3).sqrt()
@@ -246,6 +258,27 @@ class Dense:
     def outputs(self) -> int:
         return len(self.layers[-1].bias)
 
+    @property
+    def text(self) -> str:
+        """Its architecture: ``2-8-1 tanh``."""
+        sizes = "-".join(map(str, (self.inputs, *(len(s.bias) for s in self.layers))))
+        if len(self.layers) == 1:
+            return f"{sizes} linear"
+        slope = f"({number_text(self.slope)})" if self.activation == "leaky_relu" else ""
+        return f"{sizes} {self.activation}{slope}"
+
+    def exact(self, inputs: Point) -> Point | None:
+        """Its values where rational arithmetic gives them; else None."""
+        values: Point | None = inputs
+        for k, layer in enumerate(self.layers):
+            if values is None:
+                return None
+            rows = zip(layer.weight, layer.bias, strict=True)
+            values = _known([_affine(row, bias, values) for row, bias in rows])
+            if values is not None and k + 1 < len(self.layers):
+                values = _known([exactly(q, self.activation, self.slope) for q in values])
+        return values
+
     def prepared(self) -> Run:
         """The network on jets, its numbers as balls of the working precision."""
         layers = [
@@ -304,27 +337,56 @@ class Block:
         if len(sizes) != 1 or self.outer not in OUTER or any(a > b for a, b in self.clip):
             raise ValueError("a network's outputs do not fit")
 
-    @property
-    def text(self) -> str:
-        inner = f"N({', '.join(map(text, self.inputs))})"
+    def text(self, network: str) -> str:
+        """The definition, and the architecture of the network, which is called ``network``."""
+        inner = f"{network}({', '.join(map(text, self.inputs))})"
         if self.minus:
-            inner += f" - N({', '.join(map(text, self.minus))})"
+            inner += f" - {network}({', '.join(map(text, self.minus))})"
         inner = inner if self.outer == "linear" else f"{self.outer}({inner})"
         if any(self.shift):
             inner += f" + ({', '.join(map(str, self.shift))})"
         if self.clip:
             inner = f"clip({inner}, {' x '.join(f'[{a}, {b}]' for a, b in self.clip)})"
-        return f"({', '.join(self.names)}) = {inner}"
+        names = ", ".join(self.names)
+        names = names if len(self.names) == 1 else f"({names})"
+        return f"{names} = {inner}, {network}: {self.network.text}"
 
     def exact(self, at: Mapping[str, Fraction]) -> Point | None:
-        """Its values where they are known exactly: both evaluations of the network have the same inputs."""
-        inputs, minus = ([exact_value(e, at) for e in side] for side in (self.inputs, self.minus))
-        if not self.minus or inputs != minus or None in inputs or self.outer not in ZERO_AT_ZERO:
+        """Its values where they are known exactly: where rational arithmetic gives the network's, or both evaluations have
+        the same inputs."""
+        inputs, minus = (_known([exact_value(e, at) for e in side]) for side in (self.inputs, self.minus))
+        zero = (Fraction(0),) * len(self.names)
+        if inputs is None or minus is None:
             return None
-        values = self.shift or (Fraction(0),) * len(self.names)
+        if self.minus and inputs == minus:
+            here = less = zero
+        else:
+            found = self.network.exact(inputs), self.network.exact(minus) if minus else zero
+            if found[0] is None or found[1] is None:
+                return None
+            here, less = found[0], found[1]
+        values = _known([exactly(a - b, self.outer) for a, b in zip(here, less, strict=True)])
+        if values is None:
+            return None
+        values = tuple(v + s for v, s in zip(values, self.shift or zero, strict=True))
         if self.clip:
             values = tuple(min(b, max(a, v)) for v, (a, b) in zip(values, self.clip, strict=True))
         return values
+
+
+def _affine(row: Point, total: Fraction, x: Point) -> Fraction | None:
+    """row . x + total; None when it takes too many digits."""
+    for w, q in zip(row, x, strict=True):
+        total += w * q
+        if total.denominator.bit_length() + total.numerator.bit_length() > MAX_EXACT_BITS:
+            return None
+    return total
+
+
+def _known(values: Sequence[Fraction | None]) -> Point | None:
+    """The values, when each is known."""
+    known = tuple(q for q in values if q is not None)
+    return known if len(known) == len(values) else None
 
 
 @dataclass(frozen=True)
@@ -344,8 +406,7 @@ class Loop:
             if values is None:
                 return None
             named |= zip(block.names, values, strict=True)
-        found = [exact_value(e, named) for e in self.equations]
-        return None if None in found else tuple(q for q in found if q is not None)
+        return _known([exact_value(e, named) for e in self.equations])
 
     def prepared(self) -> Run:
         """F on the jets of the states."""
@@ -424,7 +485,8 @@ class Candidate:
             else f"{self.outer}({inner})"
         )
         terms = [inner] * (self.network is not None) + ["|L (x - e)|_1"] * bool(self.l1)
-        return " + ".join(terms + ["(x - e)^T P (x - e)"] * bool(self.quadratic))
+        value = " + ".join(terms + ["(x - e)^T P (x - e)"] * bool(self.quadratic))
+        return value if self.network is None else f"{value}, N: {self.network.text}"
 
     @property
     def definite(self) -> bool:

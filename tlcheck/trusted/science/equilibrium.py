@@ -30,9 +30,11 @@ from typing import Final
 from tlcheck.trusted.arith.arb import Arb, arb, ball
 from tlcheck.trusted.checks import Check, Measure, positive, undecided
 from tlcheck.trusted.science.closed_loop import Candidate, Kinks, Loop, Point, first_order
+from tlcheck.trusted.science.expression import number_text
 from tlcheck.trusted.science.jets import square
 from tlcheck.trusted.science.network_jets import Box, Jet, coordinates
 
+NO_FORM: Final = "a form of V for the core lemma"
 MAX_PIECES: Final = 20_000
 """Pieces of the unit cube's boundary looked at in the cone form."""
 
@@ -56,7 +58,8 @@ class Core:
             a < q < b and c <= a and b <= d
             for (a, b), q, (c, d) in zip(self.box, e, self.region, strict=True)
         )
-        yield met("the core holds the equilibrium in its interior, and lies in the region", inside)
+        where = box_text(self.box)
+        yield met("the core holds the equilibrium in its interior, and lies in the region", inside, where)
         if not inside:
             return
         tick()
@@ -68,13 +71,13 @@ class Core:
         if self.candidate.network is None and not self.candidate.l1:
             least = least_pivot(self._form(a))
             yield (
-                undecided("core lemma, quadratic form")
+                undecided("core lemma, quadratic form", where)
                 if least is None
-                else positive("core lemma, quadratic form", least)
+                else positive("core lemma, quadratic form", least, where)
             )
             return
         if not self.loop.discrete or self.candidate.quadratic:
-            yield undecided("core lemma", "V has no form that it speaks of")
+            yield undecided(NO_FORM, where)
             return
         yield from self._cone(x, after, a, tick)
 
@@ -112,7 +115,7 @@ class Core:
         w = [[_dot(row, column) for column in zip(*a, strict=True)] for row in h]
         if self.candidate.network is not None:
             if not self.candidate.difference or self.candidate.outer != "abs":
-                yield undecided("core lemma", "V has no form that it speaks of")
+                yield undecided(NO_FORM, box_text(self.box))
                 return
             network = self.candidate.network.prepared()
             h.append(list(network(x, Kinks())[0].gradient))
@@ -125,10 +128,10 @@ class Core:
             piece = pieces.pop()
             looked += 1
             if looked > MAX_PIECES:
-                yield undecided("core lemma, cone form", f"after {MAX_PIECES} pieces")
+                yield undecided(f"core lemma, cone form, in {MAX_PIECES} pieces", box_text(self.box))
                 return
             if not _falls(h, w, scale, [ball((p + q) / 2) for p, q in piece]) > 0:
-                yield undecided("core lemma, cone form", "no fall in some direction")
+                yield undecided("core lemma, cone form: V falls in every direction", box_text(self.box))
                 return
             value = _least_at_corners(h, w, scale, piece)
             if value > 0:
@@ -138,13 +141,17 @@ class Core:
             low, high = piece[axis]
             middle = (low + high) / 2
             pieces += [(*piece[:axis], part, *piece[axis + 1 :]) for part in ((low, middle), (middle, high))]
-        yield positive("core lemma, cone form", least)
+        yield positive("core lemma, cone form", least, box_text(self.box))
         yield Measure("cone_pieces", looked)
 
 
-def met(name: str, holds: bool) -> Check:
+def met(name: str, holds: bool, where: str = "") -> Check:
     """What a proof needs, decided exactly. Where it fails the proof fails, not the claim."""
-    return Check(name, holds or None)
+    return Check(name, holds or None, None, None, where)
+
+
+def box_text(box: Box) -> str:
+    return " x ".join(f"[{number_text(a)}, {number_text(b)}]" for a, b in box)
 
 
 def _stays(after: Sequence[Jet], a: Rows, box: Box, region: Box, e: Point) -> Iterator[Check]:

@@ -180,6 +180,25 @@ class Quantity:
             for name, (low, high) in zip(self.coordinates, cell, strict=True)
         )
 
+    @property
+    def fixed(self) -> str:
+        """Where the coordinates are that are held fixed; "" when none is."""
+        point = [
+            f"{name} = {number_text(low)}"
+            for name, (low, high) in zip(self.coordinates, self.domain, strict=True)
+            if low == high
+        ]
+        return f"at {', '.join(point)}" if point else ""
+
+    @property
+    def varying(self) -> str:
+        """Where the others are."""
+        return ", ".join(
+            f"{name} in [{number_text(low)}, {number_text(high)}]"
+            for name, (low, high) in zip(self.coordinates, self.domain, strict=True)
+            if low < high
+        )
+
     def models(self, engine: Engine[M]) -> list[M]:
         """Models of the expressions. Raises OutsideDomain."""
         here = [engine.coordinate(i) for i in range(len(self.coordinates))]
@@ -314,9 +333,10 @@ class SupremumClaim(Splittable):
         least = (
             "" if self.at_least is None else f", and at least {number_text(self.at_least)} somewhere there"
         )
+        place = " ".join(filter(None, (f"for all {q.varying}" if q.varying else "", q.fixed)))
         return (
-            f"{self.name}: {q.setting}, {q.squares} is at most {number_text(self.at_most)} for all {q.where(q.domain)}"
-            f"{least}; nothing about the solution of the equation"
+            f"{self.name}: {q.setting}, {q.squares} is at most {number_text(self.at_most)} {place}{least}; "
+            f"nothing about the solution of the equation"
         )
 
     @cached_property
@@ -417,8 +437,10 @@ class IntegralClaim(Splittable):
         q = self.quantity
         least = "" if self.at_least is None else f" and at least {number_text(self.at_least)}"
         integrand = q.squares if self.norm == "L2" else f"the root of {q.squares}"
+        value = f"the integral of {integrand} over {q.varying}" if q.varying else integrand
+        place = f"{value} {q.fixed}".rstrip()
         return (
-            f"{self.name}: {q.setting}, the integral of {integrand} over {q.where(q.domain)} is at most "
+            f"{self.name}: {q.setting}, {place} is at most "
             f"{number_text(self.at_most)}{least}; nothing about the solution of the equation"
         )
 

@@ -122,7 +122,10 @@ class Problem:
             low, high = q.domain[changed[0]]
             if low == high and low in self.domain[changed[0]]:
                 return changed[0], low == self.domain[changed[0]][1]
-        raise NoForm("an initial or boundary part that is not one whole side of the domain")
+        raise NoForm(
+            f"the part on {q.where(q.domain)} is not one whole side of the residual's domain, "
+            f"{self.residual.where(self.domain)}"
+        )
 
     @cached_property
     def unknowns(self) -> dict[str, tuple[int, ...]]:

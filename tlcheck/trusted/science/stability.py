@@ -62,7 +62,7 @@ from typing import Final
 from tlcheck.trusted.arith.arb import Arb, arb, ball, lower_float, upper_float
 from tlcheck.trusted.checks import Check, ConditionClaim, Measure, fact, undecided
 from tlcheck.trusted.science.closed_loop import Candidate, Kinks, Loop, Point, first_order
-from tlcheck.trusted.science.equilibrium import Core, met
+from tlcheck.trusted.science.equilibrium import Core, box_text, met
 from tlcheck.trusted.science.expression import number_text, text, variables
 from tlcheck.trusted.science.jets import min_exact
 from tlcheck.trusted.science.kinks import Slack, bounded
@@ -72,6 +72,8 @@ from tlcheck.trusted.science.pieces import MAX_PIECES, Pieces, TooManyPieces, as
 ASYMPTOTIC, PRACTICAL, INVARIANT = "asymptotically stable", "practically stable", "invariant only"
 STATEMENTS: Final = (ASYMPTOTIC, PRACTICAL, INVARIANT)
 
+EXACTLY: Final = "the equilibrium is one, exactly"
+BOUNDARY: Final = "V above the level on the boundary"
 OUTSIDE, DECREASE, INSIDE, PIECEWISE, CORE, EMPTY = "o", "d", "i", "p", "c", "e"
 TAGS: Final = (OUTSIDE, DECREASE, INSIDE, PIECEWISE, CORE, EMPTY)
 MAX_TREE_DEPTH: Final = 400
@@ -160,28 +162,33 @@ class Conditions:
     def hypotheses(self) -> Iterator[Check]:
         """The theorem's, except the condition; exact. Only a point that is no equilibrium makes the claim false."""
         e, n = self.candidate.centre, len(self.region)
+        level, inner, decay = (number_text(q) for q in (self.level, self.low_level, self.decay))
         if self.statement == ASYMPTOTIC:
             yield met(
                 "the equilibrium lies in the region's interior",
                 all(a < q < b for (a, b), q in zip(self.region, e, strict=True)),
+                f"equilibrium = {_point(e)}",
             )
             value = self.loop.exact(e)
             rest = e if self.loop.discrete else (Fraction(0),) * n
             if value is None:
-                yield undecided(
-                    "the equilibrium is one, exactly", "rational arithmetic does not give F there"
-                )
+                yield undecided(EXACTLY, f"{_point(e)}, where rational arithmetic does not give F")
             else:
-                yield fact("the equilibrium is one, exactly", value == rest)
-            yield met("V(e) = 0 and V > 0 elsewhere", self.candidate.definite)
-            yield met("the level is positive", self.level > 0)
+                yield fact(EXACTLY, value == rest, _point(e))
+            yield met("V(e) = 0 and V > 0 elsewhere", self.candidate.definite, f"V = {self.candidate.text}")
+            yield met("level > 0", self.level > 0, f"level = {level}")
         elif self.statement == PRACTICAL:
-            yield met("0 < inner level < level", 0 < self.low_level < self.level)
+            yield met(
+                "0 < inner_level < level",
+                0 < self.low_level < self.level,
+                f"inner_level = {inner}, level = {level}",
+            )
         else:
-            yield met("the level is not negative", self.level >= 0)
+            yield met("level >= 0", self.level >= 0, f"level = {level}")
         if self.loop.discrete:
+            low = "0 <=" if self.statement == INVARIANT else "0 <"
             above = self.decay >= 0 if self.statement == INVARIANT else self.decay > 0
-            yield met("the decay fits the statement", above and self.decay <= 1)
+            yield met(f"{low} decay <= 1", above and self.decay <= 1, f"decay = {decay}")
 
 
 class Judge:
@@ -209,30 +216,37 @@ class Judge:
             return ball(level)
         return (ball(level) / ball(1 - level)).log() if 0 < level < 1 else arb("nan")
 
+    def _said(self, name: str) -> str:
+        """The name of a condition on V, with what its slack is about."""
+        return f"{name}, as logit V" if self.logit else name
+
     def leaf(self, box: Box, tag: str) -> Iterator[Check]:
         """The conditions of one leaf."""
         if tag == EMPTY:
-            yield met("an empty leaf is empty", any(a > b for a, b in box))
+            yield met("an empty leaf is empty", any(a > b for a, b in box), box_text(box))
             return
         if any(a > b for a, b in box):
-            yield undecided("a leaf is not empty", _text(box))
+            yield undecided("a leaf is not empty", box_text(box))
             return
         if tag == CORE:
             core = self.of.core
             inside = core is not None and all(
                 c <= a and b <= d for (a, b), (c, d) in zip(box, core, strict=True)
             )
-            yield Check("a leaf of the core lies in it", inside or None, None, None, _text(box))
+            yield Check("a leaf of the core lies in it", inside or None, None, None, box_text(box))
         elif tag == OUTSIDE:
-            yield self._proved("V above the level", self._v_slack(1, self.level), box, strict=True)
+            yield self._proved(
+                self._said("V above the level"), self._v_slack(1, self.level), box, strict=True
+            )
         elif not self.of.loop.discrete:
             if tag == PIECEWISE:
                 yield undecided("a leaf judged by pieces", "time is continuous")
             elif tag == DECREASE:
-                yield self._proved("V' < 0", self._minus_rate, box, strict=True)
+                yield self._proved(self._said("V' < 0"), self._minus_rate, box, strict=True)
                 yield self._lipschitz(box)
             elif self._allows_inside:
-                yield self._proved("V below the inner level", self._v_slack(-1, self.inner), box, strict=True)
+                name = self._said("V below the inner level")
+                yield self._proved(name, self._v_slack(-1, self.inner), box, strict=True)
                 yield self._lipschitz(box)
             else:
                 yield undecided("a leaf inside an inner level", "the claim has none")
@@ -249,7 +263,7 @@ class Judge:
         """F has bounded slopes on the box."""
         x = [first_order(jet) for jet in coordinates(box)]
         finite = all(y.is_finite() for jet in self.f(x, Kinks()) for y in (jet.value, *jet.gradient))
-        return Check("F is Lipschitz", finite or None, None, None, _text(box))
+        return Check("F is Lipschitz", finite or None, None, None, box_text(box))
 
     @property
     def _allows_inside(self) -> bool:
@@ -287,11 +301,13 @@ class Judge:
                 if not (stays >= 0 and falls >= 0):
                     break
         except TooManyPieces:
-            yield undecided("V falls, by pieces", _text(box))
+            yield undecided("V falls, by pieces", box_text(box))
             return
         for name, low in (("next state in the region", stays), ("V falls, by pieces", falls)):
             known = lower_float(low)
-            yield Check(name, bool(low >= 0) or None, known if abs(known) < inf else None, None, _text(box))
+            yield Check(
+                name, bool(low >= 0) or None, known if abs(known) < inf else None, None, box_text(box)
+            )
 
     def _room(self, after: Sequence[Jet], pieces: Pieces) -> Arb:
         """How far inside B the next states of a piece are, at least."""
@@ -336,9 +352,7 @@ class Judge:
             for end, edge in zip(side, whole, strict=True):
                 if end == edge:
                     face = (*box[:k], (end, end), *box[k + 1 :])
-                    yield self._proved(
-                        "V above the level on the boundary", self._v_slack(1, self.level), face, strict=True
-                    )
+                    yield self._proved(self._said(BOUNDARY), self._v_slack(1, self.level), face, strict=True)
 
     def _v_slack(self, sign: int, level: Arb) -> Slack:
         """sign (V - level)."""
@@ -359,7 +373,7 @@ class Judge:
         holds = bool(bound.low > 0 if strict else bound.low >= 0)
         low, high = lower_float(bound.low), upper_float(bound.at)
         finite = abs(low) < inf and abs(high) < inf
-        return Check(name, holds or None, low if finite else None, high if finite else None, _text(box))
+        return Check(name, holds or None, low if finite else None, high if finite else None, box_text(box))
 
     # Points.
 
@@ -375,7 +389,7 @@ class Judge:
         """The condition certainly fails at the point: a disproved check that names it; else None."""
         if not all(a <= q <= b for q, (a, b) in zip(point, self.of.region, strict=True)):
             return None
-        where = f"at ({', '.join(map(number_text, point))})"
+        where = _point(point)
         x = coordinates(tuple((q, q) for q in point))
         v = self.v(x, Kinks()).value
         in_level = v <= self.level
@@ -384,11 +398,11 @@ class Judge:
         if self.of.loop.discrete:
             return self._bad_step(x, where)
         if any(q in edge for q, edge in zip(point, self.of.region, strict=True)):
-            return _disproved("V above the level on the boundary", v - self.level, where)
+            return _disproved(self._said(BOUNDARY), v - self.level, where)
         if self.of.statement != ASYMPTOTIC and not v >= self.inner:
             return None
         rate = self._minus_rate(x, Kinks()).value
-        return _disproved("V' < 0", rate, where) if rate <= 0 else None
+        return _disproved(self._said("V' < 0"), rate, where) if rate <= 0 else None
 
     def _bad_step(self, x: Sequence[Jet], where: str) -> Check | None:
         after = self.f(x, Kinks())
@@ -421,9 +435,9 @@ class Stability(ConditionClaim):
     @property
     def statement(self) -> str:
         c = self.conditions
-        e, r = f"e = ({', '.join(map(number_text, c.candidate.centre))})", number_text(c.level)
+        e, r = f"e = {_point(c.candidate.centre)}", number_text(c.level)
         low = number_text(c.low_level)
-        s = f"S = {{x in {_text(c.region)}: V(x) <= {r}}}"
+        s = f"S = {{x in {box_text(c.region)}: V(x) <= {r}}}"
         if c.loop.discrete:
             falls = f", V(x+) <= (1 - {number_text(c.decay)}) V(x) in S"
             settles = f", V(x+) <= max({low}, (1 - {number_text(c.decay)}) V(x)) in S"
@@ -441,9 +455,9 @@ class Stability(ConditionClaim):
             INVARIANT: f"invariant only: no trajectory leaves {s}{stays}; nothing about convergence",
         }[c.statement]
         mark = "+" if c.loop.discrete else "'"
-        loop = [block.text for block in c.loop.blocks]
+        loop = [block.text(f"N{k}") for k, block in enumerate(c.loop.blocks, 1)]
         loop += [f"{x}{mark} = {text(f)}" for x, f in zip(c.loop.states, c.loop.equations, strict=True)]
-        return f"{said}; {', '.join(loop)}; V = {c.candidate.text}; {self.origin}"
+        return "; ".join([said, *loop, f"V = {c.candidate.text}"] + [self.origin] * bool(self.origin))
 
     def head(self, tick: Callable[[], None]) -> Iterator[Check | Measure]:
         c = self.conditions
@@ -461,7 +475,7 @@ class Stability(ConditionClaim):
         yield from self.head(tick)
         for part in self._leaves():
             yield from part.checks(precision, tick)
-        yield self.counted()
+        yield Measure("leaves", self.leaves)
 
     def parts(self) -> Sequence[ConditionClaim]:
         """All but the tree, and the leaves in pieces of some hundred."""
@@ -479,18 +493,15 @@ class Stability(ConditionClaim):
         if part:
             yield _Leaves(self.conditions, tuple(part))
 
-    def counted(self) -> Measure:
-        names = {
-            OUTSIDE: "outside",
-            DECREASE: "decrease",
-            INSIDE: "inside",
-            PIECEWISE: "by pieces",
-            CORE: "core",
-            EMPTY: "empty",
-        }
-        return Measure("leaves", {name: self.tree.count(tag) for tag, name in names.items()})
+    @property
+    def leaves(self) -> dict[str, int]:
+        """How many there are of each kind."""
+        return {name: self.tree.count(tag) for tag, name in LEAF_NAMES.items()}
 
 
+LEAF_NAMES: Final = {
+    OUTSIDE: "outside", DECREASE: "decrease", INSIDE: "inside", PIECEWISE: "by pieces", CORE: "core", EMPTY: "empty",
+}  # fmt: skip
 WORK: Final = {PIECEWISE: 16}
 WORK_PER_PART: Final = 128
 """Work of one task, in leaves: seconds, against milliseconds for the networks."""
@@ -509,7 +520,7 @@ class _Head(ConditionClaim):
 
     def checks(self, precision: int, tick: Callable[[], None]) -> Iterator[Check | Measure]:
         yield from self.of.head(tick)
-        yield self.of.counted()
+        yield Measure("leaves", self.of.leaves)
 
 
 @dataclass(frozen=True)
@@ -546,5 +557,5 @@ def _centre(box: Box) -> Box:
     return tuple(((a + b) / 2, (a + b) / 2) for a, b in box)
 
 
-def _text(box: Box) -> str:
-    return " x ".join(f"[{number_text(a)}, {number_text(b)}]" for a, b in box)
+def _point(x: Point) -> str:
+    return f"({', '.join(map(number_text, x))})"
