@@ -126,7 +126,7 @@ def _missing(part: PartFound, request: Request, at_most: str) -> str:
     if cover is None:
         raise ValueError("no cover was looked for")
     if isinf(cover.worst):
-        return f"{at_most}{', but ' if at_most else ''}no bound at {cover.where}"
+        return f"no bound at {cover.where}"
     if request.norm == "sup":
         above = f"only below {_up(cover.worst, 4)} at {cover.where}"
         return f"{at_most}, but {above} (more --max-cells, or a higher bound)"

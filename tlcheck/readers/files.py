@@ -12,9 +12,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.bytes import read_bytes, sha256_hex
+
+ROLES: Final = ("artifact", "manifest", "model", "property", "alphas")
+"""Keys of ``sources`` that are no files' names."""
 
 
 @dataclass
@@ -60,6 +64,10 @@ class Files:
                 "TLC404", "a name with a folder", field=field, expected="the name of a file beside this one",
                 got=ascii(name[:80]),
             )  # fmt: skip
+        if plain in ROLES:
+            raise InvalidInput(
+                "TLC404", "a name that means something else in reports", field=field, got=plain
+            )
         first = self.written.setdefault(plain, path)
         if first != path:
             raise InvalidInput(

@@ -474,12 +474,21 @@ def _tensors(name: str, files: Files, field: str) -> Mapping[str, Array]:
     found = {}
     for key, stored in decode(data, StateDict, name).tensors.items():
         numbers = [exact_number(text, field=f"{name}: {ascii(key)[1:-1]}") for text in stored.data]
-        array = np.array([float(q) for q in numbers], np.float64)
-        if any(Fraction(x) != q for x, q in zip(array.tolist(), numbers, strict=True)):
+        try:
+            array = np.array([float(q) for q in numbers], np.float64)
+            exact = all(Fraction(x) == q for x, q in zip(array.tolist(), numbers, strict=True))
+        except OverflowError:
+            exact = False
+        if not exact:
             raise InvalidInput("TLC203", "a weight that is no double", field=f"{name}: {ascii(key)[1:-1]}")
-        if not all(s >= 0 for s in stored.shape) or int(np.prod(stored.shape, dtype=object)) != array.size:
-            raise InvalidInput("TLC204", "shape and data differ", field=f"{name}: {ascii(key)[1:-1]}")
-        found[key] = array.reshape(stored.shape)
+        try:
+            if any(s < 0 for s in stored.shape):
+                raise ValueError("a negative size")
+            found[key] = array.reshape(stored.shape)
+        except (ValueError, OverflowError):
+            raise InvalidInput(
+                "TLC204", "shape and data differ", field=f"{name}: {ascii(key)[1:-1]}"
+            ) from None
     return found
 
 

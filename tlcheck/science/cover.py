@@ -152,7 +152,7 @@ def one_cell(quantity: Quantity, order: int, norm: str) -> Cover:
     """The whole domain as a cell, in Arb: enough where nothing varies, and where the quantity is exactly zero."""
     start = time.monotonic()
     low, high, reason = enclosed(quantity, quantity.domain, order, norm)
-    where = f"{quantity.where(quantity.domain)}: {reason}" if reason else ""
+    where = quantity.where(quantity.domain) + (f": {reason}" if reason else "")
     return Cover(LEAF, 1, 1, high, time.monotonic() - start, low, high, where)
 
 

@@ -73,7 +73,8 @@ class PartFound:
 
     @property
     def false(self) -> bool:
-        return self.at_most is not None and Fraction(self.reached[0]) > self.at_most
+        proved = self.cover is None or bool(self.cover.tree)
+        return self.at_most is not None and proved and Fraction(self.reached[0]) > self.at_most
 
     @property
     def complete(self) -> bool:

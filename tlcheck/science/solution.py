@@ -28,6 +28,8 @@ CHEAPER: Final = 0.1
 """Share of the tolerance for a term of one coordinate less."""
 ROOM: Final = 0.95
 """How much of what is left up to a given bound is used."""
+MOST: Final = 1e150
+"""Amounts are not looked for beyond its square."""
 
 
 @dataclass(frozen=True)
@@ -139,8 +141,8 @@ class _Search:
         room = room * weights[term.name] / sum(weights.values())
         # alone, a term adds factor * amount (L1), or factor * root of the amount, to the bound
         factor, amount = self.bound({term.name: 1.0}), self.estimates[term.name]
-        wider = amount + room / factor if term.norm == "L1" else (amount**0.5 + room / factor) ** 2
-        wider = max(wider, LEAST)
+        room, amount = min(room / factor, MOST), min(amount, MOST**2)
+        wider = max(amount + room if term.norm == "L1" else (amount**0.5 + room) ** 2, LEAST)
         limits = {"jobs": self.request.jobs, "max_cells": min(self.request.max_cells, MAX_CELLS)}
 
         def tick(cells: int, open_: int) -> None:

@@ -232,7 +232,7 @@ class _Search:
 
         def distance(box: Box) -> float:
             sides = zip(box, centre, self.conditions.region, strict=True)
-            return sum(abs(float((a + b) / 2 - e)) / float(d - c) for (a, b), e, (c, d) in sides)
+            return sum(abs(float(((a + b) / 2 - e) / (d - c))) for (a, b), e, (c, d) in sides)
 
         open_ = self.level[self.done :] + self.further
         _, box, _ = min(open_, key=lambda entry: distance(entry[1]))
@@ -319,10 +319,12 @@ def _around(core: Box | None, box: Box) -> Cut | None:
 def _closed(judge: Judge, box: Box) -> tuple[str | None, list[Check]]:
     """The tag that holds, if one does; else the checks of the last that was tried."""
     core = judge.of.core
+    tags = []
     if core is not None and all(c <= a and b <= d for (a, b), (c, d) in zip(box, core, strict=True)):
-        return CORE, []
+        tags.append(CORE)
     above, below = judge.levels(box)
-    tags = [OUTSIDE] if above > 0 else []
+    if above > 0:
+        tags.append(OUTSIDE)
     if _piecewise_linear(judge.of):
         tags.append(PIECEWISE)
     else:
@@ -378,7 +380,10 @@ def _change(judge: Judge, box: Box) -> list[float]:
     cell = coordinates(box)
     x = cell if not judge.of.loop.discrete else [first_order(jet) for jet in cell]
     slopes = judge.fall(x, Kinks()).gradient
-    return [upper_float(abs(s)) * float(b - a) for s, (a, b) in zip(slopes, box, strict=True)]
+    return [
+        upper_float(abs(s)) * float(min(b - a, Fraction(10**300)))
+        for s, (a, b) in zip(slopes, box, strict=True)
+    ]
 
 
 def _curvature(judge: Judge, box: Box) -> list[float] | None:

@@ -534,7 +534,9 @@ def _magnitude_sums(q: Int) -> list[int]:
 def _slope_integers(lower: Floats, upper: Floats) -> tuple[int, Int, Int]:
     """(scale, ls, us): slopes are ls, us * 2^(scale - SLOPE_BITS), exactly, |ls|, |us| <= 2^(SLOPE_BITS + 1)."""
     largest = max(float(np.abs(lower).max(initial=0.0)), float(np.abs(upper).max(initial=0.0)))
-    scale = max(0, int(np.frexp(largest)[1]) - 1)
+    scale = max(
+        0, int(np.frexp(np.nextafter(largest, 0.0))[1]) - 1
+    )  # rounding may have reached a power of two
     result = []
     for s in (lower, upper):
         scaled = np.ldexp(s, SLOPE_BITS - scale)

@@ -172,11 +172,14 @@ class Quantity:
         )
         return f"with ({', '.join(self.outputs)}) the network's outputs at ({', '.join(self.coordinates)}){there}"
 
-    def where(self, cell: Box) -> str:
+    def where(self, cell: Box, *, nearest: bool = True) -> str:
+        """``nearest``: decimals for doubles, which is not exact: for places, not for what is claimed."""
+
+        def end(q: Fraction) -> str:
+            return number_text(q, nearest=nearest)
+
         return ", ".join(
-            f"{name} = {number_text(low)}"
-            if low == high
-            else f"{name} in [{number_text(low)}, {number_text(high)}]"
+            f"{name} = {end(low)}" if low == high else f"{name} in [{end(low)}, {end(high)}]"
             for name, (low, high) in zip(self.coordinates, cell, strict=True)
         )
 

@@ -195,7 +195,7 @@ class Problem:
     def sentence(self) -> str:
         """The equations of u."""
         q = self.residual
-        lines = [f"{text(q.expressions[0])} = 0 for {q.where(q.domain)}"]
+        lines = [f"{text(q.expressions[0])} = 0 for {q.where(q.domain, nearest=False)}"]
         for part in (self.initial, self.velocity, *self.boundary):
             if part is not None:
                 fixed_at = ", ".join(
