@@ -19,7 +19,7 @@ PACKAGE = REPOSITORY / "tlcheck"
 TRUSTED = PACKAGE / "trusted"
 DECIDE = TRUSTED / "decide.py"
 
-THIRD_PARTY = {"numpy", "flint", "mpmath"}
+THIRD_PARTY = {"numpy", "flint"}
 FLINT_IMPORTERS = {"tlcheck/trusted/arith/arb.py", "tlcheck/readers/onnx/exact.py"}
 
 IO_MODULES = {

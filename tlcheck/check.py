@@ -103,7 +103,7 @@ def check_unsat(loaded: LoadedClaim, claim: UnsatClaim, options: Options, report
     if options.details and (says := told(claim.query, claim.graph)):
         result.details["read_as_a_lyapunov_query"] = says
     if options.cross_check:
-        from tlcheck.crosscheck import cross_check
+        from tlcheck.crosscheck.compare import cross_check
 
         result.arithmetic["cross_check"] = (
             f"skipped: {real.stopped}" if real.stopped else cross_check(real.plan)
@@ -133,7 +133,7 @@ def check_sat(loaded: LoadedClaim, claim: SatClaim, options: Options) -> ClaimRe
         "semantics": options.semantics,
     }
     if options.cross_check:
-        from tlcheck.crosscheck import cross_check_witness
+        from tlcheck.crosscheck.compare import cross_check_witness
 
         arithmetic["cross_check"] = cross_check_witness(claim, options.precision)
     margin = outcome.margin

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tlcheck.crosscheck import EnginesDisagree
+from tlcheck.crosscheck.compare import EnginesDisagree
 from tlcheck.trusted.arith.arb import working_precision
 from tlcheck.trusted.arith.box import OutOfRange
 from tlcheck.trusted.bounds import Bounds, Enclosure

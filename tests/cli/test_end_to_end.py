@@ -445,7 +445,7 @@ def test_cross_check_says_what_it_compared(
 ) -> None:
     assert main(["verify", "--cross-check", str(SEVERAL)]) == 0
     assert capsys.readouterr().out.count("cross-check: mpmath agrees") == 3
-    monkeypatch.setattr("tlcheck.trusted.crosscheck.MAX_PRODUCTS", 10)
+    monkeypatch.setattr("tlcheck.crosscheck.mp_intervals.MAX_PRODUCTS", 10)
     document = report("--cross-check", SPLITS, code=0, capsys=capsys)
     assert claims(document)[0]["arithmetic"]["cross_check"].startswith("skipped: ")
 

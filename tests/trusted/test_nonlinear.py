@@ -16,6 +16,8 @@ from tests import numpy_eval
 from tests.trusted.test_audit import ONE_LEAF, claim, leaves, verdict
 from tests.trusted.test_evaluate import graph_of
 from tlcheck.check import check_unsat
+from tlcheck.crosscheck.mp_intervals import cross_check_relaxation, mp_evaluate
+from tlcheck.crosscheck.mp_nonlinear import NothingToCheck
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
 from tlcheck.readers.loaded import LoadedClaim
@@ -24,8 +26,6 @@ from tlcheck.trusted.arith.arb import Arb, arb, lower_float, upper_float, workin
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.claim import SatClaim
 from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.crosscheck import cross_check_relaxation, mp_evaluate
-from tlcheck.trusted.crosscheck_nonlinear import NothingToCheck
 from tlcheck.trusted.decide import NoRelaxation, Plan, Settings, decide_sat
 from tlcheck.trusted.evaluate import Undecided, evaluate
 from tlcheck.trusted.graph import Graph, Node

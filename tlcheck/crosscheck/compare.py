@@ -5,10 +5,10 @@ A disagreement is an internal error (exit 70), never a verdict.
 
 from __future__ import annotations
 
+from tlcheck.crosscheck.mp_intervals import TooLarge, cross_check_relaxation, disagreements, mp_evaluate
 from tlcheck.trusted.arith.arb import ball, lower_float, upper_float, working_precision
 from tlcheck.trusted.arith.box import OutOfRange
 from tlcheck.trusted.claim import SatClaim
-from tlcheck.trusted.crosscheck import TooLarge, cross_check_relaxation, disagreements, mp_evaluate
 from tlcheck.trusted.decide import Plan, root_bounds
 from tlcheck.trusted.evaluate import Undecided, evaluate
 from tlcheck.trusted.lines import lines

@@ -1,4 +1,4 @@
-"""mpmath's rules for the operations of ``nonlinear.py``: see ``crosscheck.py``.
+"""mpmath's rules for the operations of ``nonlinear.py``: see ``mp_intervals.py``.
 
 mpmath does not prove its elementary functions: their values are taken at more bits and widened by 2^-prec of themselves.
 Where a function is not defined, or a discontinuous one is not decided, ``NothingToCheck`` is raised.
@@ -339,4 +339,4 @@ RULES: dict[type[Operation], Callable[[Any, list[Values], tuple[Shape, ...], int
     ArgMax: _arg_max,
     Indexed: _indexed,
 }
-"""As ``crosscheck.RULES``, which includes it."""
+"""As ``mp_intervals.RULES``, which includes it."""

@@ -21,11 +21,11 @@ import numpy as np
 from mpmath import iv, libmp
 from numpy.typing import NDArray
 
+from tlcheck.crosscheck.mp_nonlinear import RULES as NONLINEAR
+from tlcheck.crosscheck.mp_nonlinear import TooLarge as TooLarge
+from tlcheck.crosscheck.mp_nonlinear import smooth_interval
 from tlcheck.trusted.arith.box import Box
 from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.crosscheck_nonlinear import RULES as NONLINEAR
-from tlcheck.trusted.crosscheck_nonlinear import TooLarge as TooLarge
-from tlcheck.trusted.crosscheck_nonlinear import smooth_interval
 from tlcheck.trusted.graph import Graph, Shape
 from tlcheck.trusted.ops.activation import Abs, Clip, Elementwise, LeakyRelu, MaxOver, Relu, Sigmoid, Tanh
 from tlcheck.trusted.ops.affine import Conv, ConvTranspose, Linear, Scale, Sum

@@ -1,0 +1,1 @@
+"""A second, independent interval engine, to compare with: a tripwire. No verdict rests on it."""
