@@ -258,3 +258,70 @@ def test_a_point_without_a_decision_is_named(here: Path, capsys: Capture) -> Non
     """u^2 = 16/9 exactly: not decided, at a place that is said."""
     assert run(here, "sum", "point.toml", "--bound", "r=16/9") == 4
     assert "at t = 1, x = 1/3" in capsys.readouterr().out
+
+
+# kinks of any slopes
+
+
+@pytest.mark.parametrize("slope", [-2.0, -0.5, 1.5, 3.0])
+@pytest.mark.parametrize("kind", ["quadratic", "l1"])
+def test_kinks_that_bend_either_way(kind: str, slope: float, tmp_path: Path, capsys: Capture) -> None:
+    """Controllers with a leaky relu whose slope is not between 0 and 1: the least decay that samples allow is found out, and
+    1 % more must never be CERTIFIED; something below it must be."""
+    rng = np.random.default_rng(7)
+    w, b, last = rng.integers(-8, 9, (3, 2)) / 8, rng.integers(-1, 2, 3) / 4, rng.integers(-8, 9, (1, 3)) / 32
+
+    def network(x: Any) -> Any:
+        z = w @ x + b[:, None]
+        return last @ np.where(z > 0, z, slope * z)
+
+    def v(x: Any) -> Any:
+        return (x**2).sum(0) if kind == "quadratic" else np.abs(x).sum(0)
+
+    points = rng.uniform(-1, 1, (2, 50_000))
+    u = (network(points) - network(np.zeros((2, 1))))[0]
+    after = np.array([points[0] / 2 + u / 4, points[1] / 4 - u / 8])
+    inside = v(points) <= 0.9
+    fastest = float((1 - v(after) / v(points))[inside].min())
+    assert 0.05 < fastest < 1 and (np.abs(after)[:, inside] <= 1).all()
+
+    def written(matrix: Any) -> list[list[str]]:
+        return [[str(q) for q in row] for row in matrix.tolist()]
+
+    identity = [["1", "0"], ["0", "1"]]
+    inner = {"weights": [written(w), written(last)], "biases": [[str(q) for q in b.tolist()], ["0"]]}
+    document = SHRINKS | {
+        "networks": [SHRINKS["networks"][0] | {"network": inner | {"activation": "leaky_relu", "slope": str(slope)}}],
+        "equations": ["x/2 + u/4", "y/4 - u/8"], "V": {kind: identity}, "level": "0.9",
+    }  # fmt: skip
+    limits = ("--jobs", "1", "--max-leaves", "1500", "--seconds", "5")
+    for decay, proved in ((fastest * 0.7, True), (fastest * 1.01, False)):
+        found = tries(tmp_path, document | {"decay": repr(decay)}, *limits)
+        assert found == 0 if proved else found in (1, 4)
+        assert not proved or main(["verify", str(tmp_path / "x.tlcert")]) == 0
+
+
+# weights that are no numbers, or hardly
+
+
+@pytest.mark.parametrize(
+    ("weight", "codes"), [(np.nan, {3}), (np.inf, {3}), (-np.inf, {3}), (1e-45, {0}), (3e38, {1})]
+)
+def test_weights_at_the_ends_of_float32(
+    weight: float, codes: set[int], tmp_path: Path, capsys: Capture
+) -> None:
+    nodes = [helper.make_node("Gemm", ["x", "w"], ["h"]), helper.make_node("Relu", ["h"], ["r"]), helper.make_node("Gemm", ["r", "v"], ["y"])]  # fmt: skip
+    constants = {"w": [[weight, 0.0], [0.0, 1.0]], "v": [[1.0], [1.0]]}
+    graph = helper.make_graph(
+        nodes, "n", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1])],
+        [numpy_helper.from_array(np.array(value, np.float32), name) for name, value in constants.items()],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    (tmp_path / "n.onnx").write_bytes(model.SerializeToString())
+    controller = SHRINKS["networks"][0] | {"network": {"file": "n.onnx"}}
+    document = SHRINKS | {"networks": [controller], "equations": ["x/2 + u/8", "y/2"]}
+    assert tries(tmp_path, document, "--jobs", "1", "--max-leaves", "300") in codes
+    assert (tmp_path / "x.tlcert").exists() == (codes != {3})
+    if codes != {3}:
+        assert main(["verify", str(tmp_path / "x.tlcert")]) in codes

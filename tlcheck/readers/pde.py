@@ -175,39 +175,10 @@ def _read(data: bytes) -> Pde:
     listed = _table(top.get("parts"), "parts")
     if not 0 < len(listed) <= MAX_PARTS:
         raise InvalidInput("TLC101", "wrong number of parts", field="parts", expected=f"1 to {MAX_PARTS}")
-    parts = {}
-    for name, table in listed.items():
-        field = f"parts.{name}"
-        if not is_name(name):
-            raise InvalidInput("TLC101", "not a name", field=field)
-        part = _table(table, field)
-        _only(part, ("zero", "at", "other"), f"{field}.")
-        inside = {
-            **whole,
-            **_domain(_table(part.get("at", {}), f"{field}.at"), coordinates, f"{field}.at", whole),
-        }
-        other = tuple(
-            (coordinates.index(c), low)
-            for c, (low, high) in _domain(
-                _table(part.get("other", {}), f"{field}.other"), coordinates, f"{field}.other", whole
-            ).items()
-            if _fixed(inside[c], (low, high), f"{field}.other.{c}")
-        )
-        zero = part.get("zero")
-        texts = [zero] if isinstance(zero, str) else zero
-        if not isinstance(texts, list) or not texts or not all(isinstance(t, str) for t in texts):
-            raise InvalidInput("TLC101", "expected an expression, or a list of them", field=f"{field}.zero")
-        expressions = tuple(
-            _substituted(
-                parse_expression(
-                    t, known | there if other else known, field=f"{field}.zero", described=described
-                ),
-                constants,
-                f"{field}.zero",
-            )
-            for t in texts
-        )
-        parts[name] = Part(expressions, tuple(inside[c] for c in coordinates), other)
+    parts = {
+        name: _part(name, table, coordinates, whole, (known, there), constants, described)
+        for name, table in listed.items()
+    }
     title = top.get("title", "")
     if not isinstance(title, str):
         raise InvalidInput("TLC101", "expected a string", field="title")
@@ -215,6 +186,44 @@ def _read(data: bytes) -> Pde:
     if len(tables) > MAX_PARTS:
         raise InvalidInput("TLC101", "too many", field="solution", expected=f"at most {MAX_PARTS}")
     return Pde(title, coordinates, outputs, parts, {n: _solution(n, t, parts) for n, t in tables.items()})
+
+
+def _part(
+    name: str,
+    value: object,
+    coordinates: tuple[str, ...],
+    whole: Mapping[str, Interval],
+    names: tuple[set[str], set[str]],
+    constants: Mapping[str, Expression],
+    described: str,
+) -> Part:
+    """``names``: those known everywhere, and those with "other" before them."""
+    field = f"parts.{name}"
+    if not is_name(name):
+        raise InvalidInput("TLC101", "not a name", field=field)
+    part = _table(value, field)
+    _only(part, ("zero", "at", "other"), f"{field}.")
+    inside = {
+        **whole,
+        **_domain(_table(part.get("at", {}), f"{field}.at"), coordinates, f"{field}.at", whole),
+    }
+    other = tuple(
+        (coordinates.index(c), low)
+        for c, (low, high) in _domain(
+            _table(part.get("other", {}), f"{field}.other"), coordinates, f"{field}.other", whole
+        ).items()
+        if _fixed(inside[c], (low, high), f"{field}.other.{c}")
+    )
+    zero = part.get("zero")
+    texts = [zero] if isinstance(zero, str) else zero
+    if not isinstance(texts, list) or not texts or not all(isinstance(t, str) for t in texts):
+        raise InvalidInput("TLC101", "expected an expression, or a list of them", field=f"{field}.zero")
+    field, known = f"{field}.zero", names[0] | names[1] if other else names[0]
+    expressions = tuple(
+        _substituted(parse_expression(t, known, field=field, described=described), constants, field)
+        for t in texts
+    )
+    return Part(expressions, tuple(inside[c] for c in coordinates), other)
 
 
 def _solution(name: str, value: object, parts: Mapping[str, Part]) -> Solution:
