@@ -270,14 +270,10 @@ def _half(
     try:
         arith = options.arith if blas_usable() else "arb"
         plan = Plan(claim, loaded.guidance, Settings(arith, options.precision, deployed))
-        journal = (
-            Journal.open(options.resume, loaded.sources, loaded.name, plan.settings)
-            if options.resume
-            else None
-        )
+        journal = Journal.open(options.resume, plan) if options.resume else None
         run = run_leaves(plan, options.jobs, deadline, report, journal)
         verdict, _ = conclude_unsat(plan, run.outcomes)
-        rechecked = recheck(plan, run.bounds, loaded.sources) if not run.stopped else 0
+        rechecked = recheck(plan, run.bounds) if not run.stopped else 0
     except BadGuidance as error:
         raise InvalidInput("TLC105", str(error), field=loaded.name) from None
     except NoRelaxation as error:
