@@ -26,7 +26,7 @@ from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_PROPERTY_BYTES
 from tlcheck.readers.bytes import read_bytes
 from tlcheck.readers.normal_form import Variable, normal_form
-from tlcheck.readers.onnx import read_model
+from tlcheck.readers.onnx import Whole, load_whole, read_model
 from tlcheck.readers.onnx.tensors import ELEMENT_TYPES
 from tlcheck.readers.vnnlib import read_any_property
 from tlcheck.readers.vnnlib2 import Network, Property, Tensor
@@ -46,13 +46,14 @@ WHOLE: Final = "X", "Y"
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """One model file. ``data`` is the file with the hidden nodes added to its ``n_outputs`` outputs."""
+    """One model file. ``data`` is the file with all weights inside and the hidden nodes added to its ``n_outputs``
+    outputs; ``whole`` says of which files it was made."""
 
     path: Path
     data: bytes
     graph: Graph
     n_outputs: int
-    sha256: str
+    whole: Whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,10 +113,9 @@ def load_joint(query: Path, files: Mapping[str, Path]) -> Joint:
     except InvalidInput as error:
         raise error.in_file(os.fspath(query)) from error.__cause__
     sha = hashlib.sha256(data).hexdigest()
-    sources = {"property": sha} | {
-        "model" if len(networks) == 1 else f"model {n.name}": m.sha256
-        for n, m in zip(networks, models, strict=True)
-    }
+    sources = {"property": sha}
+    for n, m in zip(networks, models, strict=True):
+        sources |= m.whole.sources("model" if len(networks) == 1 else f"model {n.name}")
     return Joint(query, found, networks, models, places, graph, region, unbounded, sources)
 
 
@@ -174,14 +174,14 @@ def _mapping(message: str, expected: str, got: str) -> InvalidInput:
 
 def _model(path: Path, hidden: Sequence[str]) -> Model:
     """The model in a file, the tensors named ``hidden`` among its outputs. Raises InvalidInput."""
-    raw = read_bytes(path)
+    whole = load_whole(path)
     try:
-        data = _with_outputs(raw, hidden) if hidden else raw
-        graph = read_model(data, file=str(path), folder=path.parent)
+        data = _with_outputs(whole.content, hidden) if hidden else whole.content
+        graph = read_model(data, file=str(path))
     except InvalidInput as error:
         raise error.in_file(str(path)) from error.__cause__
-    n_outputs = len(_parsed(raw).graph.output)
-    return Model(path, data, graph, n_outputs, hashlib.sha256(raw).hexdigest())
+    n_outputs = len(_parsed(whole.content).graph.output)
+    return Model(path, data, graph, n_outputs, whole)
 
 
 def _with_outputs(data: bytes, names: Sequence[str]) -> bytes:

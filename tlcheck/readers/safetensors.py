@@ -349,7 +349,6 @@ class _Network:
             [self.x, *operands],
             self.builder,
             opset=20,
-            folder=None,
             needed={"y"},
         )
         try:

@@ -337,7 +337,8 @@ def _network(given: Network, files: Files, field: str) -> Dense:
         from tlcheck.readers.onnx import read_model
 
         _unused(given, "an ONNX model", field, "prefix", "activation", "slope")
-        return _of_graph(read_model(files.read(given.file, f"{field}.file"), file=given.file), field)
+        content = files.whole(files.read(given.file, f"{field}.file"), given.file)
+        return _of_graph(read_model(content, file=given.file), field)
     prefix = f"{given.prefix}." if given.prefix else ""
     tensors = {k: v for k, v in _tensors(given.file, files, field).items() if k.startswith(prefix)}
     name = re.compile(re.escape(prefix) + r"(0|[1-9][0-9]{0,5})\.(weight|bias)")

@@ -21,7 +21,7 @@ from tlcheck import __version__
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.bundle.manifest import Producer
 from tlcheck.readers.bytes import gunzip_if_packed, read_stored_bytes
-from tlcheck.readers.onnx import read_model
+from tlcheck.readers.onnx import beside, read_model, whole_model
 from tlcheck.readers.vnnlib import read_property
 from tlcheck.science.float_bounds import FloatBounds, Form, Linear, NoFloatBounds
 from tlcheck.trusted.graph import Graph
@@ -313,7 +313,8 @@ def certify_query(
     """
     check_target(target)
     model_bytes, spec_bytes = read_stored_bytes(model), read_stored_bytes(spec)
-    graph = read_model(gunzip_if_packed(model_bytes, file=str(model)), file=str(model), folder=None)
+    whole = whole_model(gunzip_if_packed(model_bytes, file=str(model)), beside(model.parent), file=str(model))
+    graph = read_model(whole.content, file=str(model))
     query = read_property(
         gunzip_if_packed(spec_bytes, file=str(spec)),
         n_inputs=graph.n_inputs,
@@ -331,6 +332,7 @@ def certify_query(
             model_name=model.name,
             property_bytes=spec_bytes,
             property_name=spec.name,
+            data_files=whole.files,
             graph=graph,
             claims=[UnsatOut(spec.name.removesuffix(".gz").removesuffix(".vnnlib"), found.guidance)],
             producer=Producer("tlcheck split search", __version__, {"boxes": found.boxes}),

@@ -429,8 +429,12 @@ def certify(
         content[name] = found_beside.read_named(name)
         return content[name]
 
+    def data_kept(name: str) -> bytes:
+        content[name] = found_beside.read_data(name)
+        return content[name]
+
     try:
-        conditions = conditions_of(artifact, Files(str(spec), kept))
+        conditions = conditions_of(artifact, Files(str(spec), kept, read_data=data_kept))
     except InvalidInput as error:
         raise error.in_file(str(spec)) from error.__cause__
     if {ARTIFACT, MANIFEST} & set(content):

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_PROPERTY_BYTES
 from tlcheck.readers.bytes import read_bytes, sha256_hex
-from tlcheck.readers.onnx import read_model
+from tlcheck.readers.onnx import load_whole, read_model
 from tlcheck.readers.vnnlib import read_property
 from tlcheck.readers.witness import MAX_WITNESS_BYTES, Witness, read_witness
 from tlcheck.runtime.ort import ExecutionFailed, Session, devices, make_session
@@ -107,12 +107,13 @@ class Model:
 
     def __init__(self, path: Path) -> None:
         """Raises InvalidInput when the file cannot be read at all."""
-        self.content = read_bytes(path)
-        self.sha256 = sha256_hex(self.content)
+        whole = load_whole(path)
+        self.content = whole.content
+        self.identity = whole.identity
         self.error: InvalidInput | None = None
         self.evaluator: Evaluator | None = None
         try:
-            self.evaluator = Evaluator(read_model(self.content, file=str(path), folder=path.parent))
+            self.evaluator = Evaluator(read_model(self.content, file=str(path)))
         except InvalidInput as error:
             self.error = error
 

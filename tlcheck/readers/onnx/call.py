@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from math import prod
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -77,7 +76,6 @@ class Call:
         builder: Builder,
         *,
         opset: int,
-        folder: Path | None,
         needed: Set[str],
     ) -> None:
         self.op = node.op_type
@@ -87,7 +85,6 @@ class Call:
         self.wanted = tuple(name in needed for name in node.output)
         self._operands = operands
         self._builder = builder
-        self._folder = folder
         self._attributes: Mapping[str, AttributeProto] = self._by_name(node)
         self._read: set[str] = set()
         self._used: set[int] = set()
@@ -245,7 +242,7 @@ class Call:
 
     def attr_tensor(self, name: str) -> Known | None:
         attribute = self._attribute(name, TENSOR)
-        return None if attribute is None else read_tensor(attribute.t, self._folder)
+        return None if attribute is None else read_tensor(attribute.t)
 
     def attr_floats(self, name: str) -> list[float] | None:
         attribute = self._attribute(name, FLOATS_)

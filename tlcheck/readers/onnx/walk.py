@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +23,7 @@ MIN_OPSET, MAX_OPSET = 7, 30
 """Opsets whose operators the lowerings know. Before 7, Add and others had another meaning."""
 
 
-def read_graph(data: bytes, folder: Path | None) -> Graph:
+def read_graph(data: bytes) -> Graph:
     """See :func:`tlcheck.readers.onnx.read_model`."""
     model = _parse(data)
     opset = _opset(model)
@@ -35,7 +34,7 @@ def read_graph(data: bytes, folder: Path | None) -> Graph:
     values: dict[str, Value | Late] = {}
     for tensor in graph.initializer:
         if tensor.name in needed:
-            values[tensor.name] = read_tensor(tensor, folder)
+            values[tensor.name] = read_tensor(tensor)
     builder = Builder()
     stored = {tensor.name for tensor in graph.initializer}
     inputs = [info for info in graph.input if info.name not in stored]
@@ -46,7 +45,7 @@ def read_graph(data: bytes, folder: Path | None) -> Graph:
     for node in graph.node:
         if any(name in needed for name in node.output if name):
             operands = [_operand(name, values, node) for name in node.input]
-            call = Call(node, operands, builder, opset=opset, folder=folder, needed=needed)
+            call = Call(node, operands, builder, opset=opset, needed=needed)
             values.update(
                 (name, result)
                 for name, result in zip(node.output, _lower(node, call, operands), strict=False)

@@ -103,7 +103,7 @@ def _graph(read: Certificate, files: Files, options: Options) -> Graph | None:
             files.read(read.weights.file, "weights", read.weights.sha256), read.weights.file
         )
     else:
-        parameters = weights_beside(data, files)
+        parameters = weights_beside(data, files, options.model)
     found = read_ir(data, name, parameters)
     if read.ctx is not None and found.place.get(read.ctx.inputId) != found.graph.inputs[0]:
         raise InvalidInput("TLC104", "not the graph's input", field="ctx.inputId", got=str(read.ctx.inputId))
