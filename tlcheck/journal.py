@@ -77,9 +77,7 @@ class Journal:
 def leaves_key(plan: Plan) -> str:
     """Of all that decides the outcome of a plan's leaves."""
     claim = plan.claim
-    return lasting_key(
-        "leaves", graph_key(claim.graph), query_key(claim.query), plan.guidance, plan.settings
-    )
+    return lasting_key("leaves", graph_key(claim.graph), query_key(claim.query), plan.guidance, plan.settings)
 
 
 def _refused(path: Path, error: OSError | UnicodeDecodeError) -> InvalidInput:

@@ -24,7 +24,7 @@ from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.verdict import ClaimResult
 
-__all__ = ["Loaded", "convert", "discover", "load", "verify_path"]
+__all__ = ["Loaded", "convert", "decide", "discover", "load", "verify_path"]
 
 Report = Callable[[Progress], None] | None
 
@@ -32,11 +32,12 @@ Report = Callable[[Progress], None] | None
 def verify_path(path: Path, options: Options, progress: Report = None) -> FileResult:
     """Every claim of the certificate at ``path``, decided. Raises InvalidInput when it cannot be read."""
     loaded = load(path, options)  # 1. read; 2. bind: hashes are compared before anything is parsed
-    results = tuple(_decide(claim, options, _named(progress, path)) for claim in loaded.items)  # 3. to 5.
+    results = tuple(decide(claim, options, _named(progress, path)) for claim in loaded.items)  # 3. to 5.
     return FileResult(str(path), loaded.format, results)
 
 
-def _decide(loaded: LoadedClaim, options: Options, progress: Report) -> ClaimResult:
+def decide(loaded: LoadedClaim, options: Options, progress: Report = None) -> ClaimResult:
+    """One claim, as it was read, decided. Raises InvalidInput when its evidence does not fit it."""
     if isinstance(loaded.claim, SatClaim):
         return check_sat(loaded, loaded.claim, options)
     if isinstance(loaded.claim, ConditionClaim):

@@ -1,9 +1,9 @@
 """Files that an artifact names: beside it, or in its bundle. Every one that is read is hashed.
 
-Only the artifact's own folder is looked in; for what a file given by the user names (``--model``), that file's folder. A name is that of a file; one with a folder is refused. Artifacts of other
-tools (``elsewhere``) name files by paths of the machine they were made on: of these the last part counts, and two
-different paths with the same last part are refused, for they cannot both be meant. ``sources`` is what a claim was
-read from: name -> SHA-256 of the unpacked content.
+Only the artifact's own folder is looked in; for what a file that the user gave names, that file's folder. A name is that
+of a file; one with a folder is refused. Artifacts of other tools (``elsewhere``) name files by paths of the machine they
+were made on: of these the last part counts, and two different paths with the same last part are refused, for they cannot
+both be meant. ``sources`` is what a claim was read from: name -> SHA-256 of the unpacked content.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -275,20 +275,26 @@ class Solver:
         return None
 
     def _certified(self, path: Path) -> Iterator[Answer | None]:
-        """What the claims of a certificate show, where they are about these very files."""
+        """What the claims of a certificate show: a witness is judged anew, guidance is taken where the claim's graph
+        and query are those that were read from the query's own files, and used on these. What a hash says is not asked:
+        it names bytes, not what they were read as."""
+        from tlcheck.checking.keys import graph_key, query_key
         from tlcheck.verify import load
 
         if len(self.joint.networks) != 1:
             raise InvalidInput("TLC102", "a certificate is about one network", file=str(path))
-        wanted = {name: self.joint.sources[name] for name in ("model", "property")}
+        own = (graph_key(self.joint.graph), query_key(self.joint.query))
         files = Options(model=self.joint.models[0].path, property=self.joint.path)
         for item in load(path, files).items:
-            if {name: item.sources.get(name) for name in wanted} != wanted:
+            claim = item.claim
+            if not isinstance(claim, SatClaim | UnsatClaim) or (
+                graph_key(claim.graph), query_key(claim.query)
+            ) != own:  # fmt: skip
                 self._note(f"the certificate's claim '{item.name}' is about another network or property")
-            elif isinstance(item.claim, SatClaim):
-                yield self._sat(item.claim.witness)
+            elif isinstance(claim, SatClaim):
+                yield self._sat(claim.witness)
             elif item.guidance is not None:
-                yield self._by_certificate(item)
+                yield self._by_certificate(replace(item, claim=self._claim))
 
     def _by_certificate(self, item: LoadedClaim) -> Answer | None:
         if not (self.joint.is_typed or self.semantics == "deployed"):

@@ -276,7 +276,9 @@ class _Loader:
         def read(name: str) -> bytes:
             path = (PurePosixPath(model).parent / name).as_posix()
             if path not in self.manifest.files:
-                raise InvalidInput("TLC205", "external data that the bundle does not hold", got=ascii(path[:80]))
+                raise InvalidInput(
+                    "TLC205", "external data that the bundle does not hold", got=ascii(path[:80])
+                )
             return self._stored(path)
 
         return read

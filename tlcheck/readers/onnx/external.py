@@ -28,7 +28,15 @@ ReadData = Callable[[str], bytes]
 """The content of the data file of that plain name, beside the model. Raises InvalidInput."""
 EXTERNAL: Final = 1
 """TensorProto.DataLocation of a tensor whose data is in another file."""
-VALUES: Final = ("raw_data", "float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
+VALUES: Final = (
+    "raw_data",
+    "float_data",
+    "int32_data",
+    "string_data",
+    "int64_data",
+    "double_data",
+    "uint64_data",
+)
 """Fields of a tensor whose data is inside."""
 
 
@@ -42,7 +50,10 @@ class Whole:
 
     def sources(self, role: str = "model") -> dict[str, str]:
         """The SHA-256 of every file that the network depends on, by its role."""
-        return {role: self.sha256, **{f"{role} data {n}": sha256_hex(d) for n, d in sorted(self.files.items())}}
+        return {
+            role: self.sha256,
+            **{f"{role} data {n}": sha256_hex(d) for n, d in sorted(self.files.items())},
+        }
 
     @property
     def identity(self) -> str:
@@ -72,9 +83,13 @@ def beside(folder: Path) -> ReadData:
     def read(name: str) -> bytes:
         path = folder / name
         if os.path.dirname(os.path.realpath(path)) != os.path.realpath(folder):
-            raise InvalidInput("TLC205", "external data through a link that leaves the model's folder", got=ascii(name))
+            raise InvalidInput(
+                "TLC205", "external data through a link that leaves the model's folder", got=ascii(name)
+            )
         if not os.path.isfile(path):
-            raise InvalidInput("TLC402", "the file with the model's weights is not beside it", got=ascii(name))
+            raise InvalidInput(
+                "TLC402", "the file with the model's weights is not beside it", got=ascii(name)
+            )
         return read_stored_bytes(path)
 
     return read
@@ -157,7 +172,9 @@ def _filled(data: bytes, sha256: str, read: ReadData) -> Whole:
             raise
         size += len(content)
         if size > MAX_FILE_BYTES:
-            raise InvalidInput("TLC401", "model and weights are too large", expected=f"at most {MAX_FILE_BYTES} bytes")
+            raise InvalidInput(
+                "TLC401", "model and weights are too large", expected=f"at most {MAX_FILE_BYTES} bytes"
+            )
         del tensor.external_data[:]
         tensor.data_location = 0
         tensor.raw_data = content

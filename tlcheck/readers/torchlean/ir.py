@@ -110,7 +110,7 @@ def _parsed(data: bytes, files: Files, name: str, given: Path | None) -> Graph:
     return read_dense(data, name)
 
 
-def weights_beside(data: bytes, files: Files, given: Path | None) -> StateDict:
+def weights_beside(data: bytes, files: Files, given: Path | None = None) -> StateDict:
     """The state dict that a graph names with ``weights``, beside the graph; empty when it names none."""
     name = decode(data, IrGraph, files.where).weights
     if not name:

@@ -108,7 +108,9 @@ def _read(artifact: Artifact | ErrorArtifact, files: Files, options: Options) ->
     model = files.read(artifact.model, "model", "" if given is None else sha256_hex(given))
     content = files.whole(model, artifact.model)
     if given is not None and files.whole(given, artifact.model, options.model) != content:
-        raise InvalidInput("TLC103", "--model and the artifact's model have other weights beside them", field="model")
+        raise InvalidInput(
+            "TLC103", "--model and the artifact's model have other weights beside them", field="model"
+        )
     return pde, read_model(content, file=artifact.model)
 
 
