@@ -25,6 +25,7 @@ import numpy as np
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_PROPERTY_BYTES
 from tlcheck.readers.bytes import read_bytes
+from tlcheck.readers.kinds import instead
 from tlcheck.readers.normal_form import Variable, normal_form
 from tlcheck.readers.onnx import Whole, load_whole, read_model
 from tlcheck.readers.onnx.tensors import ELEMENT_TYPES
@@ -125,7 +126,10 @@ def load_joint(query: Path, files: Mapping[str, Path]) -> Joint:
 def _undeclared(found: Property, files: Mapping[str, Path]) -> tuple[tuple[Model, ...], tuple[Network, ...]]:
     """VNN-LIB 1.0: one network, whatever its name; all its inputs as X and all its outputs as Y, both flat."""
     if len(files) != 1:
-        raise _mapping("a VNN-LIB 1.0 property is about one network", "1 network", str(len(files)))
+        raise _mapping(
+            "a VNN-LIB 1.0 property is about one network", "1 network: --network N=NET.onnx, with any name N",
+            str(len(files)),
+        )  # fmt: skip
     ((name, path),) = files.items()
     model = _model(path, [])
     space = found.space
@@ -179,7 +183,8 @@ def _model(path: Path, hidden: Sequence[str]) -> Model:
         data = _with_outputs(whole.content, hidden) if hidden else whole.content
         graph = read_model(data, file=str(path))
     except InvalidInput as error:
-        raise error.in_file(str(path)) from error.__cause__
+        better = instead(error, whole.content, str(path), "model") if error.code == "TLC201" else error
+        raise better.in_file(str(path)) from error.__cause__
     n_outputs = len(_parsed(whole.content).graph.output)
     return Model(path, data, graph, n_outputs, whole)
 

@@ -350,7 +350,7 @@ def _cover(queries: dict[str, StepQuery]) -> Cover:
 
 def _lines(table: Path) -> list[str]:
     found = []
-    text = read_bytes(table, limit=MAX_MANIFEST_BYTES).decode("utf-8", errors="replace")
+    text = read_bytes(table, limit=MAX_MANIFEST_BYTES).decode("utf-8-sig", errors="replace")
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue

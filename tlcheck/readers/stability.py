@@ -20,8 +20,10 @@ from msgspec import UNSET, Struct, UnsetType
 
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.bundle.numbers import exact_number
+from tlcheck.readers.bytes import without_mark
 from tlcheck.readers.expressions import is_name, parse_expression
 from tlcheck.readers.files import Files
+from tlcheck.readers.kinds import instead
 from tlcheck.readers.strict_json import decode
 from tlcheck.readers.torchlean.lyapunov import checked_box
 from tlcheck.readers.torchlean.mlp import MAX_WEIGHTS, literal
@@ -114,9 +116,10 @@ class Artifact(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
 def read_toml(data: bytes, file: str) -> bytes:
     """The same in JSON. Raises InvalidInput TLC101."""
     try:
-        return msgspec.json.encode(tomllib.loads(data.decode("utf-8")))
+        return msgspec.json.encode(tomllib.loads(without_mark(data, "TLC101", file).decode("utf-8")))
     except (ValueError, TypeError, RecursionError, OverflowError) as error:
-        raise InvalidInput("TLC101", f"not TOML: {error}", file=file) from None
+        wrong = InvalidInput("TLC101", f"not TOML: {error}", file=file)
+        raise instead(wrong, data, file, "stability") from None
 
 
 def read_artifact(data: bytes, file: str) -> Artifact:
@@ -124,6 +127,8 @@ def read_artifact(data: bytes, file: str) -> Artifact:
     try:
         return decode(data, Artifact, file)
     except InvalidInput as error:
+        if error.code == "TLC106":
+            raise instead(error, data, file, "stability") from None
         words = _words(error.field.rpartition(".")[2])
         if not error.message.startswith("Invalid enum value") or not words:
             raise

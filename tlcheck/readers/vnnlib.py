@@ -12,7 +12,8 @@ from typing import Final
 
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_PROPERTY_BYTES
-from tlcheck.readers.bytes import read_bytes
+from tlcheck.readers.bytes import read_bytes, without_mark
+from tlcheck.readers.kinds import instead
 from tlcheck.readers.normal_form import normal_form
 from tlcheck.readers.vnnlib1 import read_vnnlib1
 from tlcheck.readers.vnnlib2 import Property, read_declared, read_vnnlib2
@@ -45,8 +46,8 @@ def read_property(data: bytes, *, n_inputs: int | None, n_outputs: int | None, f
         space.check_fits(n_inputs, n_outputs)
         return normal_form(assertions, space)
     except InvalidInput as error:
-        error.in_file(file)
-        raise
+        better = instead(error, data, file, "property") if error.code in ("TLC301", "TLC302") else error
+        raise better.in_file(file) from error.__cause__
 
 
 def read_any_property(data: bytes, *, file: str = "") -> Property:
@@ -58,8 +59,8 @@ def read_any_property(data: bytes, *, file: str = "") -> Property:
         assertions, space = read_vnnlib1(text)
         return Property(assertions, space)
     except InvalidInput as error:
-        error.in_file(file)
-        raise
+        better = instead(error, data, file, "property") if error.code in ("TLC301", "TLC302") else error
+        raise better.in_file(file) from error.__cause__
 
 
 def _is_version_2(text: str) -> bool:
@@ -73,7 +74,7 @@ def _is_version_2(text: str) -> bool:
 
 
 def _decode(data: bytes) -> str:
-    """UTF-8 text without NUL or lone carriage returns.
+    """UTF-8 text without NUL or lone carriage returns; a byte order mark before it means nothing.
 
     Parsers disagree on both: C ends a text at NUL, and some end a comment at a carriage return, some do not.
     """
@@ -85,7 +86,7 @@ def _decode(data: bytes) -> str:
             got=f"{len(data)} bytes",
         )
     try:
-        text = data.decode("utf-8")
+        text = without_mark(data, "TLC301").decode("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidInput("TLC301", "not UTF-8 text", got=f"byte {error.start}") from error
     if "\0" in text:

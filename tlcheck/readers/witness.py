@@ -24,7 +24,7 @@ from typing import Final
 
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_RANK, MAX_TENSOR_ELEMENTS, MIB
-from tlcheck.readers.bytes import read_bytes
+from tlcheck.readers.bytes import read_bytes, without_mark
 from tlcheck.readers.decimals import parse_decimal
 
 MAX_WITNESS_BYTES: Final = 64 * MIB
@@ -122,7 +122,7 @@ def read_witness(
 
 def _decode(data: bytes) -> str:
     try:
-        return data.decode("utf-8")
+        return without_mark(data, "TLC101").decode("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidInput("TLC101", "not UTF-8 text", got=f"byte {error.start}") from error
 

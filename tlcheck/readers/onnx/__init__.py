@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tlcheck.errors import InvalidInput
+from tlcheck.readers.kinds import instead
 from tlcheck.readers.onnx.external import Whole, beside, load_whole, whole_model
 from tlcheck.readers.onnx.table import LOWERINGS
 from tlcheck.readers.onnx.walk import read_graph
@@ -31,4 +32,5 @@ def read_model(data: bytes, *, file: str = "", folder: Path | None = None) -> Gr
     try:
         return read_graph(data if folder is None else whole_model(data, beside(folder)).content)
     except InvalidInput as error:
-        raise error.in_file(file) from error.__cause__
+        better = instead(error, data, file, "model") if error.code == "TLC201" else error
+        raise better.in_file(file) from error.__cause__
