@@ -239,7 +239,12 @@ def check_leaves(plan: Plan, bounds: Bounds | None, ranks: Sequence[int]) -> lis
 
 @dataclass(frozen=True, eq=False)
 class LeafChunk:
-    """Leaves of one region, decided together: leaf k of the chunk is domain k."""
+    """Leaves of one region, decided together: leaf k of the chunk is domain k.
+
+    A leaf's outcome does not depend on the leaves beside it: the passes choose, charge and refine in each domain by
+    itself, and a chunk that goes out of range is decided again in halves. In integers it is the same to the bit; in
+    float64 sums of products may be rounded in another order.
+    """
 
     plan: Plan
     ranks: tuple[int, ...]
@@ -261,18 +266,27 @@ class LeafChunk:
 
     def decide(self, bounds: Bounds | None) -> list[LeafOutcome]:
         """The outcome of every leaf."""
+        if bounds is None and len(self.ranks) > 1 and self.plan.guidance.intermediate:
+            return self._apart(bounds, 1)  # rows with slopes of their own: one domain a pass
         try:
             known, empty = self.domain(bounds)
             form = new_form(self.plan.deciding_engine, len(self.ranks), 1)
             limits = self.run(form, known)
             lows = _lower_balls(form, known.boxes)
         except OutOfRange:
+            if len(self.ranks) > 1:
+                return self._apart(bounds, (len(self.ranks) + 1) // 2)
             return [LeafOutcome(rank, False, -inf) for rank in self.ranks]
         outcomes = []
         for k, rank in enumerate(self.ranks):
             certified, margin = (True, inf) if empty[k] else _decided(lows[k], limits[k])
             outcomes.append(LeafOutcome(rank, certified, margin, bool(empty[k])))
         return outcomes
+
+    def _apart(self, bounds: Bounds | None, size: int) -> list[LeafOutcome]:
+        """The outcomes, decided ``size`` leaves at a time."""
+        chunks = (LeafChunk(self.plan, self.ranks[k : k + size]) for k in range(0, len(self.ranks), size))
+        return [outcome for chunk in chunks for outcome in chunk.decide(bounds)]
 
     def domain(self, bounds: Bounds | None) -> tuple[Bounds, NDArray[np.bool_]]:
         """Bounds of every node on each leaf's domain, and which domains are empty. Raises OutOfRange."""
