@@ -4,9 +4,9 @@
 constant is exactly ``mid``; otherwise every exact entry lies in [mid - rad, mid + rad], with rad >= 0 float64.
 NaN and infinities are refused.
 
-``formula`` says which real numbers they are, where that is known: it encloses the same numbers at any precision. What is evaluated in
-Arb at a point takes it; what works in float64, or speaks of float32 executions (whose rounded constants the radius may include), takes
-``mid`` and ``rad``.
+``formula`` says which real numbers they are, where that is known: it encloses the same numbers at any precision. What is
+evaluated in Arb at a point takes it; what works in float64, or speaks of float32 executions (whose rounded constants the
+radius may include), takes ``mid`` and ``rad``.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 Guarantee: for every point in the input balls and every network in the constants' enclosures, each node's exact real
 value lies in the ball returned for it, at any working precision (the caller's, see ``arith.arb.working_precision``).
-At an exact point the radii are rounding errors only, and the working precision is raised until they are small (``Evaluator._sharp``);
-over a box they grow as interval arithmetic does.
+At an exact point the radii are rounding errors only, and the working precision is raised until they are small
+(``Evaluator._sharp``); over a box they grow as interval arithmetic does. A constant that is known by a formula has the
+numbers of that formula, not others of its enclosure.
 
 Nothing compares balls with Python's ``max``, ``min`` or ``sorted``: a comparison of overlapping balls is False both
 ways. A comparison that is True holds for every number of both balls; when none does, the two end points decide.
@@ -40,11 +41,14 @@ Step = Callable[[Sequence[Balls]], Balls]
 KEPT_ENTRIES = 1 << 20
 """Largest weight matrix kept as balls between points (50 MiB); larger ones are rebuilt in parts of this size."""
 
-MOST_TIMES = 8
-"""Most working bits that an exact point is evaluated with, in multiples of those asked for."""
+MOST_BITS = 1024
+"""Most working bits that an exact point is evaluated with, unless more are asked for."""
 
 SPARE = 16
 """Bits beyond what radii seem to need: their growth is not quite linear."""
+
+BITS_STEP = 64
+"""Raised precisions are multiples of it, so that there are few of them."""
 
 ANY_PRECISION = 0
 """Marks a step that serves at every precision."""
@@ -66,12 +70,12 @@ class Evaluator:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self._steps: dict[int, tuple[int, Step]] = {}
+        self._steps: dict[tuple[int, int], Step] = {}
 
     def evaluate(self, inputs: Sequence[Sequence[Arb | Fraction]], keep: Collection[int] = ()) -> Evaluation:
         """Enclosures over ``inputs``, balls or exact rationals, one flat sequence per input node in declaration order.
 
-        At an exact point the balls are sharp (``_sharp``): rounding errors that depth or cancellation has blown up are computed away.
+        At an exact point the balls are sharp (``_sharp``): rounding errors that depth or cancellation blows up are computed away.
         Raises ValueError when the inputs do not fit the graph or are not finite, or a node in ``keep`` is not there;
         Undecided, naming the node, where the balls do not decide a discontinuous operation.
         """
@@ -81,29 +85,30 @@ class Evaluator:
             raise ValueError(f"evaluate: no such node in {sorted(keep)}")
         exact = all(isinstance(x, Fraction) or x.is_exact() for part in inputs for x in part)
         values = self._sharp(inputs, wanted) if exact else self._values(inputs, wanted)
-        outputs = [ball for i in self.graph.outputs for ball in values[i]]
+        outputs = [y for i in self.graph.outputs for y in values[i]]
         return Evaluation(outputs, {i: values[i] for i in keep})
 
     def _sharp(self, inputs: Sequence[Sequence[Arb | Fraction]], wanted: Collection[int]) -> dict[int, Balls]:
-        """The wanted nodes' values at an exact point, every radius at most 2^(-3p/8) of the node's largest value, p the working
-        precision, where at most ``MOST_TIMES`` p working bits give that (and where a value is nearly 0, at most 2^-2p).
+        """The wanted nodes' values at an exact point, p the working precision: every radius is at most 2^(-3p/8) of the node's
+        largest value, or 2^-2p, wherever ``MOST_BITS`` or 2p working bits give that.
 
-        Balls say nothing of how errors are correlated (x times a function of x; x less its mean): each operation may make radii
-        grow, though the function is benign. But all radii at an exact point come from roundings: they shrink with 2^-bits.
+        Balls say nothing of how errors are correlated (x times a function of x; x less its mean): each operation may make
+        radii grow, though the function is benign. But at an exact point all radii come from roundings, and shrink with 2^-bits.
         """
         p = bits = current_precision()
+        most = max(MOST_BITS, 2 * p)
         while True:
             try:
                 with working_precision(bits):
                     values = self._values(inputs, wanted)
                 missing = _missing(values.values(), p)
             except Undecided:
-                if bits >= MOST_TIMES * p:
+                if bits >= most:
                     raise
-                missing = bits
-            if missing == 0 or bits >= MOST_TIMES * p:
+                missing = None
+            if missing == 0 or bits >= most:
                 return values
-            bits = min(bits + missing, MOST_TIMES * p)
+            bits = min(-(-(bits + (missing or bits)) // BITS_STEP) * BITS_STEP, most)
 
     def _values(
         self, inputs: Sequence[Sequence[Arb | Fraction]], wanted: Collection[int]
@@ -149,32 +154,30 @@ class Evaluator:
     def _step(self, i: int) -> Step:
         """Made once; once for each precision where a constant is known by a formula."""
         node = self.graph.nodes[i]
-        made = self._steps.get(i)
-        if made is None or made[0] not in (ANY_PRECISION, current_precision()):
+        constants = [c for c in vars(node.op).values() if isinstance(c, Constant)]
+        key = i, ANY_PRECISION if all(c.formula is None for c in constants) else current_precision()
+        if key not in self._steps:
             rule = RULES.get(type(node.op))
             if rule is None:
                 raise ValueError(f"evaluate: no rule for {type(node.op).__name__}")
-            constants = [c for c in vars(node.op).values() if isinstance(c, Constant)]
-            exact = all(c.formula is None for c in constants)
-            step = rule(node.op, tuple(self.graph.nodes[j].shape for j in node.inputs), node.shape)
-            made = self._steps[i] = (ANY_PRECISION if exact else current_precision(), step)
-        return made[1]
+            shapes = tuple(self.graph.nodes[j].shape for j in node.inputs)
+            self._steps[key] = rule(node.op, shapes, node.shape)
+        return self._steps[key]
 
 
-def _missing(nodes: Iterable[Balls], p: int) -> int:
-    """Bits by which the worst radius exceeds what ``Evaluator._sharp`` promises, and some; p where a ball is not finite; 0 for none."""
+def _missing(nodes: Iterable[Balls], p: int) -> int | None:
+    """Bits by which the worst radius exceeds what ``Evaluator._sharp`` promises, and some; None where a ball is not finite."""
     missing = 0
     for balls in nodes:
         if not all(x.is_finite() for x in balls):
-            return max(missing, p)
-        sizes, radii = [abs(x.mid()) for x in balls], [x.rad() for x in balls]  # exact balls
+            return None
         allowed = arb(2) ** (-2 * p)
-        for size in sizes:
-            share = size * arb(2) ** (-(3 * p // 8))
+        for x in balls:
+            share = abs(x.mid()) * arb(2) ** (-(3 * p // 8))  # exact: comparisons decide
             allowed = share if share > allowed else allowed
-        for rad in radii:
-            if not rad <= allowed:
-                missing = max(missing, _binary_digits(rad / allowed) + SPARE)
+        for x in balls:
+            if not x.rad() <= allowed:
+                missing = max(missing, _binary_digits(x.rad() / allowed) + SPARE)
     return missing
 
 
@@ -209,7 +212,9 @@ class _Matrix:
     def _part(self, start: int, stop: int) -> arb_mat:
         if self._balls is not None:
             return arb_mat(stop - start, self.width, self._balls[start * self.width : stop * self.width])
-        return arb_mat(stop - start, self.width, self._mid[start:stop].astype(np.float64).reshape(-1).tolist())
+        return arb_mat(
+            stop - start, self.width, self._mid[start:stop].astype(np.float64).reshape(-1).tolist()
+        )
 
     def times(self, columns: list[Arb], count: int) -> list[Arb]:
         """The product with ``columns`` (K, count), flat: (R, count), flat."""
@@ -221,7 +226,7 @@ class _Matrix:
             return list((self._kept * operand).entries())
         step = max(1, KEPT_ENTRIES // self.width)
         parts = (self._part(s, min(s + step, self.rows)) for s in range(0, self.rows, step))
-        return [ball for part in parts for ball in (part * operand).entries()]
+        return [value for part in parts for value in (part * operand).entries()]
 
 
 def _entries(row: NDArray[np.floating]) -> list[tuple[int, Arb]]:
@@ -243,7 +248,7 @@ def _rearrange(op: Rearrange, inputs: tuple[Shape, ...], shape: Shape) -> Step:
     index: list[int] = op.index.tolist()
 
     def step(xs: Sequence[Balls]) -> Balls:
-        flat = [ball for x in xs for ball in x]
+        flat = [value for x in xs for value in x]
         zero = arb(0)
         return [flat[i] if i >= 0 else zero for i in index]
 
@@ -256,8 +261,8 @@ def _reduce_sum(op: ReduceSum, inputs: tuple[Shape, ...], shape: Shape) -> Step:
 
     def step(xs: Sequence[Balls]) -> Balls:
         result = [arb(0)] * prod(shape)
-        for t, ball in zip(target, xs[0], strict=True):
-            result[t] = result[t] + ball
+        for t, x in zip(target, xs[0], strict=True):
+            result[t] = result[t] + x
         return result
 
     return step
@@ -383,7 +388,7 @@ def _scale(op: Scale, inputs: tuple[Shape, ...], shape: Shape) -> Step:
 
 def _sum(op: Sum, inputs: tuple[Shape, ...], shape: Shape) -> Step:
     def step(xs: Sequence[Balls]) -> Balls:
-        signed = [x if s == 1 else [-ball for ball in x] for s, x in zip(op.signs, xs, strict=True)]
+        signed = [x if s == 1 else [-value for value in x] for s, x in zip(op.signs, xs, strict=True)]
         return [reduce(lambda a, b: a + b, column) for column in zip(*signed, strict=True)]
 
     return step

@@ -1,15 +1,14 @@
 """Exact arithmetic on constant tensors: the only place of the reader that computes with real numbers.
 
-Guarantee: every returned constant holds each exact entry in [mid - rad, mid + rad]; rad is None when every entry is exactly mid. Where
-it is not, its formula is kept, so that nothing is lost to float64 for what is evaluated in Arb. Entries are finite; a division by
-zero, a root of a negative number or an overflow of float64 raises ValueError.
+Guarantee: every returned constant holds each exact entry in [mid - rad, mid + rad]; rad is None when every entry is
+exactly mid. Where it is not, the formula is kept, so that nothing is lost to float64 for what is evaluated in Arb. Entries are
+finite; a division by zero, a root of a negative number or an overflow of float64 raises ValueError.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray

@@ -28,9 +28,9 @@ FLOAT32_TINY = 2.0**-126
 class Known:
     """A constant. ``dtype`` is its ONNX element type; ``array`` its exact values (a wider numpy type is possible).
 
-    Every exact entry lies in [array - rad, array + rad]; rad None means exact. ``formula``, where there is one, says which numbers they
-    are (see ``Constant``). ``roundings`` is how many float32 roundings a float32 execution of the folded operations puts on each
-    entry (relative errors), 0 for stored values.
+    Every exact entry lies in [array - rad, array + rad]; rad None means exact. ``formula``, where there is one, says which
+    numbers they are (see ``Constant``). ``roundings`` is how many float32 roundings a float32 execution of the folded
+    operations puts on each entry (relative errors), 0 for stored values.
     """
 
     array: NDArray[Any]
