@@ -556,7 +556,7 @@ def decide_sat(
     with working_precision(precision):
         nodes = claim.graph.inputs
         slices = Network(claim.graph).input_slices
-        point = [[ball(q) for q in claim.witness[slices[node]]] for node in nodes]
+        point = [claim.witness[slices[node]] for node in nodes]
         boxes = {id(d.box): d for d in claim.query.disjuncts}  # disjuncts often share one box object
         within = {key: _within(d, claim.witness) for key, d in boxes.items()}
         values: Sequence[Arb] = ()

@@ -327,9 +327,7 @@ def _arg_max(op: ArgMax, inputs: tuple[Shape, ...], shape: Shape) -> Step:
 
 
 def _indexed(op: Indexed, inputs: tuple[Shape, ...], shape: Shape) -> Step:
-    mid = op.pool.mid.astype(np.float64).reshape(-1).tolist()
-    rad = [0.0] * len(mid) if op.pool.rad is None else op.pool.rad.reshape(-1).tolist()
-    pool = [arb(m, r) if r else arb(m) for m, r in zip(mid, rad, strict=True)]
+    pool = op.pool.balls()
 
     def step(xs: Sequence[Balls]) -> Balls:
         integers = [

@@ -302,9 +302,8 @@ class _Exact:
         graph = self.evaluator.graph
         slices = Network(graph).input_slices
         with working_precision(PRECISIONS[0]):
-            balls = [[ball(q) for q in point[slices[node]]] for node in graph.inputs]
             try:
-                outputs = self.evaluator.evaluate(balls).outputs
+                outputs = self.evaluator.evaluate([point[slices[node]] for node in graph.inputs]).outputs
             except Undecided:
                 return None, None
         return margins(_members(self.regions, boxes), point, outputs)

@@ -27,7 +27,7 @@ from tlcheck.readers.equivalent import Magnitudes, relaxable
 from tlcheck.readers.joint import Joint
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.vnnlib2 import Tensor
-from tlcheck.trusted.arith.arb import PRECISION, ball, lower_float, upper_float, working_precision
+from tlcheck.trusted.arith.arb import PRECISION, lower_float, upper_float, working_precision
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.decide import NoRelaxation, SatOutcome, decide_sat
 from tlcheck.trusted.evaluate import Evaluator, Undecided
@@ -315,10 +315,11 @@ class Solver:
             return {}
         box = self.joint.query.disjuncts[0].box
         centre = [(a + b) / 2 for a, b in zip(box.lower, box.upper, strict=True)]
-        inputs, start = [], 0
+        inputs: list[list[Fraction]] = []
+        start = 0
         with working_precision(PRECISION):
             for i in graph.inputs:
-                inputs.append([ball(q) for q in centre[start : start + graph.nodes[i].size]])
+                inputs.append(centre[start : start + graph.nodes[i].size])
                 start += graph.nodes[i].size
             try:
                 kept = self.evaluator.evaluate(inputs, wanted).kept

@@ -20,6 +20,7 @@ from tlcheck.readers.onnx.exact import MAX_FOLDED
 from tlcheck.readers.onnx.tensors import checked_shape, read_tensor
 from tlcheck.readers.onnx.values import INTEGERS, Data, Known, Late, Shape, Value
 from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.formula import Formula, Moved
 from tlcheck.trusted.graph import Node
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange
@@ -288,8 +289,7 @@ class Call:
         if prod(shape) != prod(x.shape):
             raise self.misshapen(f"{x.shape} does not reshape to {shape}")
         if isinstance(x, Known):
-            rad = None if x.rad is None else x.rad.reshape(shape)
-            return Known(x.array.reshape(shape), x.dtype, rad, x.roundings)
+            return x.moved(lambda a: a.reshape(shape))
         return x if shape == x.shape else self.emit(Rearrange(shape), x)
 
     def move(self, x: Value, how: Callable[[NDArray[Any]], NDArray[Any]]) -> Value:
@@ -304,18 +304,12 @@ class Call:
             if len(known) == len(xs):
                 array = how([x.array for x in known])
                 self.checked(array.shape)
-                rad = None
-                if any(x.rad is not None for x in known):
-                    rad = how([np.zeros(x.shape) if x.rad is None else x.rad for x in known])
-                return Known(array, dtype, rad, max(x.roundings for x in known))
-            positions, start = [], 0
-            for x in xs:
-                positions.append(np.arange(start, start + prod(x.shape), dtype=np.int64).reshape(x.shape))
-                start += prod(x.shape)
-            index = how(positions)
+                return Known(array, dtype, *_moved(known, how))
+            index = how(positions([x.shape for x in xs]))
         except (ValueError, IndexError) as error:
             raise self.misshapen(str(error)) from error
-        if len(xs) == 1 and index.size == start and bool((index.ravel() == np.arange(start)).all()):
+        same = len(xs) == 1 and index.size == prod(xs[0].shape)
+        if same and bool((index.ravel() == np.arange(index.size)).all()):
             return self.reshape(xs[0], index.shape)
         return self.emit(
             Rearrange(index.shape, np.ascontiguousarray(index.ravel())), *[self.data(x) for x in xs]
@@ -353,3 +347,26 @@ class Call:
         for i, wanted in enumerate(self.wanted):
             if wanted and i >= len(results):
                 raise self.unsupported(f"output {i}")
+
+
+def positions(shapes: Sequence[Shape]) -> list[NDArray[np.int64]]:
+    """The entries of arrays of these shapes numbered, one array after the other."""
+    starts = np.cumsum([0, *(prod(shape) for shape in shapes)])
+    return [
+        np.arange(start, start + prod(shape), dtype=np.int64).reshape(shape)
+        for start, shape in zip(starts.tolist(), shapes, strict=False)
+    ]
+
+
+def _moved(
+    known: Sequence[Known], how: Callable[[list[NDArray[Any]]], NDArray[Any]]
+) -> tuple[NDArray[np.float64] | None, int, Formula | None]:
+    """Radius, roundings and formula of constants that ``how`` moves."""
+    roundings = max(x.roundings for x in known)
+    if all(x.rad is None for x in known):
+        return None, roundings, None
+    rad = how([np.zeros(x.shape) if x.rad is None else x.rad for x in known])
+    if all(x.formula is None for x in known):
+        return rad, roundings, None
+    index = np.asarray(how(list(positions([x.shape for x in known]))), np.int64)
+    return rad, roundings, Moved(tuple(x.constant().exactly for x in known), index)

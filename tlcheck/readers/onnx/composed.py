@@ -7,8 +7,8 @@ that is no float32 (1/6, 0.044715, sqrt(2/pi)), the constant encloses the number
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import prod
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from tlcheck.readers.onnx.elementwise import MINUS_ONE, ONE, multiplied, scale
 from tlcheck.readers.onnx.linear import product
 from tlcheck.readers.onnx.values import FLOAT32_UNIT, INTEGERS, Data, Known, Value
 from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.formula import Formula, pi, rational
 from tlcheck.trusted.ops.activation import Abs, Clip, Relu, Sigmoid, Tanh
 from tlcheck.trusted.ops.affine import Sum
 from tlcheck.trusted.ops.discrete import MAX_TRUNCATED, ArgMax, Compare, Floor, Select, Truncate
@@ -30,10 +31,10 @@ ZERO = Constant(np.array(0.0))
 HALF = Constant(np.array(0.5))
 
 
-def number(function: Callable[..., Any], *values: float, float32: bool = False) -> Constant:
-    """``function`` of exact numbers, enclosed; with ``float32``, together with two float32 roundings of it."""
-    ball = exact.enclose(function, *((np.array(v), None) for v in values))
-    return Constant(*(exact.widen(ball, 4 * FLOAT32_UNIT, 0.0) if float32 else ball))
+def number(formula: Formula, *, float32: bool = False) -> Constant:
+    """One number; with ``float32``, its radius covers two float32 roundings of it as well."""
+    value = exact.evaluated(formula)
+    return exact.widen(value, 4 * FLOAT32_UNIT, 0.0) if float32 else value
 
 
 def _times(call: Call, x: Data, factor: float | Constant, offset: float = 0.0) -> Data:
@@ -75,7 +76,7 @@ def celu(call: Call) -> list[Value]:
     alpha = call.attr_float("alpha", 1.0)
     if not alpha > 0:
         raise call.unsupported(f"alpha {alpha}")
-    return [_elu(call, _of(call), Constant(np.array(alpha)), number(lambda a: 1 / a, alpha))]
+    return [_elu(call, _of(call), Constant(np.array(alpha)), number(1 / rational(alpha)))]
 
 
 def _hard_sigmoid(call: Call, x: Data, alpha: Constant, beta: Constant) -> Data:
@@ -91,7 +92,7 @@ def hard_sigmoid(call: Call) -> list[Value]:
 def hard_swish(call: Call) -> list[Value]:
     """x min(max(x / 6 + 1/2, 0), 1)"""
     x = _of(call)
-    return [call.emit(Product(), x, _hard_sigmoid(call, x, number(lambda n: 1 / n, 6.0, float32=True), HALF))]
+    return [call.emit(Product(), x, _hard_sigmoid(call, x, number(rational(1, 6), float32=True), HALF))]
 
 
 def mish(call: Call) -> list[Value]:
@@ -116,11 +117,11 @@ def gelu(call: Call) -> list[Value]:
     """x (1 + erf(x / sqrt 2)) / 2; tanh: x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2"""
     x, kind = _of(call), call.attr_str("approximate", "none")
     if kind == "none":
-        inner = call.emit(Erf(), _times(call, x, number(lambda two: 1 / two.sqrt(), 2.0)))
+        inner = call.emit(Erf(), _times(call, x, number(1 / rational(2).sqrt())))
     elif kind == "tanh":
-        cubic = number(lambda n: n / 1000000, 44715.0, float32=True)
+        cubic = number(rational(44715, 1000000), float32=True)
         cube = _times(call, call.emit(Power(3.0), x), cubic)
-        root = number(lambda two: (two / two.pi()).sqrt(), 2.0, float32=True)
+        root = number((2 / pi()).sqrt(), float32=True)
         inner = call.emit(Tanh(), _times(call, _sum(call, x, cube), root))
     else:
         raise call.unsupported(f"approximate {kind}")
@@ -246,8 +247,8 @@ def _log(call: Call, x: Value) -> Data:
     """Of a constant: enclosed entry by entry, with its roundings."""
     if isinstance(x, Data):
         return call.emit(Log(), x)
-    mid, rad = call.exactly(lambda: exact.enclose(lambda v: v.log(), x.settled().ball))
-    return call.data(Known(mid, x.dtype, rad))
+    value = x.settled().constant()
+    return call.data(Known.of(call.exactly(lambda: exact.enclose(lambda v: v.log(), value)), x.dtype))
 
 
 def _power(call: Call, x: Data, p: float) -> Data:
@@ -275,12 +276,12 @@ def _mod(call: Call, x: Data, divisor: Known) -> Value:
         raise call.unsupported("a divisor beyond 2^31")
     shape = call.common_shape(x, divisor)
     wide = call.data(call.broadcast(x, shape))
-    inverse = Constant(*exact.enclose(lambda d: 1 / d, (m, None)))
+    inverse = exact.reciprocal(Constant(m))
     if fmod:
         quotient = call.emit(Truncate(), scale(call, wide, inverse, None, 2))
     else:
         # x / m is a multiple of 1/|m|: 1/|2m| above it has the same floor, and is away from whole numbers
-        half = Constant(*exact.enclose(lambda d: 1 / (2 * abs(d)), (m, None)))
+        half = exact.enclose(lambda d: 1 / (2 * abs(d)), Constant(m))
         quotient = call.emit(Floor(), scale(call, wide, inverse, half, 2))
     whole = scale(call, quotient, Constant(m), None, 1)
     return call.emit(Sum((1, -1)), wide, whole).as_type(x.dtype)
@@ -329,15 +330,10 @@ def one_hot(call: Call) -> list[Value]:
     if depth < 1:
         raise call.unsupported(f"depth {depth}")
     found = _codes(call, index, depth, wrap=True)
-    entries = values.settled()
+    settled = values.settled()
+    entries = replace(settled, array=settled.array.astype(np.float64), dtype="float64")
     off, on = (
-        call.data(
-            Known(
-                np.full(found.shape, float(entries.array[k])),
-                "float64",
-                None if entries.rad is None else np.full(found.shape, entries.rad[k]),
-            )
-        )
+        call.data(entries.moved(lambda a, k=k: np.broadcast_to(a[k], found.shape)))  # type: ignore[misc]
         for k in (0, 1)
     )
     chosen = call.emit(Select(), found, on, off).as_type(values.dtype)
@@ -382,10 +378,8 @@ def dequantize(call: Call) -> list[Value]:
             raise call.misshapen(f"zero point {zero.shape} and scale {by.shape} differ in shape")
         shifted = shifted - zero.array.astype(np.float64).reshape(shape)
     cast = int(not bool((shifted == shifted.astype(np.float32)).all()))  # float32 rounds large integers
-    factor = Known(
-        call.constant(by).mid.reshape(shape), "float32", None if by.rad is None else by.rad.reshape(shape)
-    )
-    return [multiplied(call, Known(shifted, "float32", None, cast), factor)]
+    call.require_float(by)
+    return [multiplied(call, Known(shifted, "float32", None, cast), call.reshape(by.settled(), tuple(shape)))]
 
 
 # Sums along an axis.

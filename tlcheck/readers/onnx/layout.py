@@ -271,8 +271,8 @@ def trilu(call: Call) -> list[Value]:
     triangle = np.tri(x.shape[-2], x.shape[-1], k - 1 if upper else k, dtype=np.bool_) != upper
     kept = np.broadcast_to(triangle, x.shape)
     if isinstance(x, Known):
-        rad = None if x.rad is None else np.where(kept, x.rad, 0.0)
-        return [Known(np.where(kept, x.array, np.zeros((), x.array.dtype)), x.dtype, rad, x.roundings)]
+        zero = Known(np.zeros((), x.array.dtype), x.dtype)
+        return [call.moves([x, zero], lambda arrays: np.where(kept, *arrays))]
     index = np.where(kept.ravel(), np.arange(prod(x.shape), dtype=np.int64), -1)
     return [call.emit(Rearrange(x.shape, index), x)]
 
@@ -323,12 +323,7 @@ def _pad_value(call: Call, x: Value) -> Known:
     if value.array.size != 1:
         raise call.misshapen(f"constant_value of shape {value.shape}")
     call.same_type(x, value)
-    return Known(
-        value.array.reshape(()),
-        value.dtype,
-        None if value.rad is None else value.rad.reshape(()),
-        value.roundings,
-    )
+    return value.moved(lambda a: a.reshape(()))
 
 
 def _padded(call: Call, x: Value, fill: Known, cut: tuple[slice, ...], grow: list[tuple[int, int]]) -> Value:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -50,7 +51,7 @@ def gemm(call: Call) -> list[Value]:
         return [y]
     if isinstance(c, Known):
         scaled = times(call, c, beta)
-        charged = Known(scaled.array, c.dtype, scaled.rad, c.roundings + int(beta != 1))
+        charged = replace(scaled, roundings=c.roundings + int(beta != 1))
         return [add_signed(call, y, charged, 1)]
     factor = Constant(np.array(beta))
     return [add_signed(call, y, c if beta == 1 else scale(call, c, factor, None, 1), 1)]
@@ -280,15 +281,13 @@ def batch_normalization(call: Call) -> list[Value]:
     channels = x.shape[1] if len(x.shape) > 1 else 1
     if any(p.shape != (channels,) for p in parts):
         raise call.misshapen(f"statistics of shapes {[p.shape for p in parts]} for {channels} channels")
-    gain, bias, mean, variance = (p.ball for p in parts)
+    gain, bias, mean, variance = (p.constant() for p in parts)
     factor = call.exactly(lambda: exact.normalisation(gain, variance, epsilon))
     shape = (channels, *(1,) * max(len(x.shape) - 2, 0))
 
-    def spread(values: exact.Ball, sign: float = 1.0) -> Constant:
-        middle, radius = values
-        wide = sign * middle.astype(np.float64)
-        return Constant(wide.reshape(shape), None if radius is None else radius.reshape(shape))
+    def spread(values: Constant) -> Constant:
+        return values.moved(lambda a: a.reshape(shape))
 
     one = Constant(np.ones((1,) * len(shape)))
-    centred = scale(call, x, one, spread(mean, -1.0), 5)
+    centred = scale(call, x, one, spread(exact.negative(mean)), 5)
     return [scale(call, centred, spread(factor), spread(bias), 4)]

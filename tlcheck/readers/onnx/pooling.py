@@ -134,10 +134,8 @@ def _averaged(call: Call, sums: Data, counts: NDArray[np.int64]) -> Data:
     if counts.size and int(counts.min()) == int(counts.max()):
         counts = counts.reshape(-1)[:1].reshape(())
     values, inverse = np.unique(counts, return_inverse=True)
-    mid, rad = call.exactly(lambda: exact.reciprocal((values.astype(np.float64), None)))
-    shape = counts.shape
-    factor = Constant(mid[inverse].reshape(shape), None if rad is None else rad[inverse].reshape(shape))
-    return scale(call, sums, factor, None, 2)
+    factors = call.exactly(lambda: exact.reciprocal(Constant(values.astype(np.float64))))
+    return scale(call, sums, factors.moved(lambda a: a[inverse].reshape(counts.shape)), None, 2)
 
 
 def global_average_pool(call: Call) -> list[Value]:

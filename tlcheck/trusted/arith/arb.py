@@ -29,6 +29,7 @@ __all__ = [
     "arb_mat",
     "ball",
     "compare_positive",
+    "current_precision",
     "exact_ball",
     "floor_float",
     "fmpz_mat",
@@ -58,6 +59,11 @@ def working_precision(bits: int) -> Iterator[None]:
         yield
     finally:
         ctx.prec = before
+
+
+def current_precision() -> int:
+    """Arb's working precision, in bits."""
+    return int(ctx.prec)
 
 
 def lower_float(x: arb) -> float:

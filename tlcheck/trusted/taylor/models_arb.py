@@ -76,9 +76,7 @@ class MatrixArb:
 
     def __init__(self, weight: Dense) -> None:
         rows, columns = weight.mid.shape
-        values = [arb(v) for v in weight.mid.reshape(-1).tolist()]
-        if weight.rad is not None:
-            values = [arb(v, r) for v, r in zip(values, weight.rad.reshape(-1).tolist(), strict=True)]
+        values = weight.balls()
         self.rows = int(rows)
         self.matrix = arb_mat(rows, columns, values)
         self.magnitude = arb_mat(rows, columns, [abs(v) for v in values])
