@@ -14,7 +14,7 @@ from tlcheck.readers.bundle.manifest import ArtifactClaim, Producer
 from tlcheck.readers.bytes import gunzip_if_packed, read_bytes, read_stored_bytes, sha256_hex
 from tlcheck.readers.files import Files, beside
 from tlcheck.readers.onnx import read_model
-from tlcheck.readers.vnnlib import read_property
+from tlcheck.readers.vnnlib import read_query
 from tlcheck.writers.bundle import UnsatOut, write_artifact_bundle, write_bundle
 
 
@@ -42,7 +42,7 @@ def convert(dump: Path, output: Path, options: Options) -> None:
     model_bytes, model = _bound(model_path, manifest.onnx_sha256)
     property_bytes, text = _bound(property_path, manifest.vnnlib_sha256)
     graph = read_model(model, file=str(model_path), folder=None)
-    query = read_property(text, n_inputs=graph.n_inputs, n_outputs=graph.n_outputs, file=str(property_path))
+    query = read_query(text, graph, file=str(property_path))
     verifier = manifest.verifier
     notes = {
         "converted_by": f"tlcheck {__version__}",

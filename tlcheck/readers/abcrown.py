@@ -36,7 +36,7 @@ from tlcheck.readers.bytes import check_plausible, read_bytes, read_stored_bytes
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.onnx import read_model
 from tlcheck.readers.strict_json import decode
-from tlcheck.readers.vnnlib import read_property
+from tlcheck.readers.vnnlib import read_query
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import (
@@ -492,9 +492,7 @@ def load_dump(folder: Path, model: Path | None, prop: Path | None) -> list[Loade
     model_bytes = _bound(model_path, manifest.onnx_sha256, MAX_FILE_BYTES)
     property_bytes = _bound(property_path, manifest.vnnlib_sha256, MAX_PROPERTY_BYTES)
     graph = read_model(model_bytes, file=str(model_path))  # no external data: no hash would bind it
-    query = read_property(
-        property_bytes, n_inputs=graph.n_inputs, n_outputs=graph.n_outputs, file=str(property_path)
-    )
+    query = read_query(property_bytes, graph, file=str(property_path))
     parts = {"certificate": folder / "certificate.json", "arrays": folder / "arrays.npz"}
     evidence = {name: sha256_hex(read_stored_bytes(path)) for name, path in parts.items()}
     return [

@@ -40,7 +40,7 @@ from tlcheck.readers.bytes import gunzip_if_packed, read_bytes, sha256_hex
 from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.onnx import read_model
-from tlcheck.readers.vnnlib import read_property
+from tlcheck.readers.vnnlib import read_query
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.query import Query
@@ -277,7 +277,7 @@ class _Loader:
             else:
                 data, file = self._content(source), self._where(source)
                 self._check_given(self.given_property, self._leaves_property_out, data, "property")
-            query = read_property(data, n_inputs=graph.n_inputs, n_outputs=graph.n_outputs, file=file)
+            query = read_query(data, graph, file=file)
             self.properties[key] = query, {"property": sha256_hex(data)}
         return self.properties[key]
 
