@@ -15,7 +15,7 @@ from tlcheck.readers.bytes import gunzip_if_packed, read_bytes, read_stored_byte
 from tlcheck.readers.files import Files, beside
 from tlcheck.readers.onnx import beside as beside_model
 from tlcheck.readers.onnx import read_model, whole_model
-from tlcheck.readers.vnnlib import read_property
+from tlcheck.readers.vnnlib import read_query
 from tlcheck.writers.bundle import UnsatOut, write_artifact_bundle, write_bundle
 
 
@@ -44,7 +44,7 @@ def convert(dump: Path, output: Path, options: Options) -> None:
     property_bytes, text = _bound(property_path, manifest.vnnlib_sha256)
     whole = whole_model(model, beside_model(model_path.parent), file=str(model_path))
     graph = read_model(whole.content, file=str(model_path))
-    query = read_property(text, n_inputs=graph.n_inputs, n_outputs=graph.n_outputs, file=str(property_path))
+    query = read_query(text, graph, file=str(property_path))
     verifier = manifest.verifier
     notes = {
         "converted_by": f"tlcheck {__version__}",

@@ -167,16 +167,16 @@ def _solve(
     semantics: str,
 ) -> Answer:
     from tlcheck.readers.joint import load_joint
-    from tlcheck.readers.witness import load_witness
+    from tlcheck.readers.witness import Names, load_witness
     from tlcheck.vnnlib.solve import Solver
 
     joint = load_joint(query, files)
     witnesses: list[Point] = []
     notes: list[str] = []
     if witness_file is not None:
-        inputs = [t.name for t in joint.tensors if t.kind == "input"] if len(joint.networks) > 1 else None
+        names = Names.of(joint.declared, joint.graph)
         try:
-            witness = load_witness(witness_file, joint.graph.n_inputs, inputs)
+            witness = load_witness(witness_file, joint.graph.n_inputs, names)
         except InvalidInput as error:  # the query can still be answered
             notes.append(f"witness left out: {error.line()} [{error.code}]")
         else:

@@ -36,7 +36,7 @@ from tlcheck.readers.bytes import check_plausible, read_bytes, read_stored_bytes
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.onnx import beside, read_model, whole_model
 from tlcheck.readers.strict_json import decode
-from tlcheck.readers.vnnlib import read_property
+from tlcheck.readers.vnnlib import read_query
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import (
@@ -493,9 +493,7 @@ def load_dump(folder: Path, model: Path | None, prop: Path | None) -> list[Loade
     property_bytes = _bound(property_path, manifest.vnnlib_sha256, MAX_PROPERTY_BYTES)
     whole = whole_model(model_bytes, beside(model_path.parent), file=str(model_path))
     graph = read_model(whole.content, file=str(model_path))
-    query = read_property(
-        property_bytes, n_inputs=graph.n_inputs, n_outputs=graph.n_outputs, file=str(property_path)
-    )
+    query = read_query(property_bytes, graph, file=str(property_path))
     parts = {"certificate": folder / "certificate.json", "arrays": folder / "arrays.npz"}
     evidence = {name: sha256_hex(read_stored_bytes(path)) for name, path in parts.items()}
     return [

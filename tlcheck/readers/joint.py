@@ -29,6 +29,7 @@ from tlcheck.readers.kinds import instead
 from tlcheck.readers.normal_form import Variable, normal_form
 from tlcheck.readers.onnx import Whole, load_whole, read_model
 from tlcheck.readers.onnx.tensors import ELEMENT_TYPES
+from tlcheck.readers.places import check_declared, inputs_of, outputs_of, squeezed
 from tlcheck.readers.vnnlib import read_any_property
 from tlcheck.readers.vnnlib2 import Network, Property, Tensor
 from tlcheck.trusted.graph import Graph, Node
@@ -227,19 +228,13 @@ def _declared(network: Network, model: Model) -> list[tuple[Tensor, int, str]]:
 
 def _check_declaration(network: Network, model: Model, types: Mapping[str, str] | None) -> None:
     """The declaration fits the model: numbers of tensors, their shapes, and (unless None) their element types."""
-    where = {"file": str(model.path), "field": f"network {network.name}"}
-    counts = (
-        ("inputs", len(network.of_kind("input")), len(model.graph.inputs)),
-        ("outputs", len(network.of_kind("output")), model.n_outputs),
-    )
-    for what, declared, there in counts:
-        if declared != there:
-            message = f"the property does not fit the model's number of {what}"
-            raise InvalidInput("TLC303", message, expected=str(there), got=str(declared), **where)
+    where = {"file": str(model.path)}
+    inputs, outputs = inputs_of(model.graph), outputs_of(model.graph)[: model.n_outputs]
+    check_declared(network, inputs, outputs, file=str(model.path))
     for tensor, node, name in _declared(network, model):
         where["field"] = tensor.name
         shape = model.graph.nodes[node].shape
-        if _squeezed(shape) != _squeezed(tensor.shape):
+        if squeezed(shape) != squeezed(tensor.shape):
             message = f"the declared shape is not that of '{name}'"
             raise InvalidInput(
                 "TLC303", message, expected=str(list(shape)), got=str(list(tensor.shape)), **where
@@ -249,11 +244,6 @@ def _check_declaration(network: Network, model: Model, types: Mapping[str, str] 
             raise InvalidInput(
                 "TLC303", message, expected=types.get(name, "a type that is known"), got=tensor.dtype, **where
             )
-
-
-def _squeezed(shape: Sequence[int]) -> tuple[int, ...]:
-    """Without axes of size 1, which do not change the order of values."""
-    return tuple(n for n in shape if n != 1)
 
 
 def _element_types(model: Model) -> dict[str, str]:

@@ -17,6 +17,7 @@ from tlcheck.readers.bytes import without_mark
 from tlcheck.readers.decimals import parse_decimal
 from tlcheck.readers.expressions import MAX_DEPTH, is_name, parse_expression
 from tlcheck.readers.kinds import instead
+from tlcheck.readers.places import check_places, inputs_of, outputs_of
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.science.differential import NoForm
 from tlcheck.trusted.science.error_theorems import THEOREMS
@@ -110,6 +111,11 @@ class Pde:
 
     def _quantity(self, name: str, graph: Graph, network: TaylorNetwork) -> Quantity:
         part = self.parts[name]
+        for tensors, names, what, field in (
+            (inputs_of(graph), self.coordinates, "the coordinates", "inputs"),
+            (outputs_of(graph), self.outputs, "the outputs of the equation", "outputs"),
+        ):
+            check_places(tensors, names, what, field=field)
         try:
             return Quantity(
                 network, self.coordinates, self.outputs, part.domain, part.expressions, part.other

@@ -22,7 +22,7 @@ from tlcheck.errors import InvalidInput
 from tlcheck.readers.bundle.manifest import Producer
 from tlcheck.readers.bytes import gunzip_if_packed, read_stored_bytes
 from tlcheck.readers.onnx import beside, read_model, whole_model
-from tlcheck.readers.vnnlib import read_property
+from tlcheck.readers.vnnlib import read_query
 from tlcheck.science.float_bounds import FloatBounds, Form, Linear, NoFloatBounds
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import LEAF, SPLIT, Guidance, Leaves, Tree
@@ -315,12 +315,7 @@ def certify_query(
     model_bytes, spec_bytes = read_stored_bytes(model), read_stored_bytes(spec)
     whole = whole_model(gunzip_if_packed(model_bytes, file=str(model)), beside(model.parent), file=str(model))
     graph = read_model(whole.content, file=str(model))
-    query = read_property(
-        gunzip_if_packed(spec_bytes, file=str(spec)),
-        n_inputs=graph.n_inputs,
-        n_outputs=graph.n_outputs,
-        file=str(spec),
-    )
+    query = read_query(gunzip_if_packed(spec_bytes, file=str(spec)), graph, file=str(spec))
     try:
         found = search(graph, query, seconds=seconds, most=most, tick=tick)
     except NoFloatBounds as error:

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from tlcheck.schedule import Deadline, blas_usable, run_leaves
 from tlcheck.trusted.claim import UnsatClaim
-from tlcheck.trusted.decide import Plan, Settings
+from tlcheck.trusted.decide import Plan, Settings, holds_nowhere
 from tlcheck.trusted.graph import Graph
-from tlcheck.trusted.guidance import LEAF, SPLIT, Guidance, Leaves, Tree
+from tlcheck.trusted.guidance import LEAF, SPLIT, Guidance, Leaves, SharedSlopes, Tree
+from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.query import Disjunct, InputBox, Query
 
 Influence = Callable[[InputBox, Disjunct], NDArray[np.float64]]
@@ -36,6 +37,8 @@ BELOW: Final = 3
 """Column of a row's child below its split; the next one is the child above."""
 MOST_VALUES: Final = 4_000_000
 """Values of the network, over all boxes of a round, whose bounds are held at once (64 MB)."""
+MOST_LOWEST: Final = 256
+"""Most boxes that are looked at with the lower lines of ``lowest_slopes``, where a constraint is strict."""
 PAIRS_UP_TO: Final = 6
 """Constraints of a disjunct up to which sums of two are tried too."""
 
@@ -76,11 +79,21 @@ class Prover:
         query = self.claim.query
         if len(query.disjuncts) > MOST_DISJUNCTS:
             return Found(None)
-        if any(not d.constraints and not _is_empty(d.box) for d in query.disjuncts):
+        if any(not d.constraints and not is_empty(d) for d in query.disjuncts):
             return Found(None)
+        if any(c.strict and c.outputs for d in query.disjuncts for c in d.constraints):
+            now = time.monotonic()
+            until = now + (self.until - now) / 3
+            found = self._searched(min(most_leaves, MOST_LOWEST), lowest_slopes(self.claim.graph), until)
+            if found.guidance is not None:
+                return found
+        return self._searched(most_leaves, {}, self.until)
+
+    def _searched(self, most_leaves: int, slopes: Mapping[int, SharedSlopes], until: float) -> Found:
+        query = self.claim.query
         roots = [_Leaf(k, d.box) for k, d in enumerate(query.disjuncts)]
         widths = [_widths(leaf.box) for leaf in roots]
-        open_ = [leaf for leaf in roots if not _is_empty(leaf.box)]
+        open_ = [leaf for leaf, d in zip(roots, query.disjuncts, strict=True) if not is_empty(d)]
         values = sum(node.size for node in self.claim.graph.nodes)
         at_once = max(1, min(MOST_AT_ONCE, MOST_VALUES // values))
         seen = 0
@@ -89,31 +102,28 @@ class Prover:
             seen += len(batch)
             if seen > max(most_leaves, len(roots)):
                 return Found(None)
-            if not self._close(batch):
+            if not self._close(batch, slopes, until):
                 return Found(None, stopped=True)
             for leaf in batch:
                 if leaf.weights is None:
                     if not self._halve(leaf, widths[leaf.disjunct]):
                         return Found(None)
                     open_ += leaf.children
-        return Found(_guidance(roots, _places(self.claim.graph)))
+        return Found(replace(_guidance(roots, _places(self.claim.graph)), shared_slopes=slopes))
 
-    def _close(self, batch: Sequence[_Leaf]) -> bool:
+    def _close(self, batch: Sequence[_Leaf], slopes: Mapping[int, SharedSlopes], until: float) -> bool:
         """Give weights to the leaves that one pass proves; False when time ran out."""
         query = self.claim.query
         tries = [(leaf, w) for leaf in batch for w in _weightings(query.disjuncts[leaf.disjunct])]
         disjuncts = tuple(Disjunct(leaf.box, query.disjuncts[leaf.disjunct].constraints) for leaf, _ in tries)
         claim = UnsatClaim(self.claim.graph, Query(query.n_inputs, query.n_outputs, disjuncts))
-        plan = Plan(
-            claim, _one_leaf_each([w for _, w in tries]), Settings(self._arith, deployed=self.deployed)
-        )
-        run = run_leaves(plan, 1, Deadline(max(0.0, self.until - time.monotonic()), None), None, None)
-        margins = [-inf] * len(tries)
-        for outcome in run.outcomes:
-            if outcome.certified:
-                margins[plan.leaves[outcome.rank].disjunct] = outcome.margin
-        for (leaf, weights), margin in zip(tries, margins, strict=True):
-            if margin > 0 and leaf.weights is None:
+        guidance = replace(_one_leaf_each([w for _, w in tries]), shared_slopes=slopes)
+        plan = Plan(claim, guidance, Settings(self._arith, deployed=self.deployed))
+        run = run_leaves(plan, 1, Deadline(max(0.0, until - time.monotonic()), None), None, None)
+        closed = {plan.leaves[o.rank].disjunct for o in run.outcomes if o.certified}
+        closed |= {k for k in range(len(tries)) if plan.is_empty(k)}
+        for k, (leaf, weights) in enumerate(tries):
+            if k in closed and leaf.weights is None:
                 leaf.weights = weights
         return not run.stopped
 
@@ -143,8 +153,21 @@ def _widths(box: InputBox) -> NDArray[np.float64]:
     )
 
 
-def _is_empty(box: InputBox) -> bool:
-    return any(a > b for a, b in zip(box.lower, box.upper, strict=True))
+def is_empty(disjunct: Disjunct) -> bool:
+    """No input is in it: nothing to prove."""
+    box = disjunct.box
+    if any(a > b for a, b in zip(box.lower, box.upper, strict=True)):
+        return True
+    return any(holds_nowhere(c, box) for c in disjunct.constraints)
+
+
+def lowest_slopes(graph: Graph) -> dict[int, SharedSlopes]:
+    """Lower lines of slope 0 for every ReLU: where a bound is attained at a kink, they keep it exactly."""
+    return {
+        i: SharedSlopes(np.zeros(node.size), None)
+        for i, node in enumerate(graph.nodes)
+        if isinstance(node.op, Relu)
+    }
 
 
 def _weightings(disjunct: Disjunct) -> Iterator[Mapping[int, float]]:

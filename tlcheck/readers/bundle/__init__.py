@@ -42,7 +42,7 @@ from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.onnx import Whole, beside, load_whole, read_model, whole_model
 from tlcheck.readers.onnx.external import ReadData
-from tlcheck.readers.vnnlib import read_property
+from tlcheck.readers.vnnlib import read_query
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.query import Query
@@ -310,7 +310,7 @@ class _Loader:
             else:
                 data, file = self._content(source), self._where(source)
                 self._check_given_property(data)
-            query = read_property(data, n_inputs=graph.n_inputs, n_outputs=graph.n_outputs, file=file)
+            query = read_query(data, graph, file=file)
             self.properties[key] = query, {"property": sha256_hex(data)}
         return self.properties[key]
 

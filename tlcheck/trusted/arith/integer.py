@@ -12,6 +12,7 @@ never added or multiplied.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import product
 from math import inf, isfinite, prod
@@ -102,11 +103,12 @@ def dot_exact(q: Int, v: Int) -> list[int]:
 
 
 def normalise(wide: Wide, e: Int) -> tuple[Block, NDArray[np.bool_]]:
-    """Round rows of 128-bit integers down to ROW_BITS bits: ((q, e'), lossy). Loss < 2^e' per coefficient."""
+    """Round rows of 128-bit integers down to ROW_BITS bits: ((q, e'), lossy). Loss < 2^e' per coefficient of a lossy row;
+    the others are exact: only zeros were cut."""
     bits = int128.row_bit_length(wide)
     s = np.maximum(bits - ROW_BITS, 0)
     q = int128.shift_right_floor(wide, s[:, None])
-    return (q, e + s), s > 0
+    return (q, e + s), int128.rows_cut(wide, s)
 
 
 class _IntegerMap:
@@ -180,13 +182,14 @@ class IntegerEngine:
             a, b = self._image_on_grid(m, box)
             low, high = low + a, high + b
         if offset is not None:
-            shift = np.array([grid_floor(v) for v in offset.mid.tolist()], dtype=object)
+            down = np.array([grid_floor(v) for v in offset.mid.tolist()], dtype=object)
+            up = np.array([-grid_floor(-v) for v in offset.mid.tolist()], dtype=object)
             slop = (
-                np.array([2 + grid_floor(v) for v in offset.rad.tolist()], dtype=object)
+                np.array([1 + grid_floor(v) for v in offset.rad.tolist()], dtype=object)
                 if offset.rad is not None
-                else 1
+                else 0
             )
-            low, high = low + shift - slop, high + shift + slop
+            low, high = low + down - slop, high + up + slop
         return Box(_floats(low, up=False), _floats(high, up=True))
 
     def magnitude_up(self, m: Map, xm: Floats) -> Floats:
@@ -394,7 +397,8 @@ class IntegerForm:
         e = np.maximum(e1, e2)
         s1, s2 = np.minimum(e - e1, 62), np.minimum(e - e2, 62)
         total = (q1 >> s1[:, None]) + (q2 >> s2[:, None])
-        self._charge_units(e, 1, q1.shape[1], box, (s1 > 0) | (s2 > 0))
+        lossy = int128.rows_cut(int128.widen(q1), s1) | int128.rows_cut(int128.widen(q2), s2)
+        self._charge_units(e, 1, q1.shape[1], box, lossy)
         # A row to which nothing was added stays: as it would be had the block not come for other domains' sake.
         self.blocks[node] = self._renormalise(total, e, box, some1 & some2)
 
@@ -444,7 +448,8 @@ class IntegerForm:
             out[:, m.index[used]] = q[:, used]
             return out, e
         s = m.multiplicity.bit_length()
-        self._charge_units(e + s, m.multiplicity, m.size, box)
+        lossy = int128.rows_cut(int128.widen(q), np.full(q.shape[0], s, np.int64))
+        self._charge_units(e + s, m.multiplicity, m.size, box, lossy)
         shifted = q >> np.int64(s)
         order = np.argsort(m.index[used], kind="stable")
         sorted_index = m.index[used][order]
@@ -509,8 +514,9 @@ class IntegerForm:
         cut = np.zeros(q.shape[0], np.int64)
         np.maximum.at(cut, d, np.frexp(given.signed)[1].astype(np.int64) - e[d] - (ROW_BITS - 1))
         cut = np.where(cut > 0, cut, 0)
+        lossy = int128.rows_cut(int128.widen(q), np.minimum(cut, 62))
         q >>= np.minimum(cut, 62)[:, None]
-        self._charge_units(e + cut, 1, q.shape[1], box, cut > 0)
+        self._charge_units(e + cut, 1, q.shape[1], box, lossy)
         e = e + cut
         units = np.trunc(np.ldexp(given.signed, -e[d])).astype(np.int64)
         q[d, k] -= units
@@ -535,6 +541,18 @@ class IntegerForm:
             exponents = (e + (GRID - self._of_rows(grid))).tolist()
             value += np.array([shift_floor(s, x) for s, x in zip(sums, exponents, strict=True)], dtype=object)
         return [int(v) for v in value]
+
+    def lower_exact(self, m: int, ends: dict[int, tuple[Sequence[Fraction], Sequence[Fraction]]]) -> Fraction:
+        """The exact least value of row m over boxes of rationals: (lower, upper) of each node with a block."""
+        total = Fraction(self.value[m]) / (1 << GRID)
+        for node, (q, e) in self.blocks.items():
+            low, high = ends[node]
+            row = q[m].tolist()
+            scale = Fraction(2) ** int(e[m])
+            total += scale * sum(
+                (c * (low[i] if c > 0 else high[i]) for i, c in enumerate(row) if c), Fraction(0)
+            )
+        return total
 
     def lower(self, boxes: dict[int, Box]) -> Floats:
         """Lower bounds (D, R) as doubles, rounded down."""
