@@ -297,7 +297,6 @@ def test_a_journal_serves_the_same_reading_only(suite: Path, tmp_path: Path) -> 
         ["--timeout", "60"],
         ["--input-format", "torchlean-suite"],
         ["--slack", "1"],
-        ["-v"],
     ):
         assert main([*command, *more]) == 0
         assert len(written(journal)) == 6, more

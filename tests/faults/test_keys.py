@@ -91,9 +91,9 @@ def test_role_in_the_referee(tmp_path: Path, capsys: Capture) -> None:
 
 @needs_faults
 def test_sources_name_roles(capsys: Capture) -> None:
-    document = json.loads(lines(capsys, "verify", ROLE / "c.tlcert", "--format", "json"))
+    document = json.loads(lines(capsys, "verify", ROLE / "c.tlcert", "-v", "--format", "json"))
     [claim] = document["results"][0]["claims"]
-    assert set(claim["sources"]) == {"manifest", "weights", "architecture", "property", "arrays"}
+    assert set(claim["details"]["sources"]) == {"manifest", "weights", "architecture", "property", "arrays"}
 
 
 @needs_faults
@@ -185,9 +185,9 @@ def test_external_data_are_read_where_a_model_has_a_path(
     suite = tmp_path / "here" / "suite.json"
     suite.write_text(json.dumps(SUITE))
     monkeypatch.chdir(tmp_path / "elsewhere")
-    document = json.loads(lines(capsys, "verify", suite, "--format", "json"))
+    document = json.loads(lines(capsys, "verify", suite, "-v", "--format", "json"))
     [claim] = document["results"][0]["claims"]
-    assert claim["verdict"] == "CERTIFIED" and set(claim["sources"]) == {
+    assert claim["verdict"] == "CERTIFIED" and set(claim["details"]["sources"]) == {
         "artifact",
         "net.onnx",
         "net.onnx.data",

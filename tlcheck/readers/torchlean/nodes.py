@@ -101,7 +101,9 @@ def _graph(read: Certificate, files: Files, options: Options) -> Graph | None:
     if read.weights is not None:
         if named_weights(data, files):
             raise InvalidInput(
-                "TLC104", "the graph names weights, and so does the artifact: only one can be meant", field="weights"
+                "TLC104",
+                "the graph names weights, and so does the artifact: only one can be meant",
+                field="weights",
             )
         parameters = read_state_dict(
             files.read(read.weights.file, "weights", read.weights.sha256), read.weights.file
