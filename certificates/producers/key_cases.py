@@ -33,8 +33,8 @@ def network(weight: float) -> bytes:
 def polyglot(model: bytes, weight: float) -> bytes:
     """A safetensors file with the weight as tensor "w", whose bytes are an ONNX file of ``model`` too.
 
-    To protobuf, the length of the header (its first byte is a tag) and its first character are a field of 8 bytes, each line of the header
-    is a field of 32 bytes (its line feed and space are tag and length), and the weight is the content of an unknown field.
+    To protobuf, the length of the header (its first byte is a tag) and its first character are a field of 8 bytes, each line
+    of the header is a field of 32 bytes (its line feed and space are tag and length), and the weight is an unknown field's.
     """
     held = model + b"\x7a\x04"  # field 15, 4 bytes: the weight
     n = len(held)
