@@ -18,6 +18,7 @@ from typing import Any
 
 import jsonschema
 import numpy as np
+import onnx
 import pytest
 
 from tests.helpers import CERTIFICATES, DATA, needs_data
@@ -629,10 +630,23 @@ def test_given_files_are_those_of_the_bundle(files: Files, tmp_path: Path) -> No
     assert refused(path, None, tmp_path / "net.onnx").code == "TLC103"
 
 
+def test_a_given_file_is_that_of_every_claim(files: Files, tmp_path: Path) -> None:
+    """A claim that leaves its model out does not excuse another claim of the bundle, which is about another network."""
+    (tmp_path / "net.onnx").write_bytes(MODEL)
+    other = onnx.load_model_from_string(MODEL)
+    other.doc_string = "another file"
+
+    def leave_one_out(manifest: Any) -> None:
+        manifest["claims"][1]["model"] = {"sha256": sha256(other.SerializeToString()).hexdigest()}
+
+    path = as_folder(tmp_path / "b.tlcert", edited(files, leave_one_out))
+    (tmp_path / "other.onnx").write_bytes(other.SerializeToString())
+    assert refused(path, tmp_path / "other.onnx").code == "TLC103"
+    assert refused(path, tmp_path / "net.onnx").code == "TLC103"
+
+
 def test_external_data_are_the_bundles_own(files: Files, tmp_path: Path) -> None:
     """A data file of the bundle beside the model is read and named; one that is elsewhere is not looked for."""
-    import onnx
-
     model = onnx.load_from_string(MODEL)
     onnx.external_data_helper.convert_model_to_external_data(model, location="w.bin", size_threshold=0)
     onnx.save(model, str(tmp_path / "net.onnx"))
