@@ -115,7 +115,9 @@ CODES: dict[str, Code] = {
     "TLC203": Code("non-finite weight", "A weight is NaN or infinite: the network denotes no real function."),
     "TLC204": Code("shape error", "Shapes in the model do not agree."),
     "TLC205": Code(
-        "external data outside the folder", "A tensor's external data file lies outside the model's folder."
+        "external data that is not beside the model",
+        "Weights in a file of their own are read from the folder of the model that names them (in a bundle: from the bundle), by a "
+        "plain name, and from nowhere else. The report names the SHA-256 of each such file.",
     ),
     "TLC301": Code("malformed property", "The property file does not parse."),
     "TLC302": Code(

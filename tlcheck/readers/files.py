@@ -20,7 +20,7 @@ from tlcheck.readers.onnx import beside as data_beside
 from tlcheck.readers.onnx import whole_model
 from tlcheck.readers.onnx.external import ReadData, no_data
 
-ROLES: Final = ("artifact", "manifest", "model", "property", "alphas")
+ROLES: Final = ("artifact", "manifest", "model", "model weights", "property", "alphas")
 """Keys of ``sources`` that are no files' names."""
 
 
@@ -69,7 +69,7 @@ class Files:
                 "TLC404", "a name with a folder", field=field, expected="the name of a file beside this one",
                 got=ascii(name[:80]),
             )  # fmt: skip
-        if plain in ROLES:
+        if plain in ROLES or plain.startswith("model data "):
             raise InvalidInput(
                 "TLC404", "a name that means something else in reports", field=field, got=plain
             )

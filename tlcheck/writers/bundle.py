@@ -159,7 +159,10 @@ def _file_entries(files: Mapping[str, bytes]) -> dict[str, FileEntry]:
     entries = {}
     for name in sorted(files):
         data = files[name]
-        unpacked = gunzip_if_packed(data, file=name)
+        try:
+            unpacked = gunzip_if_packed(data, file=name)
+        except InvalidInput:  # no gzip file: the numbers of a data file can begin as one does
+            unpacked = data
         packed = unpacked is not data
         entries[name] = FileEntry(sha256_hex(data), len(data), sha256_hex(unpacked) if packed else None)
     return entries

@@ -176,7 +176,7 @@ def _filled(data: bytes, sha256: str, read: ReadData) -> Whole:
                 "TLC401", "model and weights are too large", expected=f"at most {MAX_FILE_BYTES} bytes"
             )
         del tensor.external_data[:]
-        tensor.data_location = 0
+        tensor.ClearField("data_location")
         tensor.raw_data = content
     return Whole(model.SerializeToString(), sha256, files)
 

@@ -81,7 +81,10 @@ def read_tensor(tensor: TensorProto) -> Known:
         raise InvalidInput("TLC202", "unsupported segmented tensor", field=where)
     if tensor.data_location == 1:
         raise InvalidInput(
-            "TLC205", "external data of a model that has no folder", field=where, expected="weights inside the model"
+            "TLC205",
+            "external data of a model that has no folder",
+            field=where,
+            expected="weights inside the model",
         )
     if tensor.HasField("raw_data"):
         values = from_bytes(tensor.raw_data, dtype, shape, where)

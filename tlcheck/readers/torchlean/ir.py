@@ -110,9 +110,14 @@ def _parsed(data: bytes, files: Files, name: str, given: Path | None) -> Graph:
     return read_dense(data, name)
 
 
+def named_weights(data: bytes, files: Files) -> str:
+    """The file that a graph names with ``weights``, or ""."""
+    return decode(data, IrGraph, files.where).weights
+
+
 def weights_beside(data: bytes, files: Files, given: Path | None = None) -> StateDict:
     """The state dict that a graph names with ``weights``, beside the graph; empty when it names none."""
-    name = decode(data, IrGraph, files.where).weights
+    name = named_weights(data, files)
     if not name:
         return {}
     if given is None:
