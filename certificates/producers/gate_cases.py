@@ -40,8 +40,12 @@ def cases() -> Iterator[Case]:
     def case(name: str, content: Files, code: str, note: str) -> Case:
         return Loose("malformed", f"gate-{name}", content, 3, code, note)
 
-    yield case("mistyped-format", {"s.json": text({**PARABOLA, "format": "tlcheck.splin/1"})}, "TLC102", "splin")
-    yield case("future-format", {"s.json": text({**PARABOLA, "format": "tlcheck.spline/2"})}, "TLC102", "version 2")
+    yield case(
+        "mistyped-format", {"s.json": text({**PARABOLA, "format": "tlcheck.splin/1"})}, "TLC102", "splin"
+    )
+    yield case(
+        "future-format", {"s.json": text({**PARABOLA, "format": "tlcheck.spline/2"})}, "TLC102", "version 2"
+    )
     yield case(
         "mistyped-key", {"s.json": text({"fromat" if k == "format" else k: v for k, v in PARABOLA.items()})},
         "TLC102", "a tag of ours under another key",
@@ -55,11 +59,18 @@ def cases() -> Iterator[Case]:
         "two formats, the first one ours",
     )  # fmt: skip
     yield case("list", {"s.json": text([PARABOLA])}, "TLC102", "a list of certificates is none")
-    yield case("trailing-comma", {"s.json": text(PARABOLA).rstrip()[:-1] + b",}\n"}, "TLC106", "does not parse")
+    yield case(
+        "trailing-comma", {"s.json": text(PARABOLA).rstrip()[:-1] + b",}\n"}, "TLC106", "does not parse"
+    )
     yield case("cut-off", {"s.json": text(PARABOLA)[:100]}, "TLC106", "does not parse")
     yield case("empty", {"s.json": b""}, "TLC106", "nothing in it")
     yield case("suffix-in-capitals", {"S.JSON": text(PARABOLA)[:-4]}, "TLC106", "does not parse")
-    yield case("utf-16", {"s.json": b"\xff\xfe" + text(PARABOLA).decode().encode("utf-16-le")}, "TLC106", "another encoding")
+    yield case(
+        "utf-16",
+        {"s.json": b"\xff\xfe" + text(PARABOLA).decode().encode("utf-16-le")},
+        "TLC106",
+        "another encoding",
+    )
     yield case("folder-without-manifest", lost, "TLC101", "a bundle's folder, not called so")
     yield case(
         "folder-with-renamed-manifest", {**lost, "proof/manifest.txt": good[MANIFEST]}, "TLC101",

@@ -368,7 +368,7 @@ REFUSED = {
     "two byte order marks": ("TLC301", "\ufeff\ufeff" + OK),
     "declare-fun with arguments": ("TLC302", OK + "(declare-fun X_2 (Real) Real)"),
     "declare-fun without a list": ("TLC302", OK + "(declare-fun X_2 Real)"),
-    "declare-fun with two lists": ("TLC302", OK + "(declare-fun X_2 () () Real)"),
+    "declare-fun with two lists": ("TLC301", OK + "(declare-fun X_2 () () Real)"),
     "an empty list elsewhere": ("TLC301", OK + "(assert ())"),
     "declare-fun declared twice": ("TLC301", OK + "(declare-fun X_0 () Real)"),
     "one-line flood": ("TLC301", OK + "(assert (<= Y_0 " + "z" * 1_000_000 + "))"),

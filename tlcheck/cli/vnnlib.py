@@ -152,8 +152,8 @@ def _files(networks: Sequence[str]) -> dict[str, Path]:
         name, equals, path = given.partition("=")
         if not (name and equals and path):
             raise click.UsageError(
-                f"--network takes NAME=FILE, not {given!r}: with the name that the query declares (any for VNN-LIB 1.0), for example "
-                f"--network N={click.format_filename(path or name or 'NET.onnx')}"
+                f"--network takes NAME=FILE, not {given!r}: with the name that the query declares (any for VNN-LIB 1.0), for "
+                f"example --network N={click.format_filename(path or name or 'NET.onnx')}"
             )
         if name in files:
             raise click.UsageError(f"--network {name} is given twice")

@@ -30,6 +30,7 @@ WANTED: Final = {
     "pde": "a differential equation (TOML, tlcheck.pde/1)",
     "stability": "a stability claim (tlcheck.stability/1)",
     "lock": "a lock file",
+    "file": "a file",
 }
 """What a command wanted, in words."""
 
@@ -351,7 +352,7 @@ KINDS: Final[dict[str, Kind]] = {
 }  # fmt: skip
 """The first that recognises a file is its kind; the last recognises everything."""
 
-FITS: Final = {
+FITS: Final[dict[str, set[str]]] = {
     "certificate": {"bundle", "bundle folder", "certificate", "stability", "manifest"},
     "model": {"onnx"},
     "property": {"vnnlib"},
@@ -359,6 +360,7 @@ FITS: Final = {
     "pde": {"pde"},
     "stability": {"stability"},
     "lock": {"lock"},
+    "file": set(),
 }
 """Kinds that are what was wanted: their reader's own message says what is wrong with them."""
 
