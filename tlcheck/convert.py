@@ -13,6 +13,7 @@ from tlcheck.readers.artifacts import artifact_format, read_artifact
 from tlcheck.readers.bundle.manifest import ArtifactClaim, Producer
 from tlcheck.readers.bytes import gunzip_if_packed, read_bytes, read_stored_bytes, sha256_hex
 from tlcheck.readers.files import Files, beside
+from tlcheck.readers.kinds import unlike
 from tlcheck.readers.onnx import beside as beside_model
 from tlcheck.readers.onnx import read_model, whole_model
 from tlcheck.readers.vnnlib import read_query
@@ -31,12 +32,13 @@ def convert(dump: Path, output: Path, options: Options) -> None:
         _convert_artifact(dump, output, options, name)
         return
     if not (dump / "certificate.json").is_file():
-        raise InvalidInput(
+        error = InvalidInput(
             "TLC102",
             "not a certificate that can be converted",
             file=str(dump),
             expected="a folder with an alpha,beta-CROWN dump, or a JSON artifact of `tlcheck formats`",
         )
+        raise unlike(error, dump, "certificate")
     manifest = read_manifest(dump)
     model_path = options.model or _file_of(dump, manifest.onnx_file, "onnx_file")
     property_path = options.property or _file_of(dump, manifest.vnnlib_file, "vnnlib_file")

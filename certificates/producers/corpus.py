@@ -29,6 +29,7 @@ FAMILIES = (
     "stability_cases",
     "pinn_domain_cases",
     "key_cases",
+    "gate_cases",
 )
 """Cases of one family of claims, of every group."""
 

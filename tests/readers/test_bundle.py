@@ -25,6 +25,7 @@ from tests.helpers import CERTIFICATES, DATA, needs_data
 from tlcheck.checking.keys import graph_key
 from tlcheck.convert import convert
 from tlcheck.errors import InvalidInput
+from tlcheck.lock import lock_schema
 from tlcheck.options import Options
 from tlcheck.readers.abcrown import load_dump
 from tlcheck.readers.bundle import is_bundle, load_bundle, manifest_schema, read_bundle
@@ -876,7 +877,7 @@ def test_numbers_too_long(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "generate"),
-    [("bundle", manifest_schema), ("report", report_schema), ("referee", referee_schema)],
+    [("bundle", manifest_schema), ("report", report_schema), ("referee", referee_schema), ("lock", lock_schema)],
 )
 def test_published_schema_is_the_generated_one(name: str, generate: Callable[[], dict[str, Any]]) -> None:
     published = json.loads((CERTIFICATES / "schemas" / f"{name}.schema.json").read_text(encoding="utf-8"))

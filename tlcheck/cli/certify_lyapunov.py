@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 
 import click
 
+from tlcheck.cli.progress import Ticker
+from tlcheck.cli.seconds import Seconds
 from tlcheck.report.record import ExitCode
 
 ANY_PATH = click.Path(path_type=Path)
-REDRAW_SECONDS = 0.5
 
 
 @click.command("certify-lyapunov")
@@ -20,7 +20,7 @@ REDRAW_SECONDS = 0.5
 @click.option("--model", type=ANY_PATH, metavar="NET.onnx", help="The network, for a query in VNN-LIB.")
 @click.option("--max-leaves", type=click.IntRange(min=1), default=400_000, show_default=True, metavar="N")
 @click.option(
-    "--seconds", type=click.FloatRange(min=0, min_open=True), default=600.0, show_default=True, metavar="S",
+    "--seconds", type=Seconds(min=0, min_open=True), default=600.0, show_default=True, metavar="S",
     help="Time for the search.",
 )  # fmt: skip
 @click.option(
@@ -79,13 +79,10 @@ def _counted(count: int, one: str, many: str) -> str:
 
 
 class _teller:
-    """Progress on standard error, on a terminal only."""
+    """Progress on standard error."""
 
     def __init__(self) -> None:
-        self._shown = time.monotonic()
+        self._tick = Ticker()
 
     def __call__(self, leaves: int) -> None:
-        now = time.monotonic()
-        if sys.stderr.isatty() and now - self._shown > REDRAW_SECONDS:
-            self._shown = now
-            click.echo(f"\r{leaves} leaves \x1b[K", err=True, nl=False)
+        self._tick(f"{leaves} leaves")

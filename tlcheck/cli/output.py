@@ -61,19 +61,24 @@ class Output:
 
 def check_writable(target: Path) -> None:
     """A file can be made there, or what is there be replaced, as far as can be told. Raises OutputError."""
-    try:
-        folder = os.stat(target.parent).st_mode
-        mode = os.stat(target).st_mode if os.path.lexists(target) else 0
-    except FileNotFoundError:
-        raise OutputError(target, NotADirectoryError(0, "no such folder")) from None
-    except OSError as error:  # a folder that may not be entered, a name too long, links in a circle
-        raise OutputError(target, error) from error
+    folder, mode = _mode(target.parent, target), _mode(target, target)
     if not stat.S_ISDIR(folder):
         raise OutputError(target, NotADirectoryError(0, "no such folder"))
     if stat.S_ISDIR(mode):
         raise OutputError(target, IsADirectoryError(0, "it is a folder"))
     if not os.access(target.parent, os.W_OK | os.X_OK) and (not mode or stat.S_ISREG(mode)):
         raise OutputError(target, PermissionError(0, "no permission to write in its folder"))
+
+
+def _mode(path: Path, target: Path) -> int:
+    """What is at ``path``; 0 when nothing is. Raises OutputError where that cannot be told: a folder that may not be
+    entered, a name too long, links in a circle."""
+    try:
+        return os.stat(path).st_mode
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        raise OutputError(target, error) from error
 
 
 UNUSABLE: Final = frozenset(

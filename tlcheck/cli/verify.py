@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 import time
 import traceback
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ import click
 
 from tlcheck.cli.output import Output, line_width, unusable, use_color
 from tlcheck.cli.progress import progress_bar
+from tlcheck.cli.seconds import Seconds
 from tlcheck.errors import InvalidInput
 from tlcheck.options import (
     ARITHMETICS,
@@ -56,28 +56,6 @@ class ExactNumber(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 
 
 EXACT: Final = ExactNumber()
-
-
-class Seconds(click.FloatRange):
-    """A number of seconds above 0; durations in words are refused with the number to write."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        found = DURATION.fullmatch(str(value).strip())
-        if found is not None and found[2]:
-            seconds = float(found[1]) * UNITS[found[2][0].lower()]
-            self.fail(f"{value!r} is not a number of seconds; write {seconds:g}", param, ctx)
-        try:
-            float(value)
-        except (TypeError, ValueError):
-            self.fail(f"{value!r} is not a number of seconds, such as 300", param, ctx)
-        return super().convert(value, param, ctx)
-
-
-DURATION: Final = re.compile(
-    r"([0-9]+\.?[0-9]*|\.[0-9]+)\s*(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)?", re.IGNORECASE
-)
-UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-SECONDS: Final = Seconds(min=0, min_open=True)
 
 
 def complete_formats(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
@@ -137,7 +115,7 @@ class ReportOptions:
 )
 @click.option(
     "--timeout",
-    type=SECONDS,
+    type=Seconds(min=0, min_open=True),
     metavar="SECONDS",
     help="Stop each check then: UNPROVEN.",
 )

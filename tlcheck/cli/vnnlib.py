@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import click
 
 from tlcheck import __version__
+from tlcheck.cli.seconds import Seconds
 from tlcheck.errors import InvalidInput
 from tlcheck.options import SEMANTICS
 from tlcheck.report.record import ExitCode
@@ -99,7 +100,7 @@ def supports(chosen: str | None) -> ExitCode:
     metavar="NAME=FILE",
     help="The ONNX model of a declared network; once for each that is not equal-to another.",
 )
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Time limit.  [default: 60]")
+@click.option("--timeout", type=Seconds(min=0), metavar="SECONDS", help="Time limit.  [default: 60]")
 @click.option(
     "--serialise-assignments",
     "--assignments",
@@ -150,7 +151,10 @@ def _files(networks: Sequence[str]) -> dict[str, Path]:
     for given in networks:
         name, equals, path = given.partition("=")
         if not (name and equals and path):
-            raise click.UsageError(f"--network takes NAME=FILE, not {given!r}")
+            raise click.UsageError(
+                f"--network takes NAME=FILE, not {given!r}: with the name that the query declares (any for VNN-LIB 1.0), for "
+                f"example --network N={click.format_filename(path or name or 'NET.onnx')}"
+            )
         if name in files:
             raise click.UsageError(f"--network {name} is given twice")
         files[name] = Path(path)

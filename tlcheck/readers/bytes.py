@@ -20,6 +20,7 @@ from typing import Final
 
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import BOMB_BYTES, MAX_FILE_BYTES, MAX_PLAUSIBLE_RATIO, MAX_UNPACKED_BYTES, MIB
+from tlcheck.readers.kinds import refusal
 
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _CHUNK: Final = 4 * MIB
@@ -37,7 +38,10 @@ def read_stored_bytes(path: str | os.PathLike[str], *, limit: int = MAX_FILE_BYT
     """The bytes as stored (what a SHA-256 in a manifest speaks of); TLC402 or TLC401 as in ``read_bytes``."""
     name = os.fspath(path)
     try:
-        if not stat.S_ISREG(os.stat(name).st_mode):  # a pipe or a device could block or never end
+        mode = os.stat(name).st_mode
+        if stat.S_ISDIR(mode):
+            raise refusal(name, "file", "TLC402")
+        if not stat.S_ISREG(mode):  # a pipe or a device could block or never end
             raise InvalidInput("TLC402", "not a regular file", file=name)
         with open(name, "rb") as stream:
             size = os.fstat(stream.fileno()).st_size

@@ -88,7 +88,7 @@ def _folder(path: Path) -> tuple[str | None, InvalidInput | None]:
     if MANIFEST in names:
         with open(path / MANIFEST, "rb") as stream:
             return ("tlcert", None) if FORMAT.encode() in stream.read(MAX_MANIFEST_BYTES) else (None, None)
-    for name in sorted(names):
+    for name in sorted(names, key=lambda n: ("manifest" not in n.lower(), n)):
         if (lost := _part_of_certificate(path / name)) is not None:
             return None, InvalidInput("TLC101", lost, file=str(path))
     return None, None
@@ -103,7 +103,7 @@ def _part_of_certificate(path: Path) -> str | None:
     except OSError:
         return None  # said where the folder's entries are looked at
     kind = kind_of(sample)
-    if kind == "manifest":
+    if kind == "manifest" and not path.name.lower().endswith(SUFFIXES):  # else the file itself is a problem
         return (
             f"a bundle's folder without {MANIFEST}: {path.name} has a manifest's content; name it {MANIFEST}"
         )
@@ -223,14 +223,14 @@ class _Walk:
         try:
             mode = os.stat(entry).st_mode
         except OSError as error:
-            dangling = entry.is_symlink() and isinstance(error, FileNotFoundError)
+            dangling = os.path.islink(entry) and isinstance(error, FileNotFoundError)
             if dangling and not entry.name.lower().endswith((".tlcert", *SUFFIXES)):
                 self.passed.append(entry)
             else:
                 reason = f"cannot read it: {error.strerror}"
                 self.problems.append((entry, InvalidInput("TLC402", reason, file=str(entry))))
             return False
-        if stat.S_ISDIR(mode) and entry.is_symlink() and recognise(entry) == (None, None):
+        if stat.S_ISDIR(mode) and os.path.islink(entry) and recognise(entry) == (None, None):
             self.passed.append(entry)
             return False
         return True

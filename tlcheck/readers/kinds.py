@@ -30,6 +30,7 @@ WANTED: Final = {
     "pde": "a differential equation (TOML, tlcheck.pde/1)",
     "stability": "a stability claim (tlcheck.stability/1)",
     "lock": "a lock file",
+    "file": "a file",
 }
 """What a command wanted, in words."""
 
@@ -177,7 +178,7 @@ _VNNLIB: Final = (
 )
 _ANSWER: Final = r"unsat|sat|safe|unsafe|verified|unverified|falsified|certified|robust|holds|violated|unknown|time-?d?-?out"
 _LOG: Final = re.compile(
-    rf"(?im)^\W*(?:(?:{_ANSWER})(?:[-_]\w+)*[\s,;:.\d]*(?:s|sec|seconds)?[.\s]*$|.*\b(?:result|status|verdict)\w*\W+(?:\w+\W+)?(?:{_ANSWER})\b)"
+    rf"(?im)^\W*(?:(?:{_ANSWER})(?:[-_]\w+)*[\s,;:.\d]*(?:s|sec|seconds)?[.\s]*$|.*(?:result|status|verdict)\w*\W+(?:\w+\W+)?(?:{_ANSWER})\b)"
 )
 """A line that is an answer with perhaps a time, or that says "result: answer"."""
 
@@ -284,8 +285,8 @@ KINDS: Final[dict[str, Kind]] = {
     "onnx": Kind(
         "an ONNX model", _is_onnx,
         {"": "name it where the network goes: `--network N={file}` or `--model {file}`",
-         "certificate": "ask a query about it with `tlcheck vnnlib verify QUERY.vnnlib --network N={file}`; a certificate without "
-         "a copy of it takes `--model {file}`",
+         "certificate": "ask a query about it with `tlcheck vnnlib verify QUERY.vnnlib --network N={file}`; a certificate "
+         "without a copy of it takes `--model {file}`",
          "property": "the query comes first: `tlcheck vnnlib verify QUERY.vnnlib --network N={file}`"},
     ),
     "safetensors": Kind(
@@ -351,7 +352,7 @@ KINDS: Final[dict[str, Kind]] = {
 }  # fmt: skip
 """The first that recognises a file is its kind; the last recognises everything."""
 
-FITS: Final = {
+FITS: Final[dict[str, set[str]]] = {
     "certificate": {"bundle", "bundle folder", "certificate", "stability", "manifest"},
     "model": {"onnx"},
     "property": {"vnnlib"},
@@ -359,6 +360,7 @@ FITS: Final = {
     "pde": {"pde"},
     "stability": {"stability"},
     "lock": {"lock"},
+    "file": set(),
 }
 """Kinds that are what was wanted: their reader's own message says what is wrong with them."""
 
@@ -421,12 +423,30 @@ def refusal(path: str | os.PathLike[str], wanted: str, code: str) -> InvalidInpu
     return _refusal(KINDS[kind_of(sample)], wanted, code, file)
 
 
+def unlike(error: InvalidInput, path: str | os.PathLike[str], wanted: str) -> InvalidInput:
+    """``error``, or a better one where what is at ``path`` is something else altogether."""
+    try:
+        name = kind_of(sample_of(path))
+    except OSError:
+        return error
+    return error if KINDS[name].plain or name in FITS[wanted] else refusal(path, wanted, error.code)
+
+
 def instead(error: InvalidInput, data: bytes, file: str, wanted: str) -> InvalidInput:
     """``error``, which a reader raised about ``data``, or a better one where ``data`` is something else altogether."""
     name = kind_of(sample_of_bytes(data, file))
     if KINDS[name].plain or name in FITS[wanted]:
         return error
+    if name == "tar" and _is_packed(file):
+        name = "tar.gz"
     return _refusal(KINDS[name], wanted, error.code, file)
+
+
+def _is_packed(file: str) -> bool:
+    try:
+        return bool(file) and sample_of(file).packed
+    except OSError:
+        return False
 
 
 def swapped(path: Path | None, wanted: str) -> InvalidInput | None:
@@ -439,6 +459,9 @@ def swapped(path: Path | None, wanted: str) -> InvalidInput | None:
         return None  # its reader says so
     if KINDS[name].plain or name in FITS[wanted] or name not in _NEVER[wanted]:
         return None
+    if (right := _TAKES.get(name)) is not None:
+        message = f"{KINDS[name].noun}, which {right} takes; --{wanted} takes {WANTED[wanted]}"
+        return InvalidInput("TLC301", message, file=os.fspath(path))
     return _refusal(KINDS[name], wanted, "TLC201" if wanted == "model" else "TLC301", os.fspath(path))
 
 
@@ -446,6 +469,7 @@ _FILES: Final = {"pytorch", "pickle", "keras", "saved model", "saved model folde
                  "utf-16"}  # fmt: skip
 _NEVER: Final = {"model": _FILES | {"vnnlib", "witness"}, "property": _FILES | {"onnx"}}
 """Kinds that --model and --property take under no format of certificate."""
+_TAKES: Final = {"onnx": "--model", "vnnlib": "--property"}
 
 
 def _refusal(kind: Kind, wanted: str, code: str, file: str) -> InvalidInput:
