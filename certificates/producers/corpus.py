@@ -30,6 +30,7 @@ FAMILIES = (
     "pinn_domain_cases",
     "key_cases",
     "gate_cases",
+    "margin_cases",
 )
 """Cases of one family of claims, of every group."""
 
