@@ -1,10 +1,7 @@
 """Exact real numbers that are no floats, by how they are computed: 1/6, scale / sqrt(variance + epsilon), sqrt(2 / pi).
 
-Guarantee: ``Formula.balls`` encloses each number at the working precision, whatever that is; the radii are rounding errors
-only, but for stored enclosures. A number that does not exist (division by 0) is a ball that is not finite.
-
-A formula is an expression over stored floats and rationals, entry by entry; operands broadcast as numpy's do. Parts that occur
-several times are computed once.
+A formula is an expression over stored floats and rationals, entry by entry; operands broadcast as numpy's do. It says what the
+numbers are, and no more: ``balls.py`` encloses them at any precision.
 """
 
 from __future__ import annotations
@@ -19,21 +16,11 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.trusted.arith.arb import Arb, arb, ball
-
 Shape = tuple[int, ...]
 Number = int | float | Fraction
 
-FUNCTIONS: dict[str, Callable[..., Arb]] = {
-    "plus": lambda a, b: a + b,
-    "minus": lambda a, b: a - b,
-    "times": lambda a, b: a * b,
-    "over": lambda a, b: a / b,
-    "sqrt": lambda a: a.sqrt(),
-    "log": lambda a: a.log(),
-    "abs": abs,
-    "pi": arb.pi,
-}
+ARITY = {"plus": 2, "minus": 2, "times": 2, "over": 2, "sqrt": 1, "log": 1, "abs": 1, "pi": 0}
+"""The functions, and how many operands each takes."""
 
 
 class Formula(ABC):
@@ -46,21 +33,6 @@ class Formula(ABC):
     @property
     def operations(self) -> int:
         return 0
-
-    @abstractmethod
-    def _computed(self, balls: Callable[[Formula], list[Arb]]) -> list[Arb]:
-        """The balls, from the parts' (``balls``)."""
-
-    def balls(self) -> list[Arb]:
-        """Every number enclosed at the working precision; flat, row-major."""
-        known: dict[int, list[Arb]] = {}
-
-        def of(part: Formula) -> list[Arb]:
-            if id(part) not in known:
-                known[id(part)] = part._computed(of)
-            return known[id(part)]
-
-        return of(self)
 
     def moved(self, how: Callable[[NDArray[np.int64]], NDArray[np.int64]]) -> Formula:
         """The entries that ``how`` picks of an array of this shape."""
@@ -128,12 +100,6 @@ class Stored(Formula):
     def shape(self) -> Shape:
         return self.mid.shape
 
-    def _computed(self, balls: Callable[[Formula], list[Arb]]) -> list[Arb]:
-        mid = self.mid.astype(np.float64).reshape(-1).tolist()
-        if self.rad is None:
-            return [arb(m) for m in mid]
-        return [arb(m, r) for m, r in zip(mid, self.rad.reshape(-1).tolist(), strict=True)]
-
 
 @dataclass(frozen=True, eq=False)
 class Rationals(Formula):
@@ -149,9 +115,6 @@ class Rationals(Formula):
     @property
     def shape(self) -> Shape:
         return self.size
-
-    def _computed(self, balls: Callable[[Formula], list[Arb]]) -> list[Arb]:
-        return [ball(q) for q in self.values]
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,22 +141,17 @@ class Moved(Formula):
     def operations(self) -> int:
         return self._operations
 
-    def _computed(self, balls: Callable[[Formula], list[Arb]]) -> list[Arb]:
-        flat = [value for part in self.parts for value in balls(part)]
-        zero = arb(0)
-        return [flat[i] if i >= 0 else zero for i in self.index.reshape(-1).tolist()]
-
 
 @dataclass(frozen=True, eq=False)
 class Applied(Formula):
-    """FUNCTIONS[name] of the parts, which broadcast."""
+    """The function ``name`` (ARITY) of the parts, which broadcast."""
 
     name: str
     parts: tuple[Formula, ...]
 
     def __post_init__(self) -> None:
-        if self.name not in FUNCTIONS:
-            raise ValueError(f"no function {self.name}")
+        if ARITY.get(self.name) != len(self.parts):
+            raise ValueError(f"no function {self.name} of {len(self.parts)} operands")
 
     @cached_property
     def _shape(self) -> Shape:
@@ -210,18 +168,3 @@ class Applied(Formula):
     @property
     def operations(self) -> int:
         return self._operations
-
-    def _computed(self, balls: Callable[[Formula], list[Arb]]) -> list[Arb]:
-        f = FUNCTIONS[self.name]
-        if not self.parts:
-            return [f()]
-        columns = [spread(balls(part), part.shape, self.shape) for part in self.parts]
-        return [f(*entries) for entries in zip(*columns, strict=True)]
-
-
-def spread(values: list[Arb], shape: Shape, target: Shape) -> list[Arb]:
-    """Flat ``values`` of ``shape``, broadcast to ``target``."""
-    if shape == target:
-        return values
-    places = np.broadcast_to(np.arange(len(values)).reshape(shape), target)
-    return [values[i] for i in places.reshape(-1).tolist()]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tlcheck.errors import InvalidInput
 from tlcheck.trusted.arith.arb import Arb, arb, working_precision
+from tlcheck.trusted.balls import formula_balls
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.formula import Formula
 
@@ -53,7 +54,7 @@ def evaluated(formula: Formula) -> Constant:
     mids = np.zeros(size)
     rads = np.zeros(size)
     with working_precision(PRECISION):
-        for k, value in enumerate(formula.balls()):
+        for k, value in enumerate(formula_balls(formula)):
             mids[k], rads[k] = outward(value)
     mid = mids.reshape(formula.shape)
     if not rads.any():
