@@ -139,7 +139,7 @@ def thresholded_relu(call: Call) -> list[Value]:
 def _where_above(call: Call, x: Data, level: float, y: Data) -> Data:
     """y where x > level, else 0."""
     bound, zero = (call.data(Known(np.full(x.shape, v), "float64")) for v in (level, 0.0))
-    return call.emit(Select(), call.emit(Compare("<"), bound, x), y, zero)
+    return call.emit(Select(), call.emit(Compare("<"), bound, x), y, zero).as_type(y.dtype)
 
 
 def shrink(call: Call) -> list[Value]:
