@@ -20,6 +20,8 @@ from onnx import TensorProto, defs, helper, numpy_helper
 
 from tlcheck.readers.onnx import LOWERINGS, read_model
 from tlcheck.trusted.arith.arb import arb, working_precision
+from tlcheck.trusted.balls import constant_balls
+from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.evaluate import evaluate
 
 LAYERS = 60
@@ -79,7 +81,13 @@ def single(value: float) -> Any:
     return mpf(float(np.float32(value)))
 
 
-sqrt, exp, log, tanh, erf = each(mpmath.sqrt), each(mpmath.exp), each(mpmath.log), each(mpmath.tanh), each(mpmath.erf)
+sqrt, exp, log, tanh, erf = (
+    each(mpmath.sqrt),
+    each(mpmath.exp),
+    each(mpmath.log),
+    each(mpmath.tanh),
+    each(mpmath.erf),
+)
 sigmoid = each(lambda v: 1 / (1 + mpmath.exp(-v)))
 
 
@@ -379,3 +387,20 @@ def test_sixty_layers(layer: Layer) -> None:
 
 def dyadic(mantissa: Any, exponent: Any) -> Fraction:
     return Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
+
+
+@pytest.mark.parametrize("layer", [layer for _, layer in TABLE], ids=[name for name, _ in TABLE])
+def test_formulas_lie_in_the_enclosures_that_passes_use(layer: Layer) -> None:
+    """What is evaluated at a point is one of the functions that bounds are proved of."""
+    constants = [
+        c for n in read_model(model(layer)).nodes[:40] for c in vars(n.op).values() if isinstance(c, Constant)
+    ]
+    for c in constants:
+        assert c.rad is None or c.formula is not None
+        if c.rad is None or c.formula is None:
+            continue
+        with working_precision(300):
+            balls = constant_balls(c)
+        for ball, mid, rad in zip(balls, c.mid.reshape(-1).tolist(), c.rad.reshape(-1).tolist(), strict=True):
+            away = abs(dyadic(*ball.mid().man_exp()) - Fraction(mid))
+            assert away + dyadic(*ball.rad().man_exp()) <= Fraction(rad) + Fraction(1, 2**250)
