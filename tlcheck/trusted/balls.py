@@ -50,7 +50,9 @@ def _computed(formula: Formula, of: Callable[[Formula], list[Arb]]) -> list[Arb]
             mids = mid.astype(np.float64).reshape(-1).tolist()
             if rad is None:
                 return [arb(m) for m in mids]
-            return [arb(m, r) for m, r in zip(mids, rad.reshape(-1).tolist(), strict=True)]  # Arb rounds a radius up
+            return [
+                arb(m, r) for m, r in zip(mids, rad.reshape(-1).tolist(), strict=True)
+            ]  # Arb rounds a radius up
         case Rationals(_, values):
             return [ball(q) for q in values]
         case Moved(parts, index):

@@ -20,7 +20,6 @@ from tlcheck.limits import MAX_NODES
 from tlcheck.readers.onnx.exact import MAX_FOLDED
 from tlcheck.readers.onnx.tensors import checked_shape, read_tensor
 from tlcheck.readers.onnx.values import INTEGERS, Data, Known, Late, Shape, Value
-from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.formula import Formula, Moved
 from tlcheck.trusted.graph import Node
 from tlcheck.trusted.ops.base import Operation
@@ -281,11 +280,6 @@ class Call:
         dtype = operands[0].dtype
         node = self._builder.add(op, [x.node for x in operands], self.label)
         return Data(node, self._builder.nodes[node].shape, dtype)
-
-    def constant(self, value: Known) -> Constant:
-        """``value`` as a constant of an operation that cannot charge its roundings."""
-        self.require_float(value)
-        return value.settled().constant()
 
     def reshape(self, x: Value, shape: Shape) -> Value:
         """x with another shape of the same size."""
