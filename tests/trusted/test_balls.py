@@ -16,7 +16,17 @@ from tlcheck.trusted.arith.arb import Arb, arb, working_precision
 from tlcheck.trusted.balls import constant_balls, formula_balls
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.evaluate import MOST_BITS, Evaluator, evaluate
-from tlcheck.trusted.formula import Applied, Formula, Moved, Rationals, Stored, pi, rational
+from tlcheck.trusted.formula import (
+    MAX_OPERATIONS,
+    Applied,
+    Formula,
+    Moved,
+    Rationals,
+    Stored,
+    gathered,
+    pi,
+    rational,
+)
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.ops.affine import Conv, Linear, Scale, Sum
 from tlcheck.trusted.ops.base import Operation, Undecided
@@ -94,11 +104,11 @@ def test_what_is_shared_is_computed_once() -> None:
 
 def test_long_formulas_are_kept_as_enclosures() -> None:
     value = Constant(np.array(1.0))
-    for k in range(2 * exact.MAX_OPERATIONS):
+    for k in range(2 * MAX_OPERATIONS):
         value = exact.divide(exact.multiply(value, Constant(np.array(3.0))), Constant(np.array(3.0 + k % 2)))
     assert value.rad is not None and value.rad < 1e-9
-    assert value.exactly.operations <= exact.MAX_OPERATIONS
-    assert holds(constant_balls(value)[0], Fraction(3, 4) ** exact.MAX_OPERATIONS)
+    assert value.exactly.operations <= MAX_OPERATIONS
+    assert holds(constant_balls(value)[0], Fraction(3, 4) ** MAX_OPERATIONS)
 
 
 @pytest.mark.parametrize("make", [
@@ -213,3 +223,19 @@ def test_inputs_are_rationals_or_finite_balls() -> None:
         evaluate(graph, [[arb("nan")]])
     with pytest.raises(ValueError, match="sizes"):
         evaluate(graph, [[Fraction(1), Fraction(2)]])
+
+
+def test_moves_of_moves() -> None:
+    """However often they move, entries are what they were, and the formula stays short."""
+    rng = np.random.default_rng(0)
+    names = [Rationals((3,), tuple(Fraction(10 * k + i, 7) for i in range(3))) for k in range(3)]
+    made: list[tuple[Formula, list[Fraction]]] = [(part, list(part.values)) for part in names]
+    for _ in range(200):
+        picked = [made[int(k)] for k in rng.integers(0, len(made), 2)]
+        flat = [v for _, values in picked for v in values]
+        index = rng.integers(-1, len(flat), (2, 2))
+        values = [flat[i] if i >= 0 else Fraction(0) for i in index.reshape(-1).tolist()]
+        made.append((gathered([part for part, _ in picked], index), values))
+        assert made[-1][0].operations == 1
+        with working_precision(64):
+            assert all(holds(b, v) for b, v in zip(formula_balls(made[-1][0]), values, strict=True))

@@ -19,6 +19,7 @@ FUNCTIONS: dict[str, Callable[..., Arb]] = {
     "minus": lambda a, b: a - b,
     "times": lambda a, b: a * b,
     "over": lambda a, b: a / b,
+    "negative": lambda a: -a,
     "sqrt": lambda a: a.sqrt(),
     "log": lambda a: a.log(),
     "abs": abs,

@@ -19,7 +19,10 @@ from numpy.typing import NDArray
 Shape = tuple[int, ...]
 Number = int | float | Fraction
 
-ARITY = {"plus": 2, "minus": 2, "times": 2, "over": 2, "sqrt": 1, "log": 1, "abs": 1, "pi": 0}
+MAX_OPERATIONS = 128
+"""Longest formula that is used: beyond, a constant is its enclosure in float64."""
+
+ARITY = {"plus": 2, "minus": 2, "times": 2, "over": 2, "negative": 1, "sqrt": 1, "log": 1, "abs": 1, "pi": 0}
 """The functions, and how many operands each takes."""
 
 
@@ -36,8 +39,7 @@ class Formula(ABC):
 
     def moved(self, how: Callable[[NDArray[np.int64]], NDArray[np.int64]]) -> Formula:
         """The entries that ``how`` picks of an array of this shape."""
-        index = how(np.arange(prod(self.shape), dtype=np.int64).reshape(self.shape))
-        return Moved((self,), np.asarray(index))
+        return gathered((self,), how(np.arange(prod(self.shape), dtype=np.int64).reshape(self.shape)))
 
     def __add__(self, other: Formula | Number) -> Formula:
         return Applied("plus", (self, _formula(other)))
@@ -64,7 +66,9 @@ class Formula(ABC):
         return _formula(other) / self
 
     def __neg__(self) -> Formula:
-        return 0 - self
+        if isinstance(self, Applied) and self.name == "negative":
+            return self.parts[0]
+        return Applied("negative", (self,))
 
     def __abs__(self) -> Formula:
         return Applied("abs", (self,))
@@ -74,6 +78,30 @@ class Formula(ABC):
 
     def log(self) -> Formula:
         return Applied("log", (self,))
+
+
+def gathered(parts: Sequence[Formula], index: NDArray[np.int64]) -> Formula:
+    """``Moved``; what has been moved before is moved once, and each part is there once."""
+    starts: dict[int, int] = {}
+    sources: list[Formula] = []
+    places = []
+    total = 0
+    for part in parts:
+        for source in part.parts if isinstance(part, Moved) else (part,):
+            if id(source) not in starts:
+                starts[id(source)] = total
+                sources.append(source)
+                total += prod(source.shape)
+        places.append(_places(part, starts))
+    index = np.asarray(index, np.int64)
+    return Moved(tuple(sources), np.where(index >= 0, np.concatenate([*places, [-1]])[index], -1))
+
+
+def _places(part: Formula, starts: dict[int, int]) -> NDArray[np.int64]:
+    """Where each entry of the part lies among the sources; -1 where it is 0."""
+    sources = part.parts if isinstance(part, Moved) else (part,)
+    found = np.concatenate([starts[id(s)] + np.arange(prod(s.shape), dtype=np.int64) for s in sources])
+    return np.where(part.index >= 0, found[part.index], -1).reshape(-1) if isinstance(part, Moved) else found
 
 
 def pi() -> Formula:
