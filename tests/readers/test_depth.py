@@ -25,9 +25,9 @@ from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.evaluate import evaluate
 
 LAYERS = 60
-BITS = 1200
+BITS = 600
 WITHIN = Fraction(1, 2**40)
-ERROR = Fraction(1, 2**600)
+ERROR = Fraction(1, 2**400)
 """Far more than mpmath's roundings become in 60 layers."""
 
 Array = Any

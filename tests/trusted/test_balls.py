@@ -95,11 +95,20 @@ def test_entries_broadcast_and_move() -> None:
         assert holds(ball, value) and ball.rad() < 2.0**-40
 
 
-def test_what_is_shared_is_computed_once() -> None:
-    value: Formula = Stored(np.full(4, 1.0 + 2.0**-52))
+def test_what_is_not_picked_is_not_computed() -> None:
+    table = Stored(np.ones((1000, 1000))) / Stored(np.full(1000, 3.0))
+    (ball,) = formula_balls(table.moved(lambda a: a[-1:, 5]))  # a million quotients would take seconds
+    assert holds(ball, Fraction(1, 3))
+    empty = table.moved(lambda a: a[:0])
+    assert empty.shape == (0, 1000) and formula_balls(empty) == []
+
+
+def test_what_is_shared_counts_as_often_as_it_is_used() -> None:
+    value = exact.evaluated(THIRD)
     for _ in range(60):
-        value = Applied("times", (value, value))  # 2^60 factors, written out
-    assert len(formula_balls(value)) == 4
+        value = exact.enclose(lambda a: 3 * (a * a), value)  # 2^60 factors, written out
+        assert value.exactly.operations <= MAX_OPERATIONS
+    assert holds(constant_balls(value)[0], Fraction(1, 3))
 
 
 def test_long_formulas_are_kept_as_enclosures() -> None:

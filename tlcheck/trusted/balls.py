@@ -6,9 +6,11 @@ radii are rounding errors only. A number that does not exist (division by 0) is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from math import prod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball
 from tlcheck.trusted.constant import Constant
@@ -30,47 +32,57 @@ FUNCTIONS: dict[str, Callable[..., Arb]] = {
 
 def constant_balls(c: Constant, shape: Shape | None = None) -> list[Arb]:
     """Every number of the constant, broadcast to ``shape``; flat, row-major."""
-    return _spread(formula_balls(c.exactly), c.shape, c.shape if shape is None else shape)
+    values = formula_balls(c.exactly)
+    if shape is None or shape == c.shape:
+        return values
+    return [values[i] for i in _spread(c.shape, shape).tolist()]
 
 
 def formula_balls(formula: Formula) -> list[Arb]:
-    """Every number of the formula; flat, row-major. Parts that occur several times are computed once."""
-    known: dict[int, list[Arb]] = {}
-
-    def of(part: Formula) -> list[Arb]:
-        if id(part) not in known:
-            known[id(part)] = _computed(part, of)
-        return known[id(part)]
-
-    return of(formula)
+    """Every number of the formula; flat, row-major."""
+    return _at(formula, np.arange(prod(formula.shape)))
 
 
-def _computed(formula: Formula, of: Callable[[Formula], list[Arb]]) -> list[Arb]:
+def _at(formula: Formula, places: NDArray[np.int64]) -> list[Arb]:
+    """The numbers at these flat places: no others are computed."""
     match formula:
         case Stored(mid, rad):
-            mids = mid.astype(np.float64).reshape(-1).tolist()
+            mids = mid.reshape(-1)[places].astype(np.float64).tolist()
             if rad is None:
                 return [arb(m) for m in mids]
-            return [
-                arb(m, r) for m, r in zip(mids, rad.reshape(-1).tolist(), strict=True)
-            ]  # Arb rounds a radius up
+            rads = rad.reshape(-1)[places].tolist()
+            return [arb(m, r) for m, r in zip(mids, rads, strict=True)]  # Arb rounds a radius up
         case Rationals(_, values):
-            return [ball(q) for q in values]
+            return [ball(values[i]) for i in places.tolist()]
         case Moved(parts, index):
-            flat, zero = [value for part in parts for value in of(part)], arb(0)
-            return [flat[i] if i >= 0 else zero for i in index.reshape(-1).tolist()]
+            return _moved(parts, index.reshape(-1)[places])
         case Applied(name, ()):
-            return [FUNCTIONS[name]()]
+            return [FUNCTIONS[name]()] * places.size
         case Applied(name, parts):
-            columns = [_spread(of(part), part.shape, formula.shape) for part in parts]
+            columns = []
+            for part in parts:
+                if part.shape == formula.shape:
+                    columns.append(_at(part, places))
+                else:
+                    columns.append(_moved((part,), _spread(part.shape, formula.shape)[places]))
             return [FUNCTIONS[name](*entries) for entries in zip(*columns, strict=True)]
         case _:
             raise ValueError(f"no balls of {type(formula).__name__}")
 
 
-def _spread(values: list[Arb], shape: Shape, target: Shape) -> list[Arb]:
-    """Flat ``values`` of ``shape``, broadcast to ``target``."""
-    if shape == target:
-        return values
-    places = np.broadcast_to(np.arange(len(values)).reshape(shape), target)
-    return [values[i] for i in places.reshape(-1).tolist()]
+def _moved(parts: Sequence[Formula], index: NDArray[np.int64]) -> list[Arb]:
+    """The entries at ``index`` of the parts laid one after the other, 0 at -1; each is computed once."""
+    distinct, back = np.unique(index, return_inverse=True)
+    found = [arb(0)] * int((distinct < 0).sum())
+    start = 0
+    for part in parts:
+        size = prod(part.shape)
+        inside = distinct[(distinct >= start) & (distinct < start + size)]
+        found += _at(part, inside - start)
+        start += size
+    return [found[i] for i in back.reshape(-1).tolist()]
+
+
+def _spread(shape: Shape, target: Shape) -> NDArray[np.int64]:
+    """For each flat place of ``target``, that of ``shape`` which broadcasts to it."""
+    return np.broadcast_to(np.arange(prod(shape)).reshape(shape), target).reshape(-1)
