@@ -134,7 +134,7 @@ class Rationals(Formula):
     """``values``: flat, row-major."""
 
     size: Shape
-    values: Sequence[Fraction]
+    values: tuple[Fraction, ...]
 
     def __post_init__(self) -> None:
         if len(self.values) != prod(self.size):
