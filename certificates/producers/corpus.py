@@ -31,6 +31,7 @@ FAMILIES = (
     "key_cases",
     "gate_cases",
     "margin_cases",
+    "point_cases",
 )
 """Cases of one family of claims, of every group."""
 

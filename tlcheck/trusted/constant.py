@@ -18,8 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.trusted.arith.arb import Arb
-from tlcheck.trusted.formula import Formula, Stored, spread
+from tlcheck.trusted.formula import MAX_OPERATIONS, Formula, Stored
 
 Array = NDArray[np.floating]
 
@@ -53,12 +52,10 @@ class Constant:
 
     @property
     def exactly(self) -> Formula:
-        """The numbers: by their formula, or as stored."""
-        return Stored(self.mid, self.rad) if self.formula is None else self.formula
-
-    def balls(self, shape: tuple[int, ...] | None = None) -> list[Arb]:
-        """Every number, broadcast to ``shape``, enclosed at the working precision; flat, row-major."""
-        return spread(self.exactly.balls(), self.shape, self.shape if shape is None else shape)
+        """The numbers: by their formula, unless it has become too long, or as stored."""
+        if self.formula is None or self.formula.operations > MAX_OPERATIONS:
+            return Stored(self.mid, self.rad)
+        return self.formula
 
     def moved(self, how: Callable[[NDArray[Any]], NDArray[Any]]) -> Constant:
         """``how`` applied, which only selects and repeats entries: any array goes through it."""

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.arb import Arb, arb, arb_mat, ball, current_precision, working_precision
+from tlcheck.trusted.balls import constant_balls
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.graph import Graph, Shape
 from tlcheck.trusted.nonlinear import RULES as NONLINEAR
@@ -238,7 +239,7 @@ def _entries(row: NDArray[np.floating]) -> list[tuple[int, Arb]]:
 
 
 def _fixed(op: Fixed, inputs: tuple[Shape, ...], shape: Shape) -> Step:
-    value = op.value.balls(shape)
+    value = constant_balls(op.value, shape)
     return lambda _: value
 
 
@@ -273,8 +274,8 @@ def _reduce_sum(op: ReduceSum, inputs: tuple[Shape, ...], shape: Shape) -> Step:
 
 def _linear(op: Linear, inputs: tuple[Shape, ...], shape: Shape) -> Step:
     turned = op.weight.moved(np.transpose)
-    weight = _Matrix(turned.mid, None if turned.rad is None else turned.balls())
-    bias = None if op.bias is None else op.bias.balls(shape)
+    weight = _Matrix(turned.mid, None if turned.rad is None else constant_balls(turned))
+    bias = None if op.bias is None else constant_balls(op.bias, shape)
     positions = prod(shape[:-1])
 
     def step(xs: Sequence[Balls]) -> Balls:
@@ -336,13 +337,13 @@ def _correlation(
     per_group, out_per_group, area = channels // groups, shape[1] // groups, prod(given[2:])
     given_weights = op.weight.moved(matrix)  # (groups, rows, columns)
     mids = given_weights.mid
-    balls = None if given_weights.rad is None else given_weights.balls()
+    balls = None if given_weights.rad is None else constant_balls(given_weights)
     size = mids[0].size
     weights = [
         _Matrix(mids[g], None if balls is None else balls[g * size : (g + 1) * size]) for g in range(groups)
     ]
     taps = _taps(op.kernel, given[2:], shape[2:], source)
-    bias = None if op.bias is None else op.bias.balls((shape[1],))
+    bias = None if op.bias is None else constant_balls(op.bias, (shape[1],))
     step_size = max(1, KEPT_ENTRIES // (per_group * taps.shape[0]))
 
     def step(xs: Sequence[Balls]) -> Balls:
@@ -381,8 +382,8 @@ def _taps(
 
 
 def _scale(op: Scale, inputs: tuple[Shape, ...], shape: Shape) -> Step:
-    factor = op.factor.balls(shape)
-    offset = None if op.offset is None else op.offset.balls(shape)
+    factor = constant_balls(op.factor, shape)
+    offset = None if op.offset is None else constant_balls(op.offset, shape)
     return lambda xs: _plus([f * x for f, x in zip(factor, xs[0], strict=True)], offset)
 
 
@@ -435,7 +436,9 @@ def _abs(op: Abs, inputs: tuple[Shape, ...], shape: Shape) -> Step:
 
 def _clip(op: Clip, inputs: tuple[Shape, ...], shape: Shape) -> Step:
     """min(max(x, lower), upper)"""
-    lower, upper = (None if c is None else _fitted(c, shape).balls(shape) for c in (op.lower, op.upper))
+    lower, upper = (
+        None if c is None else constant_balls(_fitted(c, shape), shape) for c in (op.lower, op.upper)
+    )
 
     def step(xs: Sequence[Balls]) -> Balls:
         y = xs[0]

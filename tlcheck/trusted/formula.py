@@ -1,10 +1,7 @@
 """Exact real numbers that are no floats, by how they are computed: 1/6, scale / sqrt(variance + epsilon), sqrt(2 / pi).
 
-Guarantee: ``Formula.balls`` encloses each number at the working precision, whatever that is; the radii are rounding errors
-only, but for stored enclosures. A number that does not exist (division by 0) is a ball that is not finite.
-
-A formula is an expression over stored floats and rationals, entry by entry; operands broadcast as numpy's do. Parts that occur
-several times are computed once.
+A formula is an expression over stored floats and rationals, entry by entry; operands broadcast as numpy's do. It says what the
+numbers are, and no more: ``balls.py`` encloses them at any precision.
 """
 
 from __future__ import annotations
@@ -19,21 +16,14 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.trusted.arith.arb import Arb, arb, ball
-
 Shape = tuple[int, ...]
 Number = int | float | Fraction
 
-FUNCTIONS: dict[str, Callable[..., Arb]] = {
-    "plus": lambda a, b: a + b,
-    "minus": lambda a, b: a - b,
-    "times": lambda a, b: a * b,
-    "over": lambda a, b: a / b,
-    "sqrt": lambda a: a.sqrt(),
-    "log": lambda a: a.log(),
-    "abs": abs,
-    "pi": arb.pi,
-}
+MAX_OPERATIONS = 128
+"""Longest formula that is used: beyond, a constant is its enclosure in float64."""
+
+ARITY = {"plus": 2, "minus": 2, "times": 2, "over": 2, "negative": 1, "sqrt": 1, "log": 1, "abs": 1, "pi": 0}
+"""The functions, and how many operands each takes."""
 
 
 class Formula(ABC):
@@ -47,25 +37,9 @@ class Formula(ABC):
     def operations(self) -> int:
         return 0
 
-    @abstractmethod
-    def _computed(self, balls: Callable[[Formula], list[Arb]]) -> list[Arb]:
-        """The balls, from the parts' (``balls``)."""
-
-    def balls(self) -> list[Arb]:
-        """Every number enclosed at the working precision; flat, row-major."""
-        known: dict[int, list[Arb]] = {}
-
-        def of(part: Formula) -> list[Arb]:
-            if id(part) not in known:
-                known[id(part)] = part._computed(of)
-            return known[id(part)]
-
-        return of(self)
-
     def moved(self, how: Callable[[NDArray[np.int64]], NDArray[np.int64]]) -> Formula:
         """The entries that ``how`` picks of an array of this shape."""
-        index = how(np.arange(prod(self.shape), dtype=np.int64).reshape(self.shape))
-        return Moved((self,), np.asarray(index))
+        return gathered((self,), how(np.arange(prod(self.shape), dtype=np.int64).reshape(self.shape)))
 
     def __add__(self, other: Formula | Number) -> Formula:
         return Applied("plus", (self, _formula(other)))
@@ -92,7 +66,9 @@ class Formula(ABC):
         return _formula(other) / self
 
     def __neg__(self) -> Formula:
-        return 0 - self
+        if isinstance(self, Applied) and self.name == "negative":
+            return self.parts[0]
+        return Applied("negative", (self,))
 
     def __abs__(self) -> Formula:
         return Applied("abs", (self,))
@@ -102,6 +78,30 @@ class Formula(ABC):
 
     def log(self) -> Formula:
         return Applied("log", (self,))
+
+
+def gathered(parts: Sequence[Formula], index: NDArray[np.int64]) -> Formula:
+    """``Moved``; what has been moved before is moved once, and each part is there once."""
+    starts: dict[int, int] = {}
+    sources: list[Formula] = []
+    places = []
+    total = 0
+    for part in parts:
+        for source in part.parts if isinstance(part, Moved) else (part,):
+            if id(source) not in starts:
+                starts[id(source)] = total
+                sources.append(source)
+                total += prod(source.shape)
+        places.append(_places(part, starts))
+    index = np.asarray(index, np.int64)
+    return Moved(tuple(sources), np.where(index >= 0, np.concatenate([*places, [-1]])[index], -1))
+
+
+def _places(part: Formula, starts: dict[int, int]) -> NDArray[np.int64]:
+    """Where each entry of the part lies among the sources; -1 where it is 0."""
+    sources = part.parts if isinstance(part, Moved) else (part,)
+    found = np.concatenate([starts[id(s)] + np.arange(prod(s.shape), dtype=np.int64) for s in sources])
+    return np.where(part.index >= 0, found[part.index], -1).reshape(-1) if isinstance(part, Moved) else found
 
 
 def pi() -> Formula:
@@ -128,19 +128,13 @@ class Stored(Formula):
     def shape(self) -> Shape:
         return self.mid.shape
 
-    def _computed(self, balls: Callable[[Formula], list[Arb]]) -> list[Arb]:
-        mid = self.mid.astype(np.float64).reshape(-1).tolist()
-        if self.rad is None:
-            return [arb(m) for m in mid]
-        return [arb(m, r) for m, r in zip(mid, self.rad.reshape(-1).tolist(), strict=True)]
-
 
 @dataclass(frozen=True, eq=False)
 class Rationals(Formula):
     """``values``: flat, row-major."""
 
     size: Shape
-    values: Sequence[Fraction]
+    values: tuple[Fraction, ...]
 
     def __post_init__(self) -> None:
         if len(self.values) != prod(self.size):
@@ -149,9 +143,6 @@ class Rationals(Formula):
     @property
     def shape(self) -> Shape:
         return self.size
-
-    def _computed(self, balls: Callable[[Formula], list[Arb]]) -> list[Arb]:
-        return [ball(q) for q in self.values]
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,22 +169,17 @@ class Moved(Formula):
     def operations(self) -> int:
         return self._operations
 
-    def _computed(self, balls: Callable[[Formula], list[Arb]]) -> list[Arb]:
-        flat = [value for part in self.parts for value in balls(part)]
-        zero = arb(0)
-        return [flat[i] if i >= 0 else zero for i in self.index.reshape(-1).tolist()]
-
 
 @dataclass(frozen=True, eq=False)
 class Applied(Formula):
-    """FUNCTIONS[name] of the parts, which broadcast."""
+    """The function ``name`` (ARITY) of the parts, which broadcast."""
 
     name: str
     parts: tuple[Formula, ...]
 
     def __post_init__(self) -> None:
-        if self.name not in FUNCTIONS:
-            raise ValueError(f"no function {self.name}")
+        if ARITY.get(self.name) != len(self.parts):
+            raise ValueError(f"no function {self.name} of {len(self.parts)} operands")
 
     @cached_property
     def _shape(self) -> Shape:
@@ -210,18 +196,3 @@ class Applied(Formula):
     @property
     def operations(self) -> int:
         return self._operations
-
-    def _computed(self, balls: Callable[[Formula], list[Arb]]) -> list[Arb]:
-        f = FUNCTIONS[self.name]
-        if not self.parts:
-            return [f()]
-        columns = [spread(balls(part), part.shape, self.shape) for part in self.parts]
-        return [f(*entries) for entries in zip(*columns, strict=True)]
-
-
-def spread(values: list[Arb], shape: Shape, target: Shape) -> list[Arb]:
-    """Flat ``values`` of ``shape``, broadcast to ``target``."""
-    if shape == target:
-        return values
-    places = np.broadcast_to(np.arange(len(values)).reshape(shape), target)
-    return [values[i] for i in places.reshape(-1).tolist()]

@@ -195,12 +195,12 @@ def affine_form(op: Operation, inputs: tuple[Shape, ...], output: Shape) -> Affi
             conv = ConvMap(
                 op.weight, op.strides, op.dilations, op.pads_begin, op.groups, inputs[0], output, False
             )
-            return Affine((conv,), _tile(op.bias, output, 1), 0, False)
+            return Affine((conv,), _tile(op.bias, output, 1), op.roundings, False)
         case ConvTranspose():
             conv = ConvMap(
                 op.weight, op.strides, op.dilations, op.pads_begin, op.groups, output, inputs[0], True
             )
-            return Affine((conv,), _tile(op.bias, output, 1), 0, False)
+            return Affine((conv,), _tile(op.bias, output, 1), op.roundings, False)
         case Scale():
             offset = None if op.offset is None else _broadcast(op.offset, output)
             return Affine((_scaling(op.factor, output),), offset, op.roundings, op.roundings == 0)

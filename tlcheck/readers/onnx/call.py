@@ -19,8 +19,7 @@ from tlcheck.limits import MAX_NODES
 from tlcheck.readers.onnx.exact import MAX_FOLDED
 from tlcheck.readers.onnx.tensors import checked_shape, read_tensor
 from tlcheck.readers.onnx.values import INTEGERS, Data, Known, Late, Shape, Value
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.formula import Formula, Moved
+from tlcheck.trusted.formula import Formula, gathered
 from tlcheck.trusted.graph import Node
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange
@@ -279,11 +278,6 @@ class Call:
         node = self._builder.add(op, [x.node for x in operands], self.label)
         return Data(node, self._builder.nodes[node].shape, dtype)
 
-    def constant(self, value: Known) -> Constant:
-        """``value`` as a constant of an operation that cannot charge its roundings."""
-        self.require_float(value)
-        return value.settled().constant()
-
     def reshape(self, x: Value, shape: Shape) -> Value:
         """x with another shape of the same size."""
         if prod(shape) != prod(x.shape):
@@ -369,4 +363,4 @@ def _moved(
     if all(x.formula is None for x in known):
         return rad, roundings, None
     index = np.asarray(how(list(positions([x.shape for x in known]))), np.int64)
-    return rad, roundings, Moved(tuple(x.constant().exactly for x in known), index)
+    return rad, roundings, gathered([x.constant().exactly for x in known], index)

@@ -1,7 +1,8 @@
 """Operators that are written out in the operations there are: activations, hyperbolic functions, one-hot codes.
 
 Guarantee: the nodes emitted denote exactly the function in the ONNX specification, over the reals. Where it writes a number
-that is no float32 (1/6, 0.044715, sqrt(2/pi)), the constant encloses the number and its roundings to float32.
+that is no float32 (1/6, 0.044715, sqrt(2/pi)), the constant is that number; what float32 executions make of it is charged as
+roundings of the operation that takes it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from tlcheck.readers.onnx import constants, exact
 from tlcheck.readers.onnx.call import Call
 from tlcheck.readers.onnx.elementwise import MINUS_ONE, ONE, multiplied, scale
 from tlcheck.readers.onnx.linear import product
-from tlcheck.readers.onnx.values import FLOAT32_UNIT, INTEGERS, Data, Known, Value
+from tlcheck.readers.onnx.values import INTEGERS, Data, Known, Value
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.formula import Formula, pi, rational
 from tlcheck.trusted.ops.activation import Abs, Clip, Relu, Sigmoid, Tanh
@@ -31,16 +32,19 @@ ZERO = Constant(np.array(0.0))
 HALF = Constant(np.array(0.5))
 
 
-def number(formula: Formula, *, float32: bool = False) -> Constant:
-    """One number; with ``float32``, its radius covers two float32 roundings of it as well."""
-    value = exact.evaluated(formula)
-    return exact.widen(value, 4 * FLOAT32_UNIT, 0.0) if float32 else value
+OF_NUMBERS = 2
+"""float32 roundings of a number that the specification writes: its quotient or root, and its conversion."""
 
 
-def _times(call: Call, x: Data, factor: float | Constant, offset: float = 0.0) -> Data:
-    """factor x + offset; two roundings."""
+def number(formula: Formula) -> Constant:
+    """One number."""
+    return exact.evaluated(formula)
+
+
+def _times(call: Call, x: Data, factor: float | Constant, offset: float = 0.0, *, roundings: int = 0) -> Data:
+    """factor x + offset; two roundings, and ``roundings`` of the factor."""
     factor = factor if isinstance(factor, Constant) else Constant(np.array(factor))
-    return scale(call, x, factor, Constant(np.array(offset)) if offset else None, 2)
+    return scale(call, x, factor, Constant(np.array(offset)) if offset else None, 2 + roundings)
 
 
 def _sum(call: Call, a: Data, b: Data, sign: int = 1) -> Data:
@@ -79,9 +83,9 @@ def celu(call: Call) -> list[Value]:
     return [_elu(call, _of(call), Constant(np.array(alpha)), number(1 / rational(alpha)))]
 
 
-def _hard_sigmoid(call: Call, x: Data, alpha: Constant, beta: Constant) -> Data:
-    """min(max(alpha x + beta, 0), 1)"""
-    return call.emit(Clip(ZERO, ONE), scale(call, x, alpha, beta, 3))
+def _hard_sigmoid(call: Call, x: Data, alpha: Constant, beta: Constant, roundings: int = 0) -> Data:
+    """min(max(alpha x + beta, 0), 1); ``roundings`` of alpha."""
+    return call.emit(Clip(ZERO, ONE), scale(call, x, alpha, beta, 3 + roundings))
 
 
 def hard_sigmoid(call: Call) -> list[Value]:
@@ -90,9 +94,9 @@ def hard_sigmoid(call: Call) -> list[Value]:
 
 
 def hard_swish(call: Call) -> list[Value]:
-    """x min(max(x / 6 + 1/2, 0), 1)"""
+    """x min(max(x / 6 + 1/2, 0), 1): the specification's text. (Its function body has 1/6 rounded to float32.)"""
     x = _of(call)
-    return [call.emit(Product(), x, _hard_sigmoid(call, x, number(rational(1, 6), float32=True), HALF))]
+    return [call.emit(Product(), x, _hard_sigmoid(call, x, number(rational(1, 6)), HALF, OF_NUMBERS))]
 
 
 def mish(call: Call) -> list[Value]:
@@ -119,10 +123,10 @@ def gelu(call: Call) -> list[Value]:
     if kind == "none":
         inner = call.emit(Erf(), _times(call, x, number(1 / rational(2).sqrt())))
     elif kind == "tanh":
-        cubic = number(rational(44715, 1000000), float32=True)
-        cube = _times(call, call.emit(Power(3.0), x), cubic)
-        root = number((2 / pi()).sqrt(), float32=True)
-        inner = call.emit(Tanh(), _times(call, _sum(call, x, cube), root))
+        cubic = number(rational(44715, 1000000))
+        cube = _times(call, call.emit(Power(3.0), x), cubic, roundings=OF_NUMBERS)
+        root = number((2 / pi()).sqrt())
+        inner = call.emit(Tanh(), _times(call, _sum(call, x, cube), root, roundings=OF_NUMBERS))
     else:
         raise call.unsupported(f"approximate {kind}")
     return [call.emit(Product(), x, scale(call, inner, HALF, HALF, 2))]
@@ -139,7 +143,7 @@ def thresholded_relu(call: Call) -> list[Value]:
 def _where_above(call: Call, x: Data, level: float, y: Data) -> Data:
     """y where x > level, else 0."""
     bound, zero = (call.data(Known(np.full(x.shape, v), "float64")) for v in (level, 0.0))
-    return call.emit(Select(), call.emit(Compare("<"), bound, x), y, zero)
+    return call.emit(Select(), call.emit(Compare("<"), bound, x), y, zero).as_type(y.dtype)
 
 
 def shrink(call: Call) -> list[Value]:
@@ -379,7 +383,7 @@ def dequantize(call: Call) -> list[Value]:
         shifted = shifted - zero.array.astype(np.float64).reshape(shape)
     cast = int(not bool((shifted == shifted.astype(np.float32)).all()))  # float32 rounds large integers
     call.require_float(by)
-    return [multiplied(call, Known(shifted, "float32", None, cast), call.reshape(by.settled(), tuple(shape)))]
+    return [multiplied(call, Known(shifted, "float32", None, cast), call.reshape(by, tuple(shape)))]
 
 
 # Sums along an axis.

@@ -15,17 +15,15 @@ from numpy.typing import NDArray
 
 from tlcheck.errors import InvalidInput
 from tlcheck.trusted.arith.arb import Arb, arb, working_precision
+from tlcheck.trusted.balls import formula_balls
 from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.formula import Formula
+from tlcheck.trusted.formula import MAX_OPERATIONS, Formula
 
 MAX_FOLDED = 1 << 22
 """Most entries of a constant that is computed entry by entry (microseconds each), not just moved."""
 
 PRECISION = 192
 """Working bits: far more than a product, quotient or root of float64 numbers needs to round well."""
-
-MAX_OPERATIONS = 128
-"""Longest formula that is kept: beyond, a constant is its enclosure in float64."""
 
 MAX_WORK = 1 << 24
 """Most operations times entries of a formula that is kept: some ten seconds to evaluate."""
@@ -53,7 +51,7 @@ def evaluated(formula: Formula) -> Constant:
     mids = np.zeros(size)
     rads = np.zeros(size)
     with working_precision(PRECISION):
-        for k, value in enumerate(formula.balls()):
+        for k, value in enumerate(formula_balls(formula)):
             mids[k], rads[k] = outward(value)
     mid = mids.reshape(formula.shape)
     if not rads.any():
@@ -94,7 +92,7 @@ def add(a: Constant, b: Constant) -> Constant:
 
 
 def negative(a: Constant) -> Constant:
-    return Constant(np.asarray(-a.mid), a.rad, None if a.formula is None else -a.formula)
+    return Constant(np.asarray(-a.mid), a.rad, None if a.rad is None else -a.exactly)
 
 
 def subtract(a: Constant, b: Constant) -> Constant:

@@ -110,8 +110,9 @@ def _batched(call: Call, x: Data, weight: Known) -> Data:
     (m, k), n, groups = x.shape[-2:], weight.shape[-1], prod(batch)
     columns = transposed(call, call.broadcast(x, (*batch, m, k)))
     rows = _known(call, transposed(call, call.broadcast(weight, (*batch, k, n))))
-    kernels = call.constant(_known(call, call.reshape(rows, (groups * n, k, 1))))
-    op = Conv(kernels, None, (1,), (1,), (0,), (0,), groups)
+    kernels = _known(call, call.reshape(rows, (groups * n, k, 1)))
+    call.require_float(kernels)
+    op = Conv(kernels.constant(), None, (1,), (1,), (0,), (0,), groups, kernels.roundings)
     y = call.emit(op, call.data(call.reshape(columns, (1, groups * k, m))))
     return call.data(transposed(call, call.reshape(y, (*batch, n, m))))
 
@@ -194,6 +195,14 @@ def _weights(call: Call) -> tuple[Data, Known, Known | None]:
     return x, weight, bias
 
 
+def _constants(call: Call, weight: Known, bias: Known | None) -> tuple[Constant, Constant | None, int]:
+    """Weight, bias, and the float32 roundings that computed ones carry: each term has one of them as a factor."""
+    call.require_float(weight)
+    if bias is None:
+        return weight.constant(), None, weight.roundings
+    return weight.constant(), bias.constant(), max(weight.roundings, bias.roundings)
+
+
 def _groups(call: Call) -> int:
     groups = call.attr_int("group", 1)
     if groups < 1:
@@ -210,12 +219,9 @@ def conv(call: Call) -> list[Value]:
     )
     reach = tuple(d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True))
     begin, end = padding(call, reach, strides, x.shape[2:])
-    constant_bias = None if bias is None else call.constant(bias)
-    return [
-        call.emit(
-            Conv(call.constant(weight), constant_bias, strides, dilations, begin, end, _groups(call)), x
-        )
-    ]
+    kernels, offset, roundings = _constants(call, weight, bias)
+    op = Conv(kernels, offset, strides, dilations, begin, end, _groups(call), roundings)
+    return [call.emit(op, x)]
 
 
 def conv_transpose(call: Call) -> list[Value]:
@@ -231,11 +237,9 @@ def conv_transpose(call: Call) -> list[Value]:
         for s, n, e, d, k in zip(strides, x.shape[2:], extra, dilations, kernel, strict=True)
     ]
     begin, end, extra = _transpose_padding(call, full, strides, x.shape[2:], extra)
-    constant_bias = None if bias is None else call.constant(bias)
+    kernels, offset, roundings = _constants(call, weight, bias)
     try:
-        op = ConvTranspose(
-            call.constant(weight), constant_bias, strides, dilations, begin, end, extra, _groups(call)
-        )
+        op = ConvTranspose(kernels, offset, strides, dilations, begin, end, extra, _groups(call), roundings)
     except ValueError as error:
         raise call.misshapen(str(error)) from error
     return [call.emit(op, x)]

@@ -103,9 +103,8 @@ def mean_variance_normalization(call: Call) -> list[Value]:
     centre = mean(call, x, normal, keep=True)
     centred = call.emit(Sum((1, -1)), x, call.data(call.broadcast(centre, x.shape)))
     deviation = call.emit(Sqrt(), mean(call, call.emit(Power(2.0), centred), normal, keep=True))
-    # its distance to float32's nearest, and the roundings of a float32 division
-    tiny = exact.widen(exact.evaluated(rational(1, 10**9)), 1e-7, 0.0)
-    inverse = call.emit(Reciprocal(), scale(call, deviation, ONE, tiny, 1))
+    tiny = exact.evaluated(rational(1, 10**9))
+    inverse = call.emit(Reciprocal(), scale(call, deviation, ONE, tiny, 3))  # two are the number's own
     return [call.emit(Product(), centred, call.data(call.broadcast(inverse, x.shape)))]
 
 

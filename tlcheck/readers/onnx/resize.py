@@ -191,6 +191,6 @@ def _interpolated(call: Call, x: Value, axis: int, m: int, s: Fraction, frame: s
     flat = call.reshape(last, (prod(last.shape[:-1]), n))
     known = Known(weight, x.dtype, None, 4)
     if radius.any():
-        known = replace(known, rad=radius, formula=Rationals((n, m), exactly))
+        known = replace(known, rad=radius, formula=Rationals((n, m), tuple(exactly)))
     y = product(call, flat, known)
     return call.move(call.reshape(y, (*last.shape[:-1], m)), lambda a: np.moveaxis(a, -1, axis))

@@ -45,9 +45,10 @@ class Dense:
     rad: Floats | None = None
     formula: Formula | None = None
 
-    def balls(self) -> list[Arb]:
-        """Flat, at the working precision."""
-        return (Stored(self.mid, self.rad) if self.formula is None else self.formula).balls()
+    @property
+    def exactly(self) -> Formula:
+        """The entries: by their formula, or as stored."""
+        return Stored(self.mid, self.rad) if self.formula is None else self.formula
 
 
 class Engine(ABC, Generic[M]):

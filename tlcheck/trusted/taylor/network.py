@@ -28,6 +28,7 @@ from typing import Final, TypeVar
 import numpy as np
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball
+from tlcheck.trusted.balls import constant_balls
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.network import Network
@@ -222,7 +223,7 @@ class TaylorNetwork:
                 raise Unsupported(f"{problem} at node '{self.graph.nodes[i].label or i}'") from None
             offset = None
             if form.offset is not None:
-                offset = tuple(form.offset.balls())
+                offset = tuple(constant_balls(form.offset))
             found[i] = (matrices, offset)
         return found
 
@@ -269,7 +270,7 @@ class TaylorNetwork:
                 _accumulate(engine, result, zero, engine.constants(offset))
             return result
         if isinstance(op, Fixed):
-            return {zero: engine.constants(op.value.balls())}
+            return {zero: engine.constants(constant_balls(op.value))}
         if isinstance(op, ProductOperation):
             return derivatives.multiply(engine, operands[0], operands[1])
         if isinstance(op, Power) and op.whole:
