@@ -53,8 +53,10 @@ class Attack:
     """Candidates of a query, until it is time ``until`` (monotonic): first ``samples``, then ``descents``."""
 
     def __init__(self, query: Query, values: Values, until: float) -> None:
-        goals = (_Goal(disjunct, values, until) for disjunct in query.disjuncts[:MOST_DISJUNCTS])
+        goals = [_Goal(disjunct, values, until) for disjunct in query.disjuncts[:MOST_DISJUNCTS]]
         self._goals = [goal for goal in goals if not goal.is_empty]
+        self.out_of_reach = [goal.disjunct for goal in goals if goal.is_empty]
+        """Disjuncts whose box, empty or not, holds no point of float32: none of them is tried."""
 
     def samples(self) -> Iterator[Candidate]:
         """Points that seem to satisfy a disjunct among its centre, corners, ends and random points."""
