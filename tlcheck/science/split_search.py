@@ -178,8 +178,11 @@ class Search:
                 parts = [slice(0, -BATCH), slice(-BATCH, None)]
                 stack.append(_part(lower, upper, numbers, open_, margins, parts[0]))
                 lower, upper, numbers, open_, margins = _part(lower, upper, numbers, open_, margins, parts[1])
-            if len(numbers):
-                stack.append(self._cut(lower, upper, numbers, open_, margins))
+            whole = np.flatnonzero(~_cuttable(lower, upper).any(axis=1))
+            if whole.size:  # a box of one point, or of two doubles: no cut will close it
+                stack.append(_part(lower, upper, numbers, open_, margins, whole))
+                break
+            stack.append(self._cut(lower, upper, numbers, open_, margins))
             if tick is not None:
                 tick(len(self.boxes.closed), sum(len(s[2]) for s in stack))
         left = [s for s in stack if len(s[2])]
@@ -191,9 +194,19 @@ class Search:
         """The box that is farthest from being closed."""
         lower, upper, _, open_, margins = part
         k = int(np.where(open_, margins.best, inf).min(axis=1).argmin())
-        low, high = ([Fraction(x) for x in side[k].tolist()] for side in (lower, upper))
-        region = self.disjuncts[0].box  # its ends are not always doubles
-        return InputBox(tuple(map(max, low, region.lower)), tuple(map(min, high, region.upper)))
+        return self._exact(lower[k], upper[k])
+
+    def _exact(self, lower: Floats, upper: Floats) -> InputBox:
+        """The box with the region's own ends where they are its ends: these are not always doubles."""
+        region = self.disjuncts[0].box
+
+        def ends(side: Floats, whole: Floats, own: tuple[Fraction, ...]) -> tuple[Fraction, ...]:
+            return tuple(
+                q if x == w else Fraction(x)
+                for x, w, q in zip(side.tolist(), whole.tolist(), own, strict=True)
+            )
+
+        return InputBox(ends(lower, self.lower, region.lower), ends(upper, self.upper, region.upper))
 
     def _probed(self, part: tuple[Floats, Floats, Ints, Bools, _Margins]) -> bool:
         """The centre of the worst box satisfies the query: said in ``witness``."""
@@ -235,11 +248,9 @@ class Search:
         near = np.argwhere(open_ & size & self.strict[margins.choice])[:MOST_TIES]
         if not near.size or self.judge is None:
             return found
-        region = self.disjuncts[0].box
         boxes, weights = [], []
         for row, k in near.tolist():
-            low, high = ([Fraction(x) for x in side[row].tolist()] for side in (lower, upper))
-            box = InputBox(tuple(map(max, low, region.lower)), tuple(map(min, high, region.upper)))
+            box = self._exact(lower[row], upper[row])
             boxes.append(Disjunct(box, self.disjuncts[k].constraints))
             weights.append(self.weights_of(k, int(margins.choice[row, k])))
         claim = UnsatClaim(self.judge.graph, self.judge.query)
@@ -266,6 +277,8 @@ class Search:
             gain = np.nan_to_num((best / -before[:, None, None, :]), nan=-1.0, neginf=-1e30).sum(axis=(2, 3))
         width = (upper - lower) / np.where(self.upper > self.lower, self.upper - self.lower, inf)
         gain = np.where(width * SLIVER >= width.max(axis=1, keepdims=True), gain, -inf)
+        cuttable = _cuttable(lower, upper)
+        gain = np.where(cuttable, np.maximum(gain, -1e300), -inf)
         axis = gain.argmax(axis=1)
         row = np.arange(count)
         first = len(self.boxes.closed)
@@ -286,6 +299,12 @@ class Search:
         """Weights on the positions of the disjunct's constraints."""
         w = self.weights[weighting]
         return {q: float(w[r]) for q, r in enumerate(self.rows.disjuncts[disjunct]) if w[r] > 0}
+
+
+def _cuttable(lower: Floats, upper: Floats) -> Bools:
+    """Which sides have a double inside, at their middle."""
+    middle = (lower + upper) / 2
+    return np.asarray((lower < middle) & (middle < upper))
 
 
 def _part(

@@ -1,7 +1,9 @@
 """One query answered: witnesses and proofs looked for in turn, each decided by the trusted kernel.
 
 - ``sat``: ``decide_sat`` CERTIFIED the witness, an exact point. Where the query's types are machine types (and for
-  VNN-LIB 1.0) the point is one of float32, and the float execution by onnxruntime satisfies the query there too.
+  VNN-LIB 1.0) the point is one of float32, and the float execution by onnxruntime satisfies the query there too. Of
+  VNN-LIB 1.0 a point over the reals is the answer where no other is found, with a note: one that was given, or one of a
+  region that holds no number of float32.
 - ``unsat``: ``check_unsat`` CERTIFIED a proof. Where the types are machine types it must hold for every float32
   execution; where an operator has no rounding radius yet, the proof over the reals counts and a note says so, unless
   ``semantics`` is "deployed".
