@@ -13,7 +13,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.helpers import FAULTS, needs_faults
+from tests.helpers import CERTIFICATES, FAULTS, needs_faults
 from tlcheck.cli.main import main
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.places import check_places
@@ -287,7 +287,7 @@ def test_lyapunov_false(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         str(target),
     ]
     assert main(command) == 1
-    assert "X_0 = 0.0, X_1 = 0.0" in "".join(capsys.readouterr())
+    assert "X_0 = 0, X_1 = 0" in "".join(capsys.readouterr())
     assert not target.exists()
 
 
@@ -338,3 +338,8 @@ def test_a_box_that_cannot_be_cut_ends_the_search(
     assert (found.guidance, found.witness) == (None, None)
     assert 1 <= found.boxes <= most
     assert found.open_box is not None and Fraction(1, 10) <= found.open_box.lower[0] < Fraction(10001, 100000)
+
+
+def test_a_refuted_witness_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", str(CERTIFICATES / "reject" / "witness-on-a-strict-bound")]) == 1
+    assert "evaluated exactly at (-0.5) [TLC011]" in capsys.readouterr().out

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,7 +75,9 @@ def _query(model: Path, spec: Path, output: Path, most: int, seconds: float) -> 
     found = certify_query(model, spec, output, seconds=seconds, most=most, tick=lambda boxes, _: tell(boxes))
     took = time.monotonic() - start
     if found.witness is not None:
-        where = ", ".join(f"X_{i} = {_exact(x)}" for i, x in enumerate(found.witness))
+        from tlcheck.report.words import number
+
+        where = ", ".join(f"X_{i} = {number(x)}" for i, x in enumerate(found.witness))
         click.echo(
             f"FALSE     the query is satisfied, exactly, at {where}: nothing written; "
             f"{_counted(found.boxes, 'box', 'boxes')}, {took:.1f} s"
@@ -91,12 +92,6 @@ def _query(model: Path, spec: Path, output: Path, most: int, seconds: float) -> 
         return ExitCode.UNPROVEN
     click.echo(f"found     unsat; {_counted(found.leaves, 'leaf', 'leaves')}, {took:.1f} s")
     return ExitCode.OK
-
-
-def _exact(x: Fraction) -> str:
-    """A decimal that is the number, where it has a short one; else a quotient."""
-    value = float(x)
-    return repr(value) if Fraction(repr(value)) == x or Fraction(value) == x else str(x)
 
 
 def _box(box: InputBox) -> str:
