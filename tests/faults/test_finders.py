@@ -18,6 +18,7 @@ from tlcheck.cli.main import main
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.places import check_places
 from tlcheck.science.split_search import certify_query
+from tlcheck.science.stability import certify
 
 Row = tuple[str, Sequence[str], str]
 
@@ -343,3 +344,17 @@ def test_a_box_that_cannot_be_cut_ends_the_search(
 def test_a_refuted_witness_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", str(CERTIFICATES / "reject" / "witness-on-a-strict-bound")]) == 1
     assert "evaluated exactly at (-0.5) [TLC011]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("equations", [["-x/2", "y/2 + 2*x*y"], ["x/2 + x^3", "y/2"], ["x*5/4", "y"]])
+def test_false_stability_is_refuted_before_any_leaf(tmp_path: Path, equations: list[str]) -> None:
+    spec = {
+        "format": "tlcheck.stability/1", "time": "discrete", "statement": "asymptotic", "states": ["x", "y"],
+        "equations": equations, "V": {"quadratic": [["1", "0"], ["0", "1"]]}, "decay": "1/100",
+        "region": {"lower": ["-1", "-1"], "upper": ["1", "1"]}, "level": "1",
+    }  # fmt: skip
+    file = tmp_path / "s.json"
+    file.write_text(json.dumps(spec))
+    found = certify(file, tmp_path / "x.tlcert", jobs=1)
+    assert found.false and found.leaves == 0 and len(found.points) == 1
+    assert main(["verify", "-q", str(tmp_path / "x.tlcert")]) == 1
