@@ -29,6 +29,8 @@ PRECISIONS: Final = (128, 512, 2048)
 """Bits, one after the other while a point is undecided."""
 MOST_VALUES: Final = 20_000
 """Most evaluations of the network by the attack."""
+MOST_BALLS: Final = 500
+"""The same where nothing executes it, and balls are evaluated."""
 EXACT_BOXES: Final = 64
 """Regions whose exact centre and corners are tried too."""
 
@@ -64,15 +66,16 @@ class Judge:
 
 
 class _Values:
-    """The outputs at a point by the float execution where there is one, at most MOST_VALUES times."""
+    """The outputs at a point by the float execution where there is one, in balls elsewhere, so many times at most."""
 
     def __init__(self, judge: Judge, model: bytes | None) -> None:
-        self.judge, self.left = judge, MOST_VALUES
+        self.judge = judge
         self.session: Session | None = None
         try:
             self.session = None if model is None else make_session(model)
         except ExecutionFailed:
             self.session = None
+        self.left = MOST_BALLS if self.session is None else MOST_VALUES
 
     def __call__(self, point: NDArray[np.float32]) -> NDArray[np.float64] | None:
         self.left -= 1
