@@ -142,13 +142,20 @@ def check_sat(loaded: LoadedClaim, claim: SatClaim, options: Options) -> ClaimRe
         kind="sat",
         statement=f"the witness satisfies the property ({loaded.name})",
         verdict=outcome.verdict,
-        reason=Reason(outcome.code, outcome.message),
+        reason=Reason(outcome.code, outcome.message, _witness_text(claim, outcome.verdict)),
         bound=Bound(number, None, ZERO),
         assumptions=("Python", "FLINT", *(FLOAT32_ASSUMPTIONS if options.semantics == "deployed" else ())),
         arithmetic=arithmetic,
         details=details,
         seconds=time.monotonic() - start,
     )
+
+
+def _witness_text(claim: SatClaim, verdict: Verdict) -> str:
+    """The point of a claim that is false."""
+    from tlcheck.report.words import point
+
+    return point(claim.witness) if verdict is Verdict.REFUTED else ""
 
 
 def check_conditions(

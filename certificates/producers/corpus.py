@@ -32,6 +32,7 @@ FAMILIES = (
     "gate_cases",
     "margin_cases",
     "point_cases",
+    "strict_cases",
 )
 """Cases of one family of claims, of every group."""
 

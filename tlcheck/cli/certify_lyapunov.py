@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,7 +12,12 @@ from tlcheck.cli.progress import Ticker
 from tlcheck.cli.seconds import Seconds
 from tlcheck.report.record import ExitCode
 
+if TYPE_CHECKING:
+    from tlcheck.trusted.query import InputBox
+
 ANY_PATH = click.Path(path_type=Path)
+SIDES = 8
+"""Sides of an open box that are said."""
 
 
 @click.command("certify-lyapunov")
@@ -35,7 +41,8 @@ def certify_lyapunov(
     only. SPEC may also be a published query in VNN-LIB, about --model: `tlcheck lyapunov-spec` says what such a query is
     worth. `tlcheck verify` decides.
 
-    Exit codes: 0 written; 1 written, and the claim is false; 4 nothing found within --max-leaves and --seconds, or a
+    Exit codes: 0 written; 1 the claim is false (written with the point; of a query in VNN-LIB the point is said and nothing
+    written); 4 nothing found within --max-leaves and --seconds, or a
     hypothesis of the theorem is not met: nothing written.
     """
     if spec.name.removesuffix(".gz").endswith(".vnnlib"):
@@ -67,11 +74,32 @@ def _query(model: Path, spec: Path, output: Path, most: int, seconds: float) -> 
     start, tell = time.monotonic(), _teller()
     found = certify_query(model, spec, output, seconds=seconds, most=most, tick=lambda boxes, _: tell(boxes))
     took = time.monotonic() - start
+    if found.witness is not None:
+        from tlcheck.report.words import number
+
+        where = ", ".join(f"X_{i} = {number(x)}" for i, x in enumerate(found.witness))
+        click.echo(
+            f"FALSE     the query is satisfied, exactly, at {where}: nothing written; "
+            f"{_counted(found.boxes, 'box', 'boxes')}, {took:.1f} s"
+        )
+        return ExitCode.REFUTED
     if found.guidance is None:
-        click.echo(f"no proof  unsat: {found.left} of {found.boxes} boxes are open; {took:.1f} s")
+        box = "" if found.open_box is None else f", such as {_box(found.open_box)}"
+        click.echo(
+            f"no proof  unsat: {found.left} of {_counted(found.boxes, 'box', 'boxes')} open{box}; {took:.1f} s "
+            "(more --max-leaves or --seconds)"
+        )
         return ExitCode.UNPROVEN
     click.echo(f"found     unsat; {_counted(found.leaves, 'leaf', 'leaves')}, {took:.1f} s")
     return ExitCode.OK
+
+
+def _box(box: InputBox) -> str:
+    sides = [
+        f"X_{i} in [{float(a):.6g}, {float(b):.6g}]"
+        for i, (a, b) in enumerate(zip(box.lower, box.upper, strict=True))
+    ]
+    return ", ".join(sides[:SIDES]) + (", ..." if len(sides) > SIDES else "")
 
 
 def _counted(count: int, one: str, many: str) -> str:

@@ -333,7 +333,7 @@ def _network(
     given: Network,
     files: Files,
     field: str,
-    inputs: Sequence[str | None],
+    inputs: Sequence[str | None] = (),
     outputs: Sequence[str | None] = (),
 ) -> Dense:
     """``inputs``, ``outputs``: what the values are named in the artifact, where they are; a model may not name them otherwise."""

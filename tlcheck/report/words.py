@@ -31,7 +31,7 @@ def claim_lines(claim: UnsatClaim | SatClaim | ConditionClaim, guidance: Guidanc
     disjuncts = claim.query.disjuncts
     lines = [f"network: {_network(claim.graph)}"]
     if isinstance(claim, SatClaim):
-        lines.append(f"claim (sat): the input x = {_point(claim.witness)} lies in one of the sets below")
+        lines.append(f"claim (sat): the input x = {point(claim.witness)} lies in one of the sets below")
     elif not disjuncts:
         lines.append("claim (unsat): the property describes no point at all")
     else:
@@ -161,7 +161,7 @@ def number(value: Fraction) -> str:
     return f"-{text}" if value < 0 else text
 
 
-def _point(witness: Sequence[Fraction]) -> str:
+def point(witness: Sequence[Fraction]) -> str:
     shown = ", ".join(number(value) for value in witness[:SHOWN_INPUTS])
     more = f", ... ({len(witness) - SHOWN_INPUTS} more)" if len(witness) > SHOWN_INPUTS else ""
     return f"({shown}{more})"

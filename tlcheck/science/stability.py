@@ -35,6 +35,7 @@ from tlcheck.readers.files import Files, beside
 from tlcheck.readers.stability import Artifact, Bounds, conditions_of, read_artifact, read_toml, tree_text
 from tlcheck.trusted.arith.arb import PRECISION, upper_float, working_precision
 from tlcheck.trusted.checks import Check
+from tlcheck.trusted.query import InputBox
 from tlcheck.trusted.science.closed_loop import Kinks, Point, first_order
 from tlcheck.trusted.science.equilibrium import Core, box_text
 from tlcheck.trusted.science.network_jets import Box, coordinates
@@ -53,6 +54,7 @@ from tlcheck.trusted.science.stability import (
     Judge,
     Tree,
 )
+from tlcheck.vnnlib.attack import first_points
 from tlcheck.writers.bundle import check_target, write_artifact_bundle
 
 ARTIFACT: Final = "stability.json"
@@ -113,7 +115,7 @@ def find(
             return Found(conditions, problem=_not_met(conditions, failed), false=failed.holds is False)
         search = _Search(conditions, max_leaves, jobs, clock, tick)
         try:
-            return search.run()
+            return search.refuted() or search.run()
         except _OutOfTime:
             return search.stopped(f"{seconds:g} s")
 
@@ -176,6 +178,16 @@ class _Search:
         self.done = 0  # of the level: their halves are in further
         self.leaves = 0
         self.coreless = ""
+
+    def refuted(self) -> Found | None:
+        """False at one of the points that an attack on the region starts with, before anything is cut. Raises _OutOfTime."""
+        judge = Judge(self.conditions, PIECES, self.clock)
+        lower, upper = zip(*self.conditions.region, strict=True)
+        for point in first_points(InputBox(lower, upper)):
+            self.clock()
+            if judge.violation(point) is not None:
+                return self._refuted(judge, point)
+        return None
 
     def run(self) -> Found:
         """Raises _OutOfTime."""

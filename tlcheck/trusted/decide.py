@@ -61,7 +61,9 @@ Ints = NDArray[np.int64]
 MAX_DEPTH = 100_000
 MAX_FLOAT = Fraction(nextafter(inf, 0))
 NEAR = 2.0**-30
-"""Margins of strict constraints above -NEAR are computed again over the exact region: cost, not soundness."""
+"""Margins of strict constraints above -NEAR are computed again, closely: cost, not soundness."""
+MOST_CLOSING = 1e8
+"""Multiply-adds of a leaf's bounds up to which that is done."""
 
 
 class BadGuidance(ValueError):
@@ -175,6 +177,11 @@ class Plan:
         return IntegerEngine()
 
     @cached_property
+    def close(self) -> IntegerEngine:
+        """For bounds that are attained."""
+        return IntegerEngine(close=True)
+
+    @cached_property
     def ball64(self) -> Ball64:
         return Ball64()
 
@@ -192,6 +199,11 @@ class Plan:
     @cached_property
     def bounding_cost(self) -> float:
         """An estimate of the multiply-adds of all intermediate bounds."""
+        return self.closing_cost * (len(self.leaves) if self.guidance.per_leaf_bounds else len(self.regions))
+
+    @cached_property
+    def closing_cost(self) -> float:
+        """The same of one leaf."""
         per_row = 0.0
         total = 0.0
         for i, node in enumerate(self.claim.graph.nodes):
@@ -200,7 +212,7 @@ class Plan:
                 per_row += sum(m.n_out * m.fan_in for m in affine.maps if m.fan_in > 1 or m.fan_out > 1)
             if i in self.network.targets:
                 total += 2 * node.size * per_row
-        return total * (len(self.leaves) if self.guidance.per_leaf_bounds else len(self.regions))
+        return total
 
     @cached_property
     def weighted_rows(self) -> dict[object, _WeightedRow]:
@@ -306,10 +318,31 @@ class LeafChunk:
         outcomes = []
         for k, rank in enumerate(self.ranks):
             certified, margin = (True, inf) if empty[k] else _decided(lows[k], rows[k])
-            if rows[k].strict and -NEAR < margin <= 0 and not certified and isinstance(form, IntegerForm):
-                certified, margin = _judged(
-                    ball(form.lower_exact(k, self._exact_ends(form, known, k)) - rows[k].bound), rows[k]
-                )
+            outcomes.append(LeafOutcome(rank, certified, margin, bool(empty[k])))
+        near = [k for k, o in enumerate(outcomes) if rows[k].strict and not o.certified and o.margin > -NEAR]
+        if near and isinstance(form, IntegerForm) and self.plan.closing_cost <= MOST_CLOSING:
+            part = LeafChunk(self.plan, tuple(self.ranks[k] for k in near))
+            for k, again in zip(near, part._closely(), strict=True):
+                outcomes[k] = again if again.certified else outcomes[k]
+        return outcomes
+
+    def _closely(self) -> list[LeafOutcome]:
+        """The outcome of every leaf by bounds of its own and a pass that lose nothing where nothing need be lost.
+
+        For strict constraints whose bound is attained: rounding is all that is between the margin and 0. It is a proof of
+        the same kind, with the inputs' exact box at its end.
+        """
+        engine = self.plan.close
+        try:
+            known, empty = self.domain(None, engine)
+            form = IntegerForm(engine, len(self.ranks), 1)
+            rows = self.run(form, known)
+            lows = [form.lower_exact(k, self._exact_ends(form, known, k)) for k in range(len(self.ranks))]
+        except OutOfRange:
+            return [LeafOutcome(rank, False, -inf) for rank in self.ranks]
+        outcomes = []
+        for k, rank in enumerate(self.ranks):
+            certified, margin = (True, inf) if empty[k] else _judged(ball(lows[k] - rows[k].bound), rows[k])
             outcomes.append(LeafOutcome(rank, certified, margin, bool(empty[k])))
         return outcomes
 
@@ -338,14 +371,16 @@ class LeafChunk:
             ends[node] = low, high
         return ends
 
-    def domain(self, bounds: Bounds | None) -> tuple[Bounds, NDArray[np.bool_]]:
+    def domain(
+        self, bounds: Bounds | None, engine: AnyEngine | None = None
+    ) -> tuple[Bounds, NDArray[np.bool_]]:
         """Bounds of every node on each leaf's domain, and which domains are empty. Raises OutOfRange."""
         inputs, empty = self._clamped(self.plan.input_boxes(self.region), None)
         if bounds is None:
             inputs = {
                 node: Box(*self._own_rows(box)) for node, box in inputs.items()
             }  # slopes are the leaf's own
-            known = self.task(self.plan.bounding_engine).bounds(inputs)
+            known = self.task(engine or self.plan.bounding_engine).bounds(inputs)
         else:
             known = bounds.on({**bounds.boxes, **inputs})
         boxes, void = self._clamped(known.boxes, inputs)

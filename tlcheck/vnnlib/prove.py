@@ -113,19 +113,15 @@ class Prover:
 
     def _close(self, batch: Sequence[_Leaf], slopes: Mapping[int, SharedSlopes], until: float) -> bool:
         """Give weights to the leaves that one pass proves; False when time ran out."""
-        query = self.claim.query
-        tries = [(leaf, w) for leaf in batch for w in _weightings(query.disjuncts[leaf.disjunct])]
-        disjuncts = tuple(Disjunct(leaf.box, query.disjuncts[leaf.disjunct].constraints) for leaf, _ in tries)
-        claim = UnsatClaim(self.claim.graph, Query(query.n_inputs, query.n_outputs, disjuncts))
-        guidance = replace(_one_leaf_each([w for _, w in tries]), shared_slopes=slopes)
-        plan = Plan(claim, guidance, Settings(self._arith, deployed=self.deployed))
-        run = run_leaves(plan, 1, Deadline(max(0.0, until - time.monotonic()), None), None, None)
-        closed = {plan.leaves[o.rank].disjunct for o in run.outcomes if o.certified}
-        closed |= {k for k in range(len(tries)) if plan.is_empty(k)}
+        disjuncts = self.claim.query.disjuncts
+        tries = [(leaf, w) for leaf in batch for w in _weightings(disjuncts[leaf.disjunct])]
+        boxes = [Disjunct(leaf.box, disjuncts[leaf.disjunct].constraints) for leaf, _ in tries]
+        settings = Settings(self._arith, deployed=self.deployed)
+        closed, stopped = closed_by(self.claim, boxes, [w for _, w in tries], settings, until, slopes)
         for k, (leaf, weights) in enumerate(tries):
             if k in closed and leaf.weights is None:
                 leaf.weights = weights
-        return not run.stopped
+        return not stopped
 
     def _halve(self, leaf: _Leaf, widths: NDArray[np.float64]) -> bool:
         """Split the box where its width, relative to the region's and weighted by influence, is largest."""
@@ -145,6 +141,24 @@ class Prover:
         above = replace(leaf.box, lower=(*leaf.box.lower[:i], cut, *leaf.box.lower[i + 1 :]))
         leaf.children = (_Leaf(leaf.disjunct, below), _Leaf(leaf.disjunct, above))
         return True
+
+
+def closed_by(
+    claim: UnsatClaim,
+    boxes: Sequence[Disjunct],
+    weightings: Sequence[Mapping[int, float]],
+    settings: Settings,
+    until: float,
+    slopes: Mapping[int, SharedSlopes],
+) -> tuple[set[int], bool]:
+    """(which boxes the kernel closes with these weights, in one leaf each; time ran out)."""
+    query = Query(claim.query.n_inputs, claim.query.n_outputs, tuple(boxes))
+    guidance = replace(_one_leaf_each(weightings), shared_slopes=slopes)
+    plan = Plan(UnsatClaim(claim.graph, query), guidance, settings)
+    seconds = None if until == inf else max(0.0, until - time.monotonic())
+    run = run_leaves(plan, 1, Deadline(seconds, None), None, None)
+    closed = {plan.leaves[o.rank].disjunct for o in run.outcomes if o.certified}
+    return closed | {k for k in range(len(boxes)) if plan.is_empty(k)}, bool(run.stopped)
 
 
 def _widths(box: InputBox) -> NDArray[np.float64]:

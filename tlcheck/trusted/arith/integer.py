@@ -102,13 +102,19 @@ def dot_exact(q: Int, v: Int) -> list[int]:
     return [sum(c << (21 * k) for k, c in enumerate(parts)) for parts in zip(*columns, strict=True)]
 
 
-def normalise(wide: Wide, e: Int) -> tuple[Block, NDArray[np.bool_]]:
+def normalise(wide: Wide, e: Int, *, close: bool = False) -> tuple[Block, NDArray[np.bool_]]:
     """Round rows of 128-bit integers down to ROW_BITS bits: ((q, e'), lossy). Loss < 2^e' per coefficient of a lossy row;
-    the others are exact: only zeros were cut."""
+    the others are exact. ``close``: a row of which only zeros were cut is not lossy.
+    """
     bits = int128.row_bit_length(wide)
     s = np.maximum(bits - ROW_BITS, 0)
     q = int128.shift_right_floor(wide, s[:, None])
-    return (q, e + s), int128.rows_cut(wide, s)
+    return (q, e + s), _lossy(wide, s, close)
+
+
+def _lossy(wide: Wide, s: Int, close: bool) -> NDArray[np.bool_]:
+    """Which rows lose something when they are cut by s bits: all that are cut, or, ``close``, those with a bit there."""
+    return int128.rows_cut(wide, s) if close else s > 0
 
 
 class _IntegerMap:
@@ -148,11 +154,16 @@ class _IntegerMap:
 
 
 class IntegerEngine:
-    """Integer weights of the network's maps, by constant."""
+    """Integer weights of the network's maps, by constant.
+
+    ``close``: what loses nothing is looked for and costs nothing, so that a bound that is attained comes out exactly where
+    the numbers have few bits. It takes more time.
+    """
 
     name = "arb"
 
-    def __init__(self) -> None:
+    def __init__(self, *, close: bool = False) -> None:
+        self.close = close
         self._maps: dict[tuple[int, type], _IntegerMap] = {}
         self._diagonals: dict[int, tuple[Map, Int, int, Fraction]] = {}
 
@@ -182,14 +193,14 @@ class IntegerEngine:
             a, b = self._image_on_grid(m, box)
             low, high = low + a, high + b
         if offset is not None:
-            down = np.array([grid_floor(v) for v in offset.mid.tolist()], dtype=object)
+            shift = np.array([grid_floor(v) for v in offset.mid.tolist()], dtype=object)
             up = np.array([-grid_floor(-v) for v in offset.mid.tolist()], dtype=object)
             slop = (
-                np.array([1 + grid_floor(v) for v in offset.rad.tolist()], dtype=object)
+                np.array([2 + grid_floor(v) for v in offset.rad.tolist()], dtype=object)
                 if offset.rad is not None
-                else 0
+                else int(not self.close)
             )
-            low, high = low + down - slop, high + up + slop
+            low, high = low + shift - slop, high + up + slop
         return Box(_floats(low, up=False), _floats(high, up=True))
 
     def magnitude_up(self, m: Map, xm: Floats) -> Floats:
@@ -397,14 +408,15 @@ class IntegerForm:
         e = np.maximum(e1, e2)
         s1, s2 = np.minimum(e - e1, 62), np.minimum(e - e2, 62)
         total = (q1 >> s1[:, None]) + (q2 >> s2[:, None])
-        lossy = int128.rows_cut(int128.widen(q1), s1) | int128.rows_cut(int128.widen(q2), s2)
+        close = self.engine.close
+        lossy = _lossy(int128.widen(q1), s1, close) | _lossy(int128.widen(q2), s2, close)
         self._charge_units(e, 1, q1.shape[1], box, lossy)
         # A row to which nothing was added stays: as it would be had the block not come for other domains' sake.
         self.blocks[node] = self._renormalise(total, e, box, some1 & some2)
 
     def _renormalise(self, q: Int, e: Int, box: Box, where: NDArray[np.bool_] | None = None) -> Block:
         """Keep |q| < 2^ROW_BITS in the rows in ``where`` (the others are), charging what is cut."""
-        (cut, exponents), lossy = normalise(int128.widen(q), e)
+        (cut, exponents), lossy = normalise(int128.widen(q), e, close=self.engine.close)
         if where is not None and not bool(where.all()):
             cut, exponents = np.where(where[:, None], cut, q), np.where(where, exponents, e)
             lossy &= where
@@ -427,7 +439,7 @@ class IntegerForm:
                 wide, exponents = w.apply(q, True), e - w.grid
         if residual:
             self._charge_residual(q, e, residual, box)
-        result, lossy = normalise(wide, exponents)
+        result, lossy = normalise(wide, exponents, close=self.engine.close)
         self._charge_units(result[1], 1, m.n_in, box, lossy)
         return result
 
@@ -448,7 +460,7 @@ class IntegerForm:
             out[:, m.index[used]] = q[:, used]
             return out, e
         s = m.multiplicity.bit_length()
-        lossy = int128.rows_cut(int128.widen(q), np.full(q.shape[0], s, np.int64))
+        lossy = _lossy(int128.widen(q), np.full(q.shape[0], s, np.int64), self.engine.close)
         self._charge_units(e + s, m.multiplicity, m.size, box, lossy)
         shifted = q >> np.int64(s)
         order = np.argsort(m.index[used], kind="stable")
@@ -514,7 +526,7 @@ class IntegerForm:
         cut = np.zeros(q.shape[0], np.int64)
         np.maximum.at(cut, d, np.frexp(given.signed)[1].astype(np.int64) - e[d] - (ROW_BITS - 1))
         cut = np.where(cut > 0, cut, 0)
-        lossy = int128.rows_cut(int128.widen(q), np.minimum(cut, 62))
+        lossy = _lossy(int128.widen(q), np.minimum(cut, 62), self.engine.close)
         q >>= np.minimum(cut, 62)[:, None]
         self._charge_units(e + cut, 1, q.shape[1], box, lossy)
         e = e + cut
