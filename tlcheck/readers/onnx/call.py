@@ -250,6 +250,13 @@ class Call:
         attribute = self._attribute(name, INT)
         return default if attribute is None else int(attribute.i)
 
+    def attr_flag(self, name: str, default: bool) -> bool:
+        """A 0 or 1: runtimes take other numbers for either."""
+        value = self.attr_int(name, int(default))
+        if value not in (0, 1):
+            raise self.unsupported(f"attribute {name} is {value}, neither 0 nor 1")
+        return value == 1
+
     def required_int(self, name: str) -> int:
         if name not in self._attributes:
             raise InvalidInput("TLC201", f"{self.op} without attribute {name}", field=f"node '{self.label}'")

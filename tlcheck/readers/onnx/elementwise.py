@@ -159,8 +159,15 @@ def sub(call: Call) -> list[Value]:
     return [add_signed(call, call.value(0), call.value(1), -1)]
 
 
+def _same_shapes(call: Call, values: Sequence[Value]) -> None:
+    """Sum, Mean, Max and Min do not broadcast before opset 8. Raises TLC204."""
+    if call.opset < 8 and len({value.shape for value in values}) > 1:
+        raise call.misshapen(f"operands of different shapes before opset 8: {[v.shape for v in values]}")
+
+
 def sum_all(call: Call) -> list[Value]:
     total, *rest = call.values()
+    _same_shapes(call, [total, *rest])
     for x in rest:
         total = add_signed(call, total, x, 1)
     return [total]
@@ -287,8 +294,8 @@ def clip(call: Call) -> list[Value]:
             known = Known(np.array(call.attr_float(name, 0.0)), x.dtype)
         if known is not None:
             call.same_type(x, known)
-            if known.array.size != 1:
-                raise call.misshapen(f"{name} is not a scalar")
+            if known.shape:
+                raise call.misshapen(f"{name} of shape {known.shape} is not a scalar")
         bounds.append(known)
     lower, upper = bounds
     if lower is None and upper is None:
@@ -322,6 +329,7 @@ def minimum(call: Call) -> list[Value]:
 def _extreme(call: Call, values: list[Value], sign: int) -> Value:
     """Entry by entry max (sign 1) or min (sign -1) of operands that broadcast."""
     call.same_type(*values)
+    _same_shapes(call, values)
     shape = call.common_shape(*values)
     if all(isinstance(v, Known) and not v.is_float for v in values):
         known = [v for v in values if isinstance(v, Known)]

@@ -169,10 +169,10 @@ def arg_min(call: Call) -> list[Value]:
 
 
 def _arg_max(call: Call, x: Data) -> Value:
-    axis, keep = call.axis(call.attr_int("axis", 0), len(x.shape)), call.attr_int("keepdims", 1) != 0
+    axis, keep = call.axis(call.attr_int("axis", 0), len(x.shape)), call.attr_flag("keepdims", True)
     if x.shape[axis] == 0:
         raise call.unsupported("empty set")
     last = call.data(call.move(x, lambda a: np.moveaxis(a, axis, -1)))
-    found = call.emit(ArgMax(call.attr_int("select_last_index", 0) != 0), last).as_type("int64")
+    found = call.emit(ArgMax(call.attr_flag("select_last_index", False)), last).as_type("int64")
     shape = tuple(1 if a == axis else n for a, n in enumerate(x.shape) if keep or a != axis)
     return call.reshape(found, shape)

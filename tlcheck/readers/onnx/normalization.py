@@ -98,6 +98,8 @@ def _per_channel(call: Call, x: Data, values: Value, repeats: int) -> Value:
 def mean_variance_normalization(call: Call) -> list[Value]:
     """(x - mean) / (deviation + 1e-9), the number as onnxruntime and the specification's function have it."""
     x, axes = call.data(call.value(0)), call.attr_ints("axes")
+    if axes == []:
+        raise call.unsupported("an empty list of axes: tools take it for none, or for all")
     normal = call.axes([0, 2, 3] if axes is None else axes, len(x.shape))
     centre = mean(call, x, normal, keep=True)
     centred = call.emit(Sum((1, -1)), x, call.data(call.broadcast(centre, x.shape)))
