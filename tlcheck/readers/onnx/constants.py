@@ -28,7 +28,7 @@ def constant(call: Call) -> list[Value]:
     if given == ["value"]:
         tensor = call.attr_tensor("value")
     elif given == ["value_float"]:
-        tensor = Known(np.array(call.attr_float("value_float", 0.0), np.float32), "float32")
+        tensor = Known(np.array(call.attr_float("value_float", 0.0, masks=True), np.float32), "float32")
     elif given == ["value_int"]:
         tensor = Known(np.array(call.attr_int("value_int", 0), np.int64), "int64")
     elif given == ["value_floats"]:
@@ -37,7 +37,7 @@ def constant(call: Call) -> list[Value]:
         tensor = Known(np.array(call.attr_ints("value_ints"), np.int64), "int64")
     if tensor is None:
         raise call.unsupported("no value")
-    if tensor.is_float and not bool(np.isfinite(tensor.array).all()):
+    if tensor.is_float and not bool((np.isfinite(tensor.array) | np.isneginf(tensor.array)).all()):
         raise call.nonfinite("NaN or infinity in a constant")
     return [tensor]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tlcheck.readers.onnx import exact
-from tlcheck.readers.onnx.call import Call
+from tlcheck.readers.onnx.call import Call, shown
 from tlcheck.readers.onnx.values import FLOAT32_TINY, FLOAT32_UNIT, INTEGERS, Data, Known, Value
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu, Sigmoid, Tanh
@@ -116,6 +116,8 @@ def scale(call: Call, x: Value, factor: Constant, offset: Constant | None, round
 def add_signed(call: Call, a: Value, b: Value, sign: int) -> Value:
     """a + sign * b."""
     call.same_type(a, b)
+    if a.hidden is not None or b.hidden is not None:
+        return _masked_sum(call, a, b)
     if isinstance(a, Known) and isinstance(b, Known):
         return add_known(call, a, b, sign)
     if not a.is_float:
@@ -129,6 +131,20 @@ def add_signed(call: Call, a: Value, b: Value, sign: int) -> Value:
             call, call.broadcast(b, shape), ONE if sign == 1 else MINUS_ONE, a.constant(), 1 + a.roundings
         )
     return call.emit(Sum((1, sign)), call.data(call.broadcast(a, shape)), call.data(call.broadcast(b, shape)))
+
+
+def _masked_sum(call: Call, a: Value, b: Value) -> Value:
+    """a + b where one of them is a mask: minus infinity plus a number is minus infinity. Of ``Add`` only."""
+    if call.op != "Add":
+        raise call.nonfinite("an operand holds minus infinity")
+    shape = call.common_shape(a, b)
+    masks = [np.broadcast_to(x.hidden, shape) for x in (a, b) if x.hidden is not None]
+    hidden = np.logical_or.reduce(masks)
+    total = add_signed(call, shown(a), shown(b), 1)
+    if isinstance(total, Data):
+        return Data(total.node, total.shape, total.dtype, hidden)
+    array = np.where(hidden, -np.inf, total.array).astype(total.array.dtype)
+    return Known(array, total.dtype, total.rad, total.roundings)
 
 
 def _on_integers(call: Call, op: Operation, a: Value, b: Value) -> Data:

@@ -308,6 +308,8 @@ def trilu(call: Call) -> list[Value]:
     if isinstance(x, Known):
         rad = None if x.rad is None else np.where(kept, x.rad, 0.0)
         return [Known(np.where(kept, x.array, np.zeros((), x.array.dtype)), x.dtype, rad, x.roundings)]
+    if 0 in x.shape:
+        raise call.unsupported("an operand without entries")
     index = np.where(kept.ravel(), np.arange(prod(x.shape), dtype=np.int64), -1)
     return [call.emit(Rearrange(x.shape, index), x)]
 
