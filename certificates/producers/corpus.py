@@ -33,6 +33,7 @@ FAMILIES = (
     "margin_cases",
     "point_cases",
     "strict_cases",
+    "operator_cases",
 )
 """Cases of one family of claims, of every group."""
 
