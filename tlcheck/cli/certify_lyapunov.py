@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 
 import click
 
+from tlcheck import timer
 from tlcheck.report.record import ExitCode
 
 ANY_PATH = click.Path(path_type=Path)
@@ -46,9 +46,9 @@ def certify_lyapunov(
         raise click.UsageError("--model is for queries in VNN-LIB: SPEC names its models itself")
     from tlcheck.science.stability import certify
 
-    start = time.monotonic()
+    start = timer.now()
     found = certify(spec, output, max_leaves=max_leaves, seconds=seconds, jobs=jobs, tick=_teller())
-    took = time.monotonic() - start
+    took = timer.now() - start
     if found.false:
         click.echo(f"FALSE     {found.problem}; {took:.1f} s")
         return ExitCode.REFUTED
@@ -64,9 +64,9 @@ def certify_lyapunov(
 def _query(model: Path, spec: Path, output: Path, most: int, seconds: float) -> ExitCode:
     from tlcheck.science.split_search import certify_query
 
-    start, tell = time.monotonic(), _teller()
+    start, tell = timer.now(), _teller()
     found = certify_query(model, spec, output, seconds=seconds, most=most, tick=lambda boxes, _: tell(boxes))
-    took = time.monotonic() - start
+    took = timer.now() - start
     if found.guidance is None:
         click.echo(f"no proof  unsat: {found.left} of {found.boxes} boxes are open; {took:.1f} s")
         return ExitCode.UNPROVEN
@@ -82,10 +82,10 @@ class _teller:
     """Progress on standard error, on a terminal only."""
 
     def __init__(self) -> None:
-        self._shown = time.monotonic()
+        self._shown = timer.now()
 
     def __call__(self, leaves: int) -> None:
-        now = time.monotonic()
+        now = timer.now()
         if sys.stderr.isatty() and now - self._shown > REDRAW_SECONDS:
             self._shown = now
             click.echo(f"\r{leaves} leaves \x1b[K", err=True, nl=False)

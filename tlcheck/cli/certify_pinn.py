@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Sequence
 from fractions import Fraction
 from math import isinf
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tlcheck import timer
 from tlcheck.report.record import ExitCode
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ class _teller:
     """Progress on standard error, on a terminal only; ``line`` puts a result on standard output, in place of it."""
 
     def __init__(self) -> None:
-        self._shown = time.monotonic()
+        self._shown = timer.now()
         self._terminal = sys.stderr.isatty()
 
     def line(self, text: str) -> None:
@@ -228,7 +228,7 @@ class _teller:
         sys.stdout.flush()
 
     def __call__(self, part: str, cells: int, open_: int) -> None:
-        now = time.monotonic()
+        now = timer.now()
         if self._terminal and now - self._shown > REDRAW_SECONDS:
             self._shown = now
             click.echo(f"\r{part}: {_cells(cells)} done, {open_} open \x1b[K", err=True, nl=False)

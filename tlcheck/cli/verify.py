@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any, Final
 
 import click
 
+from tlcheck import timer
 from tlcheck.cli.output import Output, use_color
 from tlcheck.cli.progress import progress_bar
 from tlcheck.errors import InvalidInput
@@ -154,7 +154,7 @@ def check(paths: Sequence[Path], options: Options, report: ReportOptions) -> Exi
     """Check every certificate under ``paths``, write the report, and return the run's exit code."""
     from tlcheck.report.formats import RENDERERS, Style
 
-    start = time.monotonic()
+    start = timer.now()
     color = use_color(report.color, report.output)
     renderer = RENDERERS[report.format](Style(color=color, verbose=report.verbose, quiet=report.quiet))
     results: list[FileResult] = []
@@ -164,7 +164,7 @@ def check(paths: Sequence[Path], options: Options, report: ReportOptions) -> Exi
                 artifact if isinstance(artifact, FileResult) else _check_file(artifact, options, report)
             )
             output.write(renderer.file(results[-1]))
-        run = Run(results=tuple(results), seconds=time.monotonic() - start)
+        run = Run(results=tuple(results), seconds=timer.now() - start)
         output.write(renderer.end(run))
     return run.exit_code
 

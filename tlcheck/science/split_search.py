@@ -7,7 +7,6 @@ ends where that disjunct is closed. A leaf is kept only with some margin, so tha
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
@@ -17,7 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck import __version__
+from tlcheck import __version__, timer
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.bundle.manifest import Producer
 from tlcheck.readers.bytes import gunzip_if_packed, read_stored_bytes
@@ -129,7 +128,7 @@ class Search:
         margins = self.margins(lower, upper, open_)
         stack = [(lower, upper, numbers, open_, margins)]
         stack = [self._settled(*stack[0])]
-        while stack and len(self.boxes.closed) < most and time.monotonic() < until:
+        while stack and len(self.boxes.closed) < most and timer.now() < until:
             lower, upper, numbers, open_, margins = stack.pop()
             if len(numbers) > BATCH:
                 parts = [slice(0, -BATCH), slice(-BATCH, None)]
@@ -225,7 +224,7 @@ def search(
 ) -> Found:
     """Trees for every disjunct of the query, or how far it got. Raises NoFloatBounds."""
     bounds = FloatBounds(graph)
-    until = time.monotonic() + seconds
+    until = timer.now() + seconds
     regions: dict[InputBox, list[int]] = {}
     for k, d in enumerate(query.disjuncts):
         regions.setdefault(d.box, []).append(k)

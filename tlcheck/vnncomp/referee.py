@@ -7,7 +7,6 @@ claim is CERTIFIED (``sat`` or ``unsat``). Tools' answers are counted and compar
 
 from __future__ import annotations
 
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from tlcheck import timer
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_PROPERTY_BYTES
 from tlcheck.options import Options
@@ -147,7 +147,7 @@ class Referee:
     notes: list[str] = field(default_factory=list)
     reused: int = 0
     complete: bool = True
-    _start: float = field(default_factory=time.monotonic)
+    _start: float = field(default_factory=lambda: timer.now())
 
     def __post_init__(self) -> None:
         self._by_name: dict[InstanceName, list[Answer]] = defaultdict(list)
@@ -198,7 +198,7 @@ class Referee:
 
     def _out_of_time(self) -> bool:
         limit = self.choices.seconds
-        if limit is not None and time.monotonic() - self._start > limit:
+        if limit is not None and timer.now() - self._start > limit:
             self.complete = False
         return not self.complete
 
@@ -295,7 +295,7 @@ class Referee:
             instances=instances,
             reused=self.reused,
             notes=self.notes,
-            seconds=round(time.monotonic() - self._start, 3),
+            seconds=round(timer.now() - self._start, 3),
         )
 
     def _meanings(self) -> dict[Content, Content]:

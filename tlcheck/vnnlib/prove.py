@@ -6,7 +6,6 @@ What comes out is guidance: a tree of splits on inputs, and for each leaf the co
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -16,6 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tlcheck import timer
 from tlcheck.schedule import Deadline, blas_usable, run_leaves
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.decide import Plan, Settings
@@ -107,7 +107,7 @@ class Prover:
         plan = Plan(
             claim, _one_leaf_each([w for _, w in tries]), Settings(self._arith, deployed=self.deployed)
         )
-        run = run_leaves(plan, 1, Deadline(max(0.0, self.until - time.monotonic()), None), None, None)
+        run = run_leaves(plan, 1, Deadline(max(0.0, self.until - timer.now()), None), None, None)
         margins = [-inf] * len(tries)
         for outcome in run.outcomes:
             if outcome.certified:
