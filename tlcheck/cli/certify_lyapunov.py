@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from tlcheck import timer
 from tlcheck.cli.progress import Ticker
 from tlcheck.cli.seconds import Seconds
 from tlcheck.report.record import ExitCode
@@ -53,9 +53,9 @@ def certify_lyapunov(
         raise click.UsageError("--model is for queries in VNN-LIB: SPEC names its models itself")
     from tlcheck.science.stability import certify
 
-    start = time.monotonic()
+    start = timer.now()
     found = certify(spec, output, max_leaves=max_leaves, seconds=seconds, jobs=jobs, tick=_teller())
-    took = time.monotonic() - start
+    took = timer.now() - start
     if found.false:
         click.echo(f"FALSE     {found.problem}; {took:.1f} s")
         return ExitCode.REFUTED
@@ -71,9 +71,9 @@ def certify_lyapunov(
 def _query(model: Path, spec: Path, output: Path, most: int, seconds: float) -> ExitCode:
     from tlcheck.science.split_search import certify_query
 
-    start, tell = time.monotonic(), _teller()
+    start, tell = timer.now(), _teller()
     found = certify_query(model, spec, output, seconds=seconds, most=most, tick=lambda boxes, _: tell(boxes))
-    took = time.monotonic() - start
+    took = timer.now() - start
     if found.witness is not None:
         from tlcheck.report.words import number
 

@@ -6,12 +6,12 @@ Everything is drawn by updates only (a thread would be there when forking), and 
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from tlcheck import timer
 from tlcheck.options import Progress
 
 Clock = Callable[[], float]
@@ -32,7 +32,7 @@ MAX_LINES: Final = 60
 
 
 def clock() -> float:
-    return time.monotonic()
+    return timer.now()
 
 
 @contextmanager

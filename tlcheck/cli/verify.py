@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any, Final
 
 import click
 
+from tlcheck import timer
 from tlcheck.cli.output import Output, line_width, unusable, use_color
 from tlcheck.cli.progress import progress_bar
 from tlcheck.cli.seconds import Seconds
@@ -233,7 +233,7 @@ def check(paths: Sequence[Path], options: Options, report: ReportOptions, gate: 
     from tlcheck.readers.bytes import noting_reads
     from tlcheck.report.formats import RENDERERS, Style
 
-    start = time.monotonic()
+    start = timer.now()
     color = use_color(report.color, report.output)
     look = Style(color=color, verbose=report.verbose, quiet=report.quiet, width=line_width(report.output))
     renderer = RENDERERS[report.format](look)
@@ -256,7 +256,7 @@ def check(paths: Sequence[Path], options: Options, report: ReportOptions, gate: 
             results.append(difference)
             output.write(renderer.file(difference))
         run = Run(
-            results=tuple(results), seconds=time.monotonic() - start, unexpected=tuple(unexpected),
+            results=tuple(results), seconds=timer.now() - start, unexpected=tuple(unexpected),
             passed=tuple(_passed(path, report) for path in ([] if gate.strict else others)),
         )  # fmt: skip
         output.write(renderer.end(run))

@@ -6,18 +6,14 @@ standard error. What is not supported is ``unknown`` with exit code 3; malformed
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
-from tlcheck import __version__
+from tlcheck import __version__, timer
 from tlcheck.cli.seconds import Seconds
 from tlcheck.errors import InvalidInput
 from tlcheck.options import SEMANTICS
@@ -128,12 +124,12 @@ def verify(
     semantics: str,
 ) -> ExitCode:
     """Answer QUERY: sat with a witness, unsat with a proof, both checked by tlcheck's kernel, or unknown."""
-    start = time.monotonic()
+    start = timer.now()
     limit = DEFAULT_SECONDS if timeout is None else timeout
     seconds = limit - min(RESERVE, limit / 3)
     files = _files(networks)
     try:
-        with _alarm(seconds):
+        with timer.alarm(max(seconds, 0.001) + RESERVE / 3, _OutOfTime):
             answer = _solve(query, files, seconds, start, certificate, witness_file, semantics)
     except _OutOfTime:
         click.echo("timed-out")
@@ -202,22 +198,3 @@ def _print(answer: Answer, folder: Path | None) -> ExitCode:
     for note in answer.notes:
         click.echo(printable(note), err=True)
     return ExitCode.OK
-
-
-@contextmanager
-def _alarm(seconds: float) -> Iterator[None]:
-    """Raise _OutOfTime inside the block after ``seconds``, where the system can (the main thread of a Unix process)."""
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
-        yield
-        return
-
-    def ring(*_: object) -> NoReturn:
-        raise _OutOfTime
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001) + RESERVE / 3)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)

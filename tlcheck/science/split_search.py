@@ -7,7 +7,6 @@ ends where that disjunct is closed. A leaf is kept only with some margin, so tha
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -18,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck import __version__
+from tlcheck import __version__, timer
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.bundle.manifest import Producer
 from tlcheck.readers.bytes import gunzip_if_packed, read_stored_bytes
@@ -166,7 +165,7 @@ class Search:
         stack = [(lower, upper, numbers, open_, margins)]
         stack = [self._settled(*stack[0])]
         rounds = 0
-        while stack and len(self.boxes.closed) < most and time.monotonic() < until:
+        while stack and len(self.boxes.closed) < most and timer.now() < until:
             if not len(stack[-1][2]):
                 stack.pop()
                 continue
@@ -334,7 +333,7 @@ def search(
     box of some rounds.
     """
     bounds = FloatBounds(graph)
-    start = time.monotonic()
+    start = timer.now()
     until = start + seconds
     judge = Judge(graph, query)
     witness = refuted(judge, model, start + ATTACK_SHARE * seconds)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -22,7 +21,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace as changed
 
-from tlcheck import __version__
+from tlcheck import __version__, timer
 from tlcheck.errors import InvalidInput
 from tlcheck.forked import forked
 from tlcheck.readers.bundle.manifest import (
@@ -102,10 +101,10 @@ def find(
 
     ``jobs``: processes, 0 one per core.
     """
-    until = time.monotonic() + seconds
+    until = timer.now() + seconds
 
     def clock() -> None:
-        if time.monotonic() > until:
+        if timer.now() > until:
             raise _OutOfTime
 
     with working_precision(precision):

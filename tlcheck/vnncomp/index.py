@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+from tlcheck import timer
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_PROPERTY_BYTES
 from tlcheck.readers.bytes import read_bytes
@@ -105,7 +105,7 @@ def _regions(path: Path, model: Path) -> Regions:
 
 def rule_entry(entry: Entry) -> Row:
     """The JSON row of one entry. A model or property that cannot be read makes its witness unsupported."""
-    start = time.perf_counter()
+    start = timer.now()
     try:
         ruling = rule_file(_model(entry.model), _regions(entry.property, entry.model), entry.witness)
     except InvalidInput as error:
@@ -115,7 +115,7 @@ def rule_entry(entry: Entry) -> Row:
         if os.environ.get("TLCHECK_DEBUG"):
             raise
         ruling = Ruling("unsupported", "TLC901", " ".join(f"{type(error).__name__}: {error}".split()))
-    return row_of(entry, ruling, time.perf_counter() - start)
+    return row_of(entry, ruling, timer.now() - start)
 
 
 def row_of(entry: Entry, ruling: Ruling, seconds: float) -> Row:

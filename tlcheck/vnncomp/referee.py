@@ -8,7 +8,6 @@ which bytes a certificate had, not what it took them for. Tools' answers are cou
 
 from __future__ import annotations
 
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from tlcheck import timer
 from tlcheck.checking.keys import graph_key, lasting_key, query_key
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_PROPERTY_BYTES
@@ -152,7 +152,7 @@ class Referee:
     notes: list[str] = field(default_factory=list)
     reused: int = 0
     complete: bool = True
-    _start: float = field(default_factory=time.monotonic)
+    _start: float = field(default_factory=lambda: timer.now())
 
     def __post_init__(self) -> None:
         self._by_name: dict[InstanceName, list[Answer]] = defaultdict(list)
@@ -206,7 +206,7 @@ class Referee:
 
     def _out_of_time(self) -> bool:
         limit = self.choices.seconds
-        if limit is not None and time.monotonic() - self._start > limit:
+        if limit is not None and timer.now() - self._start > limit:
             self.complete = False
         return not self.complete
 
@@ -317,7 +317,7 @@ class Referee:
             instances=instances,
             reused=self.reused,
             notes=self.notes,
-            seconds=round(time.monotonic() - self._start, 3),
+            seconds=round(timer.now() - self._start, 3),
         )
 
     def _meanings(self) -> dict[Content, Content]:

@@ -8,7 +8,6 @@ the approximate values satisfy the disjunct are candidates; whoever asked for th
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -18,6 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tlcheck import timer
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
 
 Floats = NDArray[np.float64]
@@ -155,7 +155,7 @@ class _Goal:
 
     def all_tried(self, points: Iterator[Singles]) -> Iterator[Candidate]:
         for point in points:
-            if time.monotonic() > self.until or self.left <= 0:
+            if timer.now() > self.until or self.left <= 0:
                 return
             yield from self.tried(point)
 
@@ -283,7 +283,7 @@ class _Goal:
             while step > 2.0**-HALVINGS and self.left > 0:
                 better = None
                 for direction in self._directions(width):
-                    if time.monotonic() > self.until:
+                    if timer.now() > self.until:
                         return
                     there = self.clipped(point + step * direction)
                     found = self.violation(there)

@@ -6,7 +6,6 @@ What comes out is guidance: a tree of splits on inputs, and for each leaf the co
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -16,6 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tlcheck import timer
 from tlcheck.schedule import Deadline, blas_usable, run_leaves
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.decide import Plan, Settings, holds_nowhere
@@ -82,7 +82,7 @@ class Prover:
         if any(not d.constraints and not is_empty(d) for d in query.disjuncts):
             return Found(None)
         if any(c.strict and c.outputs for d in query.disjuncts for c in d.constraints):
-            now = time.monotonic()
+            now = timer.now()
             until = now + (self.until - now) / 3
             found = self._searched(min(most_leaves, MOST_LOWEST), lowest_slopes(self.claim.graph), until)
             if found.guidance is not None:
@@ -155,7 +155,7 @@ def closed_by(
     query = Query(claim.query.n_inputs, claim.query.n_outputs, tuple(boxes))
     guidance = replace(_one_leaf_each(weightings), shared_slopes=slopes)
     plan = Plan(UnsatClaim(claim.graph, query), guidance, settings)
-    seconds = None if until == inf else max(0.0, until - time.monotonic())
+    seconds = None if until == inf else max(0.0, until - timer.now())
     run = run_leaves(plan, 1, Deadline(seconds, None), None, None)
     closed = {plan.leaves[o.rank].disjunct for o in run.outcomes if o.certified}
     return closed | {k for k in range(len(boxes)) if plan.is_empty(k)}, bool(run.stopped)

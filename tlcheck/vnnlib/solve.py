@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -22,6 +21,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tlcheck import timer
 from tlcheck.check import check_unsat
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
@@ -72,7 +72,7 @@ class Solver:
     witnesses: Sequence[Point] = ()
     certificate: Path | None = None
     notes: list[str] = field(default_factory=list)
-    start: float = field(default_factory=time.monotonic)
+    start: float = field(default_factory=lambda: timer.now())
     _boxed: list[str] = field(default_factory=list)
     """Notes on regions without a point of float32: of no interest once unsat is proved."""
     _real: Answer | None = None
@@ -84,7 +84,7 @@ class Solver:
         for step in self._steps():
             if step is not None:
                 return self._with_notes(step)
-        late = time.monotonic() - self.start > self.seconds
+        late = timer.now() - self.start > self.seconds
         return self._with_notes(Answer("timed-out" if late else "unknown"))
 
     def _with_notes(self, answer: Answer) -> Answer:
@@ -105,7 +105,7 @@ class Solver:
                 self._note(f"certificate left out: {error.line()} [{error.code}]")
         if self.execution.problem:
             self._note(f"no float execution: {self.execution.problem}")
-        now = time.monotonic()
+        now = timer.now()
         attack = Attack(self.joint.query, self.values, now + ATTACK_SHARE * max(0.0, self.until - now))
         yield from self._beyond_float32(attack.out_of_reach)
         yield from self._tried(attack.samples())
@@ -249,7 +249,7 @@ class Solver:
                 return None
         claims = [self._claim, *([self._rewritten] if self._rewritten.graph is not self._claim.graph else [])]
         for k, claim in enumerate(claims):
-            until = time.monotonic() + (self.until - time.monotonic()) / (len(claims) - k)
+            until = timer.now() + (self.until - timer.now()) / (len(claims) - k)
             try:
                 answer = self._searched(claim, until, most_leaves, deployed=False)
             except NoRelaxation as error:
@@ -293,7 +293,7 @@ class Solver:
         if self._disputed and self.joint.is_typed and not deployed:
             self._note("a float execution satisfies the query at a point where the exact network does not")
             return None
-        left = max(0.05, self.until - time.monotonic())
+        left = max(0.05, self.until - timer.now())
         options = Options(jobs=1, timeout=left, semantics="deployed" if deployed else "real")
         result = check_unsat(loaded, loaded.claim, options, None)
         if result.verdict is Verdict.CERTIFIED:

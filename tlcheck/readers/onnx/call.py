@@ -22,7 +22,6 @@ from tlcheck.readers.onnx.exact import MAX_FOLDED
 from tlcheck.readers.onnx.standard import misfit
 from tlcheck.readers.onnx.tensors import checked_shape, read_tensor
 from tlcheck.readers.onnx.values import INTEGERS, MASKS, Data, Known, Late, Shape, Value
-from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.formula import Formula, gathered
 from tlcheck.trusted.graph import Node
 from tlcheck.trusted.ops.base import Operation

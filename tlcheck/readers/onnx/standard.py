@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 MIN_OPSET = 7
 """Before 7, Add and others had another meaning."""
@@ -56,7 +56,7 @@ Misfit = tuple[str, str]
 """(code, what is wrong): TLC201 when something is missing, TLC202 when there is something that the version has not."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def form_of(operator: str, opset: int) -> Form | None:
     """The operator's version at ``opset`` of the default domain; None when it has none."""
     from onnx import defs

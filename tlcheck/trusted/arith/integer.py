@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import product
-from math import inf, isfinite, prod
+from math import inf, prod
 
 import numpy as np
 from numpy.typing import NDArray
