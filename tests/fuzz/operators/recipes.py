@@ -730,7 +730,7 @@ def split(m: Maker) -> None:
             m.attr("num_outputs", parts, 1.0)
     else:
         m.attr("num_outputs", parts if m.maybe(0.95) else parts + 1, 0.95)
-    m.case.outputs = [m.pick(["wanted", "wanted", "wanted", "named", ""]) for _ in range(parts)]
+    m.case.outputs = [m.pick(["wanted"] * 16 + ["named"] * 4 + [""]) for _ in range(parts)]
 
 
 def squeeze(m: Maker) -> None:

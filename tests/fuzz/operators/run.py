@@ -99,7 +99,10 @@ def _work(pipe: Connection, seed: int, skip: frozenset[str]) -> None:
     os.dup2(null, 2)  # onnxruntime's words on its way out
     try:
         while True:
-            first, last = pipe.recv()
+            batch = pipe.recv()
+            if batch is None:
+                return
+            first, last = batch
             for index in range(first, last):
                 case = case_of(seed, index)
                 pipe.send(("result", examine(case, index, lambda s, i=index: pipe.send(("stage", i, s)), skip)))  # type: ignore[misc]
@@ -166,8 +169,9 @@ class Pool:
     def _feed(self, worker: _Worker) -> bool:
         """The next batch; False, and the process ends, when there is none."""
         if not self.batches:
-            worker.pipe.close()
+            worker.pipe.send(None)
             worker.process.join()
+            worker.pipe.close()
             return False
         worker.index, worker.last = self.batches.pop()
         worker.pipe.send((worker.index, worker.last))
