@@ -1,7 +1,9 @@
 """One ONNX node being lowered: its operands, its attributes, and the graph it is lowered into.
 
-A lowering reads what it understands; whatever input or attribute it has not read by the end makes the node
-unsupported (``Call.finish``). So an unknown attribute or a form of another opset is never ignored.
+A node that is not of the form that the standard gives its operator at this opset is no Call (``standard.py``). A
+lowering reads what it understands; whatever input or attribute it has not read by the end, and whatever output the
+node names and the lowering does not return, makes the node unsupported (``Call.lowered``). So an unknown attribute, a
+form of another opset, or a mode that an output switches on is never ignored.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_NODES
 from tlcheck.readers.onnx.exact import MAX_FOLDED
+from tlcheck.readers.onnx.standard import misfit
 from tlcheck.readers.onnx.tensors import checked_shape, read_tensor
 from tlcheck.readers.onnx.values import INTEGERS, Data, Known, Late, Shape, Value
 from tlcheck.trusted.constant import Constant
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from onnx import AttributeProto, NodeProto
 
 T = TypeVar("T")
+R = TypeVar("R", bound=Value | Late)
 
 FLOAT, INT, STRING, TENSOR, FLOATS_, INTS = 1, 2, 3, 4, 6, 7
 """AttributeProto.AttributeType of the types that are read."""
@@ -84,6 +88,7 @@ class Call:
         self.label = (node.name or f"{node.op_type}/{next((o for o in node.output if o), '')}")[:MAX_LABEL]
         self.opset = opset
         self.n_outputs = len(node.output)
+        self.outputs = tuple(node.output)
         self.wanted = tuple(name in needed for name in node.output)
         self._operands = operands
         self._builder = builder
@@ -91,6 +96,29 @@ class Call:
         self._attributes: Mapping[str, AttributeProto] = self._by_name(node)
         self._read: set[str] = set()
         self._used: set[int] = set()
+        self._harmless: set[int] = set()
+
+    def lowered(self, lowering: Callable[[Call], Sequence[R]]) -> Sequence[R]:
+        """The node's results, by ``lowering``: the node's form is checked before, what was read of it afterwards."""
+        self._check_form()
+        try:
+            results = lowering(self)
+        except ValueError as error:
+            raise self.misshapen(str(error)) from error
+        self._finish(results)
+        return results
+
+    def _check_form(self) -> None:
+        """The node is of the form of the operator's version at this opset. Raises TLC201, TLC202."""
+        dtypes = [None if x is None else x.dtype for x in self._operands]
+        kinds = {name: int(attribute.type) for name, attribute in self._attributes.items()}
+        found = misfit(self.op, self.opset, dtypes, kinds, self.outputs)
+        if found is None:
+            return
+        code, text = found
+        if code == "TLC202":
+            raise self.unsupported(text)
+        raise InvalidInput(code, text, field=f"node '{self.label}'")
 
     def _by_name(self, node: NodeProto) -> dict[str, AttributeProto]:
         attributes: dict[str, AttributeProto] = {}
@@ -345,14 +373,18 @@ class Call:
         except ValueError:
             return False
 
-    def finish(self, results: Sequence[Value | Late]) -> None:
-        """Every input and attribute was read and every wanted output is there. Raises TLC202."""
+    def harmless(self, i: int) -> None:
+        """Naming output ``i`` does not change what the node is: named and unused, it need not be returned."""
+        self._harmless.add(i)
+
+    def _finish(self, results: Sequence[object]) -> None:
+        """Every input and attribute was read, and every output that the node names is there. Raises TLC202."""
         for name in self._attributes:
             if name not in self._read:
                 raise self.unsupported(f"attribute {name}")
         for i, operand in enumerate(self._operands):
             if operand is not None and i not in self._used:
                 raise self.unsupported(f"operand {i}")
-        for i, wanted in enumerate(self.wanted):
-            if wanted and i >= len(results):
-                raise self.unsupported(f"output {i}")
+        for i, name in enumerate(self.outputs):
+            if name and i >= len(results) and (self.wanted[i] or i not in self._harmless):
+                raise self.unsupported(f"output {i} '{str(name)[:MAX_LABEL]}'")

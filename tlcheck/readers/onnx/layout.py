@@ -21,16 +21,22 @@ def identity(call: Call) -> list[Value]:
 
 
 def dropout(call: Call) -> list[Value]:
-    """Inference: the identity."""
+    """Inference: the identity, and from opset 12 on a mask of ones. Before, the standard does not say what the mask is
+    (onnxruntime writes zeros at opset 10, ones at 7, whatever the mode): it may be named, as exporters do, but not used.
+    """
     call.attr_float("ratio", 0.5)
     call.attr_int("seed", 0)
     call.optional_known(1)
+    if call.opset < 12:
+        call.harmless(1)
+        if any(call.wanted[1:]):
+            raise call.unsupported("its mask is used, which the standard does not define before opset 12")
+        return [call.value(0)]
     training = call.optional_known(2)
     if training is not None and bool(training.array.any()):
         raise call.unsupported("training mode")
     x = call.value(0)
-    mask = [Known(np.broadcast_to(np.array(True), x.shape), "bool")] if call.opset >= 10 else []
-    return [x, *mask]
+    return [x, Known(np.broadcast_to(np.array(True), x.shape), "bool")]
 
 
 # shapes

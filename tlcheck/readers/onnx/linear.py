@@ -157,9 +157,8 @@ def padding(call: Call, reach: Shape, strides: Shape, spatial: Shape) -> tuple[S
         if len(spatial) != rank:
             raise call.misshapen(f"operand needs {rank} spatial axes")
         # SAME: ceil(size / stride) results
-        total = [
-            max((-(-n // s) - 1) * s + r - n, 0) for n, s, r in zip(spatial, strides, reach, strict=True)
-        ]
+        total = [(-(-n // s) - 1) * s + r - n for n, s, r in zip(spatial, strides, reach, strict=True)]
+        check_same(call, mode, strides, total)
         return split_padding(total, upper=mode == "SAME_UPPER")
     if mode == "VALID":
         return (0,) * rank, (0,) * rank
@@ -170,6 +169,19 @@ def padding(call: Call, reach: Shape, strides: Shape, spatial: Shape) -> tuple[S
     if len(pads) != 2 * rank or any(p < 0 for p in pads):
         raise call.misshapen(f"pads {pads} must be {2 * rank} nonnegative numbers")
     return tuple(pads[:rank]), tuple(pads[rank:])
+
+
+def check_same(call: Call, mode: str, strides: Shape, total: list[int]) -> None:
+    """SAME adds ``total`` along each axis, where the standard and the runtimes agree on it. Raises TLC202 elsewhere.
+
+    A kernel shorter than the stride may need less than nothing. The standard's formula then cuts the operand; runtimes cut
+    it elsewhere, or add nothing, or refuse.
+    """
+    if any(t < 0 for t in total):
+        raise call.unsupported(f"auto_pad {mode} with a kernel shorter than the stride: tools pad differently")
+    if call.op.startswith("Conv") and call.opset < 11 and any(s > 1 for s in strides):
+        # the text of version 1: "pad the input so that the output spatial size match the input"
+        raise call.unsupported(f"auto_pad {mode} with strides before opset 11: the standard and runtimes differ")
 
 
 def split_padding(total: list[int], *, upper: bool) -> tuple[Shape, Shape]:
@@ -209,6 +221,9 @@ def conv(call: Call) -> list[Value]:
     )
     reach = tuple(d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True))
     begin, end = padding(call, reach, strides, x.shape[2:])
+    mode = call.attr_str("auto_pad", "NOTSET")
+    if mode.startswith("SAME") and any(d > 1 for d in dilations):
+        raise call.unsupported(f"auto_pad {mode} with dilations: onnxruntime has no such form")
     constant_bias = None if bias is None else call.constant(bias)
     return [
         call.emit(
@@ -225,6 +240,8 @@ def conv_transpose(call: Call) -> list[Value]:
     extra = tuple(call.attr_ints("output_padding") or (0,) * rank)
     if len(extra) != rank or any(e < 0 for e in extra):
         raise call.misshapen(f"output_padding {list(extra)} must be {rank} nonnegative numbers")
+    if any(e >= s for e, s in zip(extra, strides, strict=True)):
+        raise call.unsupported(f"output_padding {list(extra)} not below the strides: onnxruntime has no such form")
     full = [
         s * (n - 1) + e + d * (k - 1) + 1
         for s, n, e, d, k in zip(strides, x.shape[2:], extra, dilations, kernel, strict=True)
@@ -243,25 +260,48 @@ def conv_transpose(call: Call) -> list[Value]:
 def _transpose_padding(
     call: Call, full: list[int], strides: Shape, spatial: Shape, extra: Shape
 ) -> tuple[Shape, Shape, Shape]:
-    """Begin, end and output padding. ``full``: sizes without padding. output_shape or SAME fix the size."""
+    """Begin, end and output padding. ``full``: sizes without padding. output_shape or SAME fix the size.
+
+    Read is what the standard's text, its shape inference and onnxruntime agree on; the rest is refused by name.
+    """
     rank, mode = len(full), call.attr_str("auto_pad", "NOTSET")
-    wanted = call.attr_ints("output_shape")
-    if wanted is not None:
-        wanted = wanted[-rank:] if len(wanted) == rank + 2 else wanted
-    elif mode in ("SAME_UPPER", "SAME_LOWER"):
-        wanted = [n * s for n, s in zip(spatial, strides, strict=True)]
-    if wanted is None:
+    wanted, same = call.attr_ints("output_shape"), mode in ("SAME_UPPER", "SAME_LOWER")
+    if wanted is None and not same:
         begin, end = padding(call, (1,) * rank, strides, spatial)
         return begin, end, extra
     if any(call.attr_ints("pads") or ()):
         raise call.unsupported("pads together with output_shape or auto_pad")
-    if len(wanted) != rank or any(w < 1 for w in wanted):
-        raise call.misshapen(f"output_shape {wanted} must be {rank} positive numbers")
-    total = [f - w for f, w in zip(full, wanted, strict=True)]
-    # a larger result than the full one: the missing end is output padding
-    extra = tuple(e + max(-t, 0) for e, t in zip(extra, total, strict=True))
-    begin, end = split_padding([max(t, 0) for t in total], upper=mode == "SAME_UPPER")
+    if wanted is None and any(extra):
+        raise call.unsupported(f"auto_pad {mode} with output_padding: shape inference and runtimes differ")
+    if wanted is not None and mode == "VALID":
+        raise call.unsupported("auto_pad VALID with output_shape: tools pad differently")
+    if wanted is None:
+        wanted = [n * s for n, s in zip(spatial, strides, strict=True)]
+        total = [f - w for f, w in zip(full, wanted, strict=True)]
+        check_same(call, mode, strides, total)
+    else:
+        total = _total_padding(call, full, spatial, wanted)
+        if not same and any(extra) and any(t > 0 for t in total):
+            raise call.unsupported("output_shape with output_padding: tools pad differently")
+        # a result beyond the full one: the missing end is output padding, where tools agree on it
+        extra = tuple(e + max(-t, 0) for e, t in zip(extra, total, strict=True))
+        if any(t < 0 for t in total) and (same or any(e >= s for e, s in zip(extra, strides, strict=True))):
+            raise call.unsupported(f"output_shape {wanted} beyond {full}: tools extend it differently")
+        total = [max(t, 0) for t in total]
+    if call.opset < 11 and any(t % 2 for t in total):
+        # the text of version 1 puts the larger half at the other side than that of version 11
+        raise call.unsupported("an odd padding to be split before opset 11: the standard and runtimes differ")
+    begin, end = split_padding(total, upper=mode == "SAME_UPPER")
     return begin, end, extra
+
+
+def _total_padding(call: Call, full: list[int], spatial: Shape, wanted: list[int]) -> list[int]:
+    """Begin and end padding together, so that the result's sizes are output_shape. Raises TLC202, TLC204."""
+    if len(wanted) != len(full) or any(w < 1 for w in wanted):
+        raise call.misshapen(f"output_shape {wanted} must be {len(full)} positive numbers")
+    if any(w < n for w, n in zip(wanted, spatial, strict=True)):
+        raise call.unsupported(f"output_shape {wanted} below the operand's {list(spatial)}: shape inference refuses it")
+    return [f - w for f, w in zip(full, wanted, strict=True)]
 
 
 def batch_normalization(call: Call) -> list[Value]:
@@ -273,6 +313,9 @@ def batch_normalization(call: Call) -> list[Value]:
     x = call.data(call.value(0))
     if call.attr_int("training_mode", 0) or call.attr_int("spatial", 1) != 1:
         raise call.unsupported("training mode or spatial 0")
+    if any(call.outputs[1:]):
+        # before opset 14 this is what training mode is; from 14 on it is no form at all
+        raise call.unsupported(f"more outputs than one ({', '.join(map(repr, call.outputs))}): training mode")
     call.attr_float("momentum", 0.9)
     epsilon = call.attr_float("epsilon", 1e-5)
     parts = [call.known(i).settled() for i in (1, 2, 3, 4)]

@@ -12,6 +12,7 @@ from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_NODES
 from tlcheck.readers.onnx.call import Builder, Call
 from tlcheck.readers.onnx.indexed import decided_late
+from tlcheck.readers.onnx.standard import MIN_OPSET, max_opset
 from tlcheck.readers.onnx.table import LATE, LOWERINGS, ON_INTEGERS
 from tlcheck.readers.onnx.tensors import checked_shape, element_type, read_tensor
 from tlcheck.readers.onnx.values import INTEGERS, Data, Known, Late, Shape, Value
@@ -20,8 +21,8 @@ from tlcheck.trusted.graph import Graph
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
 
-MIN_OPSET, MAX_OPSET = 7, 30
-"""Opsets whose operators the lowerings know. Before 7, Add and others had another meaning."""
+MIN_IR = 3
+"""The first version of the format in which a model says its operator sets."""
 
 
 def read_graph(data: bytes, folder: Path | None) -> Graph:
@@ -74,16 +75,24 @@ def _parse(data: bytes) -> ModelProto:
 
 
 def _opset(model: ModelProto) -> int:
+    from onnx import IR_VERSION
+
+    if not MIN_IR <= model.ir_version <= IR_VERSION:
+        raise InvalidInput(
+            "TLC202",
+            "unsupported version of the ONNX format (ir_version)",
+            expected=f"{MIN_IR} to {IR_VERSION}",
+            got=str(model.ir_version),
+        )
     versions = {entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")}
     if len(versions) != 1:
         raise InvalidInput(
             "TLC201", "the default operator set is not imported exactly once", got=str(sorted(versions))
         )
     (version,) = versions
-    if not MIN_OPSET <= version <= MAX_OPSET:
-        raise InvalidInput(
-            "TLC202", "unsupported opset", expected=f"{MIN_OPSET} to {MAX_OPSET}", got=str(version)
-        )
+    newest = max_opset()
+    if not MIN_OPSET <= version <= newest:
+        raise InvalidInput("TLC202", "unsupported opset", expected=f"{MIN_OPSET} to {newest}", got=str(version))
     return int(version)
 
 
@@ -159,21 +168,19 @@ def _input_shape(info: ValueInfoProto, where: str) -> Shape:
 
 
 def _lower(node: NodeProto, call: Call, operands: Sequence[Value | Late | None]) -> Sequence[Value | Late]:
-    lowering = LOWERINGS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+    if node.domain not in ("", "ai.onnx"):
+        raise call.unsupported(f"domain {node.domain}")
+    lowering = LOWERINGS.get(node.op_type)
     if lowering is None:
-        raise call.unsupported(f"domain {node.domain}" if node.domain not in ("", "ai.onnx") else "")
+        raise call.unsupported()
     late = LATE.get(node.op_type) if decided_late(node.op_type, operands) else None
-    if late is None and node.op_type not in ON_INTEGERS:
+    if late is not None:
+        return call.lowered(late)
+    if node.op_type not in ON_INTEGERS:
         for x in operands:
             if isinstance(x, Data) and not x.is_float:
                 raise call.unsupported(f"operand of type {x.dtype}")
-    results: Sequence[Value | Late]
-    try:
-        results = lowering(call) if late is None else late(call)
-    except ValueError as error:
-        raise call.misshapen(str(error)) from error
-    call.finish(results)
-    return results
+    return call.lowered(lowering)
 
 
 def _operand(name: str, values: dict[str, Value | Late], node: NodeProto) -> Value | Late | None:
