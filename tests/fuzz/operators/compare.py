@@ -98,3 +98,26 @@ def inferred_difference(exact: Exact, inferred: dict[str, Any]) -> str | None:
         ):
             return f"output {k}: inferred shape {list(other)}, exact {list(shape)}"
     return None
+
+
+def outside(exact: Exact, ends: list[tuple[NDArray[Any], NDArray[Any]]]) -> str | None:
+    """An exact value that proved bounds on a box around the point leave out."""
+    for k, ((lower, upper), low, high) in enumerate(zip(ends, exact.low, exact.high, strict=True)):
+        wrong = np.isfinite(low) & ((lower > high) | (upper < low))
+        if wrong.any():
+            at = int(np.flatnonzero(wrong)[0])
+            return f"output {k}, entry {at}: bounds [{lower[at]:.17g}, {upper[at]:.17g}], exact [{low[at]:.17g}, {high[at]:.17g}]"
+    return None
+
+
+def beyond(found: list[NDArray[Any]], ends: list[tuple[NDArray[Any], NDArray[Any]]]) -> str | None:
+    """A float32 execution's value that deployed bounds at the point leave out (finite ones: overflow is no execution)."""
+    for k, (theirs, (lower, upper)) in enumerate(zip(found, ends, strict=False)):
+        values = theirs.astype(np.float64).ravel()
+        if values.size != lower.size or theirs.dtype == np.float16:
+            continue
+        wrong = np.isfinite(values) & ~((lower <= values) & (values <= upper))
+        if wrong.any():
+            at = int(np.flatnonzero(wrong)[0])
+            return f"output {k}, entry {at}: {values[at]:.9g}, deployed bounds [{lower[at]:.9g}, {upper[at]:.9g}]"
+    return None

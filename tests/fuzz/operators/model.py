@@ -15,6 +15,8 @@ from onnx import TensorProto, defs, helper, numpy_helper
 
 Shape = tuple[int, ...]
 
+RUNTIME = 27
+"""Newest opset whose models onnxruntime 1.31 runs."""
 NEWEST: int = defs.onnx_opset_version()
 OLDEST = 7
 
@@ -80,9 +82,13 @@ ELEMENT = {np.dtype(k): v for k, v in {
 
 @dataclass
 class Built:
-    """``feed``: what the model's inputs get, in declaration order. ``inferred``: output -> shape (None: unknown)."""
+    """``feed``: what the model's inputs get, in declaration order. ``inferred``: output -> shape (None: unknown).
+
+    ``lowered``: the model at RUNTIME's opset, where the operator is the same there and ``data``'s opset is newer.
+    """
 
     data: bytes
+    lowered: bytes
     feed: dict[str, NDArray[Any]]
     inferred: dict[str, tuple[int | None, ...] | None]
 
@@ -157,7 +163,19 @@ def _finished(model: onnx.ModelProto, wanted: Sequence[str], feed: dict[str, NDA
         model.graph.output.append(
             helper.make_tensor_value_info(result, types.get(result, TensorProto.FLOAT), None)
         )
-    return Built(model.SerializeToString(), feed, inferred)
+    data, opset = model.SerializeToString(), model.opset_import[0].version
+    if RUNTIME < opset <= NEWEST and _same_since(model) <= RUNTIME:
+        model.opset_import[0].version = RUNTIME
+    return Built(data, model.SerializeToString(), feed, inferred)
+
+
+def _same_since(model: onnx.ModelProto) -> int:
+    """The newest version among the model's operators."""
+    opset = model.opset_import[0].version
+    found = [
+        s.since_version for node in model.graph.node for s in schemas().get(node.op_type, []) if s.since_version <= opset
+    ]
+    return max(found, default=opset)
 
 
 def _inferred(model: onnx.ModelProto, wanted: Sequence[str]) -> tuple[dict[str, int], dict[str, Any]]:
@@ -344,7 +362,7 @@ class Maker:
             case 2 if case.attributes:
                 del case.attributes[rng.choice(sorted(case.attributes))]
             case 3:
-                case.operands.append(rng.choice([None, Operand(np.array([1], np.int64), "stored")]))
+                case.operands.append(Operand(np.array([1], np.int64), "stored"))
             case 4:
                 case.outputs.append(rng.choice(["named", "wanted"]))
             case _:

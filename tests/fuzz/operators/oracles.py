@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 from tests.fuzz.operators.model import Built
 from tlcheck.errors import InvalidInput
 from tlcheck.trusted.arith.arb import Arb, arb, working_precision
+from tlcheck.trusted.arith.ball64 import Ball64
+from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.bounds import Enclosure, Slopes
+from tlcheck.trusted.decide import NO_GUIDANCE, NoRelaxation
 from tlcheck.trusted.evaluate import Evaluator, Undecided
+from tlcheck.trusted.intervals import NotDeployable
+from tlcheck.trusted.network import Network
 
 os.environ.setdefault("ALLOW_RELEASED_ONNX_OPSET_ONLY", "0")  # onnxruntime: opsets newer than its own, where it has kernels
 
@@ -65,6 +71,22 @@ def _ends(ball: Arb) -> tuple[float, float]:
     return float(np.nextafter(mid - rest, -np.inf)), float(np.nextafter(mid + rest, np.inf))
 
 
+def bounds(exact: Exact, built: Built, radius: float, *, deployed: bool) -> list[tuple[NDArray[Any], NDArray[Any]]] | None:
+    """(lower, upper) of each output over the box of that radius around the inputs, real or deployed; None: no such bounds."""
+    network = Network(exact.graph)
+    if network.without_relaxation is not None:
+        return None
+    points = [built.feed[name].astype(np.float64).reshape(1, -1) for name in exact.graph.input_names]
+    boxes = {i: Box(x - radius, x + radius) for i, x in zip(exact.graph.inputs, points, strict=True)}
+    try:
+        with working_precision(128):
+            task = Enclosure(network, Ball64(), Slopes(NO_GUIDANCE, lambda _: None), deployed)
+            found = task.bounds(boxes).boxes
+    except (OutOfRange, NotDeployable, NoRelaxation):
+        return None
+    return [(found[i].lower[0], found[i].upper[0]) for i in exact.graph.outputs]
+
+
 def _session(built: Built, level: str) -> Arrays:
     import onnxruntime
 
@@ -72,7 +94,7 @@ def _session(built: Built, level: str) -> Arrays:
     options.log_severity_level = 4
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
-    session = onnxruntime.InferenceSession(built.data, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(built.lowered, options, providers=["CPUExecutionProvider"])
     return list(session.run(None, built.feed))
 
 

@@ -11,17 +11,19 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
 from tests.fuzz.operators import compare, known, oracles
-from tests.fuzz.operators.model import Case, build
+from tests.fuzz.operators.model import Built, Case, build
 from tests.fuzz.operators.recipes import case_of
 
 PATIENCE = 60.0
 """Seconds that one stage of one model may take before its process is ended."""
+SPARSE = 4
+"""One model in this many also goes through bounds on a box, another through deployed bounds."""
 ORACLES = tuple(oracles.RUNNERS)
 
 
@@ -37,6 +39,7 @@ class Result:
     status: str
     detail: str = ""
     answers: dict[str, str] = field(default_factory=dict)
+    values: dict[str, list[Any]] = field(default_factory=dict)
     seconds: float = 0.0
 
     @property
@@ -61,32 +64,51 @@ def examine(
     say("tlcheck")
     try:
         exact = oracles.exact(built)
+        result.status, result.detail = exact.status, exact.detail
+        if exact.status in ("value", "undefined"):
+            _compared(case, built, exact, result, say, skip)
+            _checked_bounds(built, exact, result, say)
     except Exception as error:  # noqa: BLE001  (finding these is the point)
         frame = traceback.extract_tb(error.__traceback__)[-1]
+        result.status = "broken"
         result.detail = f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}: {error}"[:300]
-        return result
-    result.status, result.detail = exact.status, exact.detail
-    if exact.status in ("value", "undefined"):
-        text = compare.inferred_difference(exact, built.inferred)
-        if text is not None:
-            result.answers["inference"] = _judged(case, "inference", text)
-        for name in ORACLES:
-            say(name)
-            if name in skip:
-                result.answers[name] = "crashes"
-                continue
-            found = oracles.ask(name, built)
-            if isinstance(found, str):
-                result.answers[name] = f"refuses: {found}"
-                continue
-            text = compare.difference(case, exact, found)
-            result.answers[name] = "agrees" if text is None else _judged(case, name, text)
     result.seconds = time.process_time() - began
     return result
 
 
+def _compared(
+    case: Case, built: Built, exact: oracles.Exact, result: Result, say: Callable[[str], None], skip: frozenset[str]
+) -> None:
+    text = compare.inferred_difference(exact, built.inferred)
+    if text is not None:
+        result.answers["inference"] = _judged(case, "inference", text)
+    for name in ORACLES:
+        say(name)
+        found = "crashes" if name in skip else oracles.ask(name, built)
+        if isinstance(found, str):
+            result.answers[name] = found if found == "crashes" else f"refuses: {found}"
+            continue
+        text = compare.difference(case, exact, found)
+        result.answers[name] = "agrees" if text is None else _judged(case, name, text)
+        result.values[name] = found
+
+
+def _checked_bounds(built: Built, exact: oracles.Exact, result: Result, say: Callable[[str], None]) -> None:
+    """Bounds on a small box contain the exact value at its centre; deployed ones at the point onnxruntime's values."""
+    kind = {0: "bounds", 1: "deployed"}.get(result.index % SPARSE)
+    single = all(x.dtype == "float32" for x in built.feed.values())
+    if kind is None or (kind == "deployed" and not (single and result.answers.get("onnxruntime") == "agrees")):
+        return
+    say(kind)
+    ends = oracles.bounds(exact, built, 0.0 if kind == "deployed" else 2.0**-7, deployed=kind == "deployed")
+    if ends is None:
+        return
+    text = compare.beyond(result.values["onnxruntime"], ends) if kind == "deployed" else compare.outside(exact, ends)
+    result.answers[kind] = "agrees" if text is None else f"differs: {text}"
+
+
 def _judged(case: Case, oracle: str, text: str) -> str:
-    reason = known.reason(case, oracle)
+    reason = known.reason(case, oracle, text)
     return f"differs: {text}" if reason is None else f"known: {reason}"
 
 
@@ -105,7 +127,8 @@ def _work(pipe: Connection, seed: int, skip: frozenset[str]) -> None:
             first, last = batch
             for index in range(first, last):
                 case = case_of(seed, index)
-                pipe.send(("result", examine(case, index, lambda s, i=index: pipe.send(("stage", i, s)), skip)))  # type: ignore[misc]
+                result = examine(case, index, lambda s, i=index: pipe.send(("stage", i, s)), skip)  # type: ignore[misc]
+                pipe.send(("result", replace(result, values={})))
                 skip = frozenset()
             pipe.send(("done",))
     except (EOFError, BrokenPipeError):
@@ -224,7 +247,8 @@ class Summary:
 
     def table(self) -> str:
         """One line per operator: compared is agreed or differs, known defects of oracles not counted."""
-        heads = ["models", "read", "refused", "undefined", "undecided", "onnxruntime", "optimised", "reference", "unconfirmed", "different"]
+        heads = ["models", "read", "refused", "undefined", "undecided", "onnxruntime", "optimised", "reference", "bounds", "deployed"]
+        heads += ["unconfirmed", "different"]
         lines = [f"{'operator':26}" + "".join(f"{h:>12}" for h in heads)]
         total: Counter[str] = Counter()
         for operator in sorted(self.counts):
@@ -242,7 +266,7 @@ class Summary:
             "models": counts["models"], "read": counts["value"] + counts["undefined"] + counts["undecided"],
             "refused": counts["refused"], "undefined": counts["undefined"], "undecided": counts["undecided"],
             "onnxruntime": compared("onnxruntime"), "optimised": compared("onnxruntime optimised"), "reference": compared("reference"),
-            "unconfirmed": counts["unconfirmed"], "different": counts["different"],
+            "bounds": compared("bounds"), "deployed": compared("deployed"), "unconfirmed": counts["unconfirmed"], "different": counts["different"],
         })  # fmt: skip
 
 
