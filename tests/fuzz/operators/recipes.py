@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from onnx import numpy_helper
 
-from tests.fuzz.operators.model import Case, Maker, Operand, schemas, versions
+from tests.fuzz.operators.model import Case, Maker, schemas, versions
 from tlcheck.readers.onnx import LOWERINGS
 
 Recipe = Callable[[Maker], None]
@@ -39,11 +39,11 @@ def draw(operator: str, rng: random.Random) -> Case:
 
 
 def case_of(seed: int, index: int) -> Case:
-    """Case ``index`` of a run: operators in turn, those that are read ten times as often as the others."""
+    """Case ``index`` of a run: every operator in turn, ROUNDS times; then those that are read, now and then another."""
     rng = random.Random(f"{seed}/{index}")
     names = operators()
-    if index < len(names):
-        return draw(names[index], rng)
+    if index < ROUNDS * len(names):
+        return draw(names[index % len(names)], rng)
     read = [name for name in names if name in LOWERINGS]
     others = [name for name in names if name not in LOWERINGS]
     weights = [WEIGHTS.get(name, 1) for name in read]
@@ -51,6 +51,8 @@ def case_of(seed: int, index: int) -> Case:
         return draw(rng.choice(others), rng)
     return draw(rng.choices(read, weights)[0], rng)
 
+
+ROUNDS = 4
 
 WEIGHTS = {
     "Conv": 3, "ConvTranspose": 4, "MaxPool": 4, "AveragePool": 4, "Slice": 3, "Resize": 5, "Pad": 3, "Reshape": 2, "Split": 2,
@@ -618,7 +620,7 @@ def reshape(m: Maker) -> None:
         target[m.int(0, len(target) - 1)] = -1
     if target and m.maybe(0.25):
         at = m.int(0, len(target) - 1)
-        if at < len(shape) and target[at] == shape[at] or m.maybe(0.2):
+        if (at < len(shape) and target[at] == shape[at]) or m.maybe(0.2):
             target[at] = 0
     m.attr("allowzero", m.pick([0, 1]), 0.4)
     m.numbers(target, 0.15)
