@@ -28,6 +28,7 @@ FAMILIES = (
     "network_cases",
     "stability_cases",
     "pinn_domain_cases",
+    "operator_cases",
 )
 """Cases of one family of claims, of every group."""
 

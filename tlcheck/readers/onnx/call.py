@@ -22,7 +22,7 @@ from tlcheck.limits import MAX_NODES
 from tlcheck.readers.onnx.exact import MAX_FOLDED
 from tlcheck.readers.onnx.standard import misfit
 from tlcheck.readers.onnx.tensors import checked_shape, read_tensor
-from tlcheck.readers.onnx.values import INTEGERS, Data, Known, Late, Shape, Value
+from tlcheck.readers.onnx.values import INTEGERS, MASKS, Data, Known, Late, Shape, Value
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.graph import Node
 from tlcheck.trusted.ops.base import Operation
@@ -91,6 +91,7 @@ class Call:
         self.outputs = tuple(node.output)
         self.wanted = tuple(name in needed for name in node.output)
         self._operands = operands
+        self._names = tuple(node.input)
         self._builder = builder
         self._folder = folder
         self._attributes: Mapping[str, AttributeProto] = self._by_name(node)
@@ -141,6 +142,14 @@ class Call:
 
     def nonfinite(self, detail: str) -> InvalidInput:
         return InvalidInput("TLC203", f"{self.op}: {detail}", field=f"node '{self.label}'")
+
+    def refuse_infinity(self, late: bool = False) -> None:
+        """No operand holds minus infinity, unless the operator may take it. Raises TLC203, naming node and tensor."""
+        if self.op in MASKS and not late:
+            return
+        for i, operand in enumerate(self._operands):
+            if isinstance(operand, Known | Data) and operand.hidden is not None:
+                raise self.nonfinite(f"operand {i}, tensor '{self._names[i]}', holds minus infinity")
 
     def exactly(self, compute: Callable[[], T]) -> T:
         """``compute()`` of exact.py; its ValueError (division by zero, overflow) is TLC203."""
@@ -206,6 +215,10 @@ class Call:
         if isinstance(value, Data):
             return value
         self.require_float(value)
+        if value.hidden is not None:
+            raise self.nonfinite("a constant holds minus infinity")
+        if 0 in value.shape:
+            raise self.unsupported(f"an operand without entries, of shape {value.shape}")
         return self._builder.fixed(value, self.label)
 
     def require_float(self, *values: Value) -> None:
@@ -250,16 +263,23 @@ class Call:
         attribute = self._attribute(name, INT)
         return default if attribute is None else int(attribute.i)
 
+    def attr_flag(self, name: str, default: bool) -> bool:
+        """A 0 or 1: runtimes take other numbers for either."""
+        value = self.attr_int(name, int(default))
+        if value not in (0, 1):
+            raise self.unsupported(f"attribute {name} is {value}, neither 0 nor 1")
+        return value == 1
+
     def required_int(self, name: str) -> int:
         if name not in self._attributes:
             raise InvalidInput("TLC201", f"{self.op} without attribute {name}", field=f"node '{self.label}'")
         return self.attr_int(name, 0)
 
-    def attr_float(self, name: str, default: float) -> float:
-        """The exact value of a float32 attribute."""
+    def attr_float(self, name: str, default: float, *, masks: bool = False) -> float:
+        """The exact value of a float32 attribute. ``masks``: minus infinity is read too."""
         attribute = self._attribute(name, FLOAT)
         value = float(np.float32(default)) if attribute is None else float(attribute.f)
-        if not np.isfinite(value):
+        if not (np.isfinite(value) or (masks and value == -np.inf)):
             raise self.nonfinite(f"attribute {name} is not finite")
         return value
 
@@ -273,7 +293,10 @@ class Call:
 
     def attr_tensor(self, name: str) -> Known | None:
         attribute = self._attribute(name, TENSOR)
-        return None if attribute is None else read_tensor(attribute.t, self._folder)
+        if attribute is None:
+            return None
+        where = f"node '{self.label}', attribute {name}"
+        return read_tensor(attribute.t, self._folder, where=where, masks=self.op in MASKS)
 
     def attr_floats(self, name: str) -> list[float] | None:
         attribute = self._attribute(name, FLOATS_)
@@ -306,6 +329,10 @@ class Call:
     def emit(self, op: Operation, *operands: Data) -> Data:
         """Append ``op`` to the graph."""
         dtype = operands[0].dtype
+        if any(x.hidden is not None for x in operands):
+            raise self.nonfinite("an operand holds minus infinity")
+        if any(0 in x.shape for x in operands):
+            raise self.unsupported("an operand without entries")
         node = self._builder.add(op, [x.node for x in operands], self.label)
         return Data(node, self._builder.nodes[node].shape, dtype)
 
@@ -321,7 +348,15 @@ class Call:
         if isinstance(x, Known):
             rad = None if x.rad is None else x.rad.reshape(shape)
             return Known(x.array.reshape(shape), x.dtype, rad, x.roundings)
-        return x if shape == x.shape else self.emit(Rearrange(shape), x)
+        hidden = None if x.hidden is None else x.hidden.reshape(shape)
+        return x if shape == x.shape else self._moved(Rearrange(shape), [x], x.dtype, hidden)
+
+    def _moved(
+        self, op: Rearrange, operands: Sequence[Data], dtype: str, hidden: NDArray[np.bool_] | None
+    ) -> Data:
+        """A rearrangement, and where its result is minus infinity."""
+        made = self.emit(op, *(Data(x.node, x.shape, x.dtype) for x in operands))
+        return Data(made.node, made.shape, dtype, hidden)
 
     def move(self, x: Value, how: Callable[[NDArray[Any]], NDArray[Any]]) -> Value:
         """``how`` applied to x, where ``how`` only selects and repeats entries: any array goes through it."""
@@ -344,13 +379,25 @@ class Call:
                 positions.append(np.arange(start, start + prod(x.shape), dtype=np.int64).reshape(x.shape))
                 start += prod(x.shape)
             index = how(positions)
+            hidden = self._hidden(xs, how)
         except (ValueError, IndexError) as error:
             raise self.misshapen(str(error)) from error
+        if not index.size:
+            # without entries it is a constant
+            return Known(np.zeros(self.checked(index.shape), np.dtype(dtype)), dtype)
         if len(xs) == 1 and index.size == start and bool((index.ravel() == np.arange(start)).all()):
             return self.reshape(xs[0], index.shape)
-        return self.emit(
-            Rearrange(index.shape, np.ascontiguousarray(index.ravel())), *[self.data(x) for x in xs]
-        )
+        parts = [self.data(shown(x)) for x in xs if prod(x.shape)]
+        return self._moved(Rearrange(index.shape, np.ascontiguousarray(index.ravel())), parts, dtype, hidden)
+
+    def _hidden(
+        self, xs: Sequence[Value], how: Callable[[list[NDArray[Any]]], NDArray[Any]]
+    ) -> NDArray[np.bool_] | None:
+        """Where ``how`` puts entries that are minus infinity."""
+        if all(x.hidden is None for x in xs):
+            return None
+        found = how([np.zeros(x.shape, np.bool_) if x.hidden is None else x.hidden for x in xs])
+        return np.asarray(found, np.bool_) if bool(found.any()) else None
 
     def broadcast(self, x: Value, shape: Shape) -> Value:
         """x broadcast to ``shape``."""
@@ -388,3 +435,12 @@ class Call:
         for i, name in enumerate(self.outputs):
             if name and i >= len(results) and (self.wanted[i] or i not in self._harmless):
                 raise self.unsupported(f"output {i} '{str(name)[:MAX_LABEL]}'")
+
+
+def shown(x: Value) -> Value:
+    """x with a number where it is minus infinity: a constant with 0, data with whatever its node has there."""
+    if x.hidden is None:
+        return x
+    if isinstance(x, Data):
+        return Data(x.node, x.shape, x.dtype)
+    return Known(np.where(x.hidden, np.zeros((), x.array.dtype), x.array), x.dtype, x.rad, x.roundings)

@@ -267,7 +267,7 @@ def mod(call: Call) -> list[Value]:
 
 def _mod(call: Call, x: Data, divisor: Known) -> Value:
     """fmod: x - m trunc(x / m); else, of integers, x - m floor(x / m)."""
-    fmod = call.attr_int("fmod", 0) != 0
+    fmod = call.attr_flag("fmod", False)
     m = divisor.array.astype(np.float64)
     if divisor.rad is not None or divisor.roundings or fmod != x.is_float or not m.all():
         raise call.unsupported("fmod of integers, a remainder of floats, or a divisor that is not exact")
@@ -291,8 +291,8 @@ def _mod(call: Call, x: Data, divisor: Known) -> Value:
 
 def is_not_a_number(call: Call) -> list[Value]:
     """IsNaN and IsInf are 0 wherever the operand exists (as 0 x; where it does not, neither does 0 x)."""
-    call.attr_int("detect_negative", 1)
-    call.attr_int("detect_positive", 1)
+    call.attr_flag("detect_negative", True)
+    call.attr_flag("detect_positive", True)
     return [scale(call, _of(call), ZERO, None, 0).as_type("bool")]
 
 
@@ -324,6 +324,11 @@ def one_hot(call: Call) -> list[Value]:
     whole = [v for v in (index, values) if isinstance(v, Known) and not v.is_float]
     if any(bool((np.abs(v.array.astype(np.float64)) >= MAX_TRUNCATED).any()) for v in whole):
         raise call.unsupported("an integer beyond 2^31")
+    if depths.rad is not None or depths.roundings:
+        raise call.unsupported("a computed depth")
+    if call.opset < 11 and not (isinstance(index, Known) and bool((index.array >= 0).all())):
+        # before opset 11 the text gives negative indices no place; onnxruntime counts them from the end
+        raise call.unsupported("indices that may be negative before opset 11: the standard and runtimes differ")
     depth = int(depths.array.reshape(()))
     axis = call.axis(call.attr_int("axis", -1), len(index.shape) + 1)
     if depth < 1:
@@ -399,8 +404,8 @@ def cum_sum(call: Call) -> list[Value]:
     axis = call.axis(axes[0], len(x.shape))
     n = x.shape[axis]
     call.foldable(n * n)
-    ones = np.triu(np.ones((n, n), np.float32), 1 if call.attr_int("exclusive", 0) else 0)
-    if call.attr_int("reverse", 0):
+    ones = np.triu(np.ones((n, n), np.float32), 1 if call.attr_flag("exclusive", False) else 0)
+    if call.attr_flag("reverse", False):
         ones = ones.T
     call.require_float(x)
     last = call.move(call.data(x), lambda a: np.moveaxis(a, axis, -1))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tlcheck.readers.onnx import exact
-from tlcheck.readers.onnx.call import Call
+from tlcheck.readers.onnx.call import Call, shown
 from tlcheck.readers.onnx.values import FLOAT32_TINY, FLOAT32_UNIT, INTEGERS, Data, Known, Value
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu, Sigmoid, Tanh
@@ -116,6 +116,8 @@ def scale(call: Call, x: Value, factor: Constant, offset: Constant | None, round
 def add_signed(call: Call, a: Value, b: Value, sign: int) -> Value:
     """a + sign * b."""
     call.same_type(a, b)
+    if a.hidden is not None or b.hidden is not None:
+        return _masked_sum(call, a, b)
     if isinstance(a, Known) and isinstance(b, Known):
         return add_known(call, a, b, sign)
     if not a.is_float:
@@ -129,6 +131,20 @@ def add_signed(call: Call, a: Value, b: Value, sign: int) -> Value:
             call, call.broadcast(b, shape), ONE if sign == 1 else MINUS_ONE, a.constant(), 1 + a.roundings
         )
     return call.emit(Sum((1, sign)), call.data(call.broadcast(a, shape)), call.data(call.broadcast(b, shape)))
+
+
+def _masked_sum(call: Call, a: Value, b: Value) -> Value:
+    """a + b where one of them is a mask: minus infinity plus a number is minus infinity. Of ``Add`` only."""
+    if call.op != "Add":
+        raise call.nonfinite("an operand holds minus infinity")
+    shape = call.common_shape(a, b)
+    masks = [np.broadcast_to(x.hidden, shape) for x in (a, b) if x.hidden is not None]
+    hidden = np.logical_or.reduce(masks)
+    total = add_signed(call, shown(a), shown(b), 1)
+    if isinstance(total, Data):
+        return Data(total.node, total.shape, total.dtype, hidden)
+    array = np.where(hidden, -np.inf, total.array).astype(total.array.dtype)
+    return Known(array, total.dtype, total.rad, total.roundings)
 
 
 def _on_integers(call: Call, op: Operation, a: Value, b: Value) -> Data:
@@ -159,8 +175,15 @@ def sub(call: Call) -> list[Value]:
     return [add_signed(call, call.value(0), call.value(1), -1)]
 
 
+def _same_shapes(call: Call, values: Sequence[Value]) -> None:
+    """Sum, Mean, Max and Min do not broadcast before opset 8. Raises TLC204."""
+    if call.opset < 8 and len({value.shape for value in values}) > 1:
+        raise call.misshapen(f"operands of different shapes before opset 8: {[v.shape for v in values]}")
+
+
 def sum_all(call: Call) -> list[Value]:
     total, *rest = call.values()
+    _same_shapes(call, [total, *rest])
     for x in rest:
         total = add_signed(call, total, x, 1)
     return [total]
@@ -287,8 +310,8 @@ def clip(call: Call) -> list[Value]:
             known = Known(np.array(call.attr_float(name, 0.0)), x.dtype)
         if known is not None:
             call.same_type(x, known)
-            if known.array.size != 1:
-                raise call.misshapen(f"{name} is not a scalar")
+            if known.shape:
+                raise call.misshapen(f"{name} of shape {known.shape} is not a scalar")
         bounds.append(known)
     lower, upper = bounds
     if lower is None and upper is None:
@@ -322,6 +345,7 @@ def minimum(call: Call) -> list[Value]:
 def _extreme(call: Call, values: list[Value], sign: int) -> Value:
     """Entry by entry max (sign 1) or min (sign -1) of operands that broadcast."""
     call.same_type(*values)
+    _same_shapes(call, values)
     shape = call.common_shape(*values)
     if all(isinstance(v, Known) and not v.is_float for v in values):
         known = [v for v in values if isinstance(v, Known)]

@@ -107,6 +107,8 @@ def _slice(call: Call) -> list[Value | Late]:
     ones = Known(np.ones(len(call.integers(axes)), np.int64), "int64")
     steps = ones if call.raw(4) is None else _part(call, 4)
     _integers(call, steps)
+    if call.opset < 13 and not (isinstance(steps, Known) and bool((steps.array > 0).all())):
+        raise call.unsupported("a negative step before opset 13: the standard and runtimes may differ")
     return _step(call, "Slice", x, starts, ends, axes, steps)
 
 
@@ -134,7 +136,7 @@ def _scatter_nd(call: Call) -> list[Value | Late]:
 def _reshape(call: Call) -> list[Value | Late]:
     x, target = _part(call, 0), _part(call, 1)
     _integers(call, target)
-    keep_zero = int(call.attr_int("allowzero", 0) != 0)
+    keep_zero = int(call.attr_flag("allowzero", False))
     fixed = call.integers(target) if isinstance(target, Known) else []
     shape = tuple(fixed) if fixed and all(n > 0 for n in fixed) else None
     if shape is not None:
@@ -161,7 +163,7 @@ def _constant_of_shape(call: Call) -> list[Value | Late]:
 def _axes(name: str) -> Callable[[Call], list[Value | Late]]:
     def lower(call: Call) -> list[Value | Late]:
         axes = call.ints_of_input_or_attribute(1, "axes")
-        if axes is None:
+        if not axes:
             raise call.unsupported("no axes")
         return _step(call, name, _part(call, 0), numbers=axes)
 

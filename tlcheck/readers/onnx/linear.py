@@ -28,9 +28,9 @@ def gemm(call: Call) -> list[Value]:
     alpha, beta = call.attr_float("alpha", 1.0), call.attr_float("beta", 1.0)
     if len(a.shape) != 2 or len(b.shape) != 2:
         raise call.misshapen(f"operands of shapes {a.shape} and {b.shape} are not matrices")
-    if call.attr_int("transA", 0):
+    if call.attr_flag("transA", False):
         a = transposed(call, a)
-    if call.attr_int("transB", 0):
+    if call.attr_flag("transB", False):
         b = transposed(call, b)
     shape = (a.shape[0], b.shape[1])
     if c is not None and not call.fits(c.shape, shape):
@@ -311,7 +311,7 @@ def batch_normalization(call: Call) -> list[Value]:
     second term may cancel. Roundings: at most 6 of x factor or mean factor, 2 of the bias.
     """
     x = call.data(call.value(0))
-    if call.attr_int("training_mode", 0) or call.attr_int("spatial", 1) != 1:
+    if call.attr_flag("training_mode", False) or call.attr_int("spatial", 1) != 1:
         raise call.unsupported("training mode or spatial 0")
     if any(call.outputs[1:]):
         # before opset 14 this is what training mode is; from 14 on it is no form at all

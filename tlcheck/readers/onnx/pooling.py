@@ -58,7 +58,7 @@ def _windows(call: Call, spatial: Shape) -> Windows:
     if kernel is None or len(kernel) != rank or rank < 1 or any(k < 1 for k in kernel):
         raise call.misshapen(f"kernel_shape {kernel} for spatial axes {spatial}")
     strides, dilations = per_axis(call, "strides", rank, 1), per_axis(call, "dilations", rank, 1)
-    ceil, mode = call.attr_int("ceil_mode", 0) != 0, call.attr_str("auto_pad", "NOTSET")
+    ceil, mode = call.attr_flag("ceil_mode", False), call.attr_str("auto_pad", "NOTSET")
     if mode != "NOTSET" and ceil:
         raise call.unsupported("ceil_mode with auto_pad")
     if mode != "NOTSET" and any(d > 1 for d in dilations):
@@ -118,7 +118,7 @@ def max_pool(call: Call) -> list[Value]:
     x = call.data(call.value(0))
     spatial = _spatial(call, x)
     windows = _windows(call, spatial)
-    call.attr_int("storage_order", 0)
+    call.attr_flag("storage_order", False)
     call.harmless(1)  # Indices: where the largest entries are
     rank, batch = len(spatial), x.shape[:2]
     call.checked((*batch, *windows.out, *windows.kernel))
@@ -140,7 +140,7 @@ def average_pool(call: Call) -> list[Value]:
     x = call.data(call.value(0))
     spatial = _spatial(call, x)
     windows = _windows(call, spatial)
-    count_pads = bool(call.attr_int("count_include_pad", 0))
+    count_pads = call.attr_flag("count_include_pad", False)
     beyond = [c - n - b for c, n, b in zip(windows.covered, spatial, windows.begin, strict=True)]
     if any(p > e + 1 for p, e in zip(beyond, windows.end, strict=True)):
         raise call.unsupported("ceil_mode with a window two entries or more beyond the padding: tools pad differently")
@@ -208,8 +208,8 @@ def _reduction(
 
     def lower(call: Call) -> list[Value]:
         x, axes = call.value(0), call.ints_of_input_or_attribute(1, "axes")
-        keep = call.attr_int("keepdims", 1) != 0
-        noop = call.attr_int("noop_with_empty_axes", 0) != 0
+        keep = call.attr_flag("keepdims", True)
+        noop = call.attr_flag("noop_with_empty_axes", False)
         if not axes and noop:
             # the reduction over no axes, entry by entry
             normal: Shape = ()
@@ -218,7 +218,7 @@ def _reduction(
         if isinstance(x, Known) and not x.is_float:
             return [_integers(call, x, on_integers, normal, keep)]
         x = call.data(x)
-        if any(x.shape[a] == 0 for a in normal):
+        if 0 in x.shape:
             raise call.unsupported("empty set")
         y = on_data(call, x, normal, keep)
         return [y if x.is_float else whole(call, y, x.dtype)]

@@ -51,6 +51,8 @@ def upsample(call: Call) -> list[Value]:
     """Resize as it was before opset 10: coordinates i / scale."""
     x, mode = call.value(0), call.attr_str("mode", "nearest")
     scales = call.attr_floats("scales") if call.has("scales") else _floats(call, call.known(1))
+    if any(s < 1 for s in scales or []):
+        raise call.unsupported(f"scales {scales} below 1")
     if len(scales or []) != len(x.shape):
         raise call.misshapen(f"{len(scales or [])} scales for shape {x.shape}")
     return [
@@ -67,8 +69,10 @@ def upsample(call: Call) -> list[Value]:
 
 def resize(call: Call) -> list[Value]:
     x = call.value(0)
+    # of other modes only
     call.attr_float("cubic_coeff_a", -0.75)
-    if call.attr_int("antialias", 0) or call.attr_int("exclude_outside", 0):
+    call.attr_float("extrapolation_value", 0.0)
+    if call.attr_flag("antialias", False) or call.attr_flag("exclude_outside", False):
         raise call.unsupported("antialias or exclude_outside")
     if call.attr_str("keep_aspect_ratio_policy", "stretch") != "stretch":
         raise call.unsupported("keep_aspect_ratio_policy")
@@ -101,10 +105,13 @@ def _targets(call: Call, shape: Shape) -> list[Target]:
 
 
 def _by_scale(call: Call, n: int, s: float) -> Target:
-    """Sizes are floor(n s)."""
+    """Sizes are floor(n s): refused where runtimes, which multiply in float32, get another one."""
     if not 0 < s <= MAX_TENSOR_ELEMENTS:
         raise call.unsupported(f"scale {s}")
-    return floor(n * Fraction(s)), Fraction(s)
+    size = floor(n * Fraction(s))
+    if {size} != {floor(np.float32(n) * np.float32(s)), floor(np.float64(n) * np.float64(s))}:
+        raise call.unsupported(f"size {n} times scale {s:.9g}, rounded down, is {size} exactly and another in float32")
+    return size, Fraction(s)
 
 
 def _floats(call: Call, known: Known) -> list[float]:
@@ -117,6 +124,8 @@ def _resized(call: Call, x: Value, targets: list[Target], mode: str, frame: str,
     call.checked(tuple(m for m, _ in targets))
     if mode not in ("nearest", "linear") or frame not in FRAMES or nearest not in NEAREST:
         raise call.unsupported(f"mode {mode}, {frame}, {nearest}")
+    if frame == "half_pixel_symmetric" and call.opset < 19:
+        raise call.unsupported(f"{frame} before opset 19")
     if any(m < 1 for m, _ in targets):
         raise call.misshapen(f"sizes {[m for m, _ in targets]}")
     if frame == "align_corners" and any(n * s != m for n, (m, s) in zip(x.shape, targets, strict=True)):

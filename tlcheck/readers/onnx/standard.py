@@ -74,7 +74,7 @@ def form_of(operator: str, opset: int) -> Form | None:
         operands.append(
             Operand(entry.name, entry.option == option.Single, "" if alone else entry.type_str, types)
         )
-    attributes = {name: int(a.type) for name, a in schema.attributes.items()}
+    attributes = {name: int(getattr(a.type, "value", a.type)) for name, a in schema.attributes.items()}
     required = tuple(name for name, a in schema.attributes.items() if a.required)
     return Form(
         schema.since_version, schema.deprecated, tuple(operands), rest, schema.max_output, attributes, required

@@ -74,9 +74,14 @@ def checked_shape(dims: tuple[int, ...], where: str) -> tuple[int, ...]:
     return dims
 
 
-def read_tensor(tensor: TensorProto, folder: Path | None) -> Known:
-    """The tensor's exact values. Raises TLC201 to TLC205, TLC401 to TLC403, naming the tensor."""
-    where = f"tensor '{tensor.name}'"
+def read_tensor(
+    tensor: TensorProto, folder: Path | None, *, where: str | None = None, masks: bool = False
+) -> Known:
+    """The tensor's exact values. Raises TLC201 to TLC205, TLC401 to TLC403, naming the tensor, or ``where`` it is.
+
+    ``masks``: minus infinity is read too.
+    """
+    where = f"tensor '{tensor.name}'" if tensor.name or where is None else where
     dtype = element_type(tensor.data_type, where)
     shape = checked_shape(tuple(tensor.dims), where)
     if tensor.HasField("segment"):
@@ -87,7 +92,7 @@ def read_tensor(tensor: TensorProto, folder: Path | None) -> Known:
         values = from_bytes(tensor.raw_data, dtype, shape, where)
     else:
         values = _from_field(tensor, dtype, shape, where)
-    if dtype in FLOATS and not bool(np.isfinite(values).all()):
+    if dtype in FLOATS and not bool((np.isfinite(values) | (masks & np.isneginf(values))).all()):
         raise InvalidInput("TLC203", "NaN or infinity in a constant", field=where)
     return Known(values, dtype)
 

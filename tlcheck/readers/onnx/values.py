@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,12 @@ Shape = tuple[int, ...]
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+
+MASKS = frozenset({
+    "Add", "Concat", "Constant", "ConstantOfShape", "Expand", "Flatten", "Gather", "Identity", "Pad", "Reshape", "Slice",
+    "Softmax", "Split", "Squeeze", "Tile", "Transpose", "Trilu", "Unsqueeze", "Where",
+})  # fmt: skip
+"""Operators that may take minus infinity, the mask of an attention: they move it, add it, or give it the weight 0."""
 
 FLOAT32_UNIT = 2.0**-24
 """Largest relative error of one float32 rounding to nearest, in the normal range."""
@@ -47,6 +53,14 @@ class Known:
     def is_float(self) -> bool:
         return self.dtype in FLOATS
 
+    @property
+    def hidden(self) -> NDArray[np.bool_] | None:
+        """Where it is minus infinity, as in attention masks; None: nowhere."""
+        if not self.is_float:
+            return None
+        found = np.asarray(np.isneginf(self.array))
+        return found if bool(found.any()) else None
+
     def constant(self) -> Constant:
         """As a constant of the graph; ``roundings`` must be charged to the operation that takes it."""
         return Constant(
@@ -64,11 +78,15 @@ class Known:
 
 @dataclass(frozen=True)
 class Data:
-    """The value of a graph node. ``dtype``: float32 or float64; or int32, int64 or bool, whose values are integers."""
+    """The value of a graph node. ``dtype``: float32 or float64; or int32, int64 or bool, whose values are integers.
+
+    ``hidden``: where an attention mask put minus infinity, whatever the node's value there; None: nowhere.
+    """
 
     node: int
     shape: Shape
     dtype: str
+    hidden: NDArray[np.bool_] | None = field(default=None, compare=False)
 
     @property
     def is_float(self) -> bool:
@@ -76,7 +94,7 @@ class Data:
 
     def as_type(self, dtype: str) -> Data:
         """The same numbers, as another element type."""
-        return Data(self.node, self.shape, dtype)
+        return Data(self.node, self.shape, dtype, self.hidden)
 
 
 Value = Known | Data

@@ -36,7 +36,7 @@ def read_graph(data: bytes, folder: Path | None) -> Graph:
     values: dict[str, Value | Late] = {}
     for tensor in graph.initializer:
         if tensor.name in needed:
-            values[tensor.name] = read_tensor(tensor, folder)
+            values[tensor.name] = read_tensor(tensor, folder, masks=True)
     builder = Builder()
     stored = {tensor.name for tensor in graph.initializer}
     inputs = [info for info in graph.input if info.name not in stored]
@@ -174,6 +174,7 @@ def _lower(node: NodeProto, call: Call, operands: Sequence[Value | Late | None])
     if lowering is None:
         raise call.unsupported()
     late = LATE.get(node.op_type) if decided_late(node.op_type, operands) else None
+    call.refuse_infinity(late is not None)
     if late is not None:
         return call.lowered(late)
     if node.op_type not in ON_INTEGERS:
@@ -204,10 +205,17 @@ def _finished(
             raise InvalidInput("TLC201", f"output '{info.name}' is not defined")
         if isinstance(value, Late):
             raise InvalidInput("TLC202", f"output '{info.name}' has a shape that the network's values decide")
+        if value.hidden is not None:
+            raise InvalidInput("TLC203", f"output '{info.name}' holds minus infinity")
         if isinstance(value, Known):
             value = values[info.name] = builder.fixed(_number(value, info.name), info.name)
         outputs.append(value.node)
-    names = {name: value.node for name, value in values.items() if isinstance(value, Data)}
+    # a tensor with minus infinity in it is no node
+    names = {
+        name: value.node
+        for name, value in values.items()
+        if isinstance(value, Data) and value.hidden is None
+    }
     try:
         return Graph(
             tuple(builder.nodes),
