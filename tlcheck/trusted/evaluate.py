@@ -344,7 +344,7 @@ def _correlation(
     ]
     taps = _taps(op.kernel, given[2:], shape[2:], source)
     bias = None if op.bias is None else constant_balls(op.bias, (shape[1],))
-    step_size = max(1, KEPT_ENTRIES // (per_group * taps.shape[0]))
+    step_size = max(1, KEPT_ENTRIES // max(1, per_group * taps.shape[0]))
 
     def step(xs: Sequence[Balls]) -> Balls:
         if not finite(xs[0]):

@@ -114,11 +114,7 @@ def _moved(affine: Affine, box: Box) -> Box | None:
         case SignMap():
             return Box(-box.upper, -box.lower)
         case IndexMap(transposed=False) as m:
-            missing = m.index < 0
-            ends = [end[:, m.index] for end in (box.lower, box.upper)]
-            for end in ends:
-                end[:, missing] = 0.0
-            return Box(ends[0], ends[1])
+            return Box(m.gathered(box.lower), m.gathered(box.upper))
         case _:
             return None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,6 +149,14 @@ class IndexMap:
     @property
     def n_out(self) -> int:
         return self.size if self.transposed else int(self.index.size)
+
+    def gathered(self, x: NDArray[Any]) -> NDArray[Any]:
+        """x (.., size) -> (.., len(index)), not transposed; of an operand without entries, zeros."""
+        if not x.shape[-1]:
+            return np.zeros((*x.shape[:-1], self.index.size), x.dtype)
+        out: NDArray[Any] = x[..., self.index]
+        out[..., self.index < 0] = 0
+        return out
 
     @cached_property
     def multiplicity(self) -> int:

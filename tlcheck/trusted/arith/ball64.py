@@ -239,10 +239,7 @@ def _gather(m: IndexMap, x: Floats) -> Floats:
     """x (D, R, size) -> (D, R, len(index))."""
     if m.is_identity:
         return x
-    out = x[:, :, m.index]
-    if bool((m.index < 0).any()):
-        out[:, :, m.index < 0] = 0
-    return out
+    return m.gathered(x)
 
 
 def _scatter(m: IndexMap, x: Floats) -> Floats:

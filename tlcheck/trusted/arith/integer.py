@@ -286,9 +286,7 @@ def _shift_objects(v: Objects, s: Int, up: bool) -> Objects:
 
 def _index_objects(m: IndexMap, x: Objects) -> Objects:
     if not m.transposed:
-        out: Objects = x[:, m.index]
-        out[:, m.index < 0] = 0
-        return out
+        return m.gathered(x)
     total = np.zeros((x.shape[0], m.size), dtype=object)
     used = m.index >= 0
     for d in range(x.shape[0]):
@@ -451,9 +449,7 @@ class IntegerForm:
 
     def _through_index(self, m: IndexMap, q: Int, e: Int, box: Box) -> Block:
         if m.transposed:
-            out = q[:, m.index]
-            out[:, m.index < 0] = 0
-            return out, e
+            return m.gathered(q), e
         used = m.index >= 0
         out = np.zeros((q.shape[0], m.size), np.int64)
         if m.multiplicity <= 1:
