@@ -281,9 +281,10 @@ def _found(paths: Sequence[Path], gate: Gate) -> tuple[list[Path | FileResult], 
             continue
         if not found.certificates and not found.problems and gate.expect is None:
             raise click.UsageError(_nothing(path, found.passed))
-        there = [*((p, p) for p in found.certificates), *((p, invalid(str(p), e)) for p, e in found.problems)]
-        for where, item in sorted(there, key=lambda pair: pair[0]):
-            seen.setdefault(where, item)
+        there: dict[Path, Path | FileResult] = {p: p for p in found.certificates}
+        there |= {p: invalid(str(p), problem) for p, problem in found.problems}
+        for where in sorted(there):
+            seen.setdefault(where, there[where])
         passed.update(dict.fromkeys(found.passed))
     return list(seen.values()), list(passed)
 
