@@ -21,7 +21,11 @@ RIGHT: Final = (0, 1, 3, 4, 6, 7, 8, 9)
 
 
 def margins(
-    network: bytes, inputs: Sequence[Sequence[float]], labels: Sequence[int], radius: str, clip: tuple[str, str]
+    network: bytes,
+    inputs: Sequence[Sequence[float]],
+    labels: Sequence[int],
+    radius: str,
+    clip: tuple[str, str],
 ) -> Files:
     """Every example is claimed."""
     data = {"examples": [{"x": list(x), "y": y} for x, y in zip(inputs, labels, strict=True)]}
@@ -68,7 +72,9 @@ def leaves_that_differ() -> Bundle:
 
 
 def cases() -> Iterator[Case]:
-    yield Case("accept", "margins-of-a-pooled-network", digits(), 0, "TLC020", "several images through a MaxPool")
+    yield Case(
+        "accept", "margins-of-a-pooled-network", digits(), 0, "TLC020", "several images through a MaxPool"
+    )
     wrong = [(label(k) + (k == 4)) % 10 for k in RIGHT]
     yield Case("reject", "margins-of-a-pooled-network-wrong-label", digits(wrong), 1, "TLC021",
                "example 3 is another digit; the others keep their margins")  # fmt: skip

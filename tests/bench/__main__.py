@@ -35,6 +35,7 @@ def main() -> int:
     parser.add_argument("--skip-dumps", action="store_true")
     parser.add_argument("--skip-kernels", action="store_true")
     parser.add_argument("--skip-intervals", action="store_true")
+    parser.add_argument("--skip-margins", action="store_true")
     arguments = parser.parse_args()
     if not arguments.skip_dumps:
         if not DATA.is_dir():
@@ -49,6 +50,10 @@ def main() -> int:
         from tests.bench.intervals import intervals
 
         intervals(arguments.repeat)
+    if not arguments.skip_margins:
+        from tests.bench.margins import margins
+
+        margins()
     return 0
 
 

@@ -61,7 +61,8 @@ def test_nominal_accuracy_is_onnxruntimes() -> None:
     examples = json.loads((MARGINS / "data.json").read_text())["examples"]
     images = [np.array(e["x"], np.float32).reshape(1, 1, 8, 8) for e in examples]
     right = sum(
-        int(session.run(None, {"image": x})[0].argmax()) == e["y"] for x, e in zip(images, examples, strict=True)
+        int(session.run(None, {"image": x})[0].argmax()) == e["y"]
+        for x, e in zip(images, examples, strict=True)
     )
     (claim,) = verify_path(MARGINS / "robust.json", ONE_JOB).claims
     assert claim.details["nominal accuracy"] == f"{right} of 10"

@@ -139,8 +139,7 @@ def test_dot_exact_at_its_limit() -> None:
     top = (1 << 62) - 1
     for a, b in ((top, top), (-top, top), (-top, -top), (-1, -1)):
         assert dot_exact(np.full((1, n), a), np.full((1, n), b)) == [n * a * b]
-    with pytest.raises(OutOfRange):
-        dot_exact(np.ones((1, n + 1), np.int64), np.ones((1, n + 1), np.int64))
+        assert dot_exact(np.full((1, n + 1), a), np.full((1, n + 1), b)) == [(n + 1) * a * b]
 
 
 def test_normalise_loses_less_than_a_unit_downwards() -> None:
@@ -361,3 +360,14 @@ def test_a_large_multiplier_charges_what_it_cuts_from_the_other_coefficients() -
     form.seed_rows(0, np.array([[[0.0, small]]]), None, box)
     form.put(0, form.multipliers(form.blocks.pop(0), columns((0, 0, 2.0**60, 0.0)), box), box)
     assert float(form.lower({0: box})[0, 0]) <= -small
+
+
+def test_a_dot_product_of_many_terms_is_exact() -> None:
+    """Longer than the limbs' sums may be at once: done in parts."""
+    n = (1 << 19) + 3
+    q = np.full((2, n), (1 << 58) - 1, np.int64)
+    q[1] *= -1
+    v = np.full((1, n), (1 << 60) + 5, np.int64)
+    total = n * ((1 << 58) - 1) * ((1 << 60) + 5)
+    assert dot_exact(q, v) == [total, -total]
+    assert dot_exact(q, np.repeat(v, 2, axis=0)) == [total, -total]

@@ -14,6 +14,7 @@ from tlcheck.trusted.arith.ball64 import Ball64, Ball64Form
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.bounds import Bounds
 from tlcheck.trusted.decide import LeafChunk, Plan
+from tlcheck.trusted.ops.activation import MaxOver
 
 Floats = NDArray[np.float64]
 Line = tuple[Floats, Floats]
@@ -49,11 +50,16 @@ def layer_slack(plan: Plan, bounds: Bounds | None, rank: int) -> list[dict[str, 
     values = _values_at(plan, point, max(steps, default=-1))
     result: list[dict[str, object]] = []
     for activation, (block, (ls, lt), (us, ut)) in sorted(steps.items()):
+        op, y = nodes[activation].op, values[activation]
         z = values[nodes[activation].inputs[0]]
-        if z.size != block.size or ls[0].size != block.size:
-            continue  # a selection: its lines are around one of its operands
+        if isinstance(op, MaxOver):  # lines in the entries of its windows, each with its window's coefficient
+            used = op.index >= 0
+            z, y = np.where(used, z[op.index], 0.0).reshape(-1), np.repeat(y, op.index.shape[1])
+            y = np.where(np.arange(y.size) % op.index.shape[1] == 0, y, 0.0)
+        if not z.size == block.size == ls[0].size == y.size:
+            continue  # a product or choice: its lines are in several operands
         line = np.where(block >= 0, ls[0] * z + lt[0], us[0] * z + ut[0])
-        slack = float(np.sum(block * (values[activation] - line)))
+        slack = float(np.sum(block * (y - line)))
         result.append({"layer": nodes[activation].label, "neurons": nodes[activation].size, "slack": slack})
     return result
 

@@ -37,6 +37,7 @@ GRID = 320
 ROW_BITS = 58
 WEIGHT_BITS = 52
 SLOPE_BITS = 40
+MAX_TERMS = 1 << 19
 _20 = np.int64(20)
 _MASK20 = np.int64((1 << 20) - 1)
 _21 = np.int64(21)
@@ -88,9 +89,13 @@ def integer_weights(w: Floats, bits: int) -> tuple[Int, int, Fraction]:
 
 
 def dot_exact(q: Int, v: Int) -> list[int]:
-    """sum_i q[m, i] v[m, i] (v may have one row), exactly, for |q|, |v| < 2^62 and n <= 2^19."""
-    if q.shape[1] > 1 << 19:
-        raise OutOfRange("dot product too long")
+    """sum_i q[m, i] v[m, i] (v may have one row), exactly, for |q|, |v| < 2^62.
+
+    At most 2^19 terms at a time: products of 21-bit limbs, three of them to a place, then stay below 2^63.
+    """
+    if q.shape[1] > MAX_TERMS:
+        parts = [slice(k, k + MAX_TERMS) for k in range(0, q.shape[1], MAX_TERMS)]
+        return [sum(terms) for terms in zip(*(dot_exact(q[:, p], v[:, p]) for p in parts), strict=True)]
     a = (q & _MASK21, (q >> _21) & _MASK21, q >> np.int64(42))
     b = (v & _MASK21, (v >> _21) & _MASK21, v >> np.int64(42))
     sums = [np.zeros(q.shape[0], np.int64) for _ in range(5)]

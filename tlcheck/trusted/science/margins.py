@@ -286,7 +286,9 @@ class Margins(_ByExample):
         """In turn: a later one only for what the first just misses."""
         if self.arith == "arb" or not _usable():
             return [Rows(self._network, IntegerEngine())]
-        return [Rows(self._network, e) for e in (Ball64(), IntegerEngine())][: 1 if self.arith == "ball64" else 2]
+        return [Rows(self._network, e) for e in (Ball64(), IntegerEngine())][
+            : 1 if self.arith == "ball64" else 2
+        ]
 
     def some(self, first: int, last: int, precision: int, tick: Callable[[], None]) -> Iterator[Item]:
         """Of each example: whether it is robust, whether it has its label, and the condition, if it is claimed."""
