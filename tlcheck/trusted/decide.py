@@ -679,7 +679,7 @@ def decide_sat(
             return SatOutcome(
                 Verdict.UNPROVEN,
                 "TLC016",
-                "the witness holds exactly, not for every float32 execution",
+                "the witness holds exactly; for every float32 execution it is not proved",
                 margin,
                 values,
             )

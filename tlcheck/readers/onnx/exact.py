@@ -25,7 +25,7 @@ MAX_FOLDED = 1 << 22
 PRECISION = 192
 """Working bits: far more than a product, quotient or root of float64 numbers needs to round well."""
 
-MAX_WORK = 1 << 24
+MAX_WORK = 1 << 23
 """Most operations times entries of a formula that is kept: some ten seconds to evaluate."""
 
 
