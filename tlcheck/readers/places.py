@@ -67,6 +67,26 @@ def check_declared(
                 )  # fmt: skip
 
 
+def check_flat(inputs: Sequence[Named], outputs: Sequence[Named], *, file: str = "") -> None:
+    """Of a property of VNN-LIB 1.0, whose X_i and Y_j are flat places: no model of single values that bear such names in
+    another order. Raises InvalidInput TLC303."""
+    for letter, what, tensors in (("X", "inputs", inputs), ("Y", "outputs", outputs)):
+        names = [name for name, _ in tensors]
+        numbers = [
+            re.fullmatch(rf"{letter}_?(0|[1-9][0-9]{{0,8}})", name.removesuffix(":0"), re.IGNORECASE)
+            for name in names
+        ]
+        if len(names) < 2 or any(_size(shape) != 1 for _, shape in tensors):
+            continue
+        said = [None if m is None else int(m[1]) for m in numbers]
+        shift = min((n for n in said if n is not None), default=0)  # X_1, X_2, ... count from 1
+        if any(n is not None and n - (shift if None not in said else 0) != k for k, n in enumerate(said)):
+            raise InvalidInput(
+                "TLC303", f"the model's {what} have names of the property's variables, in another order", file=file,
+                field=f"{letter}_0", expected=_listed([f"{letter}_{k}" for k in range(len(names))]), got=_listed(names),
+            )  # fmt: skip
+
+
 def squeezed(shape: Sequence[int]) -> tuple[int, ...]:
     """Without axes of size 1, which do not change the order of values."""
     return tuple(n for n in shape if n != 1)

@@ -119,7 +119,9 @@ class Assignment:
             return self._named(Names((("X", (n_inputs,)),), (("Y", ()),) * ("Y" in given), False))
         if any(_FLAT.fullmatch(name) for name in given):
             count = sum(name.startswith("Y_") for name in given)
-            x, y = (tuple((f"{kind}_{i}", ()) for i in range(n)) for kind, n in (("X", n_inputs), ("Y", count)))
+            x, y = (
+                tuple((f"{kind}_{i}", ()) for i in range(n)) for kind, n in (("X", n_inputs), ("Y", count))
+            )
             return self._named(Names(x, y, False))
         if given & set(names.all()):
             return self._named(names)
