@@ -143,6 +143,7 @@ AGREE = [
     ([("theta_omega", 2)], ["theta", "omega"]),
     ([("u", 1), ("v", 1), ("pressure", 1)], ["u", "v", "p"]),
     ([("x", 1), ("anything", 1)], ["x", None]),
+    ([("x1", 1), ("x2", 1)], ["x", "y"]),  # numbered
 ]
 DISAGREE = [
     ([("x", 1), ("t", 1)], ["t", "x"]),

@@ -119,9 +119,11 @@ def check_places(
         return
     known = [w for w in wanted if w is not None]
     place = 0
-    for (name, _), size in zip(tensors, sizes, strict=True):
+    every = [_said(name, size, known) for (name, _), size in zip(tensors, sizes, strict=True)]
+    for (name, _), size, said in zip(tensors, sizes, every, strict=True):
         here = wanted[place : place + size]
-        said = _said(name, size, known)
+        if sum(said[0] in other for other in every) > 1 and size == 1 and name not in known:
+            said = [None]  # x1, x2: numbered
         alien = len(tensors) > 1 and len(name) == 1 and size == 1 and said == [None] and None not in here
         if alien or any(s is not None and w is not None and s != w for s, w in zip(said, here, strict=True)):
             raise InvalidInput(
