@@ -130,9 +130,10 @@ class Assignment:
     def _named(self, names: Names) -> Witness:
         """Every tensor is one of ``names``, every input is there, and every output or none."""
         by_name = {tensor.name: tensor for tensor in self.tensors}
+        known = set(names.all())
         expected = ", ".join(names.all()[:20])
         for tensor in self.tensors:
-            if tensor.name not in names.all():
+            if tensor.name not in known:
                 raise InvalidInput(
                     "TLC101", "a variable that is not the query's", expected=expected, got=tensor.name
                 )
@@ -143,10 +144,16 @@ class Assignment:
                 raise InvalidInput(
                     "TLC101", "a variable is missing", expected=name, got=", ".join(by_name)[:200]
                 )
-            if names.declared and squeezed(by_name[name].shape) != squeezed(shape):
+            there = by_name[name]
+            fits = (
+                squeezed(there.shape) == squeezed(shape)
+                if names.declared
+                else name == "Y" or len(there.values) == prod(shape)
+            )
+            if not fits:
                 raise InvalidInput(
                     "TLC303", "not the declared shape", field=name, expected=str(list(shape)),
-                    got=str(list(by_name[name].shape)),
+                    got=str(list(there.shape)),
                 )  # fmt: skip
         inputs = [(name, v) for name, _ in names.inputs for v in by_name[name].values]
         outputs = tuple(v for name, _ in wanted[len(names.inputs) :] for v in by_name[name].values)
