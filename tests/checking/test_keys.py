@@ -112,7 +112,7 @@ def test_equal_values_have_one_key() -> None:
         np.array(["a"]), np.array([None]), np.array([(1, 2)], [("a", "i4"), ("b", "i4")]), np.datetime64(0, "s"), np.str_("a"),
         A(object()), [set()], {"a": {1}},
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )  # fmt: skip
 def test_what_is_no_plain_data_is_refused(value: object) -> None:
     with pytest.raises(TypeError):

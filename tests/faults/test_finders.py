@@ -143,6 +143,7 @@ AGREE = [
     ([("theta_omega", 2)], ["theta", "omega"]),
     ([("u", 1), ("v", 1), ("pressure", 1)], ["u", "v", "p"]),
     ([("x", 1), ("anything", 1)], ["x", None]),
+    ([("x1", 1), ("x2", 1)], ["x", "y"]),  # numbered
 ]
 DISAGREE = [
     ([("x", 1), ("t", 1)], ["t", "x"]),
@@ -358,3 +359,23 @@ def test_false_stability_is_refuted_before_any_leaf(tmp_path: Path, equations: l
     found = certify(file, tmp_path / "x.tlcert", jobs=1)
     assert found.false and found.leaves == 0 and len(found.points) == 1
     assert main(["verify", "-q", str(tmp_path / "x.tlcert")]) == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "code"),
+    [(("X_0", "X_1"), 0), (("X_1", "X_0"), 3), (("x1", "x2"), 0), (("x2", "x1"), 3), (("a", "b"), 0)],
+)
+def test_a_model_that_numbers_its_inputs_otherwise(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], names: tuple[str, str], code: int
+) -> None:
+    """X_i of VNN-LIB 1.0 is the i-th value; a model with inputs X_1, X_0 says otherwise."""
+    net, query = two(tmp_path / "n.onnx", names), tmp_path / "p.vnnlib"
+    query.write_text(
+        "".join(f"(declare-const {v} Real)\n" for v in ("X_0", "X_1", "Y_0"))
+        + "(assert (and (>= X_0 0) (<= X_0 1) (>= X_1 2) (<= X_1 3) (>= Y_0 2)))\n"
+    )
+    assert main(["vnnlib", "verify", str(query), "--network", f"N={net}"]) == code
+    assert ("in another order" in "".join(capsys.readouterr())) == (code == 3)
+    witness = tmp_path / "w.txt"
+    witness.write_text("((X_0 0) (X_1 2))")
+    assert main(["vnncomp", "witness", str(net), str(query), str(witness)]) == (3 if code else 1)

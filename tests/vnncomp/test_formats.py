@@ -177,6 +177,12 @@ def test_any_order_of_names() -> None:
         with pytest.raises(InvalidInput) as caught:
             read_witness(told + b"z real [1]\n0\n", 2, of)
         assert caught.value.got == "z"
+    uneven = Names((("a", (2,)), ("b", (1,))), (), False)  # of a model: three values, cut elsewhere
+    assert read_witness(b"b real [1]\n3\na real [1,2]\n1\n2\n", 3, uneven) == Witness(
+        "vnnlib-2.0", (Fraction(1), Fraction(2), Fraction(3)), ()
+    )
+    with pytest.raises(InvalidInput):
+        read_witness(b"a real [1]\n1\nb real [2]\n2\n3\n", 3, uneven)
     with pytest.raises(InvalidInput) as caught:
         read_witness(b"A real [3,2]\n1\n2\n3\n4\n5\n6\n", 6, Names((("A", (2, 3)),), (), True))
     assert (caught.value.code, caught.value.expected) == ("TLC303", "[2, 3]")

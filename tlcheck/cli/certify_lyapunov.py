@@ -86,7 +86,7 @@ def _query(model: Path, spec: Path, output: Path, most: int, seconds: float) -> 
     if found.guidance is None:
         box = "" if found.open_box is None else f", such as {_box(found.open_box)}"
         click.echo(
-            f"no proof  unsat: {found.left} of {_counted(found.boxes, 'box', 'boxes')} open{box}; {took:.1f} s "
+            f"no proof  unsat: {found.left} of {_counted(found.boxes, 'box is', 'boxes are')} open{box}; {took:.1f} s "
             "(more --max-leaves or --seconds)"
         )
         return ExitCode.UNPROVEN

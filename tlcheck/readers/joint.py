@@ -29,7 +29,7 @@ from tlcheck.readers.kinds import instead
 from tlcheck.readers.normal_form import Variable, normal_form
 from tlcheck.readers.onnx import Whole, load_whole, read_model
 from tlcheck.readers.onnx.tensors import ELEMENT_TYPES
-from tlcheck.readers.places import check_declared, inputs_of, outputs_of, squeezed
+from tlcheck.readers.places import check_declared, check_flat, inputs_of, outputs_of, squeezed
 from tlcheck.readers.vnnlib import read_any_property
 from tlcheck.readers.vnnlib2 import Network, Property, Tensor
 from tlcheck.trusted.graph import Graph, Node
@@ -134,6 +134,7 @@ def _undeclared(found: Property, files: Mapping[str, Path]) -> tuple[tuple[Model
     ((name, path),) = files.items()
     model = _model(path, [])
     space = found.space
+    check_flat(inputs_of(model.graph), outputs_of(model.graph), file=str(path))
     x = Tensor(WHOLE[0], "input", "real", (space.n_inputs,), 0)
     y = Tensor(WHOLE[1], "output", "real", (space.n_outputs,), 0)
     return (model,), (Network(name, (x, y)),)

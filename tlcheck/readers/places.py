@@ -67,6 +67,26 @@ def check_declared(
                 )  # fmt: skip
 
 
+def check_flat(inputs: Sequence[Named], outputs: Sequence[Named], *, file: str = "") -> None:
+    """Of a property of VNN-LIB 1.0, whose X_i and Y_j are flat places: no model of single values that bear such names in
+    another order. Raises InvalidInput TLC303."""
+    for letter, what, tensors in (("X", "inputs", inputs), ("Y", "outputs", outputs)):
+        names = [name for name, _ in tensors]
+        numbers = [
+            re.fullmatch(rf"{letter}_?(0|[1-9][0-9]{{0,8}})", name.removesuffix(":0"), re.IGNORECASE)
+            for name in names
+        ]
+        if len(names) < 2 or any(_size(shape) != 1 for _, shape in tensors):
+            continue
+        said = [None if m is None else int(m[1]) for m in numbers]
+        shift = min((n for n in said if n is not None), default=0)  # X_1, X_2, ... count from 1
+        if any(n is not None and n - (shift if None not in said else 0) != k for k, n in enumerate(said)):
+            raise InvalidInput(
+                "TLC303", f"the model's {what} have names of the property's variables, in another order", file=file,
+                field=f"{letter}_0", expected=_listed([f"{letter}_{k}" for k in range(len(names))]), got=_listed(names),
+            )  # fmt: skip
+
+
 def squeezed(shape: Sequence[int]) -> tuple[int, ...]:
     """Without axes of size 1, which do not change the order of values."""
     return tuple(n for n in shape if n != 1)
@@ -99,9 +119,11 @@ def check_places(
         return
     known = [w for w in wanted if w is not None]
     place = 0
-    for (name, _), size in zip(tensors, sizes, strict=True):
+    every = [_said(name, size, known) for (name, _), size in zip(tensors, sizes, strict=True)]
+    for (name, _), size, said in zip(tensors, sizes, every, strict=True):
         here = wanted[place : place + size]
-        said = _said(name, size, known)
+        if sum(said[0] in other for other in every) > 1 and size == 1 and name not in known:
+            said = [None]  # x1, x2: numbered
         alien = len(tensors) > 1 and len(name) == 1 and size == 1 and said == [None] and None not in here
         if alien or any(s is not None and w is not None and s != w for s, w in zip(said, here, strict=True)):
             raise InvalidInput(

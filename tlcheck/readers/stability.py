@@ -353,11 +353,8 @@ def _network(
         _unused(given, "an ONNX model", field, "prefix", "activation", "slope")
         content = files.whole(files.read(given.file, f"{field}.file"), given.file)
         graph = read_model(content, file=given.file)
-        for tensors, names, side in (
-            (inputs_of(graph), inputs, "inputs"),
-            (outputs_of(graph), outputs, "outputs"),
-        ):
-            check_places(tensors, names, f"the {side} of {field}", field=side, file=given.file)
+        check_places(inputs_of(graph), inputs, f"the inputs of {field}", field="inputs", file=given.file)
+        check_places(outputs_of(graph), outputs, f"the outputs of {field}", field="outputs", file=given.file)
         return _of_graph(graph, field)
     prefix = f"{given.prefix}." if given.prefix else ""
     tensors = {k: v for k, v in _tensors(given.file, files, field).items() if k.startswith(prefix)}

@@ -15,7 +15,7 @@ from tlcheck.limits import MAX_PROPERTY_BYTES
 from tlcheck.readers.bytes import read_bytes, without_mark
 from tlcheck.readers.kinds import instead
 from tlcheck.readers.normal_form import normal_form
-from tlcheck.readers.places import check_declared, inputs_of, outputs_of
+from tlcheck.readers.places import check_declared, check_flat, inputs_of, outputs_of
 from tlcheck.readers.vnnlib1 import read_vnnlib1
 from tlcheck.readers.vnnlib2 import Property, read_declared, read_plain
 from tlcheck.trusted.graph import Graph
@@ -60,8 +60,11 @@ def read_named_query(data: bytes, graph: Graph | None, *, file: str = "") -> tup
         found = _plain(data)
         if graph is None:
             return _query(found, None, None), found
+        inputs, outputs = inputs_of(graph), outputs_of(graph)
         for network in found.networks:
-            check_declared(network, inputs_of(graph), outputs_of(graph), file=file)
+            check_declared(network, inputs, outputs, file=file)
+        if not found.networks:
+            check_flat(inputs, outputs, file=file)
         return _query(found, graph.n_inputs, graph.n_outputs), found
     except InvalidInput as error:
         error.in_file(file)

@@ -119,7 +119,9 @@ class Assignment:
             return self._named(Names((("X", (n_inputs,)),), (("Y", ()),) * ("Y" in given), False))
         if any(_FLAT.fullmatch(name) for name in given):
             count = sum(name.startswith("Y_") for name in given)
-            x, y = (tuple((f"{kind}_{i}", ()) for i in range(n)) for kind, n in (("X", n_inputs), ("Y", count)))
+            x, y = (
+                tuple((f"{kind}_{i}", ()) for i in range(n)) for kind, n in (("X", n_inputs), ("Y", count))
+            )
             return self._named(Names(x, y, False))
         if given & set(names.all()):
             return self._named(names)
@@ -128,9 +130,10 @@ class Assignment:
     def _named(self, names: Names) -> Witness:
         """Every tensor is one of ``names``, every input is there, and every output or none."""
         by_name = {tensor.name: tensor for tensor in self.tensors}
+        known = set(names.all())
         expected = ", ".join(names.all()[:20])
         for tensor in self.tensors:
-            if tensor.name not in names.all():
+            if tensor.name not in known:
                 raise InvalidInput(
                     "TLC101", "a variable that is not the query's", expected=expected, got=tensor.name
                 )
@@ -141,10 +144,16 @@ class Assignment:
                 raise InvalidInput(
                     "TLC101", "a variable is missing", expected=name, got=", ".join(by_name)[:200]
                 )
-            if names.declared and squeezed(by_name[name].shape) != squeezed(shape):
+            there = by_name[name]
+            fits = (
+                squeezed(there.shape) == squeezed(shape)
+                if names.declared
+                else name == "Y" or len(there.values) == prod(shape)
+            )
+            if not fits:
                 raise InvalidInput(
                     "TLC303", "not the declared shape", field=name, expected=str(list(shape)),
-                    got=str(list(by_name[name].shape)),
+                    got=str(list(there.shape)),
                 )  # fmt: skip
         inputs = [(name, v) for name, _ in names.inputs for v in by_name[name].values]
         outputs = tuple(v for name, _ in wanted[len(names.inputs) :] for v in by_name[name].values)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import chain
 from math import inf
 from typing import Final
 
@@ -27,7 +28,7 @@ Point = tuple[Fraction, ...]
 
 PRECISIONS: Final = (128, 512, 2048)
 """Bits, one after the other while a point is undecided."""
-MOST_VALUES: Final = 20_000
+MOST_VALUES: Final = 3000
 """Most evaluations of the network by the attack."""
 MOST_BALLS: Final = 500
 """The same where nothing executes it, and balls are evaluated."""
@@ -65,8 +66,12 @@ class Judge:
                 return None
 
 
+class _Enough(Exception):
+    """The attack has had its evaluations."""
+
+
 class _Values:
-    """The outputs at a point by the float execution where there is one, in balls elsewhere, so many times at most."""
+    """The outputs at a point by the float execution where there is one, in balls elsewhere; so many times, then ``_Enough``."""
 
     def __init__(self, judge: Judge, model: bytes | None) -> None:
         self.judge = judge
@@ -80,7 +85,7 @@ class _Values:
     def __call__(self, point: NDArray[np.float32]) -> NDArray[np.float64] | None:
         self.left -= 1
         if self.left < 0:
-            return None
+            raise _Enough
         if self.session is None:
             return self.judge.middles(point)
         try:
@@ -99,11 +104,13 @@ def refuted(judge: Judge, model: bytes | None = None, until: float = inf) -> Poi
             if judge.holds(point):
                 return point
     attack = Attack(judge.query, _Values(judge, model), until)
-    for part in (attack.samples(), attack.descents()):
-        for _, single in part:
+    try:
+        for _, single in chain(attack.samples(), attack.descents()):
             point = tuple(Fraction(x) for x in single.tolist())
             if judge.holds(point):
                 return point
+    except _Enough:
+        pass
     return None
 
 

@@ -106,8 +106,9 @@ class Solver:
         if self.execution.problem:
             self._note(f"no float execution: {self.execution.problem}")
         now = timer.now()
-        attack = Attack(self.joint.query, self.values, now + ATTACK_SHARE * max(0.0, self.until - now))
-        yield from self._beyond_float32(attack.out_of_reach)
+        until = now + ATTACK_SHARE * max(0.0, self.until - now)
+        attack = Attack(self.joint.query, self.values, until)
+        yield from self._beyond_float32(attack.out_of_reach, until)
         yield from self._tried(attack.samples())
         if (
             self._real is not None
@@ -119,14 +120,15 @@ class Solver:
         yield from self._tried(attack.descents())
         yield self._proved(None)
 
-    def _beyond_float32(self, disjuncts: Sequence[Disjunct]) -> Iterator[Answer | None]:
+    def _beyond_float32(self, disjuncts: Sequence[Disjunct], until: float) -> Iterator[Answer | None]:
         """Say which boxes hold points but none of float32; try their centres, exactly: over the reals they may show sat."""
         boxes = list(dict.fromkeys(d.box for d in disjuncts))
         for box in [b for b in boxes if next(exact_points(b), None) is not None][:MAX_REPAIRS]:
             side = next((text for text in self._sides(box)), "")
             self._boxed.append(f"a region holds no number of float32{side}: no float execution is in it")
             for point in exact_points(box):
-                yield self._sat(point)
+                if time.monotonic() < until and self._real is None:
+                    yield self._sat(point)
 
     def _sides(self, box: InputBox) -> Iterator[str]:
         """The inputs whose interval holds no float32, as text."""

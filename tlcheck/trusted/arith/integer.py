@@ -12,7 +12,7 @@ never added or multiplied.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import product
 from math import inf, prod
@@ -555,7 +555,9 @@ class IntegerForm:
             value += np.array([shift_floor(s, x) for s, x in zip(sums, exponents, strict=True)], dtype=object)
         return [int(v) for v in value]
 
-    def lower_exact(self, m: int, ends: dict[int, tuple[Sequence[Fraction], Sequence[Fraction]]]) -> Fraction:
+    def lower_exact(
+        self, m: int, ends: Mapping[int, tuple[Sequence[Fraction], Sequence[Fraction]]]
+    ) -> Fraction:
         """The exact least value of row m over boxes of rationals: (lower, upper) of each node with a block."""
         total = Fraction(self.value[m]) / (1 << GRID)
         for node, (q, e) in self.blocks.items():
