@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 MIN_OPSET = 7
 """Before 7, Add and others had another meaning."""
@@ -74,7 +75,8 @@ def form_of(operator: str, opset: int) -> Form | None:
         operands.append(
             Operand(entry.name, entry.option == option.Single, "" if alone else entry.type_str, types)
         )
-    attributes = {name: int(getattr(a.type, "value", a.type)) for name, a in schema.attributes.items()}
+    kinds: dict[str, Any] = {name: a.type for name, a in schema.attributes.items()}
+    attributes = {name: int(kind) for name, kind in kinds.items()}
     required = tuple(name for name, a in schema.attributes.items() if a.required)
     return Form(
         schema.since_version, schema.deprecated, tuple(operands), rest, schema.max_output, attributes, required
