@@ -333,7 +333,9 @@ def one_hot(call: Call) -> list[Value]:
         raise call.unsupported("a computed depth")
     if call.opset < 11 and not (isinstance(index, Known) and bool((index.array >= 0).all())):
         # before opset 11 the text gives negative indices no place; onnxruntime counts them from the end
-        raise call.unsupported("indices that may be negative before opset 11: the standard and runtimes differ")
+        raise call.unsupported(
+            "indices that may be negative before opset 11: the standard and runtimes differ"
+        )
     depth = int(depths.array.reshape(()))
     axis = call.axis(call.attr_int("axis", -1), len(index.shape) + 1)
     if depth < 1:

@@ -191,7 +191,9 @@ def _taken(call: Call, start: int, end: int, step: int, size: int) -> range:
     taken = cut(start, end, step, size)
     if call.opset < 13 and taken != range(size)[start:end:step]:
         # before opset 13 the text says "similar to numpy"; onnxruntime clamps as the text of version 13
-        raise call.unsupported(f"start {start} of a negative step before opset 13: the standard and runtimes differ")
+        raise call.unsupported(
+            f"start {start} of a negative step before opset 13: the standard and runtimes differ"
+        )
     return taken
 
 

@@ -180,10 +180,14 @@ def check_same(call: Call, mode: str, strides: Shape, total: list[int]) -> None:
     it elsewhere, or add nothing, or refuse.
     """
     if any(t < 0 for t in total):
-        raise call.unsupported(f"auto_pad {mode} with a kernel shorter than the stride: tools pad differently")
+        raise call.unsupported(
+            f"auto_pad {mode} with a kernel shorter than the stride: tools pad differently"
+        )
     if call.op.startswith("Conv") and call.opset < 11 and any(s > 1 for s in strides):
         # the text of version 1: "pad the input so that the output spatial size match the input"
-        raise call.unsupported(f"auto_pad {mode} with strides before opset 11: the standard and runtimes differ")
+        raise call.unsupported(
+            f"auto_pad {mode} with strides before opset 11: the standard and runtimes differ"
+        )
 
 
 def split_padding(total: list[int], *, upper: bool) -> tuple[Shape, Shape]:
@@ -248,7 +252,9 @@ def conv_transpose(call: Call) -> list[Value]:
     if len(extra) != rank or any(e < 0 for e in extra):
         raise call.misshapen(f"output_padding {list(extra)} must be {rank} nonnegative numbers")
     if any(e >= s for e, s in zip(extra, strides, strict=True)):
-        raise call.unsupported(f"output_padding {list(extra)} not below the strides: onnxruntime has no such form")
+        raise call.unsupported(
+            f"output_padding {list(extra)} not below the strides: onnxruntime has no such form"
+        )
     full = [
         s * (n - 1) + e + d * (k - 1) + 1
         for s, n, e, d, k in zip(strides, x.shape[2:], extra, dilations, kernel, strict=True)
@@ -305,7 +311,9 @@ def _total_padding(call: Call, full: list[int], spatial: Shape, wanted: list[int
     if len(wanted) != len(full) or any(w < 1 for w in wanted):
         raise call.misshapen(f"output_shape {wanted} must be {len(full)} positive numbers")
     if any(w < n for w, n in zip(wanted, spatial, strict=True)):
-        raise call.unsupported(f"output_shape {wanted} below the operand's {list(spatial)}: shape inference refuses it")
+        raise call.unsupported(
+            f"output_shape {wanted} below the operand's {list(spatial)}: shape inference refuses it"
+        )
     return [f - w for f, w in zip(full, wanted, strict=True)]
 
 

@@ -112,7 +112,9 @@ def _by_scale(call: Call, n: int, s: float) -> Target:
         raise call.unsupported(f"scale {s}")
     size = floor(n * Fraction(s))
     if {size} != {floor(np.float32(n) * np.float32(s)), floor(np.float64(n) * np.float64(s))}:
-        raise call.unsupported(f"size {n} times scale {s:.9g}, rounded down, is {size} exactly and another in float32")
+        raise call.unsupported(
+            f"size {n} times scale {s:.9g}, rounded down, is {size} exactly and another in float32"
+        )
     return size, Fraction(s)
 
 

@@ -91,7 +91,9 @@ def _opset(model: ModelProto) -> int:
     (version,) = versions
     newest = max_opset()
     if not MIN_OPSET <= version <= newest:
-        raise InvalidInput("TLC202", "unsupported opset", expected=f"{MIN_OPSET} to {newest}", got=str(version))
+        raise InvalidInput(
+            "TLC202", "unsupported opset", expected=f"{MIN_OPSET} to {newest}", got=str(version)
+        )
     return int(version)
 
 
@@ -211,9 +213,7 @@ def _finished(
         outputs.append(value.node)
     # a tensor with minus infinity in it is no node
     names = {
-        name: value.node
-        for name, value in values.items()
-        if isinstance(value, Data) and value.hidden is None
+        name: value.node for name, value in values.items() if isinstance(value, Data) and value.hidden is None
     }
     try:
         return Graph(
