@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.clocks import Steps
+from tests.clocks import Noted
 from tlcheck import timer
 
 settings.register_profile(
@@ -17,11 +17,11 @@ settings.load_profile("tlcheck")
 
 
 @pytest.fixture
-def steps(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], Steps]:
+def steps(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], Noted]:
     """Puts a clock in place that goes on by so many seconds at each look."""
 
-    def start(step: float) -> Steps:
-        clock = Steps(step)
+    def start(step: float) -> Noted:
+        clock = Noted(step)
         monkeypatch.setattr(timer, "now", clock.now)
         monkeypatch.setattr(timer, "alarm", clock.alarm)
         return clock
