@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -16,6 +17,17 @@ settings.register_profile(
     "tlcheck", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("tlcheck")
+
+for _name in (
+    "COLUMNS",
+    "LINES",
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "CLICOLOR_FORCE",
+    "TTY_COMPATIBLE",
+    "TLCHECK_DEBUG",
+):
+    os.environ.pop(_name, None)  # of the terminal that runs the tests
 
 ABSENT = {
     "chromium": "Chromium (Debian: apt-get install chromium)",
