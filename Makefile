@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 ARGS   ?=
+OPERATORS ?= --models 10000
 
 ifeq ($(OS),Windows_NT)
 BIN := $(VENV)/Scripts
@@ -71,8 +72,10 @@ bench: $(RUN)
 mutations: $(DEV)
 	$(BIN)/python -m tests.mutations.run $(ARGS)
 
+# Mutated inputs for the readers; then models of one operator against onnxruntime and the reference evaluator.
 fuzz: $(DEV)
 	$(BIN)/python -m tests.fuzz $(ARGS)
+	$(BIN)/python -m tests.fuzz operators $(OPERATORS)
 
 corpus: $(DEV)
 	$(BIN)/python certificates/producers/corpus.py $(ARGS)

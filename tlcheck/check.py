@@ -142,13 +142,20 @@ def check_sat(loaded: LoadedClaim, claim: SatClaim, options: Options) -> ClaimRe
         kind="sat",
         statement=f"the witness satisfies the property ({loaded.name})",
         verdict=outcome.verdict,
-        reason=Reason(outcome.code, outcome.message),
+        reason=Reason(outcome.code, outcome.message, _witness_text(claim, outcome.verdict)),
         bound=Bound(number, None, ZERO),
         assumptions=("Python", "FLINT", *(FLOAT32_ASSUMPTIONS if options.semantics == "deployed" else ())),
         arithmetic=arithmetic,
         details=details,
         seconds=timer.now() - start,
     )
+
+
+def _witness_text(claim: SatClaim, verdict: Verdict) -> str:
+    """The point of a claim that is false."""
+    from tlcheck.report.words import point
+
+    return point(claim.witness) if verdict is Verdict.REFUTED else ""
 
 
 def check_conditions(
@@ -270,14 +277,10 @@ def _half(
     try:
         arith = options.arith if blas_usable() else "arb"
         plan = Plan(claim, loaded.guidance, Settings(arith, options.precision, deployed))
-        journal = (
-            Journal.open(options.resume, loaded.sources, loaded.name, plan.settings)
-            if options.resume
-            else None
-        )
+        journal = Journal.open(options.resume, plan) if options.resume else None
         run = run_leaves(plan, options.jobs, deadline, report, journal)
         verdict, _ = conclude_unsat(plan, run.outcomes)
-        rechecked = recheck(plan, run.bounds, loaded.sources) if not run.stopped else 0
+        rechecked = recheck(plan, run.bounds) if not run.stopped else 0
     except BadGuidance as error:
         raise InvalidInput("TLC105", str(error), field=loaded.name) from None
     except NoRelaxation as error:

@@ -1,5 +1,7 @@
 """Fuzzing the readers: ``python -m tests.fuzz [--seconds 60] [--seed N] [--out FOLDER]``.
 
+``python -m tests.fuzz operators [--models N] [--seed N] [--out FOLDER]`` compares what one operator means instead: ``operators``.
+
 From small valid seeds made here, inputs are mutated as bytes and by structure (JSON trees, S-expressions, protobuf fields,
 array headers, members of a zip), given to one reader each, and only InvalidInput may come out. Anything else that is
 raised, and any input that takes longer than ``SLOW`` seconds, is a crash: the input is written to FOLDER, and the exit code is 1.
@@ -626,6 +628,10 @@ def fuzz(seconds: float, seed: int, out: Path, most: float = inf) -> tuple[Count
 
 
 def main(arguments: list[str]) -> int:
+    if arguments[:1] == ["operators"]:
+        from tests.fuzz.operators import run
+
+        return run.main(arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description="Fuzz the readers.")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--executions", type=int, default=None, help="end after so many of them, too")

@@ -330,7 +330,7 @@ def test_split(opset: int, extra: bool, attributes: dict[str, Any], sizes: list[
 
 
 @pytest.mark.parametrize("attributes", [
-    {"auto_pad": "SAME_UPPER"}, {"auto_pad": "SAME_LOWER"}, {"output_shape": [6]}, {"output_shape": [7], "output_padding": [1]},
+    {"auto_pad": "SAME_UPPER"}, {"auto_pad": "SAME_LOWER"}, {"output_shape": [6]}, {"output_shape": [8], "output_padding": [1]},
     {"pads": [1, 0]}, {"output_padding": [1]}, {"dilations": [2], "pads": [0, 1]}, {"auto_pad": "VALID"},
 ])  # fmt: skip
 @pytest.mark.parametrize("opset", [7, 11, 22])
@@ -338,6 +338,10 @@ def test_conv_transpose_padding(attributes: dict[str, Any], opset: int) -> None:
     weight = np.random.default_rng(2).standard_normal((4, 1, 3)).astype(np.float32)
     node = helper.make_node("ConvTranspose", ["x", "w"], ["y"], strides=[2], group=2, **attributes)
     proto = model([node], inputs={"x": [1, 4, 3]}, constants={"w": weight}, opset=opset)
+    if opset < 11 and ("SAME" in str(attributes) or attributes == {"output_shape": [6]}):
+        # version 1's text: the result has the operand's size, and the larger half of the padding is elsewhere
+        refused(proto, "TLC202")
+        return
     agrees_with_onnxruntime(proto.SerializeToString())
 
 

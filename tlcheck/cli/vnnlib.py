@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import click
 
 from tlcheck import __version__, timer
+from tlcheck.cli.seconds import Seconds
 from tlcheck.errors import InvalidInput
 from tlcheck.options import SEMANTICS
 from tlcheck.report.record import ExitCode
@@ -95,7 +96,7 @@ def supports(chosen: str | None) -> ExitCode:
     metavar="NAME=FILE",
     help="The ONNX model of a declared network; once for each that is not equal-to another.",
 )
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Time limit.  [default: 60]")
+@click.option("--timeout", type=Seconds(min=0), metavar="SECONDS", help="Time limit.  [default: 60]")
 @click.option(
     "--serialise-assignments",
     "--assignments",
@@ -146,7 +147,10 @@ def _files(networks: Sequence[str]) -> dict[str, Path]:
     for given in networks:
         name, equals, path = given.partition("=")
         if not (name and equals and path):
-            raise click.UsageError(f"--network takes NAME=FILE, not {given!r}")
+            raise click.UsageError(
+                f"--network takes NAME=FILE, not {given!r}: with the name that the query declares (any for VNN-LIB 1.0), for "
+                f"example --network N={click.format_filename(path or name or 'NET.onnx')}"
+            )
         if name in files:
             raise click.UsageError(f"--network {name} is given twice")
         files[name] = Path(path)
@@ -163,16 +167,16 @@ def _solve(
     semantics: str,
 ) -> Answer:
     from tlcheck.readers.joint import load_joint
-    from tlcheck.readers.witness import load_witness
+    from tlcheck.readers.witness import Names, load_witness
     from tlcheck.vnnlib.solve import Solver
 
     joint = load_joint(query, files)
     witnesses: list[Point] = []
     notes: list[str] = []
     if witness_file is not None:
-        inputs = [t.name for t in joint.tensors if t.kind == "input"] if len(joint.networks) > 1 else None
+        names = Names.of(joint.declared, joint.graph)
         try:
-            witness = load_witness(witness_file, joint.graph.n_inputs, inputs)
+            witness = load_witness(witness_file, joint.graph.n_inputs, names)
         except InvalidInput as error:  # the query can still be answered
             notes.append(f"witness left out: {error.line()} [{error.code}]")
         else:

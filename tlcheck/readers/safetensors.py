@@ -342,22 +342,18 @@ class _Network:
     def weights(self, *names: str | None) -> list[Value | None]:
         return [None if name is None else self.weight(name) for name in names]
 
-    def apply(self, operator: str, operands: Sequence[Value | None] = (), **attributes: Any) -> None:
-        """x = operator(x, *operands)."""
+    def apply(
+        self, operator: str, operands: Sequence[Value | None] = (), *, opset: int = 20, **attributes: Any
+    ) -> None:
+        """x = operator(x, *operands), the operator as it is at ``opset``."""
         call = Call(
             self._node(operator, attributes),
             [self.x, *operands],
             self.builder,
-            opset=20,
-            folder=None,
+            opset=opset,
             needed={"y"},
         )
-        try:
-            results = LOWERINGS[operator](call)
-        except ValueError as error:
-            raise call.misshapen(str(error)) from error
-        call.finish(results)
-        self.x = results[0]
+        self.x = call.lowered(LOWERINGS[operator])[0]
 
     def _node(self, operator: str, attributes: dict[str, Any]) -> NodeProto:
         from onnx import helper
@@ -435,7 +431,7 @@ def _leaky_relu(network: _Network, layer: LeakyRelu) -> None:
 
 
 def _clip(network: _Network, layer: Clip) -> None:
-    network.apply("Clip", min=layer.min, max=layer.max)
+    network.apply("Clip", opset=10, min=layer.min, max=layer.max)
 
 
 def _avgpool(network: _Network, layer: AvgPool2d) -> None:

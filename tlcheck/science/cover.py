@@ -113,7 +113,7 @@ def highest(quantity: Quantity, seed: int = 0) -> Highest | None:
     low, high = _ends(quantity)
     points = rng.uniform(low, high, (SAMPLES, low.size))
     corners = np.array(np.meshgrid(*[(a, b) for a, b in zip(low, high, strict=True)])).reshape(low.size, -1).T
-    points = np.concatenate([points, corners])
+    points = np.concatenate([(low[None] + high[None]) / 2, points, corners])
     values = values_at(quantity, points)
     radius = (high - low) / 8
     for _ in range(ROUNDS):

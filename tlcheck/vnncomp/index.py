@@ -69,16 +69,19 @@ def read_index(path: Path) -> list[Entry]:
     """The entries of an index file. Raises InvalidInput (TLC101) when it is not one."""
     try:
         text = read_bytes(path, limit=MAX_PROPERTY_BYTES).decode("utf-8-sig")
-        table = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        table = csv.DictReader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
+        table.fieldnames = [name.strip() for name in table.fieldnames or ()]
         lines = list(table)
     except (UnicodeDecodeError, csv.Error) as error:
         raise InvalidInput("TLC101", f"not a CSV file: {error}", file=str(path)) from error
-    missing = [name for name in REQUIRED if name not in (table.fieldnames or ())]
+    missing = [name for name in REQUIRED if name not in table.fieldnames]
     if missing:
         raise InvalidInput("TLC101", "a column is missing", file=str(path), expected=", ".join(missing))
+    if len(set(table.fieldnames)) != len(table.fieldnames):
+        raise InvalidInput("TLC101", "two columns of one name", file=str(path), field="line 1")
     entries: list[Entry] = []
     for line in lines:
-        columns = {name: value or "" for name, value in line.items() if isinstance(name, str)}
+        columns = {name: (value or "").strip() for name, value in line.items() if isinstance(name, str)}
         if None in line or not all(columns[name] for name in REQUIRED):
             where = f"line {len(entries) + 2}"
             raise InvalidInput("TLC101", "not as many fields as columns", file=str(path), field=where)

@@ -7,9 +7,9 @@ from typing import Final
 
 
 def opset_versions() -> Sequence[str]:
-    from tlcheck.readers.onnx.walk import MAX_OPSET, MIN_OPSET
+    from tlcheck.readers.onnx.standard import MIN_OPSET, max_opset
 
-    return str(MIN_OPSET), str(MAX_OPSET)
+    return str(MIN_OPSET), str(max_opset())
 
 
 def operators() -> Sequence[str]:

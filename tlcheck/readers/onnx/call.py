@@ -1,7 +1,9 @@
 """One ONNX node being lowered: its operands, its attributes, and the graph it is lowered into.
 
-A lowering reads what it understands; whatever input or attribute it has not read by the end makes the node
-unsupported (``Call.finish``). So an unknown attribute or a form of another opset is never ignored.
+A node that is not of the form that the standard gives its operator at this opset is no Call (``standard.py``). A
+lowering reads what it understands; whatever input or attribute it has not read by the end, and whatever output the
+node names and the lowering does not return, makes the node unsupported (``Call.lowered``). So an unknown attribute, a
+form of another opset, or a mode that an output switches on is never ignored.
 """
 
 from __future__ import annotations
@@ -9,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from math import prod
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -18,9 +19,10 @@ from numpy.typing import NDArray
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_NODES
 from tlcheck.readers.onnx.exact import MAX_FOLDED
+from tlcheck.readers.onnx.standard import misfit
 from tlcheck.readers.onnx.tensors import checked_shape, read_tensor
-from tlcheck.readers.onnx.values import INTEGERS, Data, Known, Late, Shape, Value
-from tlcheck.trusted.constant import Constant
+from tlcheck.readers.onnx.values import INTEGERS, MASKS, Data, Known, Late, Shape, Value
+from tlcheck.trusted.formula import Formula, gathered
 from tlcheck.trusted.graph import Node
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from onnx import AttributeProto, NodeProto
 
 T = TypeVar("T")
+R = TypeVar("R", bound=Value | Late)
 
 FLOAT, INT, STRING, TENSOR, FLOATS_, INTS = 1, 2, 3, 4, 6, 7
 """AttributeProto.AttributeType of the types that are read."""
@@ -77,20 +80,43 @@ class Call:
         builder: Builder,
         *,
         opset: int,
-        folder: Path | None,
         needed: Set[str],
     ) -> None:
         self.op = node.op_type
         self.label = (node.name or f"{node.op_type}/{next((o for o in node.output if o), '')}")[:MAX_LABEL]
         self.opset = opset
         self.n_outputs = len(node.output)
+        self.outputs = tuple(node.output)
         self.wanted = tuple(name in needed for name in node.output)
         self._operands = operands
+        self._names = tuple(node.input)
         self._builder = builder
-        self._folder = folder
         self._attributes: Mapping[str, AttributeProto] = self._by_name(node)
         self._read: set[str] = set()
         self._used: set[int] = set()
+        self._harmless: set[int] = set()
+
+    def lowered(self, lowering: Callable[[Call], Sequence[R]]) -> Sequence[R]:
+        """The node's results, by ``lowering``: the node's form is checked before, what was read of it afterwards."""
+        self._check_form()
+        try:
+            results = lowering(self)
+        except ValueError as error:
+            raise self.misshapen(str(error)) from error
+        self._finish(results)
+        return results
+
+    def _check_form(self) -> None:
+        """The node is of the form of the operator's version at this opset. Raises TLC201, TLC202."""
+        dtypes = [None if x is None else x.dtype for x in self._operands]
+        kinds = {name: int(attribute.type) for name, attribute in self._attributes.items()}
+        found = misfit(self.op, self.opset, dtypes, kinds, self.outputs)
+        if found is None:
+            return
+        code, text = found
+        if code == "TLC202":
+            raise self.unsupported(text)
+        raise InvalidInput(code, text, field=f"node '{self.label}'")
 
     def _by_name(self, node: NodeProto) -> dict[str, AttributeProto]:
         attributes: dict[str, AttributeProto] = {}
@@ -113,6 +139,14 @@ class Call:
 
     def nonfinite(self, detail: str) -> InvalidInput:
         return InvalidInput("TLC203", f"{self.op}: {detail}", field=f"node '{self.label}'")
+
+    def refuse_infinity(self, late: bool = False) -> None:
+        """No operand holds minus infinity, unless the operator may take it. Raises TLC203, naming node and tensor."""
+        if self.op in MASKS and not late:
+            return
+        for i, operand in enumerate(self._operands):
+            if isinstance(operand, Known | Data) and operand.hidden is not None:
+                raise self.nonfinite(f"operand {i}, tensor '{self._names[i]}', holds minus infinity")
 
     def exactly(self, compute: Callable[[], T]) -> T:
         """``compute()`` of exact.py; its ValueError (division by zero, overflow) is TLC203."""
@@ -178,6 +212,10 @@ class Call:
         if isinstance(value, Data):
             return value
         self.require_float(value)
+        if value.hidden is not None:
+            raise self.nonfinite("a constant holds minus infinity")
+        if 0 in value.shape:
+            raise self.unsupported(f"an operand without entries, of shape {value.shape}")
         return self._builder.fixed(value, self.label)
 
     def require_float(self, *values: Value) -> None:
@@ -222,16 +260,23 @@ class Call:
         attribute = self._attribute(name, INT)
         return default if attribute is None else int(attribute.i)
 
+    def attr_flag(self, name: str, default: bool) -> bool:
+        """A 0 or 1: runtimes take other numbers for either."""
+        value = self.attr_int(name, int(default))
+        if value not in (0, 1):
+            raise self.unsupported(f"attribute {name} is {value}, neither 0 nor 1")
+        return value == 1
+
     def required_int(self, name: str) -> int:
         if name not in self._attributes:
             raise InvalidInput("TLC201", f"{self.op} without attribute {name}", field=f"node '{self.label}'")
         return self.attr_int(name, 0)
 
-    def attr_float(self, name: str, default: float) -> float:
-        """The exact value of a float32 attribute."""
+    def attr_float(self, name: str, default: float, *, masks: bool = False) -> float:
+        """The exact value of a float32 attribute. ``masks``: minus infinity is read too."""
         attribute = self._attribute(name, FLOAT)
         value = float(np.float32(default)) if attribute is None else float(attribute.f)
-        if not np.isfinite(value):
+        if not (np.isfinite(value) or (masks and value == -np.inf)):
             raise self.nonfinite(f"attribute {name} is not finite")
         return value
 
@@ -245,7 +290,10 @@ class Call:
 
     def attr_tensor(self, name: str) -> Known | None:
         attribute = self._attribute(name, TENSOR)
-        return None if attribute is None else read_tensor(attribute.t, self._folder)
+        if attribute is None:
+            return None
+        where = f"node '{self.label}', attribute {name}"
+        return read_tensor(attribute.t, where=where, masks=self.op in MASKS)
 
     def attr_floats(self, name: str) -> list[float] | None:
         attribute = self._attribute(name, FLOATS_)
@@ -278,22 +326,28 @@ class Call:
     def emit(self, op: Operation, *operands: Data) -> Data:
         """Append ``op`` to the graph."""
         dtype = operands[0].dtype
+        if any(x.hidden is not None for x in operands):
+            raise self.nonfinite("an operand holds minus infinity")
+        if any(0 in x.shape for x in operands):
+            raise self.unsupported("an operand without entries")
         node = self._builder.add(op, [x.node for x in operands], self.label)
         return Data(node, self._builder.nodes[node].shape, dtype)
-
-    def constant(self, value: Known) -> Constant:
-        """``value`` as a constant of an operation that cannot charge its roundings."""
-        self.require_float(value)
-        return value.settled().constant()
 
     def reshape(self, x: Value, shape: Shape) -> Value:
         """x with another shape of the same size."""
         if prod(shape) != prod(x.shape):
             raise self.misshapen(f"{x.shape} does not reshape to {shape}")
         if isinstance(x, Known):
-            rad = None if x.rad is None else x.rad.reshape(shape)
-            return Known(x.array.reshape(shape), x.dtype, rad, x.roundings)
-        return x if shape == x.shape else self.emit(Rearrange(shape), x)
+            return x.moved(lambda a: a.reshape(shape))
+        hidden = None if x.hidden is None else x.hidden.reshape(shape)
+        return x if shape == x.shape else self._moved(Rearrange(shape), [x], x.dtype, hidden)
+
+    def _moved(
+        self, op: Rearrange, operands: Sequence[Data], dtype: str, hidden: NDArray[np.bool_] | None
+    ) -> Data:
+        """A rearrangement, and where its result is minus infinity."""
+        made = self.emit(op, *(Data(x.node, x.shape, x.dtype) for x in operands))
+        return Data(made.node, made.shape, dtype, hidden)
 
     def move(self, x: Value, how: Callable[[NDArray[Any]], NDArray[Any]]) -> Value:
         """``how`` applied to x, where ``how`` only selects and repeats entries: any array goes through it."""
@@ -307,22 +361,28 @@ class Call:
             if len(known) == len(xs):
                 array = how([x.array for x in known])
                 self.checked(array.shape)
-                rad = None
-                if any(x.rad is not None for x in known):
-                    rad = how([np.zeros(x.shape) if x.rad is None else x.rad for x in known])
-                return Known(array, dtype, rad, max(x.roundings for x in known))
-            positions, start = [], 0
-            for x in xs:
-                positions.append(np.arange(start, start + prod(x.shape), dtype=np.int64).reshape(x.shape))
-                start += prod(x.shape)
-            index = how(positions)
+                return Known(array, dtype, *_moved(known, how))
+            index = how(positions([x.shape for x in xs]))
+            hidden = self._hidden(xs, how)
         except (ValueError, IndexError) as error:
             raise self.misshapen(str(error)) from error
-        if len(xs) == 1 and index.size == start and bool((index.ravel() == np.arange(start)).all()):
+        if not index.size:
+            # without entries it is a constant
+            return Known(np.zeros(self.checked(index.shape), np.dtype(dtype)), dtype)
+        same = len(xs) == 1 and index.size == prod(xs[0].shape)
+        if same and bool((index.ravel() == np.arange(index.size)).all()):
             return self.reshape(xs[0], index.shape)
-        return self.emit(
-            Rearrange(index.shape, np.ascontiguousarray(index.ravel())), *[self.data(x) for x in xs]
-        )
+        parts = [self.data(shown(x)) for x in xs if prod(x.shape)]
+        return self._moved(Rearrange(index.shape, np.ascontiguousarray(index.ravel())), parts, dtype, hidden)
+
+    def _hidden(
+        self, xs: Sequence[Value], how: Callable[[list[NDArray[Any]]], NDArray[Any]]
+    ) -> NDArray[np.bool_] | None:
+        """Where ``how`` puts entries that are minus infinity."""
+        if all(x.hidden is None for x in xs):
+            return None
+        found = how([np.zeros(x.shape, np.bool_) if x.hidden is None else x.hidden for x in xs])
+        return np.asarray(found, np.bool_) if bool(found.any()) else None
 
     def broadcast(self, x: Value, shape: Shape) -> Value:
         """x broadcast to ``shape``."""
@@ -345,14 +405,50 @@ class Call:
         except ValueError:
             return False
 
-    def finish(self, results: Sequence[Value | Late]) -> None:
-        """Every input and attribute was read and every wanted output is there. Raises TLC202."""
+    def harmless(self, i: int) -> None:
+        """Naming output ``i`` does not change what the node is: named and unused, it need not be returned."""
+        self._harmless.add(i)
+
+    def _finish(self, results: Sequence[object]) -> None:
+        """Every input and attribute was read, and every output that the node names is there. Raises TLC202."""
         for name in self._attributes:
             if name not in self._read:
                 raise self.unsupported(f"attribute {name}")
         for i, operand in enumerate(self._operands):
             if operand is not None and i not in self._used:
                 raise self.unsupported(f"operand {i}")
-        for i, wanted in enumerate(self.wanted):
-            if wanted and i >= len(results):
-                raise self.unsupported(f"output {i}")
+        for i, name in enumerate(self.outputs):
+            if name and i >= len(results) and (self.wanted[i] or i not in self._harmless):
+                raise self.unsupported(f"output {i} '{str(name)[:MAX_LABEL]}'")
+
+
+def positions(shapes: Sequence[Shape]) -> list[NDArray[np.int64]]:
+    """The entries of arrays of these shapes numbered, one array after the other."""
+    starts = np.cumsum([0, *(prod(shape) for shape in shapes)])
+    return [
+        np.arange(start, start + prod(shape), dtype=np.int64).reshape(shape)
+        for start, shape in zip(starts.tolist(), shapes, strict=False)
+    ]
+
+
+def _moved(
+    known: Sequence[Known], how: Callable[[list[NDArray[Any]]], NDArray[Any]]
+) -> tuple[NDArray[np.float64] | None, int, Formula | None]:
+    """Radius, roundings and formula of constants that ``how`` moves."""
+    roundings = max(x.roundings for x in known)
+    if all(x.rad is None for x in known):
+        return None, roundings, None
+    rad = how([np.zeros(x.shape) if x.rad is None else x.rad for x in known])
+    if all(x.formula is None for x in known):
+        return rad, roundings, None
+    index = np.asarray(how(list(positions([x.shape for x in known]))), np.int64)
+    return rad, roundings, gathered([x.constant().exactly for x in known], index)
+
+
+def shown(x: Value) -> Value:
+    """x with a number where it is minus infinity: a constant with 0, data with whatever its node has there."""
+    if x.hidden is None:
+        return x
+    if isinstance(x, Data):
+        return Data(x.node, x.shape, x.dtype)
+    return Known(np.where(x.hidden, np.zeros((), x.array.dtype), x.array), x.dtype, x.rad, x.roundings)

@@ -16,6 +16,7 @@ from tlcheck.readers.onnx.values import FLOATS, INTEGERS, Data, Known, Value
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.ops.affine import Scale
 from tlcheck.trusted.ops.discrete import Compare
+from tlcheck.trusted.ops.indexed import cut
 
 
 def constant(call: Call) -> list[Value]:
@@ -27,7 +28,7 @@ def constant(call: Call) -> list[Value]:
     if given == ["value"]:
         tensor = call.attr_tensor("value")
     elif given == ["value_float"]:
-        tensor = Known(np.array(call.attr_float("value_float", 0.0), np.float32), "float32")
+        tensor = Known(np.array(call.attr_float("value_float", 0.0, masks=True), np.float32), "float32")
     elif given == ["value_int"]:
         tensor = Known(np.array(call.attr_int("value_int", 0), np.int64), "int64")
     elif given == ["value_floats"]:
@@ -36,7 +37,7 @@ def constant(call: Call) -> list[Value]:
         tensor = Known(np.array(call.attr_ints("value_ints"), np.int64), "int64")
     if tensor is None:
         raise call.unsupported("no value")
-    if tensor.is_float and not bool(np.isfinite(tensor.array).all()):
+    if tensor.is_float and not bool((np.isfinite(tensor.array) | np.isneginf(tensor.array)).all()):
         raise call.nonfinite("NaN or infinity in a constant")
     return [tensor]
 
@@ -54,9 +55,8 @@ def constant_of_shape(call: Call) -> list[Value]:
 def shape(call: Call) -> list[Value]:
     sizes = call.value(0).shape
     rank = len(sizes)
-    # Python clamps as ONNX does
-    start, end = call.attr_int("start", 0), call.attr_int("end", rank)
-    return [Known(np.array(sizes[start:end], np.int64), "int64")]
+    taken = cut(call.attr_int("start", 0), call.attr_int("end", rank), 1, rank)
+    return [Known(np.array([sizes[a] for a in taken], np.int64), "int64")]
 
 
 def size(call: Call) -> list[Value]:
@@ -82,13 +82,13 @@ def range_(call: Call) -> list[Value]:
 
 def cast(call: Call) -> list[Value]:
     """Data: to a wider type, and to integers and booleans; a constant's cast rounds as ONNX says."""
-    call.attr_int("saturate", 1)
+    call.attr_flag("saturate", True)
     call.attr_str("round_mode", "up")
     return [_cast(call, call.value(0), element_type(call.required_int("to"), f"node '{call.label}'"))]
 
 
 def cast_like(call: Call) -> list[Value]:
-    call.attr_int("saturate", 1)
+    call.attr_flag("saturate", True)
     call.attr_str("round_mode", "up")
     return [_cast(call, call.value(0), call.value(1).dtype)]
 
@@ -99,7 +99,7 @@ def _cast(call: Call, x: Value, dtype: str) -> Value:
     if isinstance(x, Data):
         return _cast_data(call, x, dtype)
     if x.dtype in FLOATS and dtype == "float64":
-        return Known(x.array, dtype, x.rad, x.roundings)
+        return Known(x.array, dtype, x.rad, x.roundings, x.formula)
     if x.rad is not None or x.roundings:
         raise call.unsupported(f"computed constant from {x.dtype} to {dtype}")
     return Known(_converted(call, x, dtype), dtype)
@@ -136,6 +136,8 @@ def _converted(call: Call, x: Known, dtype: str) -> NDArray[Any]:
         return np.array([int(v) for v in exact.ravel().tolist()], dtype=target).reshape(exact.shape)
     with np.errstate(over="ignore"):
         result = x.array.astype(target)
+        if dtype == "float16" and bool((result != x.array.astype(np.float32).astype(target)).any()):
+            raise call.unsupported("a constant that runtimes round to float16 twice, to another number")
     if not bool(np.isfinite(result).all()):
         raise call.nonfinite(f"a constant overflows {dtype}")
     return np.asarray(result)
@@ -183,7 +185,7 @@ def unary(function: Callable[[Any], Any]) -> Callable[[Call], list[Value]]:
 
 def mod(call: Call) -> list[Value]:
     """Integers: the sign of the divisor (fmod 0)."""
-    if call.attr_int("fmod", 0):
+    if call.attr_flag("fmod", False):
         raise call.unsupported("fmod")
     return [fold_integers(call, lambda p, q: p % q, call.known(0), call.known(1))]
 

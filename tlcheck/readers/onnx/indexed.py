@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tlcheck.readers.onnx.call import Call
 from tlcheck.readers.onnx.values import Data, Known, Late, Shape, Value
 from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.formula import Formula, Moved, Stored
 from tlcheck.trusted.ops import indexed
 
 Part = Late | Known | Data
@@ -107,6 +108,8 @@ def _slice(call: Call) -> list[Value | Late]:
     ones = Known(np.ones(len(call.integers(axes)), np.int64), "int64")
     steps = ones if call.raw(4) is None else _part(call, 4)
     _integers(call, steps)
+    if call.opset < 13 and not (isinstance(steps, Known) and bool((steps.array > 0).all())):
+        raise call.unsupported("a negative step before opset 13: the standard and runtimes may differ")
     return _step(call, "Slice", x, starts, ends, axes, steps)
 
 
@@ -134,7 +137,7 @@ def _scatter_nd(call: Call) -> list[Value | Late]:
 def _reshape(call: Call) -> list[Value | Late]:
     x, target = _part(call, 0), _part(call, 1)
     _integers(call, target)
-    keep_zero = int(call.attr_int("allowzero", 0) != 0)
+    keep_zero = int(call.attr_flag("allowzero", False))
     fixed = call.integers(target) if isinstance(target, Known) else []
     shape = tuple(fixed) if fixed and all(n > 0 for n in fixed) else None
     if shape is not None:
@@ -161,7 +164,7 @@ def _constant_of_shape(call: Call) -> list[Value | Late]:
 def _axes(name: str) -> Callable[[Call], list[Value | Late]]:
     def lower(call: Call) -> list[Value | Late]:
         axes = call.ints_of_input_or_attribute(1, "axes")
-        if axes is None:
+        if not axes:
             raise call.unsupported("no axes")
         return _step(call, name, _part(call, 0), numbers=axes)
 
@@ -253,6 +256,9 @@ def _pool(pool: list[Known]) -> Constant:
     mid = np.concatenate([x.array.astype(np.float64).ravel() for x in pool])
     if all(x.rad is None for x in pool):
         return Constant(mid)
-    return Constant(
-        mid, np.concatenate([np.zeros(x.array.size) if x.rad is None else x.rad.ravel() for x in pool])
-    )
+    rad = np.concatenate([np.zeros(x.array.size) if x.rad is None else x.rad.ravel() for x in pool])
+    return Constant(mid, rad, Moved(tuple(_numbers(x) for x in pool), np.arange(mid.size)))
+
+
+def _numbers(x: Known) -> Formula:
+    return x.formula or Stored(x.array.astype(np.float64), x.rad)

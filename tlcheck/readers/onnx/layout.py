@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tlcheck.readers.onnx.call import Call
 from tlcheck.readers.onnx.values import INTEGERS, Data, Known, Shape, Value
+from tlcheck.trusted.ops.indexed import cut
 from tlcheck.trusted.ops.structure import Rearrange
 
 
@@ -21,16 +22,22 @@ def identity(call: Call) -> list[Value]:
 
 
 def dropout(call: Call) -> list[Value]:
-    """Inference: the identity."""
+    """Inference: the identity, and from opset 12 on a mask of ones. Before, the standard does not say what the mask is
+    (onnxruntime writes zeros at opset 10, ones at 7, whatever the mode): it may be named, as exporters do, but not used.
+    """
     call.attr_float("ratio", 0.5)
     call.attr_int("seed", 0)
     call.optional_known(1)
+    if call.opset < 12:
+        call.harmless(1)
+        if any(call.wanted[1:]):
+            raise call.unsupported("its mask is used, which the standard does not define before opset 12")
+        return [call.value(0)]
     training = call.optional_known(2)
     if training is not None and bool(training.array.any()):
         raise call.unsupported("training mode")
     x = call.value(0)
-    mask = [Known(np.broadcast_to(np.array(True), x.shape), "bool")] if call.opset >= 10 else []
-    return [x, *mask]
+    return [x, Known(np.broadcast_to(np.array(True), x.shape), "bool")]
 
 
 # shapes
@@ -38,7 +45,7 @@ def dropout(call: Call) -> list[Value]:
 
 def reshape(call: Call) -> list[Value]:
     x, target = call.value(0), call.ints(1)
-    keep_zero = call.attr_int("allowzero", 0) != 0
+    keep_zero = call.attr_flag("allowzero", False)
     shape = []
     for axis, n in enumerate(target):
         if n == 0 and not keep_zero:
@@ -60,14 +67,24 @@ def _inferred(call: Call, source: Shape, target: list[int]) -> Shape:
 def flatten(call: Call) -> list[Value]:
     x, axis = call.value(0), call.attr_int("axis", 1)
     rank = len(x.shape)
+    if axis < 0 and call.opset < 11:
+        raise call.unsupported("a negative axis before opset 11")
     if not -rank <= axis <= rank:
         raise call.misshapen(f"axis {axis} out of range of rank {rank}")
     axis = axis + rank if axis < 0 else axis
     return [call.reshape(x, (prod(x.shape[:axis]), prod(x.shape[axis:])))]
 
 
+def _listed_axes(call: Call) -> list[int] | None:
+    """The axes of Squeeze and Unsqueeze: before opset 11 not negative ones."""
+    axes = call.ints_of_input_or_attribute(1, "axes")
+    if call.opset < 11 and any(a < 0 for a in axes or ()):
+        raise call.unsupported("a negative axis before opset 11: the standard and runtimes differ")
+    return axes
+
+
 def squeeze(call: Call) -> list[Value]:
-    x, axes = call.value(0), call.ints_of_input_or_attribute(1, "axes")
+    x, axes = call.value(0), _listed_axes(call)
     if axes == []:
         raise call.unsupported("an empty list of axes: onnxruntime takes it for all of size 1")
     gone = (
@@ -81,7 +98,7 @@ def squeeze(call: Call) -> list[Value]:
 
 
 def unsqueeze(call: Call) -> list[Value]:
-    x, axes = call.value(0), call.ints_of_input_or_attribute(1, "axes")
+    x, axes = call.value(0), _listed_axes(call)
     if axes is None:
         raise call.unsupported("no axes")
     rank = len(x.shape) + len(axes)
@@ -133,7 +150,9 @@ def split(call: Call) -> list[Value]:
         if parts != call.n_outputs or (total % parts and not call.has("num_outputs")):
             raise call.misshapen(f"{total} does not split into {parts} parts")
         chunk = -(-total // parts)
-        sizes = [min(chunk, max(total - k * chunk, 0)) for k in range(parts)]
+        sizes = [chunk] * (parts - 1) + [total - chunk * (parts - 1)]
+        if sizes[-1] < min(chunk, 1):
+            raise call.unsupported(f"{total} into {parts} parts of {chunk}: only the last may be smaller")
     if sum(sizes) != total or any(n < 0 for n in sizes) or len(sizes) != call.n_outputs:
         raise call.misshapen(f"{total} does not split into {sizes} for {call.n_outputs} outputs")
     results, start = [], 0
@@ -155,11 +174,25 @@ def slice_(call: Call) -> list[Value]:
     call.axes(axes, len(x.shape))
     if not len(starts) == len(ends) == len(axes) == len(steps) or 0 in steps:
         raise call.misshapen("starts, ends, axes and steps differ in length, or a step is 0")
-    cut = [slice(None)] * len(x.shape)
+    picked = [np.arange(n) for n in x.shape]
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        # Python clamps starts and ends exactly as ONNX does
-        cut[axis] = slice(start, end, step)
-    return [call.move(x, lambda a: a[tuple(cut)])]
+        picked[axis] = np.array(_taken(call, start, end, step, x.shape[axis]), np.int64)
+    return [call.move(x, lambda a: a[np.ix_(*picked)])]
+
+
+INT32_MAX, INT64_MAX = (1 << 31) - 1, (1 << 63) - 1
+
+
+def _taken(call: Call, start: int, end: int, step: int, size: int) -> range:
+    """The entries along an axis. Raises TLC202 where the standard and onnxruntime differ."""
+    if step < 0 and end in (INT32_MAX, INT64_MAX):
+        # the text clamps it to the last entry; onnxruntime takes it for the end in the step's direction
+        raise call.unsupported(f"end {end} of a negative step: the standard and runtimes differ")
+    taken = cut(start, end, step, size)
+    if call.opset < 13 and taken != range(size)[start:end:step]:
+        # before opset 13 the text says "similar to numpy"; onnxruntime clamps as the text of version 13
+        raise call.unsupported(f"start {start} of a negative step before opset 13: the standard and runtimes differ")
+    return taken
 
 
 # selection by constant indices
@@ -263,16 +296,20 @@ def compress(call: Call) -> list[Value]:
 
 def trilu(call: Call) -> list[Value]:
     """The upper (or lower) triangle of the last two axes from diagonal k on; zeros elsewhere."""
-    x, upper = call.value(0), call.attr_int("upper", 1) != 0
+    x, upper = call.value(0), call.attr_flag("upper", True)
     given = call.optional_ints(1)
     k = given[0] if given else 0
     if len(x.shape) < 2 or abs(k) > 1 << 31:
         raise call.misshapen(f"operand {x.shape}, k {k}")
+    if given is not None and len(given) != 1:
+        raise call.misshapen(f"k {given} is not one number")
     triangle = np.tri(x.shape[-2], x.shape[-1], k - 1 if upper else k, dtype=np.bool_) != upper
     kept = np.broadcast_to(triangle, x.shape)
     if isinstance(x, Known):
-        rad = None if x.rad is None else np.where(kept, x.rad, 0.0)
-        return [Known(np.where(kept, x.array, np.zeros((), x.array.dtype)), x.dtype, rad, x.roundings)]
+        zero = Known(np.zeros((), x.array.dtype), x.dtype)
+        return [call.moves([x, zero], lambda arrays: np.where(kept, *arrays))]
+    if 0 in x.shape:
+        raise call.unsupported("an operand without entries")
     index = np.where(kept.ravel(), np.arange(prod(x.shape), dtype=np.int64), -1)
     return [call.emit(Rearrange(x.shape, index), x)]
 
@@ -292,12 +329,16 @@ def pad(call: Call) -> list[Value]:
     if any(c.stop < c.start for c in cut):
         raise call.misshapen(f"pads {widths} remove more than {x.shape}")
     call.checked(tuple(c.stop - c.start + b + e for c, (b, e) in zip(cut, grow, strict=True)))
+    if not any(b or e for b, e in widths):
+        return [x]
     if mode == "constant":
         return [_padded(call, x, fill, cut, grow)]
     if mode not in _NUMPY_MODES:
         raise call.unsupported(f"mode {mode}")
     if any(b < 0 or e < 0 for b, e in widths):
         raise call.unsupported(f"negative pads in mode {mode}")
+    if mode == "reflect" and any(max(w) >= n for w, n in zip(widths, x.shape, strict=True) if any(w)):
+        raise call.unsupported(f"pads {widths} beyond what {x.shape} reflects: onnxruntime has no such form")
     return [call.move(x, lambda a: np.pad(a, grow, mode=_NUMPY_MODES[mode]))]  # type: ignore[call-overload]
 
 
@@ -323,12 +364,7 @@ def _pad_value(call: Call, x: Value) -> Known:
     if value.array.size != 1:
         raise call.misshapen(f"constant_value of shape {value.shape}")
     call.same_type(x, value)
-    return Known(
-        value.array.reshape(()),
-        value.dtype,
-        None if value.rad is None else value.rad.reshape(()),
-        value.roundings,
-    )
+    return value.moved(lambda a: a.reshape(()))
 
 
 def _padded(call: Call, x: Value, fill: Known, cut: tuple[slice, ...], grow: list[tuple[int, int]]) -> Value:

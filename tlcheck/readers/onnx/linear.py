@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -28,9 +29,9 @@ def gemm(call: Call) -> list[Value]:
     alpha, beta = call.attr_float("alpha", 1.0), call.attr_float("beta", 1.0)
     if len(a.shape) != 2 or len(b.shape) != 2:
         raise call.misshapen(f"operands of shapes {a.shape} and {b.shape} are not matrices")
-    if call.attr_int("transA", 0):
+    if call.attr_flag("transA", False):
         a = transposed(call, a)
-    if call.attr_int("transB", 0):
+    if call.attr_flag("transB", False):
         b = transposed(call, b)
     shape = (a.shape[0], b.shape[1])
     if c is not None and not call.fits(c.shape, shape):
@@ -50,7 +51,7 @@ def gemm(call: Call) -> list[Value]:
         return [y]
     if isinstance(c, Known):
         scaled = times(call, c, beta)
-        charged = Known(scaled.array, c.dtype, scaled.rad, c.roundings + int(beta != 1))
+        charged = replace(scaled, roundings=c.roundings + int(beta != 1))
         return [add_signed(call, y, charged, 1)]
     factor = Constant(np.array(beta))
     return [add_signed(call, y, c if beta == 1 else scale(call, c, factor, None, 1), 1)]
@@ -109,8 +110,9 @@ def _batched(call: Call, x: Data, weight: Known) -> Data:
     (m, k), n, groups = x.shape[-2:], weight.shape[-1], prod(batch)
     columns = transposed(call, call.broadcast(x, (*batch, m, k)))
     rows = _known(call, transposed(call, call.broadcast(weight, (*batch, k, n))))
-    kernels = call.constant(_known(call, call.reshape(rows, (groups * n, k, 1))))
-    op = Conv(kernels, None, (1,), (1,), (0,), (0,), groups)
+    kernels = _known(call, call.reshape(rows, (groups * n, k, 1)))
+    call.require_float(kernels)
+    op = Conv(kernels.constant(), None, (1,), (1,), (0,), (0,), groups, kernels.roundings)
     y = call.emit(op, call.data(call.reshape(columns, (1, groups * k, m))))
     return call.data(transposed(call, call.reshape(y, (*batch, n, m))))
 
@@ -157,9 +159,8 @@ def padding(call: Call, reach: Shape, strides: Shape, spatial: Shape) -> tuple[S
         if len(spatial) != rank:
             raise call.misshapen(f"operand needs {rank} spatial axes")
         # SAME: ceil(size / stride) results
-        total = [
-            max((-(-n // s) - 1) * s + r - n, 0) for n, s, r in zip(spatial, strides, reach, strict=True)
-        ]
+        total = [(-(-n // s) - 1) * s + r - n for n, s, r in zip(spatial, strides, reach, strict=True)]
+        check_same(call, mode, strides, total)
         return split_padding(total, upper=mode == "SAME_UPPER")
     if mode == "VALID":
         return (0,) * rank, (0,) * rank
@@ -170,6 +171,19 @@ def padding(call: Call, reach: Shape, strides: Shape, spatial: Shape) -> tuple[S
     if len(pads) != 2 * rank or any(p < 0 for p in pads):
         raise call.misshapen(f"pads {pads} must be {2 * rank} nonnegative numbers")
     return tuple(pads[:rank]), tuple(pads[rank:])
+
+
+def check_same(call: Call, mode: str, strides: Shape, total: list[int]) -> None:
+    """SAME adds ``total`` along each axis, where the standard and the runtimes agree on it. Raises TLC202 elsewhere.
+
+    A kernel shorter than the stride may need less than nothing. The standard's formula then cuts the operand; runtimes cut
+    it elsewhere, or add nothing, or refuse.
+    """
+    if any(t < 0 for t in total):
+        raise call.unsupported(f"auto_pad {mode} with a kernel shorter than the stride: tools pad differently")
+    if call.op.startswith("Conv") and call.opset < 11 and any(s > 1 for s in strides):
+        # the text of version 1: "pad the input so that the output spatial size match the input"
+        raise call.unsupported(f"auto_pad {mode} with strides before opset 11: the standard and runtimes differ")
 
 
 def split_padding(total: list[int], *, upper: bool) -> tuple[Shape, Shape]:
@@ -193,6 +207,14 @@ def _weights(call: Call) -> tuple[Data, Known, Known | None]:
     return x, weight, bias
 
 
+def _constants(call: Call, weight: Known, bias: Known | None) -> tuple[Constant, Constant | None, int]:
+    """Weight, bias, and the float32 roundings that computed ones carry: each term has one of them as a factor."""
+    call.require_float(weight)
+    if bias is None:
+        return weight.constant(), None, weight.roundings
+    return weight.constant(), bias.constant(), max(weight.roundings, bias.roundings)
+
+
 def _groups(call: Call) -> int:
     groups = call.attr_int("group", 1)
     if groups < 1:
@@ -209,12 +231,12 @@ def conv(call: Call) -> list[Value]:
     )
     reach = tuple(d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True))
     begin, end = padding(call, reach, strides, x.shape[2:])
-    constant_bias = None if bias is None else call.constant(bias)
-    return [
-        call.emit(
-            Conv(call.constant(weight), constant_bias, strides, dilations, begin, end, _groups(call)), x
-        )
-    ]
+    mode = call.attr_str("auto_pad", "NOTSET")
+    if mode.startswith("SAME") and any(d > 1 for d in dilations):
+        raise call.unsupported(f"auto_pad {mode} with dilations: onnxruntime has no such form")
+    kernels, offset, roundings = _constants(call, weight, bias)
+    op = Conv(kernels, offset, strides, dilations, begin, end, _groups(call), roundings)
+    return [call.emit(op, x)]
 
 
 def conv_transpose(call: Call) -> list[Value]:
@@ -225,16 +247,16 @@ def conv_transpose(call: Call) -> list[Value]:
     extra = tuple(call.attr_ints("output_padding") or (0,) * rank)
     if len(extra) != rank or any(e < 0 for e in extra):
         raise call.misshapen(f"output_padding {list(extra)} must be {rank} nonnegative numbers")
+    if any(e >= s for e, s in zip(extra, strides, strict=True)):
+        raise call.unsupported(f"output_padding {list(extra)} not below the strides: onnxruntime has no such form")
     full = [
         s * (n - 1) + e + d * (k - 1) + 1
         for s, n, e, d, k in zip(strides, x.shape[2:], extra, dilations, kernel, strict=True)
     ]
     begin, end, extra = _transpose_padding(call, full, strides, x.shape[2:], extra)
-    constant_bias = None if bias is None else call.constant(bias)
+    kernels, offset, roundings = _constants(call, weight, bias)
     try:
-        op = ConvTranspose(
-            call.constant(weight), constant_bias, strides, dilations, begin, end, extra, _groups(call)
-        )
+        op = ConvTranspose(kernels, offset, strides, dilations, begin, end, extra, _groups(call), roundings)
     except ValueError as error:
         raise call.misshapen(str(error)) from error
     return [call.emit(op, x)]
@@ -243,25 +265,48 @@ def conv_transpose(call: Call) -> list[Value]:
 def _transpose_padding(
     call: Call, full: list[int], strides: Shape, spatial: Shape, extra: Shape
 ) -> tuple[Shape, Shape, Shape]:
-    """Begin, end and output padding. ``full``: sizes without padding. output_shape or SAME fix the size."""
+    """Begin, end and output padding. ``full``: sizes without padding. output_shape or SAME fix the size.
+
+    Read is what the standard's text, its shape inference and onnxruntime agree on; the rest is refused by name.
+    """
     rank, mode = len(full), call.attr_str("auto_pad", "NOTSET")
-    wanted = call.attr_ints("output_shape")
-    if wanted is not None:
-        wanted = wanted[-rank:] if len(wanted) == rank + 2 else wanted
-    elif mode in ("SAME_UPPER", "SAME_LOWER"):
-        wanted = [n * s for n, s in zip(spatial, strides, strict=True)]
-    if wanted is None:
+    wanted, same = call.attr_ints("output_shape"), mode in ("SAME_UPPER", "SAME_LOWER")
+    if wanted is None and not same:
         begin, end = padding(call, (1,) * rank, strides, spatial)
         return begin, end, extra
     if any(call.attr_ints("pads") or ()):
         raise call.unsupported("pads together with output_shape or auto_pad")
-    if len(wanted) != rank or any(w < 1 for w in wanted):
-        raise call.misshapen(f"output_shape {wanted} must be {rank} positive numbers")
-    total = [f - w for f, w in zip(full, wanted, strict=True)]
-    # a larger result than the full one: the missing end is output padding
-    extra = tuple(e + max(-t, 0) for e, t in zip(extra, total, strict=True))
-    begin, end = split_padding([max(t, 0) for t in total], upper=mode == "SAME_UPPER")
+    if wanted is None and any(extra):
+        raise call.unsupported(f"auto_pad {mode} with output_padding: shape inference and runtimes differ")
+    if wanted is not None and mode == "VALID":
+        raise call.unsupported("auto_pad VALID with output_shape: tools pad differently")
+    if wanted is None:
+        wanted = [n * s for n, s in zip(spatial, strides, strict=True)]
+        total = [f - w for f, w in zip(full, wanted, strict=True)]
+        check_same(call, mode, strides, total)
+    else:
+        total = _total_padding(call, full, spatial, wanted)
+        if not same and any(extra) and any(t > 0 for t in total):
+            raise call.unsupported("output_shape with output_padding: tools pad differently")
+        # a result beyond the full one: the missing end is output padding, where tools agree on it
+        extra = tuple(e + max(-t, 0) for e, t in zip(extra, total, strict=True))
+        if any(t < 0 for t in total) and (same or any(e >= s for e, s in zip(extra, strides, strict=True))):
+            raise call.unsupported(f"output_shape {wanted} beyond {full}: tools extend it differently")
+        total = [max(t, 0) for t in total]
+    if call.opset < 11 and any(t % 2 for t in total):
+        # the text of version 1 puts the larger half at the other side than that of version 11
+        raise call.unsupported("an odd padding to be split before opset 11: the standard and runtimes differ")
+    begin, end = split_padding(total, upper=mode == "SAME_UPPER")
     return begin, end, extra
+
+
+def _total_padding(call: Call, full: list[int], spatial: Shape, wanted: list[int]) -> list[int]:
+    """Begin and end padding together, so that the result's sizes are output_shape. Raises TLC202, TLC204."""
+    if len(wanted) != len(full) or any(w < 1 for w in wanted):
+        raise call.misshapen(f"output_shape {wanted} must be {len(full)} positive numbers")
+    if any(w < n for w, n in zip(wanted, spatial, strict=True)):
+        raise call.unsupported(f"output_shape {wanted} below the operand's {list(spatial)}: shape inference refuses it")
+    return [f - w for f, w in zip(full, wanted, strict=True)]
 
 
 def batch_normalization(call: Call) -> list[Value]:
@@ -271,8 +316,11 @@ def batch_normalization(call: Call) -> list[Value]:
     second term may cancel. Roundings: at most 6 of x factor or mean factor, 2 of the bias.
     """
     x = call.data(call.value(0))
-    if call.attr_int("training_mode", 0) or call.attr_int("spatial", 1) != 1:
+    if call.attr_flag("training_mode", False) or call.attr_int("spatial", 1) != 1:
         raise call.unsupported("training mode or spatial 0")
+    if any(call.outputs[1:]):
+        # before opset 14 this is what training mode is; from 14 on it is no form at all
+        raise call.unsupported(f"more outputs than one ({', '.join(map(repr, call.outputs))}): training mode")
     call.attr_float("momentum", 0.9)
     epsilon = call.attr_float("epsilon", 1e-5)
     parts = [call.known(i).settled() for i in (1, 2, 3, 4)]
@@ -280,15 +328,13 @@ def batch_normalization(call: Call) -> list[Value]:
     channels = x.shape[1] if len(x.shape) > 1 else 1
     if any(p.shape != (channels,) for p in parts):
         raise call.misshapen(f"statistics of shapes {[p.shape for p in parts]} for {channels} channels")
-    gain, bias, mean, variance = (p.ball for p in parts)
+    gain, bias, mean, variance = (p.constant() for p in parts)
     factor = call.exactly(lambda: exact.normalisation(gain, variance, epsilon))
     shape = (channels, *(1,) * max(len(x.shape) - 2, 0))
 
-    def spread(values: exact.Ball, sign: float = 1.0) -> Constant:
-        middle, radius = values
-        wide = sign * middle.astype(np.float64)
-        return Constant(wide.reshape(shape), None if radius is None else radius.reshape(shape))
+    def spread(values: Constant) -> Constant:
+        return values.moved(lambda a: a.reshape(shape))
 
     one = Constant(np.ones((1,) * len(shape)))
-    centred = scale(call, x, one, spread(mean, -1.0), 5)
+    centred = scale(call, x, one, spread(exact.negative(mean)), 5)
     return [scale(call, centred, spread(factor), spread(bias), 4)]

@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from tlcheck.readers.onnx import constants
-from tlcheck.readers.onnx.call import Call
+from tlcheck.readers.onnx.call import Call, shown
 from tlcheck.readers.onnx.elementwise import MINUS_ONE, ONE, max_of, scale
 from tlcheck.readers.onnx.values import Data, Known, Value
 from tlcheck.trusted.ops.base import Operation
@@ -16,6 +16,7 @@ from tlcheck.trusted.ops.discrete import MAX_TRUNCATED, ArgMax, Compare, Floor, 
 from tlcheck.trusted.ops.product import Product
 from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Sin, Softplus
 from tlcheck.trusted.ops.softmax import Softmax
+from tlcheck.trusted.ops.structure import Rearrange
 
 Lowering = Callable[[Call], Sequence[Value]]
 
@@ -47,9 +48,31 @@ def _softmax(call: Call) -> Data:
         raise call.unsupported("empty set")
     if call.opset >= 13:
         last = call.data(call.move(x, lambda a: np.moveaxis(a, axis, -1)))
-        return call.data(call.move(call.emit(Softmax(), last), lambda a: np.moveaxis(a, -1, axis)))
+        return call.data(call.move(_over_last(call, last), lambda a: np.moveaxis(a, -1, axis)))
     flat = call.data(call.reshape(x, (prod(x.shape[:axis]), prod(x.shape[axis:]))))
-    return call.data(call.reshape(call.emit(Softmax(), flat), x.shape))
+    return call.data(call.reshape(_over_last(call, flat), x.shape))
+
+
+def _over_last(call: Call, x: Data) -> Data:
+    """Softmax over the last axis. Entries that are minus infinity get exactly 0, and the others are as if alone."""
+    if x.hidden is None:
+        return call.emit(Softmax(), x)
+    width = x.shape[-1]
+    rows = ~x.hidden.reshape(-1, width)
+    counts = rows.sum(axis=1)
+    if not counts.all():
+        raise call.nonfinite("softmax of minus infinity only is not a number")
+    places, start = np.full(rows.shape, -1, np.int64), 0
+    parts: list[Data] = []
+    seen = shown(x)
+    for count in np.unique(counts).tolist():
+        # the rows with so many entries that are numbers
+        taken = np.flatnonzero((rows & (counts == count)[:, None]).ravel())
+        part = call.move(seen, lambda a, taken=taken, count=count: a.ravel()[taken].reshape(-1, count))  # type: ignore[misc]
+        parts.append(call.emit(Softmax(), call.data(part)))
+        places.ravel()[taken] = start + np.arange(taken.size)
+        start += taken.size
+    return call.emit(Rearrange(x.shape, places.ravel()), *parts)
 
 
 # Roundings and signs.
@@ -157,6 +180,8 @@ def where(call: Call) -> list[Value]:
         chosen = condition.array
         return [call.moves([x, y], lambda arrays: np.where(chosen, arrays[0], arrays[1]))]
     a, b = (_number(call, call.broadcast(v, shape)) for v in (x, y))
+    if a.hidden is not None or b.hidden is not None:
+        raise call.nonfinite("a choice that the network makes between numbers and minus infinity")
     return [call.emit(Select(), call.data(call.broadcast(condition, shape)), a, b).as_type(dtype)]
 
 
@@ -169,10 +194,10 @@ def arg_min(call: Call) -> list[Value]:
 
 
 def _arg_max(call: Call, x: Data) -> Value:
-    axis, keep = call.axis(call.attr_int("axis", 0), len(x.shape)), call.attr_int("keepdims", 1) != 0
+    axis, keep = call.axis(call.attr_int("axis", 0), len(x.shape)), call.attr_flag("keepdims", True)
     if x.shape[axis] == 0:
         raise call.unsupported("empty set")
     last = call.data(call.move(x, lambda a: np.moveaxis(a, axis, -1)))
-    found = call.emit(ArgMax(call.attr_int("select_last_index", 0) != 0), last).as_type("int64")
+    found = call.emit(ArgMax(call.attr_flag("select_last_index", False)), last).as_type("int64")
     shape = tuple(1 if a == axis else n for a, n in enumerate(x.shape) if keep or a != axis)
     return call.reshape(found, shape)

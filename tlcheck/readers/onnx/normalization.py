@@ -10,6 +10,7 @@ from tlcheck.readers.onnx.elementwise import ONE, add_signed, multiplied, scale
 from tlcheck.readers.onnx.pooling import mean, sum_over
 from tlcheck.readers.onnx.values import Data, Shape, Value
 from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.formula import rational
 from tlcheck.trusted.ops.activation import Abs
 from tlcheck.trusted.ops.affine import Linear, Sum
 from tlcheck.trusted.ops.product import Product
@@ -48,10 +49,16 @@ def _trailing(call: Call, x: Data) -> Shape:
     return tuple(range(call.axis(call.attr_int("axis", -1), len(x.shape)), len(x.shape)))
 
 
+def _stash(call: Call) -> None:
+    """Statistics in float32: in another type they may overflow, and runtimes have no such form. Raises TLC202."""
+    if call.attr_int("stash_type", 1) != 1:
+        raise call.unsupported("stash_type other than float32")
+
+
 def layer_normalization(call: Call) -> list[Value]:
     """Over the last axes; further outputs: the mean and 1 / sqrt(variance + epsilon)."""
     x = call.data(call.value(0))
-    call.attr_int("stash_type", 1)
+    _stash(call)
     y, centre, inverse = _normalised(call, x, _trailing(call, x), call.attr_float("epsilon", 1e-5))
     return [_affine(call, y, call.value(1), call.optional(2)), centre, inverse]
 
@@ -59,7 +66,7 @@ def layer_normalization(call: Call) -> list[Value]:
 def rms_normalization(call: Call) -> list[Value]:
     """x / sqrt(mean of x^2 + epsilon) gain, over the last axes."""
     x = call.data(call.value(0))
-    call.attr_int("stash_type", 1)
+    _stash(call)
     y, _ = _by_mean_square(call, x, _trailing(call, x), call.attr_float("epsilon", 1e-5))
     return [_affine(call, y, call.value(1), None)]
 
@@ -76,7 +83,7 @@ def instance_normalization(call: Call) -> list[Value]:
 def group_normalization(call: Call) -> list[Value]:
     """Over the channels of a group and the spatial axes. Gain and bias: per group before opset 21, else per channel."""
     x, groups = call.data(call.value(0)), call.required_int("num_groups")
-    call.attr_int("stash_type", 1)
+    _stash(call)
     if len(x.shape) < 3 or groups < 1 or x.shape[1] % groups:
         raise call.misshapen(f"{groups} groups for operand {x.shape}")
     split = (x.shape[0], groups, x.shape[1] // groups, *x.shape[2:])
@@ -98,12 +105,14 @@ def _per_channel(call: Call, x: Data, values: Value, repeats: int) -> Value:
 def mean_variance_normalization(call: Call) -> list[Value]:
     """(x - mean) / (deviation + 1e-9), the number as onnxruntime and the specification's function have it."""
     x, axes = call.data(call.value(0)), call.attr_ints("axes")
+    if axes == []:
+        raise call.unsupported("an empty list of axes: tools take it for none, or for all")
     normal = call.axes([0, 2, 3] if axes is None else axes, len(x.shape))
     centre = mean(call, x, normal, keep=True)
     centred = call.emit(Sum((1, -1)), x, call.data(call.broadcast(centre, x.shape)))
     deviation = call.emit(Sqrt(), mean(call, call.emit(Power(2.0), centred), normal, keep=True))
-    tiny = Constant(np.array(1e-9), np.array(1e-16))  # with its roundings to float32
-    inverse = call.emit(Reciprocal(), scale(call, deviation, ONE, tiny, 1))
+    tiny = exact.evaluated(rational(1, 10**9))
+    inverse = call.emit(Reciprocal(), scale(call, deviation, ONE, tiny, 3))  # two are the number's own
     return [call.emit(Product(), centred, call.data(call.broadcast(inverse, x.shape)))]
 
 
@@ -131,9 +140,7 @@ def lrn(call: Call) -> list[Value]:
     band = ((distance >= -((size - 1) // 2)) & (distance <= size // 2)).astype(np.float32)
     last = call.data(call.move(call.emit(Power(2.0), x), lambda a: np.moveaxis(a, 1, -1)))
     sums = call.emit(Linear(Constant(band)), last)
-    factor = Constant(
-        *exact.enclose(lambda a, n: a / n, (np.array(alpha), None), (np.array(float(size)), None))
-    )
+    factor = exact.divide(Constant(np.array(alpha)), Constant(np.array(float(size))))
     base = scale(call, sums, factor, Constant(np.array(bias)), 2)
     inverse = call.emit(Reciprocal(), base if beta == 1 else call.emit(Power(beta), base))
     return [call.emit(Product(), x, call.data(call.move(inverse, lambda a: np.moveaxis(a, -1, 1))))]

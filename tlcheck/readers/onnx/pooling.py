@@ -35,6 +35,14 @@ class Windows:
     end: Shape
     out: Shape
 
+    @property
+    def covered(self) -> Shape:
+        """Entries from the beginning of the padded operand to the end of the last window."""
+        return tuple(
+            (o - 1) * s + d * (k - 1) + 1
+            for o, s, d, k in zip(self.out, self.strides, self.dilations, self.kernel, strict=True)
+        )
+
     def taps(self, axis: int) -> NDArray[np.int64]:
         """(windows, kernel): operand coordinate of each tap, possibly in the padding."""
         first = np.arange(self.out[axis]) * self.strides[axis] - self.begin[axis]
@@ -44,27 +52,60 @@ class Windows:
 
 
 def _windows(call: Call, spatial: Shape) -> Windows:
+    """Where the standard's text, its shape inference and onnxruntime agree; the rest is refused by name."""
     kernel = call.attr_ints("kernel_shape")
     rank = len(spatial)
     if kernel is None or len(kernel) != rank or rank < 1 or any(k < 1 for k in kernel):
         raise call.misshapen(f"kernel_shape {kernel} for spatial axes {spatial}")
     strides, dilations = per_axis(call, "strides", rank, 1), per_axis(call, "dilations", rank, 1)
-    ceil = call.attr_int("ceil_mode", 0)
-    if ceil and call.attr_str("auto_pad", "NOTSET") != "NOTSET":
+    ceil, mode = call.attr_flag("ceil_mode", False), call.attr_str("auto_pad", "NOTSET")
+    if mode != "NOTSET" and ceil:
         raise call.unsupported("ceil_mode with auto_pad")
+    if mode != "NOTSET" and any(d > 1 for d in dilations):
+        raise call.unsupported(f"auto_pad {mode} with dilations: tools pad differently")
     reach = tuple(d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True))
     begin, end = padding(call, reach, strides, spatial)
+    if any(p >= k for p, k in zip((*begin, *end), (*kernel, *kernel), strict=True)):
+        raise call.unsupported("pads not below the kernel's size: onnxruntime has no such form")
     out = []
     for n, b, e, r, s in zip(spatial, begin, end, reach, strides, strict=True):
-        room = n + b + e - r
-        if room < 0:
+        if n + b + e < r:
             raise call.misshapen("kernel larger than the padded operand")
-        count = (-(-room // s) if ceil else room // s) + 1
-        # a last window that would start in the end padding is left out
-        out.append(count - 1 if ceil and (count - 1) * s >= n + b else count)
+        _check_tools(call, mode, n, r, s)
+        out.append(_count(call, n + b, e, r, s, ceil=ceil))
     for shape in (kernel, out, *zip(out, kernel, strict=True)):
         call.checked(tuple(shape))
     return Windows(tuple(kernel), strides, dilations, begin, end, tuple(out))
+
+
+def _count(call: Call, before: int, end: int, reach: int, stride: int, *, ceil: bool) -> int:
+    """Number of windows along an axis; ``before``: entries before the end padding."""
+    room = before + end - reach
+    count = (-(-room // stride) if ceil else room // stride) + 1
+    if not ceil or (count - 1) * stride < before:
+        return count
+    if call.opset < 22:  # only the text of version 22 leaves that window out; shape inference before counts it
+        raise call.unsupported("ceil_mode with a last window that starts in the padding, before opset 22")
+    return count - 1
+
+
+def _check_tools(call: Call, mode: str, n: int, reach: int, stride: int) -> None:
+    """Two forms of auto_pad on which the tools differ. Raises TLC202.
+
+    The text of AveragePool's version 11 rounds sizes down that its shape inference and runtimes round up. The reference
+    evaluator rounds MaxPool's sizes of SAME_LOWER down, and pads as for SAME_UPPER.
+    """
+    if call.op == "MaxPool" and mode == "SAME_LOWER" and stride > 1:
+        raise call.unsupported("auto_pad SAME_LOWER with strides: tools pad differently")
+    if call.op != "AveragePool" or not 11 <= call.opset < 19:
+        return
+    differs = {
+        "VALID": (n - reach + 1) // stride != (n - reach) // stride + 1,
+        "SAME_UPPER": n % stride != 0,
+        "SAME_LOWER": n % stride != 0,
+    }
+    if differs.get(mode, False):
+        raise call.unsupported(f"auto_pad {mode} of AveragePool before opset 19: the standard and runtimes differ")
 
 
 def _spatial(call: Call, x: Value) -> Shape:
@@ -77,7 +118,8 @@ def max_pool(call: Call) -> list[Value]:
     x = call.data(call.value(0))
     spatial = _spatial(call, x)
     windows = _windows(call, spatial)
-    call.attr_int("storage_order", 0)
+    call.attr_flag("storage_order", False)
+    call.harmless(1)  # Indices: where the largest entries are
     rank, batch = len(spatial), x.shape[:2]
     call.checked((*batch, *windows.out, *windows.kernel))
     position, inside = np.zeros((1,) * (2 * rank), np.int64), np.ones((1,) * (2 * rank), bool)
@@ -98,20 +140,11 @@ def average_pool(call: Call) -> list[Value]:
     x = call.data(call.value(0))
     spatial = _spatial(call, x)
     windows = _windows(call, spatial)
-    count_pads = bool(call.attr_int("count_include_pad", 0))
-    end = tuple(
-        max(e, (o - 1) * s + d * (k - 1) + 1 - n - b)
-        for e, o, s, d, k, n, b in zip(
-            windows.end,
-            windows.out,
-            windows.strides,
-            windows.dilations,
-            windows.kernel,
-            spatial,
-            windows.begin,
-            strict=True,
-        )
-    )
+    count_pads = call.attr_flag("count_include_pad", False)
+    beyond = [c - n - b for c, n, b in zip(windows.covered, spatial, windows.begin, strict=True)]
+    if any(p > e + 1 for p, e in zip(beyond, windows.end, strict=True)):
+        raise call.unsupported("ceil_mode with a window two entries or more beyond the padding: tools pad differently")
+    end = tuple(max(e, p) for e, p in zip(windows.end, beyond, strict=True))
     channels = x.shape[1]
     call.checked((channels, *windows.kernel))
     ones = Constant(np.ones((channels, 1, *windows.kernel), np.float32))
@@ -134,10 +167,8 @@ def _averaged(call: Call, sums: Data, counts: NDArray[np.int64]) -> Data:
     if counts.size and int(counts.min()) == int(counts.max()):
         counts = counts.reshape(-1)[:1].reshape(())
     values, inverse = np.unique(counts, return_inverse=True)
-    mid, rad = call.exactly(lambda: exact.reciprocal((values.astype(np.float64), None)))
-    shape = counts.shape
-    factor = Constant(mid[inverse].reshape(shape), None if rad is None else rad[inverse].reshape(shape))
-    return scale(call, sums, factor, None, 2)
+    factors = call.exactly(lambda: exact.reciprocal(Constant(values.astype(np.float64))))
+    return scale(call, sums, factors.moved(lambda a: a[inverse].reshape(counts.shape)), None, 2)
 
 
 def global_average_pool(call: Call) -> list[Value]:
@@ -175,8 +206,8 @@ def _reduction(
 
     def lower(call: Call) -> list[Value]:
         x, axes = call.value(0), call.ints_of_input_or_attribute(1, "axes")
-        keep = call.attr_int("keepdims", 1) != 0
-        noop = call.attr_int("noop_with_empty_axes", 0) != 0
+        keep = call.attr_flag("keepdims", True)
+        noop = call.attr_flag("noop_with_empty_axes", False)
         if not axes and noop:
             # the reduction over no axes, entry by entry
             normal: Shape = ()
@@ -185,7 +216,7 @@ def _reduction(
         if isinstance(x, Known) and not x.is_float:
             return [_integers(call, x, on_integers, normal, keep)]
         x = call.data(x)
-        if any(x.shape[a] == 0 for a in normal):
+        if 0 in x.shape:
             raise call.unsupported("empty set")
         y = on_data(call, x, normal, keep)
         return [y if x.is_float else whole(call, y, x.dtype)]

@@ -9,6 +9,7 @@ refused.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from math import ceil, floor, prod
 
@@ -19,6 +20,7 @@ from tlcheck.limits import MAX_TENSOR_ELEMENTS
 from tlcheck.readers.onnx.call import Call
 from tlcheck.readers.onnx.linear import product
 from tlcheck.readers.onnx.values import FLOAT32_UNIT, Known, Shape, Value
+from tlcheck.trusted.formula import Rationals
 
 HALF = Fraction(1, 2)
 
@@ -51,6 +53,8 @@ def upsample(call: Call) -> list[Value]:
     """Resize as it was before opset 10: coordinates i / scale."""
     x, mode = call.value(0), call.attr_str("mode", "nearest")
     scales = call.attr_floats("scales") if call.has("scales") else _floats(call, call.known(1))
+    if any(s < 1 for s in scales or []):
+        raise call.unsupported(f"scales {scales} below 1")
     if len(scales or []) != len(x.shape):
         raise call.misshapen(f"{len(scales or [])} scales for shape {x.shape}")
     return [
@@ -67,8 +71,10 @@ def upsample(call: Call) -> list[Value]:
 
 def resize(call: Call) -> list[Value]:
     x = call.value(0)
+    # of other modes only
     call.attr_float("cubic_coeff_a", -0.75)
-    if call.attr_int("antialias", 0) or call.attr_int("exclude_outside", 0):
+    call.attr_float("extrapolation_value", 0.0)
+    if call.attr_flag("antialias", False) or call.attr_flag("exclude_outside", False):
         raise call.unsupported("antialias or exclude_outside")
     if call.attr_str("keep_aspect_ratio_policy", "stretch") != "stretch":
         raise call.unsupported("keep_aspect_ratio_policy")
@@ -101,10 +107,13 @@ def _targets(call: Call, shape: Shape) -> list[Target]:
 
 
 def _by_scale(call: Call, n: int, s: float) -> Target:
-    """Sizes are floor(n s)."""
+    """Sizes are floor(n s): refused where runtimes, which multiply in float32, get another one."""
     if not 0 < s <= MAX_TENSOR_ELEMENTS:
         raise call.unsupported(f"scale {s}")
-    return floor(n * Fraction(s)), Fraction(s)
+    size = floor(n * Fraction(s))
+    if {size} != {floor(np.float32(n) * np.float32(s)), floor(np.float64(n) * np.float64(s))}:
+        raise call.unsupported(f"size {n} times scale {s:.9g}, rounded down, is {size} exactly and another in float32")
+    return size, Fraction(s)
 
 
 def _floats(call: Call, known: Known) -> list[float]:
@@ -117,6 +126,8 @@ def _resized(call: Call, x: Value, targets: list[Target], mode: str, frame: str,
     call.checked(tuple(m for m, _ in targets))
     if mode not in ("nearest", "linear") or frame not in FRAMES or nearest not in NEAREST:
         raise call.unsupported(f"mode {mode}, {frame}, {nearest}")
+    if frame == "half_pixel_symmetric" and call.opset < 19:
+        raise call.unsupported(f"{frame} before opset 19")
     if any(m < 1 for m, _ in targets):
         raise call.misshapen(f"sizes {[m for m, _ in targets]}")
     if frame == "align_corners" and any(n * s != m for n, (m, s) in zip(x.shape, targets, strict=True)):
@@ -173,8 +184,7 @@ def _interpolated(call: Call, x: Value, axis: int, m: int, s: Fraction, frame: s
     """(1 - t) x[j] + t x[j + 1] along ``axis`` at coordinate j + t, cut to the operand: a product with a matrix (n, m)."""
     n = x.shape[axis]
     call.foldable(n * m)
-    weight = np.zeros((n, m))
-    radius = np.zeros((n, m))
+    weight, radius, exactly = np.zeros((n, m)), np.zeros((n, m)), [Fraction(0)] * (n * m)
     exact = _exact_in_float32(s, frame)
     off = _uncertainty(n)
     for i in range(m):
@@ -182,11 +192,14 @@ def _interpolated(call: Call, x: Value, axis: int, m: int, s: Fraction, frame: s
         j = min(floor(place), n - 1)
         for k, t in ((j, 1 - (place - j)), (j + 1, place - j)):
             if t:
-                weight[k, i] = float(t)
+                weight[k, i], exactly[k * m + i] = float(t), t
                 radius[k, i] = 0.0 if Fraction(float(t)) == t else 2.0**-53
         if not exact:  # float32 may find the place in the next cell on either side
             radius[max(j - 1, 0) : j + 3, i] += float(off) + 2 * FLOAT32_UNIT
     last = call.move(call.data(x), lambda a: np.moveaxis(a, axis, -1))
     flat = call.reshape(last, (prod(last.shape[:-1]), n))
-    y = product(call, flat, Known(weight, x.dtype, radius if radius.any() else None, 4))
+    known = Known(weight, x.dtype, None, 4)
+    if radius.any():
+        known = replace(known, rad=radius, formula=Rationals((n, m), tuple(exactly)))
+    y = product(call, flat, known)
     return call.move(call.reshape(y, (*last.shape[:-1], m)), lambda a: np.moveaxis(a, -1, axis))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +11,7 @@ from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_NODES
 from tlcheck.readers.onnx.call import Builder, Call
 from tlcheck.readers.onnx.indexed import decided_late
+from tlcheck.readers.onnx.standard import MIN_OPSET, max_opset
 from tlcheck.readers.onnx.table import LATE, LOWERINGS, ON_INTEGERS
 from tlcheck.readers.onnx.tensors import checked_shape, element_type, read_tensor
 from tlcheck.readers.onnx.values import INTEGERS, Data, Known, Late, Shape, Value
@@ -20,11 +20,11 @@ from tlcheck.trusted.graph import Graph
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
 
-MIN_OPSET, MAX_OPSET = 7, 30
-"""Opsets whose operators the lowerings know. Before 7, Add and others had another meaning."""
+MIN_IR = 3
+"""The first version of the format in which a model says its operator sets."""
 
 
-def read_graph(data: bytes, folder: Path | None) -> Graph:
+def read_graph(data: bytes) -> Graph:
     """See :func:`tlcheck.readers.onnx.read_model`."""
     model = _parse(data)
     opset = _opset(model)
@@ -35,7 +35,7 @@ def read_graph(data: bytes, folder: Path | None) -> Graph:
     values: dict[str, Value | Late] = {}
     for tensor in graph.initializer:
         if tensor.name in needed:
-            values[tensor.name] = read_tensor(tensor, folder)
+            values[tensor.name] = read_tensor(tensor, masks=True)
     builder = Builder()
     stored = {tensor.name for tensor in graph.initializer}
     inputs = [info for info in graph.input if info.name not in stored]
@@ -46,7 +46,7 @@ def read_graph(data: bytes, folder: Path | None) -> Graph:
     for node in graph.node:
         if any(name in needed for name in node.output if name):
             operands = [_operand(name, values, node) for name in node.input]
-            call = Call(node, operands, builder, opset=opset, folder=folder, needed=needed)
+            call = Call(node, operands, builder, opset=opset, needed=needed)
             values.update(
                 (name, result)
                 for name, result in zip(node.output, _lower(node, call, operands), strict=False)
@@ -74,16 +74,24 @@ def _parse(data: bytes) -> ModelProto:
 
 
 def _opset(model: ModelProto) -> int:
+    from onnx import IR_VERSION
+
+    if not MIN_IR <= model.ir_version <= IR_VERSION:
+        raise InvalidInput(
+            "TLC202",
+            "unsupported version of the ONNX format (ir_version)",
+            expected=f"{MIN_IR} to {IR_VERSION}",
+            got=str(model.ir_version),
+        )
     versions = {entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")}
     if len(versions) != 1:
         raise InvalidInput(
             "TLC201", "the default operator set is not imported exactly once", got=str(sorted(versions))
         )
     (version,) = versions
-    if not MIN_OPSET <= version <= MAX_OPSET:
-        raise InvalidInput(
-            "TLC202", "unsupported opset", expected=f"{MIN_OPSET} to {MAX_OPSET}", got=str(version)
-        )
+    newest = max_opset()
+    if not MIN_OPSET <= version <= newest:
+        raise InvalidInput("TLC202", "unsupported opset", expected=f"{MIN_OPSET} to {newest}", got=str(version))
     return int(version)
 
 
@@ -159,21 +167,20 @@ def _input_shape(info: ValueInfoProto, where: str) -> Shape:
 
 
 def _lower(node: NodeProto, call: Call, operands: Sequence[Value | Late | None]) -> Sequence[Value | Late]:
-    lowering = LOWERINGS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+    if node.domain not in ("", "ai.onnx"):
+        raise call.unsupported(f"domain {node.domain}")
+    lowering = LOWERINGS.get(node.op_type)
     if lowering is None:
-        raise call.unsupported(f"domain {node.domain}" if node.domain not in ("", "ai.onnx") else "")
+        raise call.unsupported()
     late = LATE.get(node.op_type) if decided_late(node.op_type, operands) else None
-    if late is None and node.op_type not in ON_INTEGERS:
+    call.refuse_infinity(late is not None)
+    if late is not None:
+        return call.lowered(late)
+    if node.op_type not in ON_INTEGERS:
         for x in operands:
             if isinstance(x, Data) and not x.is_float:
                 raise call.unsupported(f"operand of type {x.dtype}")
-    results: Sequence[Value | Late]
-    try:
-        results = lowering(call) if late is None else late(call)
-    except ValueError as error:
-        raise call.misshapen(str(error)) from error
-    call.finish(results)
-    return results
+    return call.lowered(lowering)
 
 
 def _operand(name: str, values: dict[str, Value | Late], node: NodeProto) -> Value | Late | None:
@@ -197,10 +204,17 @@ def _finished(
             raise InvalidInput("TLC201", f"output '{info.name}' is not defined")
         if isinstance(value, Late):
             raise InvalidInput("TLC202", f"output '{info.name}' has a shape that the network's values decide")
+        if value.hidden is not None:
+            raise InvalidInput("TLC203", f"output '{info.name}' holds minus infinity")
         if isinstance(value, Known):
             value = values[info.name] = builder.fixed(_number(value, info.name), info.name)
         outputs.append(value.node)
-    names = {name: value.node for name, value in values.items() if isinstance(value, Data)}
+    # a tensor with minus infinity in it is no node
+    names = {
+        name: value.node
+        for name, value in values.items()
+        if isinstance(value, Data) and value.hidden is None
+    }
     try:
         return Graph(
             tuple(builder.nodes),

@@ -104,19 +104,30 @@ def _constant(numbers: Ints) -> Ints:
     return numbers[1 + rank :].reshape(numbers[1 : 1 + rank].tolist())
 
 
+def cut(start: int, end: int, step: int, size: int) -> range:
+    """The entries of an axis of ``size`` that ONNX Slice takes: start, start + step, ... before end.
+
+    A negative start or end counts from the end of the axis. Then they are clamped: to [0, size] for a positive step; for a
+    negative one, start to [0, size - 1] and end to [-1, size - 1]. Python clamps a start below the axis to -1 instead.
+    """
+    require(step != 0, "Slice: step 0")
+    require(step > 0 or end < MAX_INTEGER - 1, "Slice: a largest integer as the end of a negative step")
+    start, end = (v + size if v < 0 else v for v in (start, end))
+    low, high = (0, size) if step > 0 else (-1, size - 1)
+    return range(min(max(start, 0), high), min(max(end, low), high), step)
+
+
 def _slice(numbers: Ints, x: Ints, starts: Ints, ends: Ints, axes: Ints, steps: Ints) -> Ints:
     require(
         starts.ndim == 1 and starts.shape == ends.shape == axes.shape == steps.shape,
         "operands differ in length",
     )
     require(bool((steps != 0).all()) and bool(((axes >= -x.ndim) & (axes < x.ndim)).all()), "steps or axes")
-    cut = [slice(None)] * x.ndim
-    for start, end, axis, step in zip(
-        starts.tolist(), ends.tolist(), (axes % max(x.ndim, 1)).tolist(), steps.tolist(), strict=True
-    ):
-        require(cut[axis] == slice(None), "an axis twice")
-        cut[axis] = slice(start, end, step)  # Python clamps starts and ends exactly as ONNX does
-    return x[tuple(cut)]
+    taken = np.arange(x.ndim)
+    require(len(np.unique(taken[axes])) == len(axes), "an axis twice")
+    for start, end, axis, step in zip(*(v.tolist() for v in (starts, ends, axes, steps)), strict=True):
+        x = np.take(x, np.array(cut(start, end, step, x.shape[axis]), np.int64), axis=axis)
+    return x
 
 
 def _reshape(numbers: Ints, x: Ints, target: Ints) -> Ints:

@@ -207,7 +207,7 @@ def _times(m: Map, weight: Objects | None, x: Objects) -> Objects:
         case SignMap():
             return x
         case IndexMap(transposed=False):
-            return np.asarray(np.where(m.index < 0, 0, x[m.index]), dtype=object)
+            return m.gathered(x)
         case IndexMap():
             total = np.zeros(m.size, object)
             used = m.index >= 0

@@ -28,6 +28,7 @@ from typing import Final, TypeVar
 import numpy as np
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball
+from tlcheck.trusted.balls import constant_balls
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.network import Network
@@ -222,12 +223,7 @@ class TaylorNetwork:
                 raise Unsupported(f"{problem} at node '{self.graph.nodes[i].label or i}'") from None
             offset = None
             if form.offset is not None:
-                mid = form.offset.mid.astype(np.float64).tolist()
-                rad = form.offset.rad
-                offset = tuple(
-                    arb(m, r)
-                    for m, r in zip(mid, [0.0] * len(mid) if rad is None else rad.tolist(), strict=True)
-                )
+                offset = tuple(constant_balls(form.offset))
             found[i] = (matrices, offset)
         return found
 
@@ -274,9 +270,7 @@ class TaylorNetwork:
                 _accumulate(engine, result, zero, engine.constants(offset))
             return result
         if isinstance(op, Fixed):
-            mid = op.value.mid.astype(np.float64).reshape(-1).tolist()
-            rad = [0.0] * len(mid) if op.value.rad is None else op.value.rad.reshape(-1).tolist()
-            return {zero: engine.constants([arb(m, r) for m, r in zip(mid, rad, strict=True)])}
+            return {zero: engine.constants(constant_balls(op.value))}
         if isinstance(op, ProductOperation):
             return derivatives.multiply(engine, operands[0], operands[1])
         if isinstance(op, Power) and op.whole:

@@ -1,0 +1,123 @@
+"""When an oracle's answer differs from the exact value by more than float32 explains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.fuzz.operators.model import Case
+from tests.fuzz.operators.oracles import Exact
+
+MOVES = {
+    "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Expand", "Tile", "Concat", "Split", "Slice", "Gather",
+    "GatherElements", "GatherND", "Scatter", "ScatterElements", "ScatterND", "Compress", "Trilu", "Pad", "DepthToSpace",
+    "SpaceToDepth", "Dropout", "Constant", "ConstantOfShape", "Shape", "Size", "NonZero", "OneHot", "MaxPool", "GlobalMaxPool",
+    "ReduceMax", "ReduceMin", "Max", "Min", "Clip", "Relu", "Abs", "Neg", "Sign", "Floor", "Ceil", "Round", "ArgMax", "ArgMin",
+    "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "And", "Or", "Xor", "Not", "Where", "IsNaN", "IsInf", "Hardmax",
+    "TopK",
+}  # fmt: skip
+"""Operators whose results no float32 execution rounds: they must agree exactly (Cast rounds, so it is not among them)."""
+
+PRODUCTS = {
+    "Gemm", "MatMul", "Conv", "ConvTranspose", "Einsum", "BatchNormalization", "AveragePool", "GlobalAveragePool", "CumSum", "Resize",
+    "Upsample", "Sum", "Mean", "Add", "Sub", "LayerNormalization", "RMSNormalization", "InstanceNormalization", "GroupNormalization",
+    "MeanVarianceNormalization", "LpNormalization", "LRN", "ReduceSum", "ReduceMean", "ReduceL1", "ReduceL2", "ReduceSumSquare",
+    "ReduceLogSum", "ReduceLogSumExp", "ReduceProd", "DequantizeLinear",
+}  # fmt: skip
+"""Sums of products: their error is relative to the sum of the terms' magnitudes."""
+
+NORMALISED = {
+    "LayerNormalization", "InstanceNormalization", "GroupNormalization", "MeanVarianceNormalization", "BatchNormalization",
+}  # fmt: skip
+"""A variance that cancels: its float32 error is divided by a root that may be as small as sqrt(epsilon)."""
+
+FLOAT32_MAX = 3.4028235e38
+
+
+def magnitude(case: Case) -> float:
+    """The largest sum of magnitudes of terms that the operator may add up."""
+    sizes = [x.value for x in case.operands if x is not None and x.value.dtype.kind == "f" and x.value.size]
+    tops = [max(float(np.abs(v.astype(np.float64)).max()), 1.0) for v in sizes]
+    if not tops:
+        return 1.0
+    if case.operator not in PRODUCTS:
+        return max(tops)
+    entries = max(v.size for v in sizes)
+    if case.operator in ("Gemm", "MatMul", "Conv", "ConvTranspose", "Einsum", "BatchNormalization"):
+        return float(np.prod(tops)) * entries
+    if case.operator in ("ReduceSumSquare", "ReduceL2", "LRN"):
+        return max(tops) ** 2 * entries
+    return max(tops) * entries
+
+
+def tolerance(case: Case, low: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far outside the enclosure an oracle's value may lie.
+
+    Nothing for what is only moved or chosen; else 1e-4 of the value and 1e-6 of the terms' magnitudes (about 16 roundings of
+    float32 on the largest partial sum), 1e-3 where a variance cancels.
+    """
+    if case.operator in MOVES:
+        return np.zeros_like(low)
+    terms = 1e-3 if case.operator in NORMALISED else 1e-6
+    size = np.where(np.isfinite(low), np.abs(low), 0.0)
+    return np.asarray(1e-4 * size + terms * max(1.0, magnitude(case)))
+
+
+def difference(case: Case, exact: Exact, found: list[NDArray[Any]]) -> str | None:
+    """The first difference, or None."""
+    if len(found) != len(exact.shapes):
+        return f"{len(found)} outputs for {len(exact.shapes)}"
+    for k, (shape, low, high, theirs) in enumerate(zip(exact.shapes, exact.low, exact.high, found, strict=True)):
+        if theirs.shape != shape:
+            return f"output {k}: shape {list(theirs.shape)}, exact {list(shape)}"
+        values = theirs.astype(np.float64).ravel()
+        allowed = tolerance(case, low)
+        if theirs.dtype.kind in "iu":
+            allowed = np.zeros_like(allowed)
+        with np.errstate(invalid="ignore", over="ignore"):
+            inside = (values >= low - allowed) & (values <= high + allowed)
+            # infinity for what float32 cannot hold; half precision likewise
+            limit = 65504.0 if theirs.dtype == np.float16 else FLOAT32_MAX
+            inside |= np.isinf(values) & (np.sign(values) * np.where(values > 0, high, low) >= limit)
+        # an entry without a value (an infinite enclosure) says nothing
+        inside |= ~(np.isfinite(low) & np.isfinite(high))
+        if not inside.all():
+            at = int(np.flatnonzero(~inside)[0])
+            place = [int(i) for i in np.unravel_index(at, shape)] if shape else []
+            return f"output {k}{place}: {values[at]:.9g}, exact [{low[at]:.9g}, {high[at]:.9g}]"
+    return None
+
+
+def inferred_difference(exact: Exact, inferred: dict[str, Any]) -> str | None:
+    """A shape that onnx's shape inference gives otherwise."""
+    for k, (shape, other) in enumerate(zip(exact.shapes, inferred.values(), strict=False)):
+        if other is not None and (
+            len(other) != len(shape) or any(n is not None and n != s for n, s in zip(other, shape, strict=True))
+        ):
+            return f"output {k}: inferred shape {list(other)}, exact {list(shape)}"
+    return None
+
+
+def outside(exact: Exact, ends: list[tuple[NDArray[Any], NDArray[Any]]]) -> str | None:
+    """An exact value that proved bounds on a box around the point leave out."""
+    for k, ((lower, upper), low, high) in enumerate(zip(ends, exact.low, exact.high, strict=True)):
+        wrong = np.isfinite(low) & ((lower > high) | (upper < low))
+        if wrong.any():
+            at = int(np.flatnonzero(wrong)[0])
+            return f"output {k}, entry {at}: bounds [{lower[at]:.17g}, {upper[at]:.17g}], exact [{low[at]:.17g}, {high[at]:.17g}]"
+    return None
+
+
+def beyond(found: list[NDArray[Any]], ends: list[tuple[NDArray[Any], NDArray[Any]]]) -> str | None:
+    """A float32 execution's value that deployed bounds at the point leave out (finite ones: overflow is no execution)."""
+    for k, (theirs, (lower, upper)) in enumerate(zip(found, ends, strict=False)):
+        values = theirs.astype(np.float64).ravel()
+        if values.size != lower.size or theirs.dtype == np.float16:
+            continue
+        wrong = np.isfinite(values) & ~((lower <= values) & (values <= upper))
+        if wrong.any():
+            at = int(np.flatnonzero(wrong)[0])
+            return f"output {k}, entry {at}: {values[at]:.9g}, deployed bounds [{lower[at]:.9g}, {upper[at]:.9g}]"
+    return None

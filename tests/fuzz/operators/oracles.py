@@ -1,0 +1,130 @@
+"""What others say of a model: tlcheck's exact value, onnxruntime's, the reference evaluator's, shape inference's."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.fuzz.operators.model import Built
+from tlcheck.errors import InvalidInput
+from tlcheck.trusted.arith.arb import Arb, arb, working_precision
+from tlcheck.trusted.arith.ball64 import Ball64
+from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.bounds import Enclosure, Slopes
+from tlcheck.trusted.decide import NO_GUIDANCE, NoRelaxation
+from tlcheck.trusted.evaluate import Evaluator, Undecided
+from tlcheck.trusted.intervals import NotDeployable
+from tlcheck.trusted.network import Network
+
+os.environ.setdefault("ALLOW_RELEASED_ONNX_OPSET_ONLY", "0")  # onnxruntime: opsets newer than its own, where it has kernels
+
+Arrays = list[NDArray[Any]]
+
+
+@dataclass
+class Exact:
+    """``status``: value, refused, undefined (some entry has no value), undecided. Outputs' shapes, ends, in order."""
+
+    status: str
+    detail: str = ""
+    shapes: tuple[tuple[int, ...], ...] = ()
+    low: tuple[NDArray[np.float64], ...] = ()
+    high: tuple[NDArray[np.float64], ...] = ()
+    graph: Any = None
+
+
+def exact(built: Built, bits: int = 160) -> Exact:
+    """The reader's graph at the model's inputs. Lets anything but InvalidInput and Undecided escape."""
+    from tlcheck.readers.onnx import read_model
+
+    try:
+        graph = read_model(built.data, file="one operator")
+    except InvalidInput as error:
+        return Exact("refused", f"{error.code} {error.message}" if hasattr(error, "message") else str(error))
+    sizes = [graph.nodes[i].shape for i in graph.outputs]
+    points = [[arb(v) for v in built.feed[name].astype(np.float64).ravel().tolist()] for name in graph.input_names]
+    try:
+        with working_precision(bits):
+            balls = Evaluator(graph).evaluate(points).outputs
+            ends = [_ends(ball) for ball in balls]
+    except Undecided as error:
+        return Exact("undecided", str(error), tuple(sizes), graph=graph)
+    low, high = (np.array([e[k] for e in ends], np.float64) for k in (0, 1))
+    status = "value" if all(ball.is_finite() for ball in balls) else "undefined"
+    cuts = np.cumsum([int(np.prod(s)) for s in sizes])[:-1]
+    return Exact(status, "", tuple(sizes), tuple(np.split(low, cuts)), tuple(np.split(high, cuts)), graph)
+
+
+def _ends(ball: Arb) -> tuple[float, float]:
+    if not ball.is_finite():
+        return float("-inf"), float("inf")
+    mid = float(ball.mid())
+    rest = float(abs(ball - arb(mid)).abs_upper()) if np.isfinite(mid) else 0.0
+    if rest == 0 or rest < abs(mid) * 2.0**-54:
+        return mid, mid
+    return float(np.nextafter(mid - rest, -np.inf)), float(np.nextafter(mid + rest, np.inf))
+
+
+def bounds(exact: Exact, built: Built, radius: float, *, deployed: bool) -> list[tuple[NDArray[Any], NDArray[Any]]] | None:
+    """(lower, upper) of each output over the box of that radius around the inputs, real or deployed; None: no such bounds."""
+    network = Network(exact.graph)
+    if network.without_relaxation is not None:
+        return None
+    points = [built.feed[name].astype(np.float64).reshape(1, -1) for name in exact.graph.input_names]
+    boxes = {i: Box(x - radius, x + radius) for i, x in zip(exact.graph.inputs, points, strict=True)}
+    try:
+        with working_precision(128):
+            task = Enclosure(network, Ball64(), Slopes(NO_GUIDANCE, lambda _: None), deployed)
+            found = task.bounds(boxes).boxes
+    except (OutOfRange, NotDeployable, NoRelaxation):
+        return None
+    return [(found[i].lower[0], found[i].upper[0]) for i in exact.graph.outputs]
+
+
+def _session(built: Built, level: str) -> Arrays:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
+    session = onnxruntime.InferenceSession(built.lowered, options, providers=["CPUExecutionProvider"])
+    return list(session.run(None, built.feed))
+
+
+def plain(built: Built) -> Arrays:
+    return _session(built, "ORT_DISABLE_ALL")
+
+
+def optimised(built: Built) -> Arrays:
+    return _session(built, "ORT_ENABLE_ALL")
+
+
+def reference(built: Built) -> Arrays:
+    import onnx
+    from onnx.reference import ReferenceEvaluator
+
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        return [np.asarray(v) for v in ReferenceEvaluator(onnx.load_from_string(built.data)).run(None, built.feed)]
+
+
+RUNNERS: dict[str, Callable[[Built], Arrays]] = {
+    "onnxruntime": plain, "onnxruntime optimised": optimised, "reference": reference,
+}  # fmt: skip
+
+
+def ask(name: str, built: Built) -> Arrays | str:
+    """Its outputs, or why it has none."""
+    try:
+        found = RUNNERS[name](built)
+    except Exception as error:  # noqa: BLE001  (an oracle refuses in its own way)
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    bad = [v for v in found if not isinstance(v, np.ndarray) or v.dtype.kind not in "fiub"]
+    return f"an output that is no tensor of numbers ({bad[0]!r})"[:200] if bad else found
