@@ -17,6 +17,10 @@ PYVERSION := $(shell $(PYTHON) -c "import sys; print('%d.%d' % sys.version_info[
 RUN := $(VENV)/.installed-$(PYVERSION)
 DEV := $(VENV)/.installed-dev-$(PYVERSION)
 
+# Known answers for VNN-LIB solvers. It asks for the wheel onnxruntime, which would be installed over onnxruntime-gpu's folder:
+# without its dependencies, which are here already or in the dev extra. Where it can't be had, the tests say so at their end.
+SATISFACTORY := vnnlib-satisfactory>=1.0.1,<2
+
 .PHONY: help venv verify test lint types format readme wheel-test bench mutations fuzz corpus ci clean
 
 help:
@@ -31,6 +35,7 @@ $(RUN): pyproject.toml
 
 $(DEV): $(RUN)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps "$(SATISFACTORY)"
 	@touch $@
 
 venv: $(DEV)

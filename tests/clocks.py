@@ -38,11 +38,11 @@ class Steps:
         timer.now, timer.alarm = self.now, self.alarm
 
 
-class Patient(Steps):
-    """A clock that stands still, and notes the most CPU seconds between two looks: how long an interrupt may have to wait."""
+class Noted(Steps):
+    """It also notes the most CPU seconds between two looks: how long a limit may have to wait."""
 
-    def __init__(self) -> None:
-        super().__init__(0.0)
+    def __init__(self, step: float) -> None:
+        super().__init__(step)
         self.longest = 0.0
         self._cpu = time.process_time()
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
 
-from tlcheck.schedule import Tick, ending_pool, enter_worker, results_of
+from tlcheck.schedule import Tick, ending_pool, enter_worker, interrupts_held, results_of
 
 T = TypeVar("T")
 
@@ -16,4 +16,6 @@ def forked(function: Callable[[int], T], count: int, workers: int, tick: Tick) -
     """``function`` must be importable; what it reads at module level is inherited as it is now. ``tick`` may raise."""
     context = multiprocessing.get_context("fork")
     with ending_pool(ProcessPoolExecutor(workers, context, enter_worker)) as pool:
-        yield from results_of([pool.submit(function, k) for k in range(count)], tick)
+        with interrupts_held():
+            futures = [pool.submit(function, k) for k in range(count)]
+        yield from results_of(futures, tick)

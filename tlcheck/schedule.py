@@ -242,7 +242,9 @@ def _forked(
         with ending_pool(
             ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), enter_worker)
         ) as pool:
-            return list(results_of([pool.submit(_call_inherited, item) for item in items], tick))
+            with interrupts_held():
+                futures = [pool.submit(_call_inherited, item) for item in items]
+            return list(results_of(futures, tick))
     finally:
         _INHERITED.pop()
 
@@ -298,10 +300,29 @@ def _start_worker(plan: Plan, bounds: Bounds | None) -> None:
     _WORKER["task"] = (plan, bounds)
 
 
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Interrupts wait for the end of the block, in which a pool forks its workers: an exception raised by a signal in the
+    middle of a fork is lost, or leaves a worker behind. Workers inherit this, until ``enter_worker``."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def enter_worker() -> None:
     """A worker leaves Ctrl-C to its parent, dies when told to, and does not outlive it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)
     threading.Thread(target=_follow_parent, daemon=True).start()
 
 
@@ -326,7 +347,9 @@ def _in_pool(
         pending: set[Future[list[LeafOutcome]]] = set()
         queue = iter(chunks)
         while True:
-            pending |= {pool.submit(_work_on, chunk) for chunk in islice(queue, 2 * workers - len(pending))}
+            with interrupts_held():
+                more = islice(queue, 2 * workers - len(pending))
+                pending |= {pool.submit(_work_on, chunk) for chunk in more}
             if not pending:
                 return
             tick()

@@ -96,10 +96,20 @@ def solver() -> str:
 
 def solve(command: list[str], timeout: float) -> str:
     """What the solver prints; ``timed-out`` where it does not end by itself. No process is left behind."""
+    begun, interrupts = False, list[int]()
+
+    def interrupt(number: int, _: object) -> None:
+        interrupts.append(number)
+        if begun:  # sooner, there may be a process that nobody could stop: it ends below
+            sys.exit(128 + number)
+
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda n, _: sys.exit(128 + n))
+        signal.signal(number, interrupt)
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
         try:
+            begun = True
+            if interrupts:
+                sys.exit(128 + interrupts[0])
             output, _ = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
             output = "timed-out\n"

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -591,8 +592,8 @@ def crash_of(target: Target, data: bytes, folder: Path) -> BaseException | None:
     return None
 
 
-def fuzz(seconds: float, seed: int, out: Path) -> tuple[Counter[str], dict[str, Path]]:
-    """(executions by target, a crashing input for each kind of crash)."""
+def fuzz(seconds: float, seed: int, out: Path, most: float = inf) -> tuple[Counter[str], dict[str, Path]]:
+    """(executions by target, a crashing input for each kind of crash), within ``seconds`` and ``most`` executions."""
     rng = random.Random(seed)
     executions: Counter[str] = Counter()
     crashes: dict[str, Path] = {}
@@ -604,7 +605,7 @@ def fuzz(seconds: float, seed: int, out: Path) -> tuple[Counter[str], dict[str, 
             for data in target.seeds:
                 target.run(data, folder)  # a seed that is refused would make the rest pointless
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        while time.monotonic() < end and executions.total() < most:
             target = rng.choice(everything)
             data = mutated(rng.choice(pool[target.name]), rng, target.kind)
             executions[target.name] += 1
@@ -633,6 +634,7 @@ def main(arguments: list[str]) -> int:
         return run.main(arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description="Fuzz the readers.")
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--executions", type=int, default=None, help="end after so many of them, too")
     parser.add_argument("--seed", type=int, default=None, help="default: from the clock; printed")
     parser.add_argument(
         "--out", type=Path, default=None, help="folder for crashing inputs (default: a temporary one)"
@@ -641,7 +643,9 @@ def main(arguments: list[str]) -> int:
     seed = given.seed if given.seed is not None else time.time_ns() % 2**32
     out = given.out if given.out is not None else Path(tempfile.gettempdir()) / f"tlcheck-fuzz-{seed}"
     print(f"seed {seed}, {given.seconds:g} s", flush=True)
-    executions, crashes = fuzz(given.seconds, seed, out)
+    executions, crashes = fuzz(
+        given.seconds, seed, out, inf if given.executions is None else given.executions
+    )
     for name, count in sorted(executions.items()):
         print(f"{count:8}  {name}")
     print(f"{sum(executions.values())} executions, {len(crashes)} kinds of crash")

@@ -23,6 +23,7 @@ import msgspec
 import pytest
 from msgspec.structs import asdict, replace
 
+from tests.clocks import GUARD
 from tests.vnncomp.made_report import HOSTILE, NUMBERS, hostile, made
 from tlcheck.report.text import printable
 from tlcheck.vnncomp import page
@@ -350,7 +351,9 @@ def _browse(
     options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
                f"--user-data-dir={profile}", "--virtual-time-budget=5000", "--enable-logging=stderr", "--dump-dom"]  # fmt: skip
     command = [str(CHROMIUM), *options, f"http://127.0.0.1:{port}/report.html{fragment}"]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=60, check=True)
+    done = subprocess.run(
+        command, capture_output=True, text=True, encoding="utf-8", timeout=GUARD, check=True
+    )
     console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     shown = Shown(done.stdout, console, [path for path in asked if path != "/favicon.ico"])
     Dom(shown).feed(done.stdout)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from tlcheck import timer
-from tlcheck.schedule import ending_pool, enter_worker
+from tlcheck.schedule import ending_pool, enter_worker, interrupts_held
 from tlcheck.science.balls64 import Balls64
 from tlcheck.science.models64 import Engine64, Models64
 from tlcheck.trusted.arith.arb import lower_float, upper_float, working_precision
@@ -462,4 +462,10 @@ def _examiner(quantity: Quantity, order: int, norm: str, jobs: int) -> Iterator[
         return
     context = multiprocessing.get_context("fork")
     with ending_pool(ProcessPoolExecutor(workers, context, _start, (quantity, order, norm))) as pool:
-        yield lambda boxes: list(pool.map(_examine_task, boxes))
+
+        def examine(boxes: list[Boxes]) -> list[Examined]:
+            with interrupts_held():
+                found = pool.map(_examine_task, boxes)
+            return list(found)
+
+        yield examine

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from tlcheck import timer
+from tlcheck.schedule import enter_worker, interrupts_held
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -43,7 +43,8 @@ def work_through(
     while waiting:
         done: set[int] = set()
         with _pool(workers) as pool:
-            futures = {pool.submit(_through, work, batch): k for k, batch in enumerate(waiting)}
+            with interrupts_held():
+                futures = {pool.submit(_through, work, batch): k for k, batch in enumerate(waiting)}
             try:
                 for future in as_completed(futures):
                     k = futures[future]
@@ -62,7 +63,9 @@ def work_through(
 def _alone(work: Callable[[Item], Result], lost: Callable[[Item], Result], item: Item) -> Result:
     with _pool(1) as pool:
         try:
-            return pool.submit(work, item).result()
+            with interrupts_held():
+                future = pool.submit(work, item)
+            return future.result()
         except BrokenProcessPool:
             return lost(item)
 
@@ -75,7 +78,7 @@ def _through(work: Callable[[Item], Result], batch: Sequence[Item]) -> list[Resu
 def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """Processes that end with the block, at once when it ends by an exception."""
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    with ProcessPoolExecutor(workers, context, _enter_worker) as pool:
+    with ProcessPoolExecutor(workers, context, enter_worker) as pool:
         try:
             yield pool
         except BaseException:
@@ -83,12 +86,6 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
                 process.terminate()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-def _enter_worker() -> None:
-    """A worker leaves Ctrl-C to its parent, and dies when told to."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def cores() -> int:
