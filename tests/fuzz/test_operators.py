@@ -49,9 +49,9 @@ def cases(operator: str, count: int) -> list[Case]:
     return [recipes.draw(operator, random.Random(f"plant {operator} {i}")) for i in range(count)]
 
 
-def found(operator: str, count: int) -> int:
-    """How many of ``count`` cases of the operator have a difference."""
-    return sum(bool(run.examine(case, i).differences) for i, case in enumerate(cases(operator, count)))
+def found(operator: str, count: int) -> bool:
+    """Whether one of ``count`` cases of the operator has a difference."""
+    return any(run.examine(case, i).differences for i, case in enumerate(cases(operator, count)))
 
 
 Change = Callable[[onnx.NodeProto], None]
@@ -104,7 +104,7 @@ def test_a_wrong_reading_is_found(operator: str, change: Change, monkeypatch: py
         return read_model(model.SerializeToString(), **more)
 
     monkeypatch.setattr(readers.onnx, "read_model", wrong)
-    assert found(operator, 150) > 0
+    assert found(operator, 150)
 
 
 def test_the_reference_evaluators_own_defect_does_not_hide_a_wrong_reading(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +116,7 @@ def test_the_reference_evaluators_own_defect_does_not_hide_a_wrong_reading(monke
         return read_model(model.SerializeToString(), **more)
 
     monkeypatch.setattr(readers.onnx, "read_model", newer)
-    assert found("Softmax", 100) > 0
+    assert found("Softmax", 100)
 
 
 def test_a_reader_that_raises_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
