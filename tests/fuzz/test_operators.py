@@ -26,20 +26,39 @@ ROOT = Path(__file__).parents[2]
 def test_every_operator_agrees(tmp_path: Path) -> None:
     """In processes of its own: an oracle may crash. Every operator that is read is confirmed by an oracle."""
     models = recipes.ROUNDS * len(recipes.operators())
-    command = [sys.executable, "-m", "tests.fuzz", "operators", "--models", str(models), "--seed", "7", "--jobs", "2"]
-    done = subprocess.run([*command, "--out", str(tmp_path / "out")], cwd=ROOT, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "tests.fuzz",
+        "operators",
+        "--models",
+        str(models),
+        "--seed",
+        "7",
+        "--jobs",
+        "2",
+    ]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "out")], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert not (tmp_path / "out").exists()
     lines = [line.split() for line in done.stdout.splitlines()]
     heads = next(line for line in lines if line[:1] == ["operator"])
-    rows = {line[0]: dict(zip(heads[1:], map(int, line[1:]), strict=True)) for line in lines if len(line) == len(heads) and line != heads}
+    rows = {
+        line[0]: dict(zip(heads[1:], map(int, line[1:]), strict=True))
+        for line in lines
+        if len(line) == len(heads) and line != heads
+    }
     assert set(recipes.operators()) <= set(rows)
     for operator in recipes.operators():
         row = rows[operator]
         assert row["models"] == recipes.ROUNDS
         if operator not in LOWERINGS:
             assert row["read"] == 0, operator
-    compared = {name for name in LOWERINGS if name in rows and rows[name]["onnxruntime"] + rows[name]["reference"] > 0}
+    compared = {
+        name for name in LOWERINGS if name in rows and rows[name]["onnxruntime"] + rows[name]["reference"] > 0
+    }
     # the rest are refused four times in this run; each has its turn in a longer one
     assert len(compared) >= 0.9 * len(LOWERINGS), sorted(set(LOWERINGS) - compared)
     assert rows["all"]["bounds"] > 50 and rows["all"]["deployed"] > 30
@@ -107,7 +126,9 @@ def test_a_wrong_reading_is_found(operator: str, change: Change, monkeypatch: py
     assert found(operator, 150)
 
 
-def test_the_reference_evaluators_own_defect_does_not_hide_a_wrong_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reference_evaluators_own_defect_does_not_hide_a_wrong_reading(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Softmax of an old opset read as today's: the reference evaluator makes the same mistake, onnxruntime does not."""
 
     def newer(data: bytes, **more: Any) -> Any:

@@ -87,6 +87,10 @@ DEFECTS: list[Defect] = [
 def reason(case: Case, oracle: str, text: str) -> str | None:
     """Why the oracle's difference counts for nothing, if it does."""
     for defect in DEFECTS:
-        if case.operator in defect.operators.split() and oracle.startswith(defect.oracle) and defect.applies(case, text):
+        if (
+            case.operator in defect.operators.split()
+            and oracle.startswith(defect.oracle)
+            and defect.applies(case, text)
+        ):
             return defect.reason
     return None

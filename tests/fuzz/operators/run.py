@@ -54,7 +54,10 @@ class Result:
 
 
 def examine(
-    case: Case, index: int = 0, say: Callable[[str], None] = lambda stage: None, skip: frozenset[str] = frozenset()
+    case: Case,
+    index: int = 0,
+    say: Callable[[str], None] = lambda stage: None,
+    skip: frozenset[str] = frozenset(),
 ) -> Result:
     """One model through everyone. ``say`` hears each stage before it begins; stages in ``skip`` crashed before."""
     began = time.process_time()
@@ -77,7 +80,12 @@ def examine(
 
 
 def _compared(
-    case: Case, built: Built, exact: oracles.Exact, result: Result, say: Callable[[str], None], skip: frozenset[str]
+    case: Case,
+    built: Built,
+    exact: oracles.Exact,
+    result: Result,
+    say: Callable[[str], None],
+    skip: frozenset[str],
 ) -> None:
     text = compare.inferred_difference(exact, built.inferred)
     if text is not None:
@@ -97,13 +105,19 @@ def _checked_bounds(built: Built, exact: oracles.Exact, result: Result, say: Cal
     """Bounds on a small box contain the exact value at its centre; deployed ones at the point onnxruntime's values."""
     kind = {0: "bounds", 1: "deployed"}.get(result.index % SPARSE)
     single = all(x.dtype == "float32" for x in built.feed.values())
-    if kind is None or (kind == "deployed" and not (single and result.answers.get("onnxruntime") == "agrees")):
+    if kind is None or (
+        kind == "deployed" and not (single and result.answers.get("onnxruntime") == "agrees")
+    ):
         return
     say(kind)
     ends = oracles.bounds(exact, built, 0.0 if kind == "deployed" else 2.0**-7, deployed=kind == "deployed")
     if ends is None:
         return
-    text = compare.beyond(result.values["onnxruntime"], ends) if kind == "deployed" else compare.outside(exact, ends)
+    text = (
+        compare.beyond(result.values["onnxruntime"], ends)
+        if kind == "deployed"
+        else compare.outside(exact, ends)
+    )
     result.answers[kind] = "agrees" if text is None else f"differs: {text}"
 
 
@@ -146,7 +160,9 @@ class _Worker:
     heard: float = 0.0
 
 
-CONTEXT = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn")
+CONTEXT = multiprocessing.get_context(
+    "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
+)
 BATCH = 200
 
 
@@ -155,7 +171,9 @@ class Pool:
 
     def __init__(self, seed: int, indices: range, jobs: int) -> None:
         self.seed, self.jobs = seed, jobs
-        self.batches = [(i, min(i + BATCH, indices.stop)) for i in range(indices.start, indices.stop, BATCH)][::-1]
+        self.batches = [(i, min(i + BATCH, indices.stop)) for i in range(indices.start, indices.stop, BATCH)][
+            ::-1
+        ]
 
     def results(self) -> Iterator[Result]:
         workers = [w for w in (self._start(frozenset()) for _ in range(self.jobs)) if self._feed(w)]
@@ -247,7 +265,18 @@ class Summary:
 
     def table(self) -> str:
         """One line per operator: compared is agreed or differs, known defects of oracles not counted."""
-        heads = ["models", "read", "refused", "undefined", "undecided", "onnxruntime", "optimised", "reference", "bounds", "deployed"]
+        heads = [
+            "models",
+            "read",
+            "refused",
+            "undefined",
+            "undecided",
+            "onnxruntime",
+            "optimised",
+            "reference",
+            "bounds",
+            "deployed",
+        ]
         heads += ["unconfirmed", "different"]
         lines = [f"{'operator':26}" + "".join(f"{h:>12}" for h in heads)]
         total: Counter[str] = Counter()
@@ -279,12 +308,18 @@ def results(seed: int, indices: range, jobs: int) -> Iterator[Result]:
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.fuzz operators", description="One-operator models against all oracles.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.fuzz operators", description="One-operator models against all oracles."
+    )
     parser.add_argument("--models", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=None, help="default: from the clock; printed")
-    parser.add_argument("--only", type=int, default=None, help="only this model, in this process, with every answer")
+    parser.add_argument(
+        "--only", type=int, default=None, help="only this model, in this process, with every answer"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--out", type=Path, default=None, help="folder for models with differences (default: a temporary one)")
+    parser.add_argument(
+        "--out", type=Path, default=None, help="folder for models with differences (default: a temporary one)"
+    )
     given = parser.parse_args(arguments)
     seed = given.seed if given.seed is not None else time.time_ns() % 2**32
     out = given.out if given.out is not None else Path(tempfile.gettempdir()) / f"tlcheck-operators-{seed}"
