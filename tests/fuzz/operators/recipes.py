@@ -38,9 +38,14 @@ def draw(operator: str, rng: random.Random) -> Case:
     return m.finish()
 
 
-def case_of(seed: int, index: int) -> Case:
-    """Case ``index`` of a run: every operator in turn, ROUNDS times; then those that are read, now and then another."""
+def case_of(seed: int, index: int, only: tuple[str, ...] = ()) -> Case:
+    """Case ``index`` of a run: every operator in turn, ROUNDS times; then those that are read, now and then another.
+
+    ``only``: these operators in turn.
+    """
     rng = random.Random(f"{seed}/{index}")
+    if only:
+        return draw(only[index % len(only)], rng)
     names = operators()
     if index < ROUNDS * len(names):
         return draw(names[index % len(names)], rng)
