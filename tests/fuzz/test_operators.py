@@ -23,35 +23,48 @@ from tlcheck.readers.onnx import LOWERINGS, read_model
 ROOT = Path(__file__).parents[2]
 
 
-def test_every_operator_agrees(tmp_path: Path) -> None:
-    """In processes of its own: an oracle may crash. Every operator that is read is confirmed by an oracle."""
-    models = recipes.ROUNDS * len(recipes.operators())
-    command = [sys.executable, "-m", "tests.fuzz", "operators", "--models", str(models), "--seed", "7", "--jobs", "2"]
-    done = subprocess.run([*command, "--out", str(tmp_path / "out")], cwd=ROOT, capture_output=True, text=True, check=False)
+Rows = dict[str, dict[str, int]]
+
+
+def table(tmp_path: Path, *arguments: str) -> Rows:
+    """The table that a run prints, in processes of its own since an oracle may crash; it finds no difference."""
+    command = [sys.executable, "-m", "tests.fuzz", "operators", "--seed", "7", "--jobs", "2", *arguments]
+    command += ["--out", str(tmp_path / "out")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert not (tmp_path / "out").exists()
     lines = [line.split() for line in done.stdout.splitlines()]
     heads = next(line for line in lines if line[:1] == ["operator"])
-    rows = {line[0]: dict(zip(heads[1:], map(int, line[1:]), strict=True)) for line in lines if len(line) == len(heads) and line != heads}
+    found = [line for line in lines if len(line) == len(heads) and line != heads]
+    return {line[0]: dict(zip(heads[1:], map(int, line[1:]), strict=True)) for line in found}
+
+
+def compared(rows: Rows) -> set[str]:
+    return {name for name, row in rows.items() if row["onnxruntime"] + row["reference"] > 0} - {"all"}
+
+
+def test_every_operator_agrees(tmp_path: Path) -> None:
+    """Every operator that is read is read, and confirmed by an oracle; no other is read."""
+    rows = table(tmp_path, "--models", str(recipes.ROUNDS * len(recipes.operators())))
     assert set(recipes.operators()) <= set(rows)
-    for operator in recipes.operators():
-        row = rows[operator]
-        assert row["models"] == recipes.ROUNDS
-        if operator not in LOWERINGS:
-            assert row["read"] == 0, operator
-    compared = {name for name in LOWERINGS if name in rows and rows[name]["onnxruntime"] + rows[name]["reference"] > 0}
-    # the rest are refused four times in this run; each has its turn in a longer one
-    assert len(compared) >= 0.9 * len(LOWERINGS), sorted(set(LOWERINGS) - compared)
+    assert [name for name in recipes.operators() if name not in LOWERINGS and rows[name]["read"]] == []
     assert rows["all"]["bounds"] > 50 and rows["all"]["deployed"] > 30
+    missing = sorted(set(LOWERINGS) - compared(rows))
+    assert len(missing) < len(LOWERINGS) / 5
+    if missing:  # refused every time in few models: more of them
+        more = table(
+            tmp_path, "--models", str(40 * len(missing)), *(f"--operator={name}" for name in missing)
+        )
+        assert compared(more) == set(missing)
 
 
 def cases(operator: str, count: int) -> list[Case]:
     return [recipes.draw(operator, random.Random(f"plant {operator} {i}")) for i in range(count)]
 
 
-def found(operator: str, count: int) -> int:
-    """How many of ``count`` cases of the operator have a difference."""
-    return sum(bool(run.examine(case, i).differences) for i, case in enumerate(cases(operator, count)))
+def found(operator: str, count: int) -> bool:
+    """Whether one of ``count`` cases of the operator has a difference."""
+    return any(run.examine(case, i).differences for i, case in enumerate(cases(operator, count)))
 
 
 Change = Callable[[onnx.NodeProto], None]
@@ -104,10 +117,12 @@ def test_a_wrong_reading_is_found(operator: str, change: Change, monkeypatch: py
         return read_model(model.SerializeToString(), **more)
 
     monkeypatch.setattr(readers.onnx, "read_model", wrong)
-    assert found(operator, 150) > 0
+    assert found(operator, 150)
 
 
-def test_the_reference_evaluators_own_defect_does_not_hide_a_wrong_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reference_evaluators_own_defect_does_not_hide_a_wrong_reading(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Softmax of an old opset read as today's: the reference evaluator makes the same mistake, onnxruntime does not."""
 
     def newer(data: bytes, **more: Any) -> Any:
@@ -116,7 +131,7 @@ def test_the_reference_evaluators_own_defect_does_not_hide_a_wrong_reading(monke
         return read_model(model.SerializeToString(), **more)
 
     monkeypatch.setattr(readers.onnx, "read_model", newer)
-    assert found("Softmax", 100) > 0
+    assert found("Softmax", 100)
 
 
 def test_a_reader_that_raises_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,12 +163,14 @@ def test_an_oracle_that_ends_its_process_does_not_end_the_run(monkeypatch: pytes
     def deadly(built: Any) -> Any:
         os.kill(os.getpid(), signal.SIGKILL)
 
+    def draw(index: int) -> Case:
+        return relu() if index % 3 == 1 else Case("Det", 17)
+
     for name in oracles.RUNNERS:
         monkeypatch.setitem(oracles.RUNNERS, name, deadly)
-    monkeypatch.setattr(run, "case_of", lambda seed, index: relu() if index % 3 == 1 else Case("Det", 17))
     if "fork" not in run.multiprocessing.get_all_start_methods():
         pytest.skip("the patch reaches forked processes only")
-    results = {r.index: r for r in run.results(0, range(5), 1)}
+    results = {r.index: r for r in run.results(draw, range(5), 1)}
     assert sorted(results) == list(range(5))
     assert results[1].answers == dict.fromkeys(oracles.RUNNERS, "crashes")
     assert not results[1].differences and not results[1].confirmed

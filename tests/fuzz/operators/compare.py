@@ -69,7 +69,9 @@ def difference(case: Case, exact: Exact, found: list[NDArray[Any]]) -> str | Non
     """The first difference, or None."""
     if len(found) != len(exact.shapes):
         return f"{len(found)} outputs for {len(exact.shapes)}"
-    for k, (shape, low, high, theirs) in enumerate(zip(exact.shapes, exact.low, exact.high, found, strict=True)):
+    for k, (shape, low, high, theirs) in enumerate(
+        zip(exact.shapes, exact.low, exact.high, found, strict=True)
+    ):
         if theirs.shape != shape:
             return f"output {k}: shape {list(theirs.shape)}, exact {list(shape)}"
         values = theirs.astype(np.float64).ravel()
@@ -94,7 +96,8 @@ def inferred_difference(exact: Exact, inferred: dict[str, Any]) -> str | None:
     """A shape that onnx's shape inference gives otherwise."""
     for k, (shape, other) in enumerate(zip(exact.shapes, inferred.values(), strict=False)):
         if other is not None and (
-            len(other) != len(shape) or any(n is not None and n != s for n, s in zip(other, shape, strict=True))
+            len(other) != len(shape)
+            or any(n is not None and n != s for n, s in zip(other, shape, strict=True))
         ):
             return f"output {k}: inferred shape {list(other)}, exact {list(shape)}"
     return None

@@ -42,12 +42,22 @@ def _one_entry_of_a_fraction(case: Case, text: str) -> bool:
     return any(1 < s < 2 for s in sizes)
 
 
+def _backwards(case: Case, text: str) -> bool:
+    steps = _operand(case, 4)
+    return steps is not None and bool((steps < 0).any())
+
+
 DEFECTS: list[Defect] = [
     Defect("Softmax LogSoftmax Hardmax", "reference", lambda case, _: case.opset < 13,
            "before version 13 'the input is coerced into a 2-dimensional tensor' at axis; it takes one axis"),
     Defect("LRN", "reference", lambda case, _: True,
            "'square_sum[n, c, d1, ..] = sum over max(0, c - floor((size - 1) / 2)) <= i <= min(C - 1, ..)' for every channel c; it "
            "sums for as many channels as there are batch entries"),
+    Defect("LRN", "onnxruntime", lambda case, text: ": nan," in text,
+           "'square_sum[..] = sum(X[n, i, d1, ..] ^ 2)' is not negative; it keeps a running sum, in which the rounding errors of large "
+           "entries stay, and takes a power of a negative number"),
+    Defect("Slice", "reference", _backwards,
+           "'for negative stepping, clamp starts[i] to [0, dims[axes[i]]-1] and ends[i] to [-1, dims[axes[i]]-1]'; it clamps as Python"),
     Defect("LpNormalization", "reference", lambda case, _: _attribute(case, "p", 2) == 1,
            "'Lp-normalization': the norm of order 1 is a sum of magnitudes; it adds the values with their signs"),
     Defect("GlobalMaxPool", "reference", lambda case, _: len(_operand(case, 0).shape) != 4,
@@ -77,6 +87,10 @@ DEFECTS: list[Defect] = [
 def reason(case: Case, oracle: str, text: str) -> str | None:
     """Why the oracle's difference counts for nothing, if it does."""
     for defect in DEFECTS:
-        if case.operator in defect.operators.split() and oracle.startswith(defect.oracle) and defect.applies(case, text):
+        if (
+            case.operator in defect.operators.split()
+            and oracle.startswith(defect.oracle)
+            and defect.applies(case, text)
+        ):
             return defect.reason
     return None

@@ -66,11 +66,16 @@ class Case:
         def operand(x: Operand | None) -> str:
             if x is None:
                 return "-"
-            values = " ".join(f"{v:.9g}" if x.value.dtype.kind == "f" else str(v) for v in x.value.ravel()[:40].tolist())
+            values = " ".join(
+                f"{v:.9g}" if x.value.dtype.kind == "f" else str(v) for v in x.value.ravel()[:40].tolist()
+            )
             return f"{x.role} {x.value.dtype}{list(x.value.shape)} [{values}]"
 
         operands = "; ".join(operand(x) for x in self.operands)
-        shown = {k: v if not isinstance(v, TensorProto) else numpy_helper.to_array(v).tolist() for k, v in self.attributes.items()}
+        shown = {
+            k: v if not isinstance(v, TensorProto) else numpy_helper.to_array(v).tolist()
+            for k, v in self.attributes.items()
+        }
         return f"{self.operator} opset {self.opset} {shown} outputs {self.outputs}: {operands}"
 
 
@@ -144,7 +149,11 @@ def _built(case: Case, shape: tuple[int | None, ...] | None) -> Built:
         stored.append(numpy_helper.from_array(np.array(shape, np.int64), "shape"))
         after = [helper.make_node("Reshape", ["late", "shape"], ["y0"])]
     graph = helper.make_graph(
-        [*before, node, *after], "g", inputs, [helper.make_empty_tensor_value_info(name) for name in wanted], stored
+        [*before, node, *after],
+        "g",
+        inputs,
+        [helper.make_empty_tensor_value_info(name) for name in wanted],
+        stored,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", case.opset)], ir_version=10)
     return _finished(model, wanted, feed)
@@ -173,7 +182,10 @@ def _same_since(model: onnx.ModelProto) -> int:
     """The newest version among the model's operators."""
     opset = model.opset_import[0].version
     found = [
-        s.since_version for node in model.graph.node for s in schemas().get(node.op_type, []) if s.since_version <= opset
+        s.since_version
+        for node in model.graph.node
+        for s in schemas().get(node.op_type, [])
+        if s.since_version <= opset
     ]
     return max(found, default=opset)
 
@@ -195,7 +207,9 @@ def _inferred(model: onnx.ModelProto, wanted: Sequence[str]) -> tuple[dict[str, 
             if tensor.elem_type:
                 types[info.name] = tensor.elem_type
             if tensor.HasField("shape"):
-                shapes[info.name] = tuple(d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim)
+                shapes[info.name] = tuple(
+                    d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim
+                )
     return types, shapes
 
 
@@ -256,7 +270,9 @@ class Maker:
         values = [self._number(style) for _ in range(size)]
         if low is not None or high is not None:
             a, b = -8.0 if low is None else low, 8.0 if high is None else high
-            values = [v if a <= v <= b else self.pick([a, b, a + (b - a) * self.int(0, 16) / 16]) for v in values]
+            values = [
+                v if a <= v <= b else self.pick([a, b, a + (b - a) * self.int(0, 16) / 16]) for v in values
+            ]
         return np.array(values, np.float32).astype(self.float).reshape(shape)
 
     def _number(self, style: str) -> float:
@@ -350,7 +366,9 @@ class Maker:
         """Something of another version, or of none."""
         case, rng = self.case, self.rng
         every = schemas()[self.operator]
-        foreign = {name: a for s in every for name, a in s.attributes.items() if name not in self.schema.attributes}
+        foreign = {
+            name: a for s in every for name, a in s.attributes.items() if name not in self.schema.attributes
+        }
         match rng.randrange(6):
             case 0:
                 case.opset = rng.randint(OLDEST, NEWEST)

@@ -22,7 +22,9 @@ from tlcheck.trusted.evaluate import Evaluator, Undecided
 from tlcheck.trusted.intervals import NotDeployable
 from tlcheck.trusted.network import Network
 
-os.environ.setdefault("ALLOW_RELEASED_ONNX_OPSET_ONLY", "0")  # onnxruntime: opsets newer than its own, where it has kernels
+os.environ.setdefault(
+    "ALLOW_RELEASED_ONNX_OPSET_ONLY", "0"
+)  # onnxruntime: opsets newer than its own, where it has kernels
 
 Arrays = list[NDArray[Any]]
 
@@ -48,7 +50,9 @@ def exact(built: Built, bits: int = 160) -> Exact:
     except InvalidInput as error:
         return Exact("refused", f"{error.code} {error.message}" if hasattr(error, "message") else str(error))
     sizes = [graph.nodes[i].shape for i in graph.outputs]
-    points = [[arb(v) for v in built.feed[name].astype(np.float64).ravel().tolist()] for name in graph.input_names]
+    points = [
+        [arb(v) for v in built.feed[name].astype(np.float64).ravel().tolist()] for name in graph.input_names
+    ]
     try:
         with working_precision(bits):
             balls = Evaluator(graph).evaluate(points).outputs
@@ -71,7 +75,9 @@ def _ends(ball: Arb) -> tuple[float, float]:
     return float(np.nextafter(mid - rest, -np.inf)), float(np.nextafter(mid + rest, np.inf))
 
 
-def bounds(exact: Exact, built: Built, radius: float, *, deployed: bool) -> list[tuple[NDArray[Any], NDArray[Any]]] | None:
+def bounds(
+    exact: Exact, built: Built, radius: float, *, deployed: bool
+) -> list[tuple[NDArray[Any], NDArray[Any]]] | None:
     """(lower, upper) of each output over the box of that radius around the inputs, real or deployed; None: no such bounds."""
     network = Network(exact.graph)
     if network.without_relaxation is not None:
@@ -112,7 +118,9 @@ def reference(built: Built) -> Arrays:
 
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        return [np.asarray(v) for v in ReferenceEvaluator(onnx.load_from_string(built.data)).run(None, built.feed)]
+        return [
+            np.asarray(v) for v in ReferenceEvaluator(onnx.load_from_string(built.data)).run(None, built.feed)
+        ]
 
 
 RUNNERS: dict[str, Callable[[Built], Arrays]] = {

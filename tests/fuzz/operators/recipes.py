@@ -38,9 +38,14 @@ def draw(operator: str, rng: random.Random) -> Case:
     return m.finish()
 
 
-def case_of(seed: int, index: int) -> Case:
-    """Case ``index`` of a run: every operator in turn, ROUNDS times; then those that are read, now and then another."""
+def case_of(seed: int, index: int, only: tuple[str, ...] = ()) -> Case:
+    """Case ``index`` of a run: every operator in turn, ROUNDS times; then those that are read, now and then another.
+
+    ``only``: these operators in turn.
+    """
     rng = random.Random(f"{seed}/{index}")
+    if only:
+        return draw(only[index % len(only)], rng)
     names = operators()
     if index < ROUNDS * len(names):
         return draw(names[index % len(names)], rng)
@@ -119,7 +124,9 @@ def binary(m: Maker) -> None:
     a, b = m.broadcastable(2)
     kind = m.pick(["float"] * 8 + ["int64", "int64", "int32"])
     for shape in (a, b):
-        m.operand(m.floats(shape) if kind == "float" else m.ints(shape, -9, 9, kind), m.pick(["", "", "data"]))
+        m.operand(
+            m.floats(shape) if kind == "float" else m.ints(shape, -9, 9, kind), m.pick(["", "", "data"])
+        )
 
 
 def comparison(m: Maker) -> None:
@@ -157,7 +164,9 @@ def modulo(m: Maker) -> None:
         m.operand(m.floats(b, 0.5, 8) * m.pick([1, 1, -1]), m.pick(["constant", "constant", "data"]))
     else:
         m.operand(m.ints(a, 0 if kind == "uint8" else -9, 9, kind), m.pick(["data", "constant"]))
-        m.operand(m.ints(b, 1, 5, kind) * np.array(1 if kind == "uint8" else m.pick([1, -1]), kind), "constant")
+        m.operand(
+            m.ints(b, 1, 5, kind) * np.array(1 if kind == "uint8" else m.pick([1, -1]), kind), "constant"
+        )
     m.flag("fmod", 0.7 if kind == "float" else 0.4)
 
 
@@ -182,7 +191,9 @@ def where(m: Maker) -> None:
     m.operand(m.bools(c), m.pick(["data", "data", "constant"]))
     kind = m.pick(["float"] * 4 + ["int64", "bool"])
     for shape in (a, b):
-        m.operand(m.floats(shape) if kind == "float" else m.bools(shape) if kind == "bool" else m.ints(shape, -9, 9))
+        m.operand(
+            m.floats(shape) if kind == "float" else m.bools(shape) if kind == "bool" else m.ints(shape, -9, 9)
+        )
 
 
 def clip(m: Maker) -> None:
@@ -213,7 +224,13 @@ def concat(m: Maker) -> None:
             own[axis] = m.size()
         if m.maybe(0.01):
             own[0] += 1
-        m.operand(m.floats(tuple(own)) if kind == "float" else m.bools(tuple(own)) if kind == "bool" else m.ints(tuple(own), -9, 9))
+        m.operand(
+            m.floats(tuple(own))
+            if kind == "float"
+            else m.bools(tuple(own))
+            if kind == "bool"
+            else m.ints(tuple(own), -9, 9)
+        )
     m.attr("axis", axis)
 
 
@@ -229,7 +246,10 @@ def einsum(m: Maker) -> None:
     extra = (m.int(1, 2),) if ellipsis else ()
     arrow = m.pick(["->" + ellipsis + kept] * 4 + [""])
     equation = ",".join(ellipsis + t for t in terms) + arrow
-    m.attr("equation", equation.replace(",", m.pick([",", ",", " , "])).replace("->", m.pick(["->", "->", " -> "])))
+    m.attr(
+        "equation",
+        equation.replace(",", m.pick([",", ",", " , "])).replace("->", m.pick(["->", "->", " -> "])),
+    )
     for term in terms:
         m.operand(m.floats((*extra, *(sizes[c] if not m.maybe(0.03) else 1 for c in term))))
 
@@ -275,7 +295,11 @@ def _geometry(m: Maker, spatial: tuple[int, ...], kernel: tuple[int, ...], *, sh
     m.attr("dilations", [m.pick([1, 1, 2, 3]) for _ in range(rank)], 0.35)
     how = m.pick(["none", "pads", "pads", "SAME_UPPER", "SAME_LOWER", "VALID", "NOTSET"])
     if how in ("pads", "NOTSET"):
-        m.attr("pads", [m.pick([0, 0, 1, 1, 2, 3, -1] if m.maybe(0.03) else [0, 0, 1, 1, 2]) for _ in range(2 * rank)], 0.95)
+        m.attr(
+            "pads",
+            [m.pick([0, 0, 1, 1, 2, 3, -1] if m.maybe(0.03) else [0, 0, 1, 1, 2]) for _ in range(2 * rank)],
+            0.95,
+        )
     if how not in ("none", "pads"):
         m.attr("auto_pad", how, 1.0)
         if m.maybe(0.05):
@@ -291,7 +315,9 @@ def conv(m: Maker) -> None:
     kernel = _kernel(m, spatial)
     groups = m.pick([1, 1, 1, 2, 3])
     per_group, out = m.int(1, 2), m.int(1, 2)
-    m.operand(m.floats((m.pick([1, 1, 2]), groups * per_group, *spatial)), m.pick(["data"] * 9 + ["constant"]))
+    m.operand(
+        m.floats((m.pick([1, 1, 2]), groups * per_group, *spatial)), m.pick(["data"] * 9 + ["constant"])
+    )
     m.operand(m.floats((groups * out, per_group, *kernel)), m.pick(["constant"] * 12 + ["data"]))
     if m.maybe(0.5):
         m.operand(m.floats((groups * out,)), m.pick(["constant"] * 12 + ["data"]))
@@ -304,7 +330,9 @@ def conv_transpose(m: Maker) -> None:
     kernel = _kernel(m, spatial)
     groups = m.pick([1, 1, 2])
     per_group, out = m.int(1, 2), m.int(1, 2)
-    m.operand(m.floats((m.pick([1, 1, 2]), groups * per_group, *spatial)), m.pick(["data"] * 9 + ["constant"]))
+    m.operand(
+        m.floats((m.pick([1, 1, 2]), groups * per_group, *spatial)), m.pick(["data"] * 9 + ["constant"])
+    )
     m.operand(m.floats((groups * per_group, out, *kernel)), m.pick(["constant"] * 12 + ["data"]))
     if m.maybe(0.5):
         m.operand(m.floats((groups * out,)), m.pick(["constant"] * 12 + ["data"]))
@@ -347,7 +375,11 @@ def normalized(first: int) -> Recipe:
     def recipe(m: Maker) -> None:
         shape = m.shape(1, 4)
         axis = m.attr("axis", m.axis(len(shape)))
-        tail = shape[-1 if axis is None else axis :] if axis is None or -len(shape) <= axis < len(shape) else shape
+        tail = (
+            shape[-1 if axis is None else axis :]
+            if axis is None or -len(shape) <= axis < len(shape)
+            else shape
+        )
         m.operand(m.floats(shape), "data" if m.maybe(0.9) else "")
         m.operand(m.floats(m.part_of(tail) if m.maybe(0.2) else tail))
         if first and m.maybe(0.6):
@@ -671,7 +703,9 @@ def resize(m: Maker) -> None:
 def upsample(m: Maker) -> None:
     rank = m.pick([1, 2, 3, 4, 4, 4])
     shape = tuple(m.int(1, 4) for _ in range(rank))
-    ratios = [m.pick([1.0, 2.0, 3.0, 1.5, 2.5, 1.3, 0.5] if k >= rank - 2 else [1.0, 1.0, 2.0]) for k in range(rank)]
+    ratios = [
+        m.pick([1.0, 2.0, 3.0, 1.5, 2.5, 1.3, 0.5] if k >= rank - 2 else [1.0, 1.0, 2.0]) for k in range(rank)
+    ]
     m.operand(m.floats(shape), "data" if m.maybe(0.92) else "constant")
     m.attr("mode", m.pick(["nearest", "linear"]))
     if m.takes("scales"):
@@ -831,7 +865,14 @@ def constant(m: Maker) -> None:
 
 def constant_of_shape(m: Maker) -> None:
     m.numbers(m.shape(0, 3), 0.12)
-    value = m.pick([np.ones(1, np.float32), np.array([-0.5], np.float32), np.array([7], np.int64), np.array([1], np.bool_)])
+    value = m.pick(
+        [
+            np.ones(1, np.float32),
+            np.array([-0.5], np.float32),
+            np.array([7], np.int64),
+            np.array([1], np.bool_),
+        ]
+    )
     m.attr("value", numpy_helper.from_array(value), 0.7)
 
 
@@ -844,7 +885,9 @@ def dequantize(m: Maker) -> None:
     axis = 1 if axis is None else axis
     per = m.maybe(0.5) and shape and -len(shape) <= axis < len(shape)
     form = (shape[axis],) if per else m.pick([(), (), (1,)])
-    m.operand(np.abs(m.floats(form)).astype(m.pick([np.float32, np.float32, np.float32, np.float16])), "constant")
+    m.operand(
+        np.abs(m.floats(form)).astype(m.pick([np.float32, np.float32, np.float32, np.float16])), "constant"
+    )
     if m.maybe(0.6):
         m.operand(m.ints(form, max(low, -9), 9, kind) * np.array(kind is not np.int32, kind), "constant")
     m.attr("block_size", m.pick([0, 0, 2]), 0.15)
@@ -858,9 +901,17 @@ def non_zero(m: Maker) -> None:
 def range_(m: Maker) -> None:
     kind = m.pick(["int64", "int64", "int32", "float32", "float64", "int16"])
     if kind.startswith("float"):
-        values = [m.pick([0.0, 1.0, -1.5, 0.1, 5.0]), m.pick([3.0, 0.0, -2.0, 0.7, 10.0]), m.pick([1.0, 0.5, -0.5, 0.1, 0.3])]
+        values = [
+            m.pick([0.0, 1.0, -1.5, 0.1, 5.0]),
+            m.pick([3.0, 0.0, -2.0, 0.7, 10.0]),
+            m.pick([1.0, 0.5, -0.5, 0.1, 0.3]),
+        ]
     else:
-        values = [m.int(-4, 4), m.int(-6, 8), m.pick([1, 1, 2, 3, -1, -2, 0] if m.maybe(0.1) else [1, 1, 2, 3, -1, -2])]
+        values = [
+            m.int(-4, 4),
+            m.int(-6, 8),
+            m.pick([1, 1, 2, 3, -1, -2, 0] if m.maybe(0.1) else [1, 1, 2, 3, -1, -2]),
+        ]
     role = m.pick(["constant", "constant", "data"])
     for value in values:
         m.operand(np.array(value, kind), role if m.maybe(0.9) else "")

@@ -12,6 +12,8 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
+from hashlib import sha256
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,9 @@ from typing import Any
 from tests.fuzz.operators import compare, known, oracles
 from tests.fuzz.operators.model import Built, Case, build
 from tests.fuzz.operators.recipes import case_of
+
+Draw = Callable[[int], Case]
+"""From a model's number to its case."""
 
 PATIENCE = 60.0
 """Seconds that one stage of one model may take before its process is ended."""
@@ -54,7 +59,10 @@ class Result:
 
 
 def examine(
-    case: Case, index: int = 0, say: Callable[[str], None] = lambda stage: None, skip: frozenset[str] = frozenset()
+    case: Case,
+    index: int = 0,
+    say: Callable[[str], None] = lambda stage: None,
+    skip: frozenset[str] = frozenset(),
 ) -> Result:
     """One model through everyone. ``say`` hears each stage before it begins; stages in ``skip`` crashed before."""
     began = time.process_time()
@@ -77,7 +85,12 @@ def examine(
 
 
 def _compared(
-    case: Case, built: Built, exact: oracles.Exact, result: Result, say: Callable[[str], None], skip: frozenset[str]
+    case: Case,
+    built: Built,
+    exact: oracles.Exact,
+    result: Result,
+    say: Callable[[str], None],
+    skip: frozenset[str],
 ) -> None:
     text = compare.inferred_difference(exact, built.inferred)
     if text is not None:
@@ -97,13 +110,19 @@ def _checked_bounds(built: Built, exact: oracles.Exact, result: Result, say: Cal
     """Bounds on a small box contain the exact value at its centre; deployed ones at the point onnxruntime's values."""
     kind = {0: "bounds", 1: "deployed"}.get(result.index % SPARSE)
     single = all(x.dtype == "float32" for x in built.feed.values())
-    if kind is None or (kind == "deployed" and not (single and result.answers.get("onnxruntime") == "agrees")):
+    if kind is None or (
+        kind == "deployed" and not (single and result.answers.get("onnxruntime") == "agrees")
+    ):
         return
     say(kind)
     ends = oracles.bounds(exact, built, 0.0 if kind == "deployed" else 2.0**-7, deployed=kind == "deployed")
     if ends is None:
         return
-    text = compare.beyond(result.values["onnxruntime"], ends) if kind == "deployed" else compare.outside(exact, ends)
+    text = (
+        compare.beyond(result.values["onnxruntime"], ends)
+        if kind == "deployed"
+        else compare.outside(exact, ends)
+    )
     result.answers[kind] = "agrees" if text is None else f"differs: {text}"
 
 
@@ -115,7 +134,7 @@ def _judged(case: Case, oracle: str, text: str) -> str:
 # Processes.
 
 
-def _work(pipe: Connection, seed: int, skip: frozenset[str]) -> None:
+def _work(pipe: Connection, draw: Draw, skip: frozenset[str]) -> None:
     """Answers each (first, last) on the pipe with messages ("stage", index, name) and ("result", Result)."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)  # onnxruntime's words on its way out
@@ -126,7 +145,7 @@ def _work(pipe: Connection, seed: int, skip: frozenset[str]) -> None:
                 return
             first, last = batch
             for index in range(first, last):
-                case = case_of(seed, index)
+                case = draw(index)
                 result = examine(case, index, lambda s, i=index: pipe.send(("stage", i, s)), skip)  # type: ignore[misc]
                 pipe.send(("result", replace(result, values={})))
                 skip = frozenset()
@@ -146,16 +165,20 @@ class _Worker:
     heard: float = 0.0
 
 
-CONTEXT = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn")
+CONTEXT = multiprocessing.get_context(
+    "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
+)
 BATCH = 200
 
 
 class Pool:
     """``jobs`` processes over models ``indices``."""
 
-    def __init__(self, seed: int, indices: range, jobs: int) -> None:
-        self.seed, self.jobs = seed, jobs
-        self.batches = [(i, min(i + BATCH, indices.stop)) for i in range(indices.start, indices.stop, BATCH)][::-1]
+    def __init__(self, draw: Draw, indices: range, jobs: int) -> None:
+        self.draw, self.jobs = draw, jobs
+        self.batches = [(i, min(i + BATCH, indices.stop)) for i in range(indices.start, indices.stop, BATCH)][
+            ::-1
+        ]
 
     def results(self) -> Iterator[Result]:
         workers = [w for w in (self._start(frozenset()) for _ in range(self.jobs)) if self._feed(w)]
@@ -184,7 +207,7 @@ class Pool:
 
     def _start(self, skip: frozenset[str]) -> _Worker:
         mine, theirs = CONTEXT.Pipe()
-        process = CONTEXT.Process(target=_work, args=(theirs, self.seed, skip), daemon=True)
+        process = CONTEXT.Process(target=_work, args=(theirs, self.draw, skip), daemon=True)
         process.start()
         theirs.close()
         return _Worker(process, mine, skip=skip, heard=time.monotonic())
@@ -208,7 +231,7 @@ class Pool:
         again = worker.stage in ORACLES and worker.stage not in worker.skip
         fresh = self._start(worker.skip | {worker.stage} if again else frozenset())
         if not again:
-            operator = case_of(self.seed, worker.index).operator
+            operator = self.draw(worker.index).operator
             yield Result(worker.index, operator, "broken", f"the process ended in '{worker.stage}'")
             worker.index += 1
         fresh.index, fresh.last = worker.index, worker.last
@@ -247,7 +270,18 @@ class Summary:
 
     def table(self) -> str:
         """One line per operator: compared is agreed or differs, known defects of oracles not counted."""
-        heads = ["models", "read", "refused", "undefined", "undecided", "onnxruntime", "optimised", "reference", "bounds", "deployed"]
+        heads = [
+            "models",
+            "read",
+            "refused",
+            "undefined",
+            "undecided",
+            "onnxruntime",
+            "optimised",
+            "reference",
+            "bounds",
+            "deployed",
+        ]
         heads += ["unconfirmed", "different"]
         lines = [f"{'operator':26}" + "".join(f"{h:>12}" for h in heads)]
         total: Counter[str] = Counter()
@@ -270,37 +304,46 @@ class Summary:
         })  # fmt: skip
 
 
-def results(seed: int, indices: range, jobs: int) -> Iterator[Result]:
+def results(draw: Draw, indices: range, jobs: int) -> Iterator[Result]:
     """``jobs`` 0: in this process, without a watch."""
     if jobs == 0:
-        yield from (examine(case_of(seed, i), i) for i in indices)
+        yield from (examine(draw(i), i) for i in indices)
     else:
-        yield from Pool(seed, indices, jobs).results()
+        yield from Pool(draw, indices, jobs).results()
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.fuzz operators", description="One-operator models against all oracles.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.fuzz operators", description="One-operator models against all oracles."
+    )
     parser.add_argument("--models", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=None, help="default: from the clock; printed")
-    parser.add_argument("--only", type=int, default=None, help="only this model, in this process, with every answer")
+    parser.add_argument(
+        "--only", type=int, default=None, help="only this model, in this process, with every answer"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--out", type=Path, default=None, help="folder for models with differences (default: a temporary one)")
+    parser.add_argument(
+        "--out", type=Path, default=None, help="folder for models with differences (default: a temporary one)"
+    )
+    parser.add_argument("--operator", action="append", default=[], help="only this one (may be given again)")
     given = parser.parse_args(arguments)
     seed = given.seed if given.seed is not None else time.time_ns() % 2**32
     out = given.out if given.out is not None else Path(tempfile.gettempdir()) / f"tlcheck-operators-{seed}"
+    draw = partial(case_of, seed, only=tuple(given.operator))
     if given.only is not None:
-        return _one(seed, given.only)
+        return _one(draw(given.only), given.only)
+    again = " ".join([f"--seed {seed}", *(f"--operator {name}" for name in given.operator)])
     print(f"seed {seed}, {given.models} models", flush=True)
     summary = Summary()
-    for result in results(seed, range(given.models), max(given.jobs, 1)):
+    for result in results(draw, range(given.models), max(given.jobs, 1)):
         summary.add(result)
         if result.differences:
-            _report(seed, result, out)
+            _report(draw(result.index), result, out, again)
     print(summary.table())
     for text, count in sorted(summary.known.items()):
         print(f"{count:8}  known: {text}")
     for result in summary.unconfirmed[:20]:
-        print(f"unconfirmed: model {result.index}, {case_of(seed, result.index).describe()[:200]}")
+        print(f"unconfirmed: model {result.index}, {draw(result.index).describe()[:200]}")
     print(
         f"{given.models} models, {len(summary.different)} with a difference, {len(summary.unconfirmed)} that no oracle confirms, "
         f"{summary.seconds:.0f} s of processors"
@@ -308,18 +351,18 @@ def main(arguments: list[str]) -> int:
     return 1 if summary.different else 0
 
 
-def _report(seed: int, result: Result, out: Path) -> None:
+def _report(case: Case, result: Result, out: Path, again: str) -> None:
+    """The model's file, what differs, and the command that shows it again."""
     out.mkdir(parents=True, exist_ok=True)
-    path = out / f"{result.operator}-{seed}-{result.index}.onnx"
-    case = case_of(seed, result.index)
-    path.write_bytes(build(case).data)
+    data = build(case).data
+    path = out / f"{result.operator}-{result.index}-{sha256(data).hexdigest()[:12]}.onnx"
+    path.write_bytes(data)
     texts = "; ".join(f"{name} {text}" for name, text in result.differences.items())
     print(f"DIFFERENCE  {result.operator}, opset {case.opset}: {texts}\n      {path}", flush=True)
-    print(f"      python -m tests.fuzz operators --seed {seed} --only {result.index}", flush=True)
+    print(f"      python -m tests.fuzz operators {again} --only {result.index}", flush=True)
 
 
-def _one(seed: int, index: int) -> int:
-    case = case_of(seed, index)
+def _one(case: Case, index: int) -> int:
     print(case.describe(), flush=True)
     result = examine(case, index, lambda stage: print(f"  {stage}", flush=True))
     print(f"{result.status} {result.detail}")
