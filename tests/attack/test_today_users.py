@@ -83,7 +83,9 @@ def test_every_slope_that_is_snapped_is_taken() -> None:
     for slopes in cases:
         snapped = snap(slopes)
         scale, low, high = _slope_integers(snapped, -snapped)
-        assert np.array_equal(np.ldexp(low.astype(float), scale[:, None] - 40), snapped) and (low == -high).all()
+        assert (
+            np.array_equal(np.ldexp(low.astype(float), scale[:, None] - 40), snapped) and (low == -high).all()
+        )
         assert int(np.abs(low).max()) <= 1 << 41
 
 

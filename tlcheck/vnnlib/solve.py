@@ -127,7 +127,7 @@ class Solver:
             side = next((text for text in self._sides(box)), "")
             self._boxed.append(f"a region holds no number of float32{side}: no float execution is in it")
             for point in exact_points(box):
-                if time.monotonic() < until and self._real is None:
+                if timer.now() < until and self._real is None:
                     yield self._sat(point)
 
     def _sides(self, box: InputBox) -> Iterator[str]:
