@@ -415,7 +415,7 @@ class IntegerForm:
         lossy = _lossy(int128.widen(q1), s1, close) | _lossy(int128.widen(q2), s2, close)
         self._charge_units(e, 1, q1.shape[1], box, lossy)
         # A row to which nothing was added stays: as it would be had the block not come for other domains' sake.
-        self.blocks[node] = self._renormalise(total, e, box, some1 & some2)
+        self.blocks[node] = self._renormalise(total, e, box, np.asarray(some1 & some2))
 
     def _renormalise(self, q: Int, e: Int, box: Box, where: NDArray[np.bool_] | None = None) -> Block:
         """Keep |q| < 2^ROW_BITS in the rows in ``where`` (the others are), charging what is cut."""

@@ -303,9 +303,9 @@ class TaylorNetwork:
             return result
         if isinstance(op, KINKED | CHOSEN):
             try:
-                if isinstance(op, KINKED):
-                    return derivatives.kinked(engine, op, operands[0])
-                return derivatives.chosen(engine, op, operands)
+                if isinstance(op, CHOSEN):
+                    return derivatives.chosen(engine, op, operands)
+                return derivatives.kinked(engine, op, operands[0])
             except OutsideDomain as problem:
                 name = self.graph.nodes[i].label or i
                 raise OutsideDomain(f"{type(op).__name__} at node '{name}': {problem}") from None
