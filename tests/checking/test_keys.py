@@ -17,6 +17,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from tests.clocks import GUARD
 from tests.helpers import CERTIFICATES
 from tlcheck.checking import keys
 from tlcheck.checking.keys import checker, graph_key, key, lasting_key, query_key
@@ -294,7 +295,7 @@ def test_a_journal_serves_the_same_reading_only(suite: Path, tmp_path: Path) -> 
     for more in (
         [],
         ["--jobs", "1"],
-        ["--timeout", "60"],
+        ["--timeout", f"{GUARD:g}"],
         ["--input-format", "torchlean-suite"],
         ["--slack", "1"],
     ):

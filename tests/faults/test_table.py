@@ -34,7 +34,7 @@ def rows(readme: str) -> list[str]:
     return found
 
 
-def tested_in(folder: Path) -> set[str]:
+def known_tests(folder: Path) -> set[str]:
     """Test functions and methods in the folder's modules, without ``test_``."""
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in sorted(folder.rglob("test_*.py"))]
     functions = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
@@ -55,7 +55,7 @@ def missing(shared: Path, tests: Path) -> list[str]:
     """Folders and rows without a test; and folders without a row, for the table is what must come out."""
     named = rows((shared / "README.md").read_text(encoding="utf-8"))
     folders = {path.name for path in shared.iterdir() if path.is_dir() and not path.name.startswith(".")}
-    known = tested_in(tests)
+    known = known_tests(tests)
     return [
         *(f"no test_{name}" for name in sorted({*named, *folders} - known)),
         *(f"no row for {name}" for name in sorted(folders - set(named))),
