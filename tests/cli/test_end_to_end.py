@@ -406,7 +406,9 @@ def test_text_names_the_claims_of_a_file(capsys: pytest.CaptureFixture[str]) -> 
     assert main(["verify", str(SEVERAL)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line[-9:] for line in lines[:2]] == ["(image 0)", "(image 1)"]
-    assert re.fullmatch(r"3 claims in 1 file: 3 CERTIFIED; 1 file passed over \(names with -v\); [\d.]+ s", lines[-1])
+    assert re.fullmatch(
+        r"3 claims in 1 file: 3 CERTIFIED; 1 file passed over \(names with -v\); [\d.]+ s", lines[-1]
+    )
 
 
 def test_verbose_quiet_and_color(mixture: Path, capsys: pytest.CaptureFixture[str]) -> None:

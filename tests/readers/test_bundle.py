@@ -854,7 +854,12 @@ def test_numbers_too_long(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "generate"),
-    [("bundle", manifest_schema), ("report", report_schema), ("referee", referee_schema), ("lock", lock_schema)],
+    [
+        ("bundle", manifest_schema),
+        ("report", report_schema),
+        ("referee", referee_schema),
+        ("lock", lock_schema),
+    ],
 )
 def test_published_schema_is_the_generated_one(name: str, generate: Callable[[], dict[str, Any]]) -> None:
     published = json.loads((CERTIFICATES / "schemas" / f"{name}.schema.json").read_text(encoding="utf-8"))
