@@ -170,7 +170,7 @@ def json_cases() -> Iterator[Case]:
         "without its end": good[:-1],
         "twice": good + good,
         "with a tail": good + b" x",
-        "byte order mark": b"\xef\xbb\xbf" + good,
+        "two byte order marks": b"\xef\xbb\xbf\xef\xbb\xbf" + good,
         "UTF-16": good.decode().encode("utf-16"),
         "Latin-1": good.replace(b"relus", b"rel\xfcs"),
         "a list": b"[" + good + b"]",

@@ -76,7 +76,8 @@ MALFORMED = [
     "X float32 [2]\n0.5\u00a00.25\n",
     "\x0c",
     "X float32 [1]\n0.5\nX float32 [1]\n0.5",
-    "\ufeff((X_0 0.5) (X_1 0.5))",
+    "\ufeff\ufeff((X_0 0.5) (X_1 0.5))",
+    "((X_0 0.5)\ufeff (X_1 0.5))",
 ]
 
 
@@ -89,6 +90,11 @@ def test_every_spelling_is_the_same_point(tmp_path: Path, text: str, packed: boo
     assert witness is not None
     assert witness.inputs == POINT
     assert witness.outputs == (Fraction(2),)
+
+
+def test_a_byte_order_mark_means_nothing() -> None:
+    for text in SAME:
+        assert read_witness(b"\xef\xbb\xbf" + text.encode(), 2) == read_witness(text.encode(), 2)
 
 
 @pytest.mark.parametrize("text", EMPTY)
