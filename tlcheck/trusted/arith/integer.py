@@ -393,7 +393,7 @@ class IntegerForm:
         if box is None:
             raise ValueError("a second block needs the node's box")
         (q1, e1), (q2, e2) = self.blocks[node], block
-        some1, some2 = q1.any(axis=1), q2.any(axis=1)
+        some1, some2 = np.asarray(q1.any(axis=1)), np.asarray(q2.any(axis=1))
         e1 = np.where(some1, e1, e2)
         e2 = np.where(some2, e2, e1)
         e = np.maximum(e1, e2)
