@@ -257,6 +257,12 @@ def _fraction_up(q: Fraction) -> int:
     return -((-q.numerator << GRID) // q.denominator)
 
 
+def _product_up(x: float, factor: int | Fraction) -> int:
+    """ceil(x * factor * 2^GRID)"""
+    numerator, denominator = x.as_integer_ratio()
+    return -((-numerator * factor.numerator << GRID) // (denominator * factor.denominator))
+
+
 def _objects(wide: Wide) -> Objects:
     result: Objects = wide[0].astype(object) * (1 << 64) + wide[1].astype(object)
     return result
@@ -335,7 +341,7 @@ class IntegerForm:
         largest = box.largest_each
         if not bool(np.isfinite(largest).all()):
             raise OutOfRange("infinite bound")
-        sizes = [_fraction_up(Fraction(x) * factor) if factor else 0 for x in largest.tolist()]
+        sizes = [_product_up(x, factor) if factor else 0 for x in largest.tolist()]
         if len(sizes) == 1:
             return sizes * len(self.value)
         return sizes if self.rows == 1 else [size for size in sizes for _ in range(self.rows)]
