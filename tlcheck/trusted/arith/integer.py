@@ -271,6 +271,12 @@ def _fraction_up(q: Fraction) -> int:
     return -((-q.numerator << GRID) // q.denominator)
 
 
+def _product_up(x: float, factor: int | Fraction) -> int:
+    """ceil(x * factor * 2^GRID)"""
+    numerator, denominator = x.as_integer_ratio()
+    return -((-numerator * factor.numerator << GRID) // (denominator * factor.denominator))
+
+
 def _objects(wide: Wide) -> Objects:
     result: Objects = wide[0].astype(object) * (1 << 64) + wide[1].astype(object)
     return result
@@ -347,7 +353,7 @@ class IntegerForm:
         largest = box.largest_each
         if not bool(np.isfinite(largest).all()):
             raise OutOfRange("infinite bound")
-        sizes = [_fraction_up(Fraction(x) * factor) if factor else 0 for x in largest.tolist()]
+        sizes = [_product_up(x, factor) if factor else 0 for x in largest.tolist()]
         if len(sizes) == 1:
             return sizes * len(self.value)
         return sizes if self.rows == 1 else [size for size in sizes for _ in range(self.rows)]
@@ -405,7 +411,7 @@ class IntegerForm:
         if box is None:
             raise ValueError("a second block needs the node's box")
         (q1, e1), (q2, e2) = self.blocks[node], block
-        some1, some2 = q1.any(axis=1), q2.any(axis=1)
+        some1, some2 = np.asarray(q1.any(axis=1)), np.asarray(q2.any(axis=1))
         e1 = np.where(some1, e1, e2)
         e2 = np.where(some2, e2, e1)
         e = np.maximum(e1, e2)
