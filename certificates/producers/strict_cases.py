@@ -164,9 +164,8 @@ def cases() -> Iterator[Case]:
         "strict-of-another-disjunct", absolute(UNIT, ["(or (and (< Y_0 0)) (and (<= Y_0 0)))"], one, one), F(0),
         "the same row of weights in a disjunct that is strict and in one that is not",
     )  # fmt: skip
-    yield false(
-        "strict-at-a-decimal-end-turned", double(TENTH, ["(<= Y_0 0.2)"], one), F(1, 10), "2 x is 0.2 at 0.1"
-    )
+    turned = double(TENTH, ["(<= Y_0 0.2)"], one)  # at 0.1 alone, which balls cannot tell
+    yield Case("reject", "strict-at-a-decimal-end-turned", turned.content(), 4, "TLC010", "2 x is 0.2 at 0.1")
     yield false(
         "strict-beyond-a-decimal-end", double(TENTH, ["(< Y_0 0.20000000000000000000000000000000000001)"], one),
         F(1, 10), "0.2 is below the bound by 10^-38",

@@ -347,7 +347,7 @@ def test_a_refuted_witness_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert "evaluated exactly at (-0.5) [TLC011]" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("equations", [["-x/2", "y/2 + 2*x*y"], ["x/2 + x^3", "y/2"], ["x*5/4", "y"]])
+@pytest.mark.parametrize("equations", [["x*5/4", "y"], ["-2*x", "y/2"], ["2*y", "2*x"]])
 def test_false_stability_is_refuted_before_any_leaf(tmp_path: Path, equations: list[str]) -> None:
     spec = {
         "format": "tlcheck.stability/1", "time": "discrete", "statement": "asymptotic", "states": ["x", "y"],

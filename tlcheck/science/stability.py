@@ -114,7 +114,7 @@ def find(
             return Found(conditions, problem=_not_met(conditions, failed), false=failed.holds is False)
         search = _Search(conditions, max_leaves, jobs, clock, tick)
         try:
-            return search.refuted() or search.run()
+            return search.refuted(time.monotonic() + seconds / 20) or search.run()
         except _OutOfTime:
             return search.stopped(f"{seconds:g} s")
 
@@ -155,6 +155,11 @@ def _core(conditions: Conditions, clock: Callable[[], None]) -> tuple[Box | None
     return None, f"no box around the equilibrium is a core ({problem}: not established{kink})"
 
 
+MOST_FIRST = 10
+"""Points that are tried before anything is cut; those of the boxes follow."""
+SHORT = 1 << 10
+"""Their largest denominator: a point is shown to people."""
+
 Outcome = list[Cut] | str | Point
 """What a box is: cut, and its halves cut again; a leaf with a tag; or not worth more, for the claim is false at a point."""
 
@@ -178,12 +183,16 @@ class _Search:
         self.leaves = 0
         self.coreless = ""
 
-    def refuted(self) -> Found | None:
-        """False at one of the points that an attack on the region starts with, before anything is cut. Raises _OutOfTime."""
+    def refuted(self, until: float) -> Found | None:
+        """False at one of the points that an attack on the region starts with, tried before anything is cut and until the
+        monotonic time ``until``."""
         judge = Judge(self.conditions, PIECES, self.clock)
         lower, upper = zip(*self.conditions.region, strict=True)
-        for point in first_points(InputBox(lower, upper)):
-            self.clock()
+        points = first_points(InputBox(lower, upper))
+        short = (p for p in points if all(q.denominator <= SHORT for q in p))
+        for point in islice(short, MOST_FIRST):
+            if time.monotonic() > until:
+                return None
             if judge.violation(point) is not None:
                 return self._refuted(judge, point)
         return None
