@@ -20,7 +20,8 @@ from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu
 from tlcheck.trusted.ops.affine import Linear
 from tlcheck.trusted.ops.base import Operation
-from tlcheck.trusted.ops.structure import Input
+from tlcheck.trusted.ops.discrete import Compare, Select
+from tlcheck.trusted.ops.structure import Fixed, Input
 from tlcheck.trusted.science.expression import Variable
 from tlcheck.trusted.science.pinn_domain import IntegralClaim, Quantity, SupremumClaim
 from tlcheck.trusted.taylor.engine import OutsideDomain
@@ -303,3 +304,34 @@ def test_integrals_over_kinks(name: str, at_most: str, verdict: Verdict) -> None
     )
     outcome = decide_conditions(IntegralClaim("part", quantity, "L2", Fraction(at_most), 2, halved(7)))
     assert outcome.verdict is verdict
+
+
+@pytest.mark.parametrize("relation", ["<", "<="])
+@pytest.mark.parametrize(
+    ("low", "high", "slope"), [(-2, -1, 5), (1, 2, -3), (-1, 1, None), (0, 1, None), (-1, 0, None)]
+)
+def test_a_choice_has_a_model_only_where_the_box_decides_it(
+    relation: str, low: int, high: int, slope: int | None
+) -> None:
+    """Where x < 0: 5 x, else -3 x: a box that touches 0 has no model, whatever the relation is at 0."""
+    nodes = (
+        Node(Input((1,)), (), (1,), "x"), Node(Fixed(Constant(np.zeros(1))), (), (1,), "zero"),
+        Node(Compare(relation), (0, 1), (1,), "c"),
+        Node(Linear(Constant(np.array([[5.0]]))), (0,), (1,), "a"), Node(Linear(Constant(np.array([[-3.0]]))), (0,), (1,), "b"),
+        Node(Select(), (2, 3, 4), (1,), "y"),
+    )  # fmt: skip
+    network = TaylorNetwork(Graph(nodes, (5,), ("x",), ("y",), {}))
+    derivatives = Derivatives(closure([(1,)], 1))
+    engine = EngineArb(Space(1, 3), [(Fraction(low), Fraction(high))], (0,), {})
+    batch = Engine64(Space(1, 3), np.array([[float(low)]]), np.array([[float(high)]]), range(1))
+    [found] = network.outputs(batch, derivatives, every(batch, 1))
+    if slope is None:
+        with pytest.raises(OutsideDomain, match="Compare at node 'c'"):
+            network.outputs(engine, derivatives, every(engine, 1))
+        assert not np.isfinite(np.array(batch.bounds(found[(0,)]))).any()
+        return
+    [jet] = network.outputs(engine, derivatives, every(engine, 1))
+    [value], [first] = jet[(0,)], jet[(1,)]
+    assert first.range() == slope
+    assert value.range().contains(arb(slope * low)) and value.range().contains(arb(slope * high))
+    assert float(batch.bounds(found[(1,)])[0][0, 0]) == pytest.approx(slope)

@@ -326,7 +326,7 @@ def batch_normalization(call: Call) -> list[Value]:
     x = call.data(call.value(0))
     if call.attr_flag("training_mode", False) or call.attr_int("spatial", 1) != 1:
         raise call.unsupported("training mode or spatial 0")
-    if any(call.outputs[1:]):
+    if len(call.outputs) > 1:
         # before opset 14 this is what training mode is; from 14 on it is no form at all
         raise call.unsupported(f"more outputs than one ({', '.join(map(repr, call.outputs))}): training mode")
     call.attr_float("momentum", 0.9)

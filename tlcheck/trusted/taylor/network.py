@@ -73,8 +73,6 @@ ELEMENTWISE: Final[dict[type[Elementwise], Univariate]] = {
     Erf: functions.Erf(),
 }
 
-CHOSEN: Final = Compare | Select
-
 KINKED: Final = Relu | LeakyRelu | Abs | Clip | MaxOver
 
 APPLIED: Final[dict[str, Univariate]] = {
@@ -301,9 +299,9 @@ class TaylorNetwork:
             for _ in range(int(op.exponent) - 1):
                 result = derivatives.multiply(engine, result, operands[0])
             return result
-        if isinstance(op, KINKED | CHOSEN):
+        if isinstance(op, KINKED | Compare | Select):
             try:
-                if isinstance(op, CHOSEN):
+                if isinstance(op, Compare | Select):
                     return derivatives.chosen(engine, op, operands)
                 return derivatives.kinked(engine, op, operands[0])
             except OutsideDomain as problem:
