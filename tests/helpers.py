@@ -13,3 +13,8 @@ DATA = REPOSITORY.parent / "shared" / "data"
 """Real proofs, models and properties, beside the repository; tests that need them skip when it is not there."""
 
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="shared data not present")
+
+FAULTS = DATA.parent / "faults"
+"""Small inputs on which version 0.1.0 went wrong, with a README that says what must come out."""
+
+needs_faults = pytest.mark.skipif(not FAULTS.is_dir(), reason="shared faults not present")

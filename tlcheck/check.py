@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
 import numpy as np
 
+from tlcheck import timer
 from tlcheck.errors import InvalidInput
 from tlcheck.forked import forked
 from tlcheck.journal import Journal
@@ -70,13 +70,13 @@ class Half:
 
 def check_unsat(loaded: LoadedClaim, claim: UnsatClaim, options: Options, report: Report) -> ClaimResult:
     """Decide an unsat claim. Raises InvalidInput when the evidence does not fit the claim."""
-    start = time.monotonic()
+    start = timer.now()
     among = _count(len(claim.query.disjuncts), "disjunct")
     statement = f"no input of {among} satisfies the property ({loaded.name})"
     if loaded.problem is not None or loaded.guidance is None:
         code, message = loaded.problem or ("TLC010", "the claim comes without evidence")
         return ClaimResult(
-            "unsat", statement, Verdict.UNPROVEN, Reason(code, message), seconds=time.monotonic() - start
+            "unsat", statement, Verdict.UNPROVEN, Reason(code, message), seconds=timer.now() - start
         )
     deadline = Deadline(options.timeout, options.max_memory_mib)
     real = _half(loaded, claim, options, False, deadline, report)
@@ -98,7 +98,7 @@ def check_unsat(loaded: LoadedClaim, claim: UnsatClaim, options: Options, report
         assumptions=_assumptions(deciding.plan, options),
         arithmetic=_arithmetic(deciding, options),
         details=_details(loaded, real, deployed, options.details),
-        seconds=time.monotonic() - start,
+        seconds=timer.now() - start,
     )
     if options.details and (says := told(claim.query, claim.graph)):
         result.details["read_as_a_lyapunov_query"] = says
@@ -119,7 +119,7 @@ def _count(n: int, noun: str) -> str:
 
 def check_sat(loaded: LoadedClaim, claim: SatClaim, options: Options) -> ClaimResult:
     """Decide a sat claim: its witness is evaluated as an exact point."""
-    start = time.monotonic()
+    start = timer.now()
     try:
         outcome = decide_sat(claim, options.precision, deployed=options.semantics == "deployed")
     except NotDeployable as error:
@@ -142,13 +142,20 @@ def check_sat(loaded: LoadedClaim, claim: SatClaim, options: Options) -> ClaimRe
         kind="sat",
         statement=f"the witness satisfies the property ({loaded.name})",
         verdict=outcome.verdict,
-        reason=Reason(outcome.code, outcome.message),
+        reason=Reason(outcome.code, outcome.message, _witness_text(claim, outcome.verdict)),
         bound=Bound(number, None, ZERO),
         assumptions=("Python", "FLINT", *(FLOAT32_ASSUMPTIONS if options.semantics == "deployed" else ())),
         arithmetic=arithmetic,
         details=details,
-        seconds=time.monotonic() - start,
+        seconds=timer.now() - start,
     )
+
+
+def _witness_text(claim: SatClaim, verdict: Verdict) -> str:
+    """The point of a claim that is false."""
+    from tlcheck.report.words import point
+
+    return point(claim.witness) if verdict is Verdict.REFUTED else ""
 
 
 def check_conditions(
@@ -159,7 +166,7 @@ def check_conditions(
         raise InvalidInput(
             "TLC202", f"no float32 semantics for a claim of kind {claim.kind} (--semantics deployed)"
         )
-    start = time.monotonic()
+    start = timer.now()
     deadline = Deadline(options.timeout, options.max_memory_mib)
     details: dict[str, object] = {"name": loaded.name, "sources": dict(loaded.sources)}
     if loaded.producer:
@@ -179,7 +186,7 @@ def check_conditions(
         reason = Reason("TLC015", str(stopped))
         return ClaimResult(
             claim.kind, claim.statement, Verdict.UNPROVEN, reason, arithmetic=arithmetic, details=details,
-            seconds=time.monotonic() - start,
+            seconds=timer.now() - start,
         )  # fmt: skip
     details["conditions"] = {
         name: {
@@ -206,7 +213,7 @@ def check_conditions(
         assumptions=claim.assumptions,
         arithmetic=arithmetic,
         details=details,
-        seconds=time.monotonic() - start,
+        seconds=timer.now() - start,
     )
 
 
@@ -264,27 +271,23 @@ def _half(
     deadline: Deadline,
     report: Report,
 ) -> Half:
-    start = time.monotonic()
+    start = timer.now()
     if loaded.guidance is None:
         raise ValueError("no evidence")
     try:
         arith = options.arith if blas_usable() else "arb"
         plan = Plan(claim, loaded.guidance, Settings(arith, options.precision, deployed))
-        journal = (
-            Journal.open(options.resume, loaded.sources, loaded.name, plan.settings)
-            if options.resume
-            else None
-        )
+        journal = Journal.open(options.resume, plan) if options.resume else None
         run = run_leaves(plan, options.jobs, deadline, report, journal)
         verdict, _ = conclude_unsat(plan, run.outcomes)
-        rechecked = recheck(plan, run.bounds, loaded.sources) if not run.stopped else 0
+        rechecked = recheck(plan, run.bounds) if not run.stopped else 0
     except BadGuidance as error:
         raise InvalidInput("TLC105", str(error), field=loaded.name) from None
     except NoRelaxation as error:
         raise InvalidInput("TLC202", str(error)) from None
     except NotDeployable as error:
         raise _not_deployable(error) from None
-    return Half(verdict, plan, run, rechecked, time.monotonic() - start)
+    return Half(verdict, plan, run, rechecked, timer.now() - start)
 
 
 def _not_deployable(error: NotDeployable) -> InvalidInput:

@@ -64,13 +64,18 @@ CODES: dict[str, Code] = {
     "TLC022": Code(
         "a condition is not established",
         "At least one condition is not proved; the report names it and where. If it is a hypothesis on the claim's own numbers "
-        "(a level, a decay, the equilibrium), correct the claim. If its slack straddles zero, the evidence is too coarse there: "
-        "find it again with more leaves, or raise --precision where the slack is tiny.",
+        "(a level, a decay, the equilibrium), correct the claim. If its slack straddles zero by a tiny amount, raise --precision. "
+        "Else, if the claim comes with a cover (cells of a PINN claim, leaves of a stability claim), that is too coarse there: find "
+        "it again with more cells or leaves. If it has none (margins, output boxes, node bounds), the bounds that tlcheck computes "
+        "do not reach: claim less (a smaller eps, a wider box), or ask the same as a query: `tlcheck vnnlib verify QUERY.vnnlib "
+        "--network N=NET.onnx` searches for a proof.",
     ),
     "TLC101": Code("malformed certificate", "The certificate's structure is not that of its format."),
     "TLC102": Code(
         "unknown certificate format",
-        "No reader recognises this file or folder. `tlcheck formats` lists what is read.",
+        "No reader recognises this file or folder as a certificate, or it says by a mistyped `format` that it is one. `tlcheck formats` "
+        "lists what is read. A network or a query alone claims nothing: `tlcheck vnnlib verify QUERY.vnnlib --network N=NET.onnx` "
+        "answers a query. A verifier's log proves nothing.",
     ),
     "TLC103": Code("hash mismatch", "A file's SHA-256 is not the one the certificate was made for."),
     "TLC104": Code(
@@ -80,7 +85,27 @@ CODES: dict[str, Code] = {
         "malformed array", "An array of the certificate has the wrong shape, type or non-finite values."
     ),
     "TLC106": Code(
-        "malformed JSON", "Not strict JSON: duplicate key, NaN, number out of range, or nesting too deep."
+        "malformed JSON",
+        "Not strict JSON: it does not parse, or it has a duplicate key, NaN, a number out of range, or too deep a nesting.",
+    ),
+    "TLC110": Code(
+        "passed over, under --strict",
+        "The folder holds a file that is no certificate and that no certificate checked in this run was read from. Take it out of "
+        "the folder, or check without --strict: it is then only counted (-v names it).",
+    ),
+    "TLC111": Code(
+        "a claim is missing",
+        "The lock file given with --expect has a claim that no certificate of this run makes: a certificate was removed, renamed, "
+        "damaged, or not named on the command line. If that is meant, write the lock file anew with `tlcheck lock`.",
+    ),
+    "TLC112": Code(
+        "a claim is changed",
+        "A claim of the lock file given with --expect has another kind, statement, model, property or artifact than when the lock "
+        "file was written. If that is meant, write it anew with `tlcheck lock`.",
+    ),
+    "TLC113": Code(
+        "a claim is new, under --strict",
+        "A certificate makes a claim that the lock file given with --expect does not have. Write it anew with `tlcheck lock`.",
     ),
     "TLC201": Code("malformed model", "The file is not a well-formed model."),
     "TLC202": Code(
@@ -90,7 +115,9 @@ CODES: dict[str, Code] = {
     "TLC203": Code("non-finite weight", "A weight is NaN or infinite: the network denotes no real function."),
     "TLC204": Code("shape error", "Shapes in the model do not agree."),
     "TLC205": Code(
-        "external data outside the folder", "A tensor's external data file lies outside the model's folder."
+        "external data that is not beside the model",
+        "Weights in a file of their own are read from the folder of the model that names them (in a bundle: from the bundle), by a "
+        "plain name, and from nowhere else. The report names the SHA-256 of each such file.",
     ),
     "TLC301": Code("malformed property", "The property file does not parse."),
     "TLC302": Code(
@@ -105,7 +132,10 @@ CODES: dict[str, Code] = {
     "TLC401": Code(
         "too large", "A size exceeds tlcheck's limit (tlcheck/limits.py gives each limit's reason)."
     ),
-    "TLC402": Code("no such file", "The file or folder does not exist or cannot be read."),
+    "TLC402": Code(
+        "no such file",
+        "The file or folder does not exist, cannot be read, or lies in a folder that may not be entered.",
+    ),
     "TLC403": Code("truncated or corrupt file", "The file ends early or its compression is corrupt."),
     "TLC404": Code(
         "not a file's name",

@@ -13,8 +13,10 @@ from tlcheck.readers.artifacts import artifact_format, read_artifact
 from tlcheck.readers.bundle.manifest import ArtifactClaim, Producer
 from tlcheck.readers.bytes import gunzip_if_packed, read_bytes, read_stored_bytes, sha256_hex
 from tlcheck.readers.files import Files, beside
-from tlcheck.readers.onnx import read_model
-from tlcheck.readers.vnnlib import read_property
+from tlcheck.readers.kinds import unlike
+from tlcheck.readers.onnx import beside as beside_model
+from tlcheck.readers.onnx import read_model, whole_model
+from tlcheck.readers.vnnlib import read_query
 from tlcheck.writers.bundle import UnsatOut, write_artifact_bundle, write_bundle
 
 
@@ -30,19 +32,21 @@ def convert(dump: Path, output: Path, options: Options) -> None:
         _convert_artifact(dump, output, options, name)
         return
     if not (dump / "certificate.json").is_file():
-        raise InvalidInput(
+        error = InvalidInput(
             "TLC102",
             "not a certificate that can be converted",
             file=str(dump),
             expected="a folder with an alpha,beta-CROWN dump, or a JSON artifact of `tlcheck formats`",
         )
+        raise unlike(error, dump, "certificate")
     manifest = read_manifest(dump)
     model_path = options.model or _file_of(dump, manifest.onnx_file, "onnx_file")
     property_path = options.property or _file_of(dump, manifest.vnnlib_file, "vnnlib_file")
     model_bytes, model = _bound(model_path, manifest.onnx_sha256)
     property_bytes, text = _bound(property_path, manifest.vnnlib_sha256)
-    graph = read_model(model, file=str(model_path), folder=None)
-    query = read_property(text, n_inputs=graph.n_inputs, n_outputs=graph.n_outputs, file=str(property_path))
+    whole = whole_model(model, beside_model(model_path.parent), file=str(model_path))
+    graph = read_model(whole.content, file=str(model_path))
+    query = read_query(text, graph, file=str(property_path))
     verifier = manifest.verifier
     notes = {
         "converted_by": f"tlcheck {__version__}",
@@ -55,6 +59,7 @@ def convert(dump: Path, output: Path, options: Options) -> None:
         model_name=model_path.name,
         property_bytes=property_bytes,
         property_name=property_path.name,
+        data_files=whole.files,
         graph=graph,
         claims=[UnsatOut(dump.resolve().name, read_guidance(dump, manifest, graph, query))],
         producer=Producer(verifier.name or "alpha,beta-CROWN", verifier.commit, notes),
@@ -70,13 +75,17 @@ def _convert_artifact(path: Path, output: Path, options: Options, name: str) -> 
         named[plain] = folder.read_named(plain)
         return named[plain]
 
+    def read_data(plain: str) -> bytes:
+        named[plain] = folder.read_data(plain)
+        return named[plain]
+
     artifact = read_bytes(path)
     if options.model is not None or options.property is not None:
         raise InvalidInput(
             "TLC101", "a bundle holds what its artifact names: name the file in the artifact, not with an option",
             file=str(path),
         )  # fmt: skip
-    items = read_artifact(artifact, Files(str(path), read_named), options, name)
+    items = read_artifact(artifact, Files(str(path), read_named, read_data=read_data), options, name)
     plain = path.name.removesuffix(".gz")
     claims = [ArtifactClaim(name, plain, item.name if len(items) > 1 else "", item.name) for item in items]
     producer = Producer(f"tlcheck {__version__}", notes={"converted_from": name})

@@ -1,22 +1,22 @@
 """The journal of a long check: which leaves are decided, so that ``--resume`` continues.
 
-JSON lines. The first says that it is a journal; each further line holds decided leaves of one check, under a key made
-of the hashes of what was read, the claim, the settings and tlcheck's version, so that one journal serves several
-certificates and both semantics. Lines of other checks, and a line cut short by a crash, are passed over. The journal is
-the user's own file: a verdict that used one names it among its assumptions.
+JSON lines. The first says that it is a journal; each further line holds decided leaves of one check, under the key of all
+that decides them: the claim itself (graph and query, however their files were read), its guidance, the settings, and
+tlcheck's own sources. So one journal serves several certificates and both semantics, and nothing is taken over from
+another reading of the same files. Lines of other checks, and a line cut short by a crash, are passed over. The journal
+is the user's own file: a verdict that used one names it among its assumptions.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from tlcheck import __version__
+from tlcheck.checking.keys import graph_key, lasting_key, query_key
 from tlcheck.errors import InvalidInput
-from tlcheck.trusted.decide import LeafOutcome, Settings
+from tlcheck.trusted.decide import LeafOutcome, Plan
 
 
 @dataclass
@@ -27,10 +27,9 @@ class Journal:
     key: str
 
     @staticmethod
-    def open(path: Path, sources: Mapping[str, str], name: str, settings: Settings) -> Journal:
-        """The journal at ``path`` for this check, created if absent. Raises InvalidInput for another check's."""
-        text = json.dumps([__version__, sorted(sources.items()), name, asdict(settings)], sort_keys=True)
-        journal = Journal(path, hashlib.sha256(text.encode()).hexdigest())
+    def open(path: Path, plan: Plan) -> Journal:
+        """The journal at ``path`` for this check, created if absent. Raises InvalidInput when the file is no journal."""
+        journal = Journal(path, leaves_key(plan))
         try:
             if not path.exists() or not path.stat().st_size:
                 path.write_text(json.dumps({"journal": "tlcheck"}) + "\n", encoding="utf-8")
@@ -73,6 +72,12 @@ class Journal:
                 stream.write(json.dumps({"key": self.key, "leaves": rows}) + "\n")
         except OSError as error:
             raise _refused(self.path, error) from None
+
+
+def leaves_key(plan: Plan) -> str:
+    """Of all that decides the outcome of a plan's leaves."""
+    claim = plan.claim
+    return lasting_key("leaves", graph_key(claim.graph), query_key(claim.query), plan.guidance, plan.settings)
 
 
 def _refused(path: Path, error: OSError | UnicodeDecodeError) -> InvalidInput:

@@ -7,11 +7,11 @@ error, never a verdict. No verdict depends on ALARM.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 
 import numpy as np
 
+from tlcheck.checking.keys import graph_key, key
 from tlcheck.crosscheck.compare import EnginesDisagree
 from tlcheck.trusted.arith.arb import working_precision
 from tlcheck.trusted.arith.box import OutOfRange
@@ -27,12 +27,12 @@ WORK = 2e7
 """Multiply-adds of one sample: larger networks get fewer rows per layer, at least one."""
 
 
-def recheck(plan: Plan, bounds: Mapping[int, Bounds], sources: Mapping[str, str]) -> int:
-    """How many rows were done again. Raises EnginesDisagree."""
+def recheck(plan: Plan, bounds: Mapping[int, Bounds]) -> int:
+    """How many rows were done again; the sample follows from the claim. Raises EnginesDisagree."""
     if plan.bounding_engine.name != "ball64" or not plan.leaves:
         return 0
-    seed = int.from_bytes(hashlib.sha256(repr(sorted(sources.items())).encode()).digest()[:8], "little")
-    random = np.random.default_rng(seed)
+    seed = key("sample", graph_key(plan.claim.graph), len(plan.leaves))
+    random = np.random.default_rng(int(seed[:16], 16))
     with working_precision(plan.settings.precision):
         try:
             if plan.guidance.per_leaf_bounds:

@@ -13,7 +13,6 @@ import resource
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -25,6 +24,7 @@ from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
+from tlcheck import timer
 from tlcheck.journal import Journal
 from tlcheck.options import Progress
 from tlcheck.trusted.arith.box import OutOfRange
@@ -70,11 +70,11 @@ class Deadline:
 
     seconds: float | None
     memory_mib: int | None
-    start: float = field(default_factory=time.monotonic)
+    start: float = field(default_factory=lambda: timer.now())
     _looked: float = -inf
 
     def stopped(self) -> str:
-        now = time.monotonic()
+        now = timer.now()
         if self.seconds is not None and now - self.start > self.seconds:
             return f"stopped at the time limit of {self.seconds:g} s"
         if self.memory_mib is not None and now - self._looked > BEAT / 2:

@@ -8,23 +8,21 @@ decision) and ``tlcheck/readers`` (faithful reading of the model and the propert
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tlcheck.check import check_conditions, check_sat, check_unsat
-from tlcheck.errors import InvalidInput
 from tlcheck.options import Options, Progress
-from tlcheck.readers.detect import is_certificate, read_certificate
+from tlcheck.readers.detect import check_there, read_certificate, survey
 from tlcheck.readers.loaded import LoadedClaim
-from tlcheck.report.record import FileResult
+from tlcheck.report.record import ClaimRead, FileResult
 from tlcheck.trusted.checks import ConditionClaim
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.verdict import ClaimResult
 
-__all__ = ["Loaded", "convert", "discover", "load", "verify_path"]
+__all__ = ["Loaded", "convert", "decide", "discover", "kind_of", "load", "survey", "verify_path"]
 
 Report = Callable[[Progress], None] | None
 
@@ -32,11 +30,12 @@ Report = Callable[[Progress], None] | None
 def verify_path(path: Path, options: Options, progress: Report = None) -> FileResult:
     """Every claim of the certificate at ``path``, decided. Raises InvalidInput when it cannot be read."""
     loaded = load(path, options)  # 1. read; 2. bind: hashes are compared before anything is parsed
-    results = tuple(_decide(claim, options, _named(progress, path)) for claim in loaded.items)  # 3. to 5.
-    return FileResult(str(path), loaded.format, results)
+    results = tuple(decide(claim, options, _named(progress, path)) for claim in loaded.items)  # 3. to 5.
+    return FileResult(str(path), loaded.format, results, read=loaded.read)
 
 
-def _decide(loaded: LoadedClaim, options: Options, progress: Report) -> ClaimResult:
+def decide(loaded: LoadedClaim, options: Options, progress: Report = None) -> ClaimResult:
+    """One claim, as it was read, decided. Raises InvalidInput when its evidence does not fit it."""
     if isinstance(loaded.claim, SatClaim):
         return check_sat(loaded, loaded.claim, options)
     if isinstance(loaded.claim, ConditionClaim):
@@ -55,34 +54,38 @@ class Loaded:
     def claims(self) -> tuple[tuple[UnsatClaim | SatClaim | ConditionClaim, Guidance | None], ...]:
         return tuple((item.claim, item.guidance) for item in self.items)
 
+    @property
+    def read(self) -> tuple[ClaimRead, ...]:
+        """What each claim is and which files it was read from, for a lock."""
+        return tuple(
+            ClaimRead(i.name, kind_of(i.claim), statement_of(i.claim), dict(i.sources)) for i in self.items
+        )
+
+
+def kind_of(claim: UnsatClaim | SatClaim | ConditionClaim) -> str:
+    """As reports name it."""
+    if isinstance(claim, ConditionClaim):
+        return claim.kind
+    return "sat" if isinstance(claim, SatClaim) else "unsat"
+
+
+def statement_of(claim: UnsatClaim | SatClaim | ConditionClaim) -> str:
+    """What is claimed, in words that do not depend on the evidence."""
+    if isinstance(claim, ConditionClaim):
+        return claim.statement
+    return f"{'some' if isinstance(claim, SatClaim) else 'no'} input satisfies the property"
+
 
 def load(path: Path, options: Options) -> Loaded:
     """Read the certificate at ``path``. Raises InvalidInput."""
-    if not os.path.exists(path):
-        raise InvalidInput("TLC402", "no such file or folder", file=str(path))
+    check_there(path)
     name, items = read_certificate(path, options)
     return Loaded(name, tuple(items))
 
 
 def discover(path: Path) -> list[Path]:
     """The certificates at or under ``path``, sorted: ``path`` itself if it is one (or a file), else those below it."""
-    if not os.path.exists(path):
-        raise InvalidInput("TLC402", "no such file or folder", file=str(path))
-    if os.path.isfile(path) or is_certificate(path):
-        return [path]
-    return sorted(_below(path))
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError as error:
-        raise InvalidInput("TLC402", f"cannot read the folder: {error.strerror}", file=str(folder)) from error
-    for entry in entries:
-        if is_certificate(entry):
-            yield entry
-        elif entry.is_dir() and not entry.is_symlink():
-            yield from _below(entry)
+    return list(survey(path).certificates)
 
 
 def _named(progress: Report, path: Path) -> Report:

@@ -28,6 +28,11 @@ FAMILIES = (
     "network_cases",
     "stability_cases",
     "pinn_domain_cases",
+    "key_cases",
+    "gate_cases",
+    "margin_cases",
+    "point_cases",
+    "strict_cases",
     "operator_cases",
 )
 """Cases of one family of claims, of every group."""

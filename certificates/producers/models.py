@@ -144,6 +144,7 @@ class Writer:
         outputs: Mapping[str, Sequence[int]],
         *,
         double: bool = False,
+        opset: int = OPSET,
     ) -> bytes:
         from onnx import TensorProto, helper
 
@@ -156,7 +157,7 @@ class Writer:
 
         graph = helper.make_graph(self.nodes, "corpus", values(inputs), values(outputs), self.constants)
         model = helper.make_model(
-            graph, producer_name="tlcheck-corpus", opset_imports=[helper.make_opsetid("", OPSET)]
+            graph, producer_name="tlcheck-corpus", opset_imports=[helper.make_opsetid("", opset)]
         )
         model.ir_version = IR_VERSION
         serialized: bytes = model.SerializeToString(deterministic=True)

@@ -41,7 +41,9 @@ def network(
     ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, list(s)) for n, s in (("x", x), ("y", y))]
     stored = [numpy_helper.from_array(np.asarray(a), name) for name, a in constants.items()]
     graph = helper.make_graph(made, "corpus", ends[:1], ends[1:], stored)
-    model = helper.make_model(graph, producer_name="tlcheck-corpus", opset_imports=[helper.make_opsetid("", opset)])
+    model = helper.make_model(
+        graph, producer_name="tlcheck-corpus", opset_imports=[helper.make_opsetid("", opset)]
+    )
     model.ir_version = 8
     serialized: bytes = model.SerializeToString(deterministic=True)
     return serialized
@@ -105,7 +107,7 @@ REFUSED: list[tuple[str, bytes, tuple[int, int], str]] = [
     (
         "resize-size-that-float32-decides",
         network(
-            [("Resize", "x r s", "z", {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}),
+            [("Resize", "x r s", "z", {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}),
              ("ReduceSum", "z", "y", {"keepdims": 0})],
             {"r": F32([]), "s": F32([1.3])}, x=(10,), y=(), opset=13,
         ),

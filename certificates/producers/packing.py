@@ -23,7 +23,7 @@ from properties import exact_text
 
 from tlcheck.readers.onnx import read_model
 from tlcheck.readers.safetensors import read_safetensors_model
-from tlcheck.readers.vnnlib import read_property
+from tlcheck.readers.vnnlib import read_query
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.query import Query
@@ -67,9 +67,7 @@ class Bundle:
 
     def query(self, name: str = "property.vnnlib") -> Query:
         graph = self.graph()
-        return read_property(
-            gunzip_stored(self.files[name]), n_inputs=graph.n_inputs, n_outputs=graph.n_outputs
-        )
+        return read_query(gunzip_stored(self.files[name]), graph)
 
     def add_unsat(self, guidance: Guidance, prop: str = "property.vnnlib", name: str = "") -> Bundle:
         """The bundle with one more claim."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -243,7 +242,6 @@ def test_a_leaf_of_many_pieces_can_be_stopped() -> None:
 
     with pytest.raises(Stopped):
         outcome(document, tick=tick)
-    start = time.monotonic()
     count = 0
 
     def counted() -> None:
@@ -251,7 +249,7 @@ def test_a_leaf_of_many_pieces_can_be_stopped() -> None:
         count += 1
 
     outcome(document, tick=counted)
-    assert 20 < count <= MAX_PIECES + 20 and time.monotonic() - start < 30
+    assert 20 < count <= MAX_PIECES + 20
 
 
 def test_a_power_of_zero_is_defined_where_its_base_is() -> None:

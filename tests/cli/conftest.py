@@ -13,6 +13,7 @@ import pytest
 from tests.report import samples
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options, Progress
+from tlcheck.readers.detect import Survey
 from tlcheck.report.record import FileResult
 
 
@@ -24,10 +25,10 @@ class FakeVerify(ModuleType):
         self.seen: list[tuple[Path, Options]] = []
         self.verify_path: Callable[..., FileResult] = self._verify_path
 
-    def discover(self, path: Path) -> list[Path]:
+    def survey(self, path: Path) -> Survey:
         if not path.exists():
             raise InvalidInput("TLC402", "no such file")
-        return sorted(path.glob("*.tlcert")) if path.is_dir() else [path]
+        return Survey(tuple(sorted(path.glob("*.tlcert"))) if path.is_dir() else (path,))
 
     def _verify_path(
         self, path: Path, options: Options, progress: Callable[[Progress], None] | None

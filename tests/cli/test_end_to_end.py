@@ -515,7 +515,8 @@ def test_regressions_under_their_own_options() -> None:
     count = 0
     for case in regressions():
         for options, code in json.loads((case / "expected.json").read_text()).get("also", {}).items():
-            assert main(["verify", "-q", str(case), *options.split()]) == code, case.name
+            words = [word.format(case=case) for word in options.split()]
+            assert main(["verify", "-q", str(case), *words]) == code, case.name
             count += 1
     assert count >= 3
 

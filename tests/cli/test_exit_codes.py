@@ -35,7 +35,6 @@ def test_two_files(fake: FakeVerify, certificate: Write, outcomes: tuple[str, st
 @pytest.mark.parametrize(
     "arguments",
     [
-        [],
         ["verify"],
         ["verify", "x", "--arith", "float"],
         ["verify", "x", "--precision", "8"],
@@ -60,6 +59,14 @@ def test_usage(fake: FakeVerify, arguments: list[str], capsys: pytest.CaptureFix
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "Error" in captured.err
+
+
+def test_no_command_prints_the_help_and_passes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("Usage: tlcheck")
+    assert "\n  verify " in captured.err
 
 
 def test_a_folder_without_certificates_is_usage(fake: FakeVerify, certificate: Write, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_output_that_does_not_fit_is_not_0() -> None:
 SLEEPER = """
 import sys, time, types
 fake = types.ModuleType("tlcheck.verify")
-fake.discover = lambda path: [path]
+fake.survey = lambda path: types.SimpleNamespace(certificates=(path,), problems=(), passed=())
 def verify_path(path, options, progress):
     print("ready", file=sys.stderr, flush=True)
     time.sleep(60)

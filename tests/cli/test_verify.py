@@ -147,7 +147,7 @@ def test_color(
     assert ("\x1b[" in capsys.readouterr().out) == colored
 
 
-def test_progress_only_on_a_terminal(
+def test_a_bar_only_on_a_terminal(
     fake: FakeVerify, certificate: Write, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tlcheck.cli.progress.PATIENCE_SECONDS", 0.0)
@@ -161,10 +161,11 @@ def test_progress_only_on_a_terminal(
 
     fake.verify_path = verify_path
     assert main(["verify", certificate("certified")]) == 0
+    assert capsys.readouterr().err == ""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     assert main(["verify", certificate("certified")]) == 0
     assert main(["verify", "-q", certificate("certified")]) == 0
-    assert [progress is not None for progress in given] == [False, True, False]
+    assert [progress is not None for progress in given] == [True, True, False]
     captured = capsys.readouterr()
     assert "worst margin 0.125" in captured.err
     assert "worst margin" not in captured.out
@@ -174,5 +175,5 @@ def test_every_format_is_written(
     fake: FakeVerify, certificate: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for format_ in ("text", "json", "jsonl", "junit", "sarif"):
-        assert main(["verify", certificate("certified"), "--format", format_]) == 0
-        assert "certified.tlcert" in capsys.readouterr().out
+        assert main(["verify", certificate("unproven"), "--format", format_]) == 4
+        assert "unproven.tlcert" in capsys.readouterr().out

@@ -365,7 +365,12 @@ REFUSED = {
     "lone carriage return": ("TLC301", OK.replace("\n", "\r")),
     "hidden by a carriage return": ("TLC301", OK + "; comment \r(assert (<= Y_0 -9))"),
     "NUL": ("TLC301", OK + "\0"),
-    "byte order mark": ("TLC301", "\ufeff" + OK),
+    "two byte order marks": ("TLC301", "\ufeff\ufeff" + OK),
+    "declare-fun with arguments": ("TLC302", OK + "(declare-fun X_2 (Real) Real)"),
+    "declare-fun without a list": ("TLC302", OK + "(declare-fun X_2 Real)"),
+    "declare-fun with two lists": ("TLC301", OK + "(declare-fun X_2 () () Real)"),
+    "an empty list elsewhere": ("TLC301", OK + "(assert ())"),
+    "declare-fun declared twice": ("TLC301", OK + "(declare-fun X_0 () Real)"),
     "one-line flood": ("TLC301", OK + "(assert (<= Y_0 " + "z" * 1_000_000 + "))"),
     "control characters": ("TLC301", OK + "(assert (<= Y_0 \x1b[2J\x07))"),
 }
@@ -676,3 +681,26 @@ def test_many_disjuncts_share_boxes_and_memory() -> None:
     assert all(a.box is b.box for a, b in zip(query.disjuncts[::2], query.disjuncts[1::2], strict=True))
     last = query.disjuncts[-1]
     assert (last.box.lower, last.constraints[0].bound) == ((F(19997, 4),), F(-49993, 10))
+
+
+def test_a_byte_order_mark_means_nothing() -> None:
+    text = bounded(1, 1, "(<= Y_0 0)").encode()
+    assert read_property(b"\xef\xbb\xbf" + text, n_inputs=1, n_outputs=1) == read_property(
+        text, n_inputs=1, n_outputs=1
+    )
+    for mark in ("utf-16", "utf-32"):
+        error = _expect(text.decode().encode(mark), "TLC301")
+        assert "save it as UTF-8" in error.line() or "text in UTF-16" in error.line()
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize(
+    "spelling", ["(declare-fun {} () Real)", "( declare-fun  {} ( )\n Real )", "(declare-fun {}() Real)"]
+)
+def test_a_function_without_arguments_is_a_constant(fast: bool, spelling: str) -> None:
+    """SMT-LIB 2.6, 4.2.3: (declare-const f s) abbreviates (declare-fun f () s)."""
+    plain = bounded(2, 1, "(<= Y_0 (* 2 X_1))")
+    other = re.sub(r"\(declare-const (\w+) Real\)", lambda m: spelling.format(m[1]), plain)
+    assert other.count("declare-fun") == 3
+    (found, space), (expected, same) = read_vnnlib1(other, fast=fast), read_vnnlib1(plain)
+    assert (normal_form(found, space), space.n_inputs) == (normal_form(expected, same), same.n_inputs)

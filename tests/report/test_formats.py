@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 from xml.etree import ElementTree
@@ -13,7 +15,7 @@ import pytest
 from tests.report import samples
 from tlcheck.cli.verify import FORMATS
 from tlcheck.report.formats import RENDERERS, Style
-from tlcheck.report.record import Run
+from tlcheck.report.record import PassedOver, Run, Unexpected
 from tlcheck.report.schema import report_schema
 from tlcheck.report.text import printable, shown
 from tlcheck.trusted.verdict import Number, Verdict
@@ -21,7 +23,7 @@ from tlcheck.trusted.verdict import Number, Verdict
 RUNS = {"all": samples.ALL, "good": samples.GOOD, "empty": Run(results=(), seconds=0.0)}
 
 
-def render(name: str, run: Run, **style: bool) -> str:
+def render(name: str, run: Run, **style: Any) -> str:
     renderer = RENDERERS[name](Style(**style))
     text = "".join(renderer.file(result) for result in run.results) + renderer.end(run)
     text.encode("utf-8", "backslashreplace")
@@ -44,7 +46,9 @@ def test_json_fits_the_published_schema(run: Run, verbose: bool) -> None:
 
 def test_json_has_the_documented_shape() -> None:
     document = json.loads(render("json", samples.GOOD))
-    assert list(document) == ["schema_version", "tool", "verdict", "results", "seconds"]
+    assert list(document) == [
+        "schema_version", "tool", "verdict", "results", "passed_over", "unexpected", "seconds",
+    ]  # fmt: skip
     assert document["schema_version"] == 1
     assert {"tlcheck", "python", "numpy", "onnx", "python-flint"} <= set(document["tool"])
     [result] = document["results"]
@@ -105,16 +109,46 @@ def test_sarif_is_what_2_1_0_requires(run: Run) -> None:
     [sarif_run] = document["runs"]
     rules = sarif_run["tool"]["driver"]["rules"]
     assert sarif_run["invocations"][0]["exitCode"] == run.exit_code
+    assert [rule["id"] for rule in rules] == sorted({rule["id"] for rule in rules})
     for result in sarif_run["results"]:
         assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
-        passed = result.get("kind") == "pass"
-        assert (
-            passed
-            == (result["level"] == "none")
-            == (result.get("properties", {}).get("verdict") == "CERTIFIED")
-        )
+        assert (result["kind"], result["level"] in ("error", "warning")) == ("fail", True)
         uri = result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
         assert uri.isascii() and " " not in uri
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_sarif_lists_only_what_is_not_certified_and_counts_the_rest(run: Run) -> None:
+    """Code scanning opens an alert for every result, whatever its kind."""
+    [sarif_run] = json.loads(render("sarif", run))["runs"]
+    listed = [result["properties"]["verdict"] for result in sarif_run["results"] if "properties" in result]
+    verdicts = [claim.verdict.value for claim in run.claims]
+    assert listed == [verdict for verdict in verdicts if verdict != "CERTIFIED"]
+    counts = sarif_run["properties"]["claims"]
+    assert counts == {verdict.value: verdicts.count(verdict.value) for verdict in Verdict}
+    assert sarif_run["properties"]["verdict"] == (run.verdict and run.verdict.value)
+    rules = {rule["id"] for rule in sarif_run["tool"]["driver"]["rules"]}
+    assert {claim.reason.code for claim in run.claims} <= rules
+
+
+def test_sarif_counts_what_was_passed_over() -> None:
+    run = replace(
+        samples.GOOD, passed=(PassedOver("a.txt", "text"),), unexpected=(Unexpected("a.tlcert", "x"),)
+    )
+    properties = json.loads(render("sarif", run))["runs"][0]["properties"]
+    assert (properties["passedOver"], properties["notInTheLockFile"]) == (1, 1)
+
+
+def test_sarif_fingerprints_tell_claims_apart_and_stay() -> None:
+    def prints(run: Run) -> list[str]:
+        return [
+            r["partialFingerprints"]["claim/v1"]
+            for r in json.loads(render("sarif", run))["runs"][0]["results"]
+            if "partialFingerprints" in r
+        ]
+
+    assert len(set(prints(samples.ALL))) == len(prints(samples.ALL)) == 3
+    assert prints(replace(samples.ALL, seconds=9.0)) == prints(samples.ALL)
 
 
 def test_text_is_one_line_per_claim_and_a_summary() -> None:
@@ -122,11 +156,36 @@ def test_text_is_one_line_per_claim_and_a_summary() -> None:
     words = [line.split()[0] for line in lines[:-1]]
     assert words == ["CERTIFIED", "UNPROVEN", "REFUTED", "CERTIFIED", "INVALID", "BUG"]
     assert lines[-1] == (
-        "5 claims in 4 files: 2 CERTIFIED, 1 UNPROVEN, 1 REFUTED, 1 INVALID, 1 stopped by a bug in tlcheck; 3.0 s"
+        "4 claims in 4 files: 2 CERTIFIED, 1 UNPROVEN, 1 REFUTED, 1 INVALID, 1 stopped by a bug in tlcheck; 3.0 s"
     )
     assert "margin >= 0.123456 " in lines[0]
     assert "1 of 3 leaves not proved at leaf 2 [TLC010]" in lines[1]
     assert "deployed >= 0.119" in lines[3]
+
+
+def test_text_says_what_was_passed_over_and_what_no_lock_has() -> None:
+    others = (PassedOver("dir/a.txt", "text"), PassedOver("b\x1b[2J", "a picture"))
+    run = replace(samples.GOOD, passed=others, unexpected=(Unexpected("c.tlcert", "image 0"),))
+    lines = render("text", run).splitlines()
+    assert lines[-2] == "not in the lock file: c.tlcert (image 0)"
+    assert lines[-1] == (
+        "1 claim in 1 file: 1 CERTIFIED; 1 not in the lock file; 2 files passed over (names with -v); 1.3 s"
+    )
+    lines = render("text", run, verbose=True).splitlines()
+    assert lines[-3:-1] == ["passed over: dir/a.txt: text", "passed over: b\\x1b[2J: a picture"]
+    assert lines[-1].endswith("2 files passed over; 1.3 s")
+    assert "passed over" not in render("text", samples.GOOD)
+
+
+@pytest.mark.parametrize("width", [40, 80])
+@pytest.mark.parametrize("color", [False, True])
+def test_text_breaks_lines_between_words_where_the_terminal_is_narrow(width: int, color: bool) -> None:
+    whole = render("text", samples.ALL, color=color, verbose=True)
+    broken = render("text", samples.ALL, color=color, verbose=True, width=width)
+    assert whole.split() == broken.split()
+    for line in broken.splitlines():
+        plain = re.sub("\x1b\\[[0-9;]*m", "", line)
+        assert len(plain) <= width or len(plain.split()) == 1
 
 
 @pytest.mark.parametrize("color", [False, True])

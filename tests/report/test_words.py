@@ -53,9 +53,14 @@ def _claim(size: int, disjuncts: int) -> tuple[Graph, Query]:
 
 
 def test_what_is_left_out_is_counted() -> None:
-    text = "\n".join(claim_lines(UnsatClaim(*_claim(9, 6)), None))
+    text = "\n".join(claim_lines(UnsatClaim(*_claim(9, 14)), None))
     assert "no x lies in any of the sets" in text
-    assert "... and 3 more inputs; 0 of all are fixed, the widest has width 0.25" in text
+    assert (
+        "... and 3 more inputs; 0 of all 9 are fixed, the widest has width 0.25: each is within 0.125 of the middle"
+        in text
+    )
+    assert text.count("more inputs") == 1
+    assert text.count("x as in set 1") == 11
     assert "... and 2 more sets" in text
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import zipfile
 from fractions import Fraction
+from hashlib import sha256
 from math import inf
 from pathlib import Path
 from typing import get_args
@@ -430,14 +431,23 @@ def test_weights_that_are_elsewhere_or_not_there(here: Path, capsys: Capture) ->
     assert "[TLC403]" in capsys.readouterr().err and not (here / "x.tlcert").exists()
 
 
-def test_an_artifact_beside_such_a_model_is_told_what_to_do(here: Path) -> None:
+def test_an_artifact_beside_such_a_model(here: Path) -> None:
+    """Its data file is found beside it, hashed, and not replaced by one of the same name elsewhere."""
     assert run(here) == 0
     with zipfile.ZipFile(here / "x.tlcert") as archive:
         archive.extractall(here / "loose")
     beside(here)
     (here / "loose" / "model.onnx").write_bytes((here / "net.onnx").read_bytes())
-    with pytest.raises(InvalidInput, match="all weights inside the model"):
-        load_artifact(here / "loose" / "residual.json", Options(), "tlcheck.pinn")
+    artifact, data = here / "loose" / "residual.json", here / "loose" / "net.onnx.data"
+    with pytest.raises(InvalidInput, match="not beside it"):
+        load_artifact(artifact, Options(), "tlcheck.pinn")
+    data.write_bytes((here / "net.onnx.data").read_bytes())
+    [claim] = load_artifact(artifact, Options(model=here / "net.onnx"), "tlcheck.pinn")
+    assert claim.sources["net.onnx.data"] == sha256(data.read_bytes()).hexdigest()
+    assert [c.verdict for c in verify_path(artifact, Options(jobs=1)).claims] == [Verdict.CERTIFIED]
+    (here / "net.onnx.data").write_bytes(bytes(data.stat().st_size))
+    with pytest.raises(InvalidInput, match="other weights beside them"):
+        load_artifact(artifact, Options(model=here / "net.onnx"), "tlcheck.pinn")
 
 
 def test_a_weights_file_is_no_network(here: Path, capsys: Capture) -> None:

@@ -19,7 +19,7 @@ from tests.science.networks import ONE_JOB, checked, counts, failing, least, ref
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.torchlean.state_dict import dense_graph
 from tlcheck.trusted.arith.arb import working_precision
-from tlcheck.trusted.checks import Check, Measure
+from tlcheck.trusted.checks import Check, Measure, Share
 from tlcheck.trusted.science.margins import Examples, Margins
 from tlcheck.verify import verify_path
 
@@ -223,6 +223,7 @@ def test_random_networks_against_points(seed: int, arith: str) -> None:
     )
     with working_precision(128):
         items = list(claim.checks(128, lambda: None))
+        items += claim.conclude([item for item in items if isinstance(item, Share)])
     checks = [c for c in items if isinstance(c, Check)]
     steps = np.array(np.meshgrid(*[[-0.125, -0.0625, 0, 0.0625, 0.125]] * 3)).reshape(3, -1).T
     assert any(c.holds for c in checks) and any(c.holds is False for c in checks)

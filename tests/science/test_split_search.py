@@ -113,11 +113,15 @@ def test_what_is_found_is_certified(graph: Graph, arith: str) -> None:
     assert all(o.certified for o in outcomes(graph, asked, found.guidance, arith))
 
 
+def highest(graph: Graph) -> float:
+    grid = np.stack(np.meshgrid(*[np.linspace(-0.9, 0.9, 41)] * 2), axis=-1).reshape(-1, 2)
+    return float(value(graph, grid)[:, 0].max())
+
+
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_nothing_false_is_found_nor_certified(graph: Graph) -> None:
     """A query with a known point: the search never closes it, and a true query's proof does not prove it."""
-    grid = np.stack(np.meshgrid(*[np.linspace(-0.9, 0.9, 41)] * 2), axis=-1).reshape(-1, 2)
-    top = value(graph, grid)[:, 0].max()
+    top = highest(graph)
     false = query((-0.9, 0.9), f"(>= Y_0 {top - 1e-4})")
     assert search(graph, false, most=3000).guidance is None
     found = search(graph, query((-0.9, 0.9), f"(>= Y_0 {top + 0.05})"))
@@ -132,7 +136,8 @@ def test_an_empty_region_and_no_time() -> None:
     found = search(GRAPHS[0], asked)
     assert found.guidance is not None
     assert Plan(UnsatClaim(GRAPHS[0], asked), found.guidance, Settings()).leaves == ()
-    stopped = search(GRAPHS[0], query((-0.9, 0.9), "(>= Y_0 0)"), seconds=0)
+    true = query((-0.9, 0.9), f"(>= Y_0 {highest(GRAPHS[0]) + 0.05})")
+    stopped = search(GRAPHS[0], true, seconds=0)
     assert stopped.guidance is None and (stopped.boxes, stopped.left) == (1, 1)
 
 

@@ -115,3 +115,22 @@ def test_shift_right_floor() -> None:
     pairs = [(v, s) for v in values for s in range(128) if -(1 << 63) <= v >> s < 1 << 63]
     v, s = [p[0] for p in pairs], np.array([p[1] for p in pairs], np.int64)
     assert int128.shift_right_floor(wide(v), s).tolist() == [a >> k for a, k in pairs]
+
+
+def test_rows_cut() -> None:
+    """Whether floor(entry / 2^s) loses anything, in any row, against Python's integers."""
+    rng = np.random.default_rng(5)
+    for _ in range(200):
+        s = rng.integers(0, 128, 4)
+        lows = rng.integers(0, 127, (4, 3))
+        exact = [[int(rng.integers(-(2**20), 2**20)) * (2 ** min(int(k), 100)) for k in row] for row in lows]
+        hi = np.array([[x >> 64 for x in row] for row in exact], np.int64)
+        lo = np.array([[x & (2**64 - 1) for x in row] for row in exact], np.uint64)
+        wanted = [any(x % 2 ** int(k) for x in row) for row, k in zip(exact, s, strict=True)]
+        assert int128.rows_cut((hi, lo), s.astype(np.int64)).tolist() == wanted
+    assert (
+        int128.rows_cut(
+            (np.zeros((2, 0), np.int64), np.zeros((2, 0), np.uint64)), np.ones(2, np.int64)
+        ).tolist()
+        == [False] * 2
+    )

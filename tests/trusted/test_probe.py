@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -127,21 +126,20 @@ def not_a_number(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return (a @ b) * np.nan
 
 
-def test_passes_on_this_machine_quickly() -> None:
-    probe.cache_clear()
-    probe()
-    best = min(_seconds() for _ in range(5))
-    assert best < 0.03
-    start = time.perf_counter()
-    probe()
-    assert time.perf_counter() - start < 1e-3
+def test_passes_on_this_machine_and_is_little_work_once() -> None:
+    products: list[int] = []
 
+    def counted(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        products.append(a.size * (1 if b.ndim == 1 else b.shape[-1]))
+        return np.matmul(a, b)
 
-def _seconds() -> float:
     probe.cache_clear()
-    start = time.perf_counter()
+    probe(counted)
+    assert 10 < len(products) < 60 and sum(products) < 1e7  # some milliseconds of multiply-adds
+    products.clear()
+    probe(counted)
+    assert products == []
     probe()
-    return time.perf_counter() - start
 
 
 @pytest.mark.parametrize("matmul", [reversed_sums, flushed], ids=["reversed", "flushed"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from random import Random
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from tests.helpers import DATA, needs_data
 from tests.vnncomp.oracle import read
 from tlcheck.errors import InvalidInput
-from tlcheck.readers.witness import Witness, load_witness, read_witness
+from tlcheck.readers.witness import Names, Witness, load_witness, read_witness
 
 POINT = (Fraction(1, 2), Fraction(-1, 1000))
 
@@ -136,18 +138,66 @@ def test_wrong_length(text: str) -> None:
 def test_inputs_by_name() -> None:
     """Two networks: the inputs of the second come after the outputs of the first, and may be as many."""
     data = b"X real [2]\n1\n2\nY real [2]\nnan\n0\nU real [2]\n3\n4\nV real [1]\n5\n"
-    witness = read_witness(data, 4, ("X", "U"))
+    witness = read_witness(data, 4, declared(("X", "U"), ("Y", "V")))
     assert witness == Witness(
         "vnnlib-2.0", tuple(map(Fraction, (1, 2, 3, 4))), (None, Fraction(0), Fraction(5))
     )
-    for names, n_inputs, code in (
-        (("X", "W"), 4, "TLC101"),
-        (("X", "Y"), 4, "TLC101"),
-        (("X",), 4, "TLC303"),
+    for inputs, outputs, said in (
+        (("X", "W"), ("Y", "V"), "U"),
+        (("X", "Y"), ("U",), "V"),
+        (("X", "U", "W"), ("Y", "V"), "W"),
+        (("X", "U"), ("Y", "V", "W"), "W"),
     ):
         with pytest.raises(InvalidInput) as caught:
-            read_witness(data, n_inputs, names)
-        assert caught.value.code == code
+            read_witness(data, 4, declared(inputs, outputs))
+        assert caught.value.code == "TLC101" and said in (caught.value.got, caught.value.expected)
+
+
+def declared(inputs: Sequence[str], outputs: Sequence[str]) -> Names:
+    shapes = {"X": (2,), "Y": (2,), "U": (2,), "V": (1,), "W": (1,)}
+    return Names(
+        tuple((name, shapes[name]) for name in inputs), tuple((name, shapes[name]) for name in outputs), True
+    )
+
+
+def test_any_order_of_names() -> None:
+    """Of a query with names, of X and Y, of X_i and Y_j, and of a model's tensors: never the order of the file."""
+    names = Names((("t", (1,)), ("x", (1, 1))), (("u", ()),), True)
+    with pytest.raises(InvalidInput, match="missing"):
+        read_witness(b"t real [1]\n0\n", 2, names)
+    told = b"u real []\n9\nx real [1]\n2\nt real [1]\n1\n"
+    wanted = Witness("vnnlib-2.0", (Fraction(1), Fraction(2)), (Fraction(9),))
+    model = replace(names, declared=False)
+    whole = b"Y real [1]\n9\nX real [2]\n1\n2"
+    flat = b"Y_0 real []\n9\nX_1 real []\n2\nX_0 real []\n1"
+    nothing = b"a real [2]\n1\n2\nb real [1]\n9"
+    for text, of in ((told, names), (told, model), (whole, model), (flat, model), (nothing, model)):
+        assert read_witness(text, 2, of) == wanted
+    for of in (names, model):
+        with pytest.raises(InvalidInput) as caught:
+            read_witness(told + b"z real [1]\n0\n", 2, of)
+        assert caught.value.got == "z"
+    with pytest.raises(InvalidInput) as caught:
+        read_witness(b"A real [3,2]\n1\n2\n3\n4\n5\n6\n", 6, Names((("A", (2, 3)),), (), True))
+    assert (caught.value.code, caught.value.expected) == ("TLC303", "[2, 3]")
+
+
+def test_pairs_of_a_query_with_names() -> None:
+    """X_i is the i-th input value, unless X_i or X is a variable of the query: then that variable, or refused."""
+    flat = b"((X_0 1) (X_1 2) (Y_0 9))"
+    ordered = Witness("vnncomp-1.0", (Fraction(1), Fraction(2)), (Fraction(9),))
+    assert read_witness(flat, 2, Names((("a", (1,)), ("b", (1,))), (("c", ()),), True)) == ordered
+    assert read_witness(flat, 2, Names((("X", (2,)),), (("Y", ()),), True)) == ordered
+    swapped = Names((("X_1", (1,)), ("X_0", (1,))), (("Y_0", ()),), True)
+    assert read_witness(flat, 2, swapped) == replace(ordered, inputs=(Fraction(2), Fraction(1)))
+    for names in (
+        Names((("Y", (2,)),), (("X", ()),), True),
+        Names((("X", (1,)), ("Z", (1,))), (("Y", ()),), True),
+        Names((("X_0", (1,)), ("Z", (1,))), (("Y_0", ()),), True),
+    ):
+        with pytest.raises(InvalidInput) as caught:
+            read_witness(flat, 2, names)
+        assert caught.value.code == "TLC101"
 
 
 def test_outputs_may_be_anything() -> None:

@@ -99,6 +99,46 @@ def test_refused_tables(tmp_path: Path, text: str) -> None:
     assert "results.csv" in error.value.line()
 
 
+HEADED = "category,network,property,prepare_time,result,run_time"
+FIRST = "small,b/benchmarks/small/onnx/n.onnx,b/benchmarks/small/vnnlib/p.vnnlib,1.5,sat,2.5"
+ORDER = "result,run time,benchmark,onnx,vnnlib\nsat,2.5,small,b/benchmarks/small/onnx/n.onnx,b/benchmarks/small/vnnlib/p.vnnlib"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        FIRST, f"{HEADED}\n{FIRST}", f"Category, Network, Property, Prepare Time, Result, Run Time\n{FIRST}", f"# {HEADED}\n{FIRST}",
+        f"\ufeff{HEADED}\r\n{FIRST}\r\n", f"\n \n{HEADED}\n\n{FIRST}\n,,,,,\n", f"# made by hand\n{FIRST}", FIRST.replace(",", " , "),
+        ",".join(f'"{field}"' for field in FIRST.split(",")), ", ".join(f'"{field}"' for field in FIRST.split(",")), f"{FIRST},", ORDER,
+        f"{HEADED},notes\n{FIRST},slow", f"{HEADED}\n{FIRST}\n{HEADED}",
+    ],
+)  # fmt: skip
+def test_a_heading_line_is_one(tmp_path: Path, text: str) -> None:
+    """It is no instance, and the folder stays that of the benchmark: the tool keeps its name, the answer its witness."""
+    place = tmp_path / "alpha" / "small"
+    place.mkdir(parents=True)
+    (place / "results.csv").write_bytes(text.encode())
+    (place / "n_p.counterexample").write_text("((X_0 1))")
+    [answer] = read_results(tmp_path)
+    assert (answer.tool, answer.result, answer.seconds) == ("alpha", "sat", 2.5)
+    assert answer.instance == instance_name(*FIRST.split(",")[:3])
+    assert answer.witness == place / "n_p.counterexample"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Kategorie,Netz,Eigenschaft,Vorbereitung,Ergebnis,Laufzeit\n{FIRST}", f"{HEADED}\nsmall,n.onnx\n", f"{HEADED},network\n{FIRST},x",
+    ],
+)  # fmt: skip
+def test_a_heading_that_is_not_understood(tmp_path: Path, text: str) -> None:
+    (tmp_path / "alpha").mkdir()
+    (tmp_path / "alpha" / "results.csv").write_text(text)
+    with pytest.raises(InvalidInput) as error:
+        read_results(tmp_path)
+    assert error.value.code == "TLC101" and "category, network, property" in error.value.line()
+
+
 def test_refused_folders(tmp_path: Path) -> None:
     for path, code in ((tmp_path, "TLC101"), (tmp_path / "missing", "TLC402")):
         with pytest.raises(InvalidInput) as error:

@@ -276,6 +276,18 @@ def test_an_equal_network_is_not_given_twice(stand: Stand) -> None:
     assert stand.run(repr([("f", str(stand.model)), ("g", str(other))])) == "error\n"
 
 
+def test_equal_networks_with_weights_elsewhere_are_one_file(stand: Stand) -> None:
+    """Two folders may hold other weights for the same model file."""
+    stand.query.write_text(TWO.format(relation="(equal-to f)"))
+    stand.tell("unsat\n")
+    other = stand.folder / "copy.onnx"
+    for content, expected in ((b"a model", "unsat\n"), (b"its location is net.onnx.data", "error\n")):
+        stand.model.write_bytes(content)
+        other.write_bytes(content)
+        assert stand.run(repr([("f", str(stand.model)), ("g", str(other))])) == expected
+    assert stand.run(repr([("f", str(stand.model)), ("g", str(stand.model))])) == "unsat\n"
+
+
 @pytest.mark.parametrize("onnx", ["[", "[]", "[1]", "[('f',)]", "[('f', 1)]", "[__import__('os').getpid()]"])
 def test_not_a_list_of_networks(stand: Stand, onnx: str) -> None:
     stand.tell("unsat\n")

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from tlcheck import timer
+from tlcheck.cli.progress import Ticker
+from tlcheck.cli.seconds import Seconds
 from tlcheck.report.record import ExitCode
 
+if TYPE_CHECKING:
+    from tlcheck.trusted.query import InputBox
+
 ANY_PATH = click.Path(path_type=Path)
-REDRAW_SECONDS = 0.5
+SIDES = 8
+"""Sides of an open box that are said."""
 
 
 @click.command("certify-lyapunov")
@@ -20,7 +26,7 @@ REDRAW_SECONDS = 0.5
 @click.option("--model", type=ANY_PATH, metavar="NET.onnx", help="The network, for a query in VNN-LIB.")
 @click.option("--max-leaves", type=click.IntRange(min=1), default=400_000, show_default=True, metavar="N")
 @click.option(
-    "--seconds", type=click.FloatRange(min=0, min_open=True), default=600.0, show_default=True, metavar="S",
+    "--seconds", type=Seconds(min=0, min_open=True), default=600.0, show_default=True, metavar="S",
     help="Time for the search.",
 )  # fmt: skip
 @click.option(
@@ -35,7 +41,8 @@ def certify_lyapunov(
     only. SPEC may also be a published query in VNN-LIB, about --model: `tlcheck lyapunov-spec` says what such a query is
     worth. `tlcheck verify` decides.
 
-    Exit codes: 0 written; 1 written, and the claim is false; 4 nothing found within --max-leaves and --seconds, or a
+    Exit codes: 0 written; 1 the claim is false (written with the point; of a query in VNN-LIB the point is said and nothing
+    written); 4 nothing found within --max-leaves and --seconds, or a
     hypothesis of the theorem is not met: nothing written.
     """
     if spec.name.removesuffix(".gz").endswith(".vnnlib"):
@@ -46,9 +53,9 @@ def certify_lyapunov(
         raise click.UsageError("--model is for queries in VNN-LIB: SPEC names its models itself")
     from tlcheck.science.stability import certify
 
-    start = time.monotonic()
+    start = timer.now()
     found = certify(spec, output, max_leaves=max_leaves, seconds=seconds, jobs=jobs, tick=_teller())
-    took = time.monotonic() - start
+    took = timer.now() - start
     if found.false:
         click.echo(f"FALSE     {found.problem}; {took:.1f} s")
         return ExitCode.REFUTED
@@ -64,14 +71,35 @@ def certify_lyapunov(
 def _query(model: Path, spec: Path, output: Path, most: int, seconds: float) -> ExitCode:
     from tlcheck.science.split_search import certify_query
 
-    start, tell = time.monotonic(), _teller()
+    start, tell = timer.now(), _teller()
     found = certify_query(model, spec, output, seconds=seconds, most=most, tick=lambda boxes, _: tell(boxes))
-    took = time.monotonic() - start
+    took = timer.now() - start
+    if found.witness is not None:
+        from tlcheck.report.words import number
+
+        where = ", ".join(f"X_{i} = {number(x)}" for i, x in enumerate(found.witness))
+        click.echo(
+            f"FALSE     the query is satisfied, exactly, at {where}: nothing written; "
+            f"{_counted(found.boxes, 'box', 'boxes')}, {took:.1f} s"
+        )
+        return ExitCode.REFUTED
     if found.guidance is None:
-        click.echo(f"no proof  unsat: {found.left} of {found.boxes} boxes are open; {took:.1f} s")
+        box = "" if found.open_box is None else f", such as {_box(found.open_box)}"
+        click.echo(
+            f"no proof  unsat: {found.left} of {_counted(found.boxes, 'box', 'boxes')} open{box}; {took:.1f} s "
+            "(more --max-leaves or --seconds)"
+        )
         return ExitCode.UNPROVEN
     click.echo(f"found     unsat; {_counted(found.leaves, 'leaf', 'leaves')}, {took:.1f} s")
     return ExitCode.OK
+
+
+def _box(box: InputBox) -> str:
+    sides = [
+        f"X_{i} in [{float(a):.6g}, {float(b):.6g}]"
+        for i, (a, b) in enumerate(zip(box.lower, box.upper, strict=True))
+    ]
+    return ", ".join(sides[:SIDES]) + (", ..." if len(sides) > SIDES else "")
 
 
 def _counted(count: int, one: str, many: str) -> str:
@@ -79,13 +107,10 @@ def _counted(count: int, one: str, many: str) -> str:
 
 
 class _teller:
-    """Progress on standard error, on a terminal only."""
+    """Progress on standard error."""
 
     def __init__(self) -> None:
-        self._shown = time.monotonic()
+        self._tick = Ticker()
 
     def __call__(self, leaves: int) -> None:
-        now = time.monotonic()
-        if sys.stderr.isatty() and now - self._shown > REDRAW_SECONDS:
-            self._shown = now
-            click.echo(f"\r{leaves} leaves \x1b[K", err=True, nl=False)
+        self._tick(f"{leaves} leaves")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Sequence
 from fractions import Fraction
 from math import isinf
@@ -12,19 +11,35 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tlcheck.cli.progress import Ticker
 from tlcheck.report.record import ExitCode
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from tlcheck.science.pinn import PartFound, Request
     from tlcheck.science.solution import SolutionFound
 
 ANY_PATH = click.Path(path_type=Path)
-REDRAW_SECONDS = 0.5
+
+
+def _complete_equations(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """For the shell: ready equations, and files."""
+    from click.shell_completion import CompletionItem
+
+    from tlcheck.science.pinn import READY
+
+    names = [
+        CompletionItem(name)
+        for name in sorted(p.stem for p in READY.glob("*.toml"))
+        if name.startswith(incomplete)
+    ]
+    return [*names, CompletionItem(incomplete, type="file")]
 
 
 @click.command("certify-pinn")
 @click.argument("model", type=ANY_PATH)
-@click.argument("pde", type=ANY_PATH)
+@click.argument("pde", type=ANY_PATH, shell_complete=_complete_equations)
 @click.option("-o", "--output", type=ANY_PATH, metavar="X.tlcert", required=True, help="The bundle to write.")
 @click.option(
     "--bound",
@@ -215,10 +230,10 @@ def _number(option: str, text: str) -> Fraction:
 
 
 class _teller:
-    """Progress on standard error, on a terminal only; ``line`` puts a result on standard output, in place of it."""
+    """Progress on standard error; ``line`` puts a result on standard output, in place of it."""
 
     def __init__(self) -> None:
-        self._shown = time.monotonic()
+        self._tick = Ticker()
         self._terminal = sys.stderr.isatty()
 
     def line(self, text: str) -> None:
@@ -228,7 +243,4 @@ class _teller:
         sys.stdout.flush()
 
     def __call__(self, part: str, cells: int, open_: int) -> None:
-        now = time.monotonic()
-        if self._terminal and now - self._shown > REDRAW_SECONDS:
-            self._shown = now
-            click.echo(f"\r{part}: {_cells(cells)} done, {open_} open \x1b[K", err=True, nl=False)
+        self._tick(f"{part}: {_cells(cells)} done, {open_} open")

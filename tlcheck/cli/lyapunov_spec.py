@@ -31,11 +31,12 @@ def lyapunov_spec(specs: Sequence[Path], model: Path | None) -> ExitCode:
 def _says(spec: Path, model: Path | None) -> Iterator[str]:
     """A heading, and a sentence a line. Raises InvalidInput."""
     from tlcheck.errors import InvalidInput
+    from tlcheck.limits import MAX_PROPERTY_BYTES
     from tlcheck.readers.artifacts import artifact_format
     from tlcheck.readers.bytes import read_bytes
     from tlcheck.readers.lyapunov_specs import label, read_covers, read_two_stage
     from tlcheck.readers.onnx import load_model
-    from tlcheck.readers.vnnlib import load_property
+    from tlcheck.readers.vnnlib import read_named_query
 
     if spec.suffix == ".csv":
         for cover in read_covers(spec):
@@ -52,8 +53,8 @@ def _says(spec: Path, model: Path | None) -> Iterator[str]:
         yield from read_two_stage(read_bytes(spec), str(spec)).says()
         return
     graph = None if model is None else load_model(model)
-    sizes = (None, None) if graph is None else (graph.n_inputs, graph.n_outputs)
-    says = label(load_property(spec, n_inputs=sizes[0], n_outputs=sizes[1]), graph)
+    data = read_bytes(spec, limit=MAX_PROPERTY_BYTES)
+    says = label(read_named_query(data, graph, file=str(spec))[0], graph)
     if says is None:
         raise InvalidInput("TLC101", "not a Lyapunov query of a known shape", file=str(spec))
     yield f"{spec}:"

@@ -22,7 +22,9 @@ from tlcheck import __version__
 from tlcheck.cli.certify_lyapunov import certify_lyapunov
 from tlcheck.cli.certify_pinn import certify_pinn
 from tlcheck.cli.convert import convert
+from tlcheck.cli.lock import lock
 from tlcheck.cli.lyapunov_spec import lyapunov_spec
+from tlcheck.cli.output import unusable
 from tlcheck.cli.plot import plot
 from tlcheck.cli.verify import verify
 from tlcheck.cli.vnncomp import vnncomp
@@ -50,6 +52,7 @@ def cli() -> None:
 
 for _command in (
     verify,
+    lock,
     show,
     plot,
     convert,
@@ -103,11 +106,12 @@ def main(arguments: Sequence[str]) -> int:
         _discard_output()
         return ExitCode.BROKEN_PIPE
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if (what := unusable(error)) is None:
             report_bug(error)
             return ExitCode.BUG
-        _discard_output()
-        _say(f"cannot write the output: {error.strerror}")
+        if error.errno == errno.ENOSPC:
+            _discard_output()
+        _say(what)
         return ExitCode.USAGE
     except (KeyboardInterrupt, click.Abort):
         _say("interrupted")
@@ -137,6 +141,10 @@ def _run(arguments: Sequence[str]) -> int:
         from click.shell_completion import shell_complete
 
         return int(shell_complete(cli, {}, "tlcheck", COMPLETE_VARIABLE, instruction))
+    if not arguments:
+        with click.Context(cli, info_name="tlcheck", **cli.context_settings) as context:
+            click.echo(cli.get_help(context), err=True)
+        return ExitCode.USAGE  # nothing was asked for, so nothing passed
     try:
         with cli.make_context("tlcheck", list(arguments)) as context:
             code = cli.invoke(context)

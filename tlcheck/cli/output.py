@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import stat
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import click
 
@@ -30,10 +32,8 @@ class Output:
     def __init__(self, target: Path | None) -> None:
         self._target = None if target is None else Path(os.path.realpath(target))
         self._pieces: list[str] = []
-        if self._target is not None and not self._target.parent.is_dir():
-            raise OutputError(self._target, NotADirectoryError(0, "no such folder"))
-        if self._target is not None and self._target.is_dir():
-            raise OutputError(self._target, IsADirectoryError(0, "it is a folder"))
+        if self._target is not None:
+            check_writable(self._target)
 
     def write(self, text: str) -> None:
         if self._target is not None:
@@ -57,6 +57,80 @@ class Output:
                 replace_file(self._target, content)
         except OSError as failure:
             raise OutputError(self._target, failure) from failure
+
+
+def check_writable(target: Path) -> None:
+    """A file can be made there, or what is there be replaced, as far as can be told. Raises OutputError."""
+    folder, mode = _mode(target.parent, target), _mode(target, target)
+    if not stat.S_ISDIR(folder):
+        raise OutputError(target, NotADirectoryError(0, "no such folder"))
+    if stat.S_ISDIR(mode):
+        raise OutputError(target, IsADirectoryError(0, "it is a folder"))
+    if not os.access(target.parent, os.W_OK | os.X_OK) and (not mode or stat.S_ISREG(mode)):
+        raise OutputError(target, PermissionError(0, "no permission to write in its folder"))
+
+
+def _mode(path: Path, target: Path) -> int:
+    """What is at ``path``; 0 when nothing is. Raises OutputError where that cannot be told: a folder that may not be
+    entered, a name too long, links in a circle."""
+    try:
+        return os.stat(path).st_mode
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        raise OutputError(target, error) from error
+
+
+UNUSABLE: Final = frozenset(
+    getattr(errno, name)
+    for name in (
+        *(
+            "EACCES",
+            "EPERM",
+            "EROFS",
+            "ENOENT",
+            "ENOTDIR",
+            "EISDIR",
+            "ELOOP",
+            "ENAMETOOLONG",
+            "EEXIST",
+            "ENOTEMPTY",
+        ),
+        *(
+            "ENOSPC",
+            "EDQUOT",
+            "EFBIG",
+            "EIO",
+            "EMFILE",
+            "ENFILE",
+            "EBUSY",
+            "ETXTBSY",
+            "ENXIO",
+            "ENODEV",
+            "ESTALE",
+        ),
+    )
+    if hasattr(errno, name)
+)
+"""What a file or a folder of the user's can be, without a bug in tlcheck."""
+PACKAGE: Final = os.path.realpath(Path(__file__).parents[1])
+
+
+def unusable(error: OSError) -> str | None:
+    """One line about a file of the user's that the system refuses; None where the error may be a bug."""
+    if error.errno == errno.ENOSPC:
+        return f"cannot write the output: {error.strerror}"
+    if error.errno not in UNUSABLE or not isinstance(error.filename, (str, bytes)):
+        return None
+    name = os.fsdecode(error.filename)
+    if os.path.realpath(name).startswith(PACKAGE + os.sep):
+        return None
+    return f"cannot use {click.format_filename(name)}: {error.strerror}"
+
+
+def line_width(output: Path | None) -> int:
+    """Columns of the terminal that a text report goes to; 0 where lines are as long as they are."""
+    return shutil.get_terminal_size().columns if output is None and sys.stdout.isatty() else 0
 
 
 def replace_file(target: Path, content: bytes) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from tlcheck.cli.output import Output, OutputError
+from tlcheck.cli.seconds import Seconds
 from tlcheck.errors import InvalidInput
 from tlcheck.report.record import ExitCode
 
@@ -171,12 +172,12 @@ REPORTS: Final = ("text", "json", "csv")
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(min=0, min_open=True),
     metavar="SECONDS",
     help="Stop after that long and report what is known by then; run again to go on.",
 )
 @click.option(
-    "--witness-timeout", type=click.FloatRange(min=0, min_open=True), default=300.0, show_default=True, metavar="SECONDS",
+    "--witness-timeout", type=Seconds(min=0, min_open=True), default=300.0, show_default=True, metavar="SECONDS",
     help="Longest time for one witness.",
 )  # fmt: skip
 def referee(results: Path, output: Path | None, format_: str, **choices: Any) -> ExitCode:

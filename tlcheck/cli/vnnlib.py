@@ -6,18 +6,15 @@ standard error. What is not supported is ``unknown`` with exit code 3; malformed
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
-from tlcheck import __version__
+from tlcheck import __version__, timer
+from tlcheck.cli.seconds import Seconds
 from tlcheck.errors import InvalidInput
 from tlcheck.options import SEMANTICS
 from tlcheck.report.record import ExitCode
@@ -99,7 +96,7 @@ def supports(chosen: str | None) -> ExitCode:
     metavar="NAME=FILE",
     help="The ONNX model of a declared network; once for each that is not equal-to another.",
 )
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Time limit.  [default: 60]")
+@click.option("--timeout", type=Seconds(min=0), metavar="SECONDS", help="Time limit.  [default: 60]")
 @click.option(
     "--serialise-assignments",
     "--assignments",
@@ -127,12 +124,12 @@ def verify(
     semantics: str,
 ) -> ExitCode:
     """Answer QUERY: sat with a witness, unsat with a proof, both checked by tlcheck's kernel, or unknown."""
-    start = time.monotonic()
+    start = timer.now()
     limit = DEFAULT_SECONDS if timeout is None else timeout
     seconds = limit - min(RESERVE, limit / 3)
     files = _files(networks)
     try:
-        with _alarm(seconds):
+        with timer.alarm(max(seconds, 0.001) + RESERVE / 3, _OutOfTime):
             answer = _solve(query, files, seconds, start, certificate, witness_file, semantics)
     except _OutOfTime:
         click.echo("timed-out")
@@ -150,7 +147,10 @@ def _files(networks: Sequence[str]) -> dict[str, Path]:
     for given in networks:
         name, equals, path = given.partition("=")
         if not (name and equals and path):
-            raise click.UsageError(f"--network takes NAME=FILE, not {given!r}")
+            raise click.UsageError(
+                f"--network takes NAME=FILE, not {given!r}: with the name that the query declares (any for VNN-LIB 1.0), for "
+                f"example --network N={click.format_filename(path or name or 'NET.onnx')}"
+            )
         if name in files:
             raise click.UsageError(f"--network {name} is given twice")
         files[name] = Path(path)
@@ -167,16 +167,16 @@ def _solve(
     semantics: str,
 ) -> Answer:
     from tlcheck.readers.joint import load_joint
-    from tlcheck.readers.witness import load_witness
+    from tlcheck.readers.witness import Names, load_witness
     from tlcheck.vnnlib.solve import Solver
 
     joint = load_joint(query, files)
     witnesses: list[Point] = []
     notes: list[str] = []
     if witness_file is not None:
-        inputs = [t.name for t in joint.tensors if t.kind == "input"] if len(joint.networks) > 1 else None
+        names = Names.of(joint.declared, joint.graph)
         try:
-            witness = load_witness(witness_file, joint.graph.n_inputs, inputs)
+            witness = load_witness(witness_file, joint.graph.n_inputs, names)
         except InvalidInput as error:  # the query can still be answered
             notes.append(f"witness left out: {error.line()} [{error.code}]")
         else:
@@ -198,22 +198,3 @@ def _print(answer: Answer, folder: Path | None) -> ExitCode:
     for note in answer.notes:
         click.echo(printable(note), err=True)
     return ExitCode.OK
-
-
-@contextmanager
-def _alarm(seconds: float) -> Iterator[None]:
-    """Raise _OutOfTime inside the block after ``seconds``, where the system can (the main thread of a Unix process)."""
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
-        yield
-        return
-
-    def ring(*_: object) -> NoReturn:
-        raise _OutOfTime
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001) + RESERVE / 3)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -11,7 +12,10 @@ from tlcheck.codes import CODES
 from tlcheck.options import Options
 from tlcheck.report.record import ExitCode
 
-SCHEMAS: Final = ("report", "bundle", "referee")
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+SCHEMAS: Final = ("report", "bundle", "lock", "referee")
 SHELLS: Final = ("bash", "zsh", "fish")
 COMPLETE_VARIABLE: Final = "_TLCHECK_COMPLETE"
 """Set by a completion script to ask for completions; click derives the same name."""
@@ -58,20 +62,37 @@ def show(cert: Path, model: Path | None, property: Path | None) -> ExitCode:
     return ExitCode.OK
 
 
+def _complete_codes(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """For the shell: codes, and what each is about."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(c, help=e.title) for c, e in CODES.items() if c.startswith(incomplete.upper())]
+
+
 @click.command()
-@click.argument("code", required=False)
+@click.argument("code", required=False, shell_complete=_complete_codes)
 def explain(code: str | None) -> ExitCode:
     """Say what the reason CODE means (without CODE: list them)."""
     if code is None:
         for name, entry in CODES.items():
             click.echo(f"{name}  {entry.title}")
         return ExitCode.OK
-    known = CODES.get(code.upper())
-    if known is None:
-        raise click.UsageError(f"no reason code {code!r}; `tlcheck explain` lists them")
-    click.echo(f"{code.upper()}: {known.title}")
-    click.echo(click.wrap_text(known.explanation, width=100))
+    name = _code(code)
+    click.echo(f"{name}: {CODES[name].title}")
+    click.echo(click.wrap_text(CODES[name].explanation, width=100))
     return ExitCode.OK
+
+
+def _code(given: str) -> str:
+    """The reason code that is meant: in any case, with or without TLC, brackets and leading zeros. Raises UsageError."""
+    plain = given.strip("[]() ").upper()
+    digits = plain.removeprefix("TLC").lstrip("-_ ")
+    name = f"TLC{int(digits):03d}" if digits.isascii() and digits.isdigit() and len(digits) < 9 else plain
+    if name in CODES:
+        return name
+    near = difflib.get_close_matches(name, CODES, 3)
+    hint = f"did you mean {', '.join(near)}?" if near else "`tlcheck explain` lists them"
+    raise click.UsageError(f"no reason code {given!r}; {hint}")
 
 
 @click.command()
@@ -90,13 +111,17 @@ def formats() -> ExitCode:
 @click.command()
 @click.argument("name", type=click.Choice(SCHEMAS), required=False)
 def schema(name: str | None) -> ExitCode:
-    """Print the JSON Schema NAME: report (the default), bundle (a .tlcert manifest) or referee (its report)."""
+    """Print the JSON Schema NAME: report (the default), bundle (a .tlcert manifest), lock or referee (its report)."""
     import msgspec
 
     if name == "bundle":
         from tlcheck.readers.bundle import manifest_schema
 
         document = manifest_schema()
+    elif name == "lock":
+        from tlcheck.lock import lock_schema
+
+        document = lock_schema()
     elif name == "referee":
         from tlcheck.vnncomp.document import referee_schema
 

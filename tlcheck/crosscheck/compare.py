@@ -6,7 +6,7 @@ A disagreement is an internal error (exit 70), never a verdict.
 from __future__ import annotations
 
 from tlcheck.crosscheck.mp_intervals import TooLarge, cross_check_relaxation, disagreements, mp_evaluate
-from tlcheck.trusted.arith.arb import ball, lower_float, upper_float, working_precision
+from tlcheck.trusted.arith.arb import lower_float, upper_float, working_precision
 from tlcheck.trusted.arith.box import OutOfRange
 from tlcheck.trusted.claim import SatClaim
 from tlcheck.trusted.decide import Plan, root_bounds
@@ -55,7 +55,7 @@ def cross_check_witness(claim: SatClaim, precision: int) -> str:
         return f"skipped: {reason}"
     with working_precision(precision):
         try:
-            ours = evaluate(claim.graph, [[ball(q) for q in part] for part in parts]).outputs
+            ours = evaluate(claim.graph, parts).outputs
         except Undecided as reason:
             return f"skipped: {reason}"
         for k, (x, y) in enumerate(zip(theirs, ours, strict=True)):

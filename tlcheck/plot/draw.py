@@ -13,13 +13,14 @@ from tlcheck.options import Options
 from tlcheck.plot import corridor, pinn, stability, unsat
 from tlcheck.plot.canvas import Panel, plain, rendered
 from tlcheck.readers.loaded import LoadedClaim
+from tlcheck.trusted.checks import ConditionClaim
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.science.corridor import CorridorClaim
 from tlcheck.trusted.science.expression import number_text
 from tlcheck.trusted.science.pinn_domain import IntegralClaim, SupremumClaim
 from tlcheck.trusted.science.solution_error import SolutionErrorClaim
 from tlcheck.trusted.science.stability import Stability
-from tlcheck.verify import load
+from tlcheck.verify import kind_of, load
 
 Axes = tuple[str, ...]
 KINDS: Final = (
@@ -43,6 +44,14 @@ def drawer(loaded: LoadedClaim) -> Callable[[Axes], list[Panel]] | None:
     return None
 
 
+def _named_kind(item: LoadedClaim) -> str:
+    """What a claim is, in the words of reports."""
+    if isinstance(item.claim, ConditionClaim):
+        return item.claim.kind
+    count = item.claim.graph.n_inputs
+    return f"a claim of {kind_of(item.claim)} over {count} input{'s' * (count != 1)}"
+
+
 def draw(
     path: Path, options: Options, kind: str, names: tuple[str, ...] = (), axes: Axes = ()
 ) -> tuple[bytes, int]:
@@ -53,7 +62,7 @@ def draw(
     if not found:
         raise InvalidInput(
             "TLC102", "nothing in it can be drawn", file=str(path), expected=KINDS,
-            got=", ".join(dict.fromkeys(getattr(i.claim, "kind", type(i.claim).__name__) for i in items)),
+            got=", ".join(dict.fromkeys(_named_kind(i) for i in items)),
         )  # fmt: skip
     try:
         panels = [panel for _, draws in found for panel in draws(axes)]

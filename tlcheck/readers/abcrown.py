@@ -34,9 +34,9 @@ from tlcheck.limits import (
 )
 from tlcheck.readers.bytes import check_plausible, read_bytes, read_stored_bytes, sha256_hex
 from tlcheck.readers.loaded import LoadedClaim
-from tlcheck.readers.onnx import read_model
+from tlcheck.readers.onnx import beside, read_model, whole_model
 from tlcheck.readers.strict_json import decode
-from tlcheck.readers.vnnlib import read_property
+from tlcheck.readers.vnnlib import read_query
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import (
@@ -491,10 +491,9 @@ def load_dump(folder: Path, model: Path | None, prop: Path | None) -> list[Loade
     property_path = prop if prop is not None else _inside(folder, manifest.vnnlib_file, where, "vnnlib_file")
     model_bytes = _bound(model_path, manifest.onnx_sha256, MAX_FILE_BYTES)
     property_bytes = _bound(property_path, manifest.vnnlib_sha256, MAX_PROPERTY_BYTES)
-    graph = read_model(model_bytes, file=str(model_path))  # no external data: no hash would bind it
-    query = read_property(
-        property_bytes, n_inputs=graph.n_inputs, n_outputs=graph.n_outputs, file=str(property_path)
-    )
+    whole = whole_model(model_bytes, beside(model_path.parent), file=str(model_path))
+    graph = read_model(whole.content, file=str(model_path))
+    query = read_query(property_bytes, graph, file=str(property_path))
     parts = {"certificate": folder / "certificate.json", "arrays": folder / "arrays.npz"}
     evidence = {name: sha256_hex(read_stored_bytes(path)) for name, path in parts.items()}
     return [
@@ -502,7 +501,7 @@ def load_dump(folder: Path, model: Path | None, prop: Path | None) -> list[Loade
             name=folder.name,
             claim=UnsatClaim(graph, query),
             guidance=read_guidance(folder, manifest, graph, query),
-            sources={"model": manifest.onnx_sha256, "property": manifest.vnnlib_sha256, **evidence},
+            sources={**whole.sources(), "property": manifest.vnnlib_sha256.lower(), **evidence},
             producer=f"{manifest.verifier.name} {manifest.verifier.commit[:12]}".strip(),
         )
     ]

@@ -7,8 +7,11 @@ One table. A format's reader is the module of its name in ``tlcheck.readers.torc
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import json
+import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +19,7 @@ from typing import Any, Final
 
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
-from tlcheck.readers.bytes import read_bytes, sha256_hex
+from tlcheck.readers.bytes import read_bytes, sha256_hex, without_mark
 from tlcheck.readers.files import Files, beside
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.strict_json import check_strict
@@ -43,8 +46,18 @@ class Artifact:
     proves: str
 
 
+@dataclass(frozen=True)
+class _Tagged:
+    """Files whose top-level ``format`` is the tag."""
+
+    tag: str
+
+    def __call__(self, top: Mapping[str, Any]) -> bool:
+        return bool(top.get("format") == self.tag)
+
+
 def _tag(tag: str) -> Recognise:
-    return lambda top: top.get("format") == tag
+    return _Tagged(tag)
 
 
 def _keys(*keys: str) -> Recognise:
@@ -138,15 +151,134 @@ def _has_leaves(top: Mapping[str, Any]) -> bool:
     return "format" not in top and any(key in first for key in LOWER)
 
 
+TAGS: Final = tuple(a.recognise.tag for a in ARTIFACTS.values() if isinstance(a.recognise, _Tagged))
+NEIGHBOURS: Final = (
+    "tlcheck.lock/1",
+    "tlcheck.pde/1",
+    "tlcheck.sequential.v1",
+    "torchlean.ir.v1",
+    "mnist_fc_crownobj_alpha_v0_1",
+)
+"""Tags of files that lie beside certificates and are none."""
+ELSEWHERE: Final = {
+    "abcrown-dump": "an alpha,beta-CROWN dump is a folder in which this file is called certificate.json",
+    "tlcheck.bundle": "a bundle is a folder or zip in which this file is called manifest.json",
+}
+"""Tags of files that make their folder a certificate, under one name only."""
+
+
 def artifact_format(path: Path) -> str | None:
     """The format of the file, None when it is none of them (or no JSON at all)."""
-    if not path.name.endswith(SUFFIXES) or not path.is_file():
-        return None
+    return look(path)[0]
+
+
+def look(path: Path) -> tuple[str | None, InvalidInput | None]:
+    """(format, problem) of a file by its content; both None for what is no certificate and does not say it is.
+
+    A problem is a file with a suffix of certificates that cannot be read or is no JSON, or JSON that says it is of our
+    formats and is not: a certificate that got lost.
+    """
+    if not path.name.lower().endswith(SUFFIXES) or os.path.isdir(path):
+        return None, None
     try:
-        top = _top(read_bytes(path))
-    except InvalidInput:
+        data = read_bytes(path)
+    except InvalidInput as error:
+        return None, error
+    tops = [found for text in (data, data.partition(b"\n")[0]) if (found := _document(text)) is not None]
+    claimed = next((said for top in tops[:1] if (said := _says_ours(top)) is not None), None)
+    if claimed is None or claimed in TAGS:
+        for top in tops[:1]:
+            if isinstance(top, dict):
+                name = next((name for name, artifact in ARTIFACTS.items() if artifact.recognise(top)), None)
+                if name is not None:
+                    return name, None
+    return None, _problem(data, claimed, str(path))
+
+
+def _problem(data: bytes, claimed: str | None, file: str) -> InvalidInput | None:
+    """What is wrong with a file of no format; ``claimed``: the tag of ours that its first document nearly bears."""
+    if claimed is not None:
+        return _not_ours(claimed, file)
+    try:
+        json.loads(data)
+    except (ValueError, RecursionError) as error:
+        lines = [line for line in data.split(b"\n") if line.strip()]
+        documents = [_document(line) for line in lines]
+        if len(lines) < 2 or any(document is None for document in documents):
+            return InvalidInput(
+                "TLC106", f"not JSON: {error}; mend it, or take it out of the folder", file=file
+            )
+        claimed = next((said for top in documents if (said := _says_ours(top)) is not None), None)
+        return None if claimed is None else _not_ours(claimed, file)
+    return None
+
+
+def _not_ours(claimed: str, file: str) -> InvalidInput:
+    if claimed in ELSEWHERE:
+        return InvalidInput("TLC102", ELSEWHERE[claimed], file=file, field="format", got=ascii(claimed))
+    if claimed in TAGS:
+        return InvalidInput(
+            "TLC102", "the tag of a certificate does not stand under the one key that is its place", file=file,
+            expected='"format", once, at the top', got=ascii(claimed),
+        )  # fmt: skip
+    near = difflib.get_close_matches(claimed.casefold(), TAGS, 1, 0.6)
+    return InvalidInput(
+        "TLC102", "it says that it is a certificate, of a format that tlcheck does not know", file=file, field="format",
+        expected=f"perhaps {near[0]}" if near else "a format of `tlcheck formats`", got=ascii(claimed[:80]),
+    )  # fmt: skip
+
+
+class _Doubled(dict[str, Any]):
+    """An object in which a key occurs twice; ``pairs`` has them all."""
+
+    pairs: list[tuple[str, Any]]
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(result := dict(pairs)) == len(pairs):
+        return result
+    doubled = _Doubled(pairs)
+    doubled.pairs = pairs
+    return doubled
+
+
+def _document(text: bytes) -> Any:
+    """The JSON value, None when it is none (or null)."""
+    try:
+        return json.loads(text, object_pairs_hook=_object)
+    except (ValueError, RecursionError):
         return None
-    return next((name for name, artifact in ARTIFACTS.items() if artifact.recognise(top)), None)
+
+
+def _says_ours(top: Any) -> str | None:
+    """The tag by which a document, or one in its list, says that it is a certificate that tlcheck reads.
+
+    A whole tag counts under any key; under ``format``, or a key near to that, also what begins or nearly reads as one.
+    """
+    if isinstance(top, list):
+        return next(
+            (said for item in top[:1000] if isinstance(item, dict) and (said := _says_ours(item))), None
+        )
+    if not isinstance(top, dict):
+        return None
+    for key, value in top.pairs if isinstance(top, _Doubled) else top.items():
+        if isinstance(value, str) and len(value) <= MAX_TAG and value not in NEIGHBOURS:
+            if value in TAGS or value in ELSEWHERE or _OURS.fullmatch(value):
+                return value
+            if _is_near(key, ("format",), 0.7) and (
+                value.casefold().startswith(("tlcheck", "torchlean"))
+                or _is_near(value, (*TAGS, *ELSEWHERE), 0.85)
+            ):
+                return value
+    return None
+
+
+def _is_near(word: str, words: Sequence[str], least: float) -> bool:
+    return bool(difflib.get_close_matches(word.strip().casefold(), words, 1, least))
+
+
+MAX_TAG: Final = 100
+_OURS: Final = re.compile(r"tlcheck\.[a-z-]+/[0-9]+")
 
 
 def load_artifact(path: Path, options: Options, name: str) -> Sequence[LoadedClaim]:
@@ -162,6 +294,7 @@ def read_artifact(data: bytes, files: Files, options: Options, name: str) -> Seq
     for line in lines if len(lines) > 1 and _is_object(lines[0]) else [data]:
         check_strict(line, files.where)
     files.sources["artifact"] = sha256_hex(data)
+    data = without_mark(data, "TLC106", files.where)
     module = importlib.import_module(f"tlcheck.readers.torchlean.{ARTIFACTS[name].module}")
     try:
         claims: Sequence[LoadedClaim] = module.load(data, files, options, name)
@@ -182,15 +315,3 @@ def _is_object(line: bytes) -> bool:
         return isinstance(json.loads(line), dict)
     except (ValueError, RecursionError):
         return False
-
-
-def _top(data: bytes) -> Mapping[str, Any]:
-    """The top-level object, or the first line's in JSON lines; empty when there is none."""
-    for text in (data, data.partition(b"\n")[0]):
-        try:
-            top = json.loads(text)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(top, dict):
-            return top
-    return {}

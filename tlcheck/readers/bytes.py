@@ -7,16 +7,20 @@ name. A file that is gzip inside gzip is unpacked once.
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import hashlib
 import io
 import os
 import stat
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import BOMB_BYTES, MAX_FILE_BYTES, MAX_PLAUSIBLE_RATIO, MAX_UNPACKED_BYTES, MIB
+from tlcheck.readers.kinds import refusal
 
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _CHUNK: Final = 4 * MIB
@@ -34,7 +38,10 @@ def read_stored_bytes(path: str | os.PathLike[str], *, limit: int = MAX_FILE_BYT
     """The bytes as stored (what a SHA-256 in a manifest speaks of); TLC402 or TLC401 as in ``read_bytes``."""
     name = os.fspath(path)
     try:
-        if not stat.S_ISREG(os.stat(name).st_mode):  # a pipe or a device could block or never end
+        mode = os.stat(name).st_mode
+        if stat.S_ISDIR(mode):
+            raise refusal(name, "file", "TLC402")
+        if not stat.S_ISREG(mode):  # a pipe or a device could block or never end
             raise InvalidInput("TLC402", "not a regular file", file=name)
         with open(name, "rb") as stream:
             size = os.fstat(stream.fileno()).st_size
@@ -45,7 +52,28 @@ def read_stored_bytes(path: str | os.PathLike[str], *, limit: int = MAX_FILE_BYT
         raise InvalidInput("TLC402", f"cannot read the file: {reason}", file=name) from error
     if len(data) > size:
         raise InvalidInput("TLC402", "the file grew while it was read", file=name)
+    note_read(name)
     return data
+
+
+@contextmanager
+def noting_reads() -> Iterator[set[str]]:
+    """Gives a set that gets the real path of every file that is read inside the block, by this process."""
+    noted: set[str] = set()
+    _NOTED.append(noted)
+    try:
+        yield noted
+    finally:
+        _NOTED.pop()
+
+
+def note_read(path: str | os.PathLike[str]) -> None:
+    """Whoever opens an input file in another way than the functions here says so."""
+    for noted in _NOTED:
+        noted.add(os.path.realpath(path))
+
+
+_NOTED: Final[list[set[str]]] = []
 
 
 def gunzip_if_packed(data: bytes, *, limit: int = MAX_UNPACKED_BYTES, file: str = "") -> bytes:
@@ -69,6 +97,22 @@ def gunzip_if_packed(data: bytes, *, limit: int = MAX_UNPACKED_BYTES, file: str 
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InvalidInput("TLC403", f"truncated or corrupt gzip data: {error}", file=file) from error
     return b"".join(chunks)
+
+
+def without_mark(data: bytes, code: str, file: str = "") -> bytes:
+    """A text without the UTF-8 byte order mark that some editors write before it, which means nothing.
+
+    Raises InvalidInput ``code`` for the marks of UTF-16 and UTF-32: these bytes are no UTF-8.
+    """
+    if data.startswith((b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")):
+        raise InvalidInput(
+            code,
+            "text in UTF-16 or UTF-32; save it as UTF-8",
+            file=file,
+            expected="UTF-8",
+            got="byte order mark",
+        )
+    return data.removeprefix(codecs.BOM_UTF8)
 
 
 def sha256_hex(data: bytes) -> str:

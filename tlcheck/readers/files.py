@@ -1,9 +1,9 @@
 """Files that an artifact names: beside it, or in its bundle. Every one that is read is hashed.
 
-Only the artifact's own folder is looked in. A name is that of a file; one with a folder is refused. Artifacts of other
-tools (``elsewhere``) name files by paths of the machine they were made on: of these the last part counts, and two
-different paths with the same last part are refused, for they cannot both be meant. ``sources`` is what a claim was
-read from: name -> SHA-256 of the unpacked content.
+Only the artifact's own folder is looked in; for what a file that the user gave names, that file's folder. A name is that
+of a file; one with a folder is refused. Artifacts of other tools (``elsewhere``) name files by paths of the machine they
+were made on: of these the last part counts, and two different paths with the same last part are refused, for they cannot
+both be meant. ``sources`` is what a claim was read from: name -> SHA-256 of the unpacked content.
 """
 
 from __future__ import annotations
@@ -16,14 +16,18 @@ from typing import Final
 
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.bytes import read_bytes, sha256_hex
+from tlcheck.readers.onnx import beside as data_beside
+from tlcheck.readers.onnx import whole_model
+from tlcheck.readers.onnx.external import ReadData, no_data
 
-ROLES: Final = ("artifact", "manifest", "model", "property", "alphas")
+ROLES: Final = ("artifact", "manifest", "model", "model weights", "property", "alphas")
 """Keys of ``sources`` that are no files' names."""
 
 
 @dataclass
 class Files:
-    """``read_named`` gives the unpacked content of a file by its plain name. ``where`` names the artifact in errors."""
+    """``read_named`` gives the unpacked content of a file by its plain name, ``read_data`` that of a data file of an ONNX
+    model, as stored. ``where`` names the artifact in errors."""
 
     where: str
     read_named: Callable[[str], bytes]
@@ -31,6 +35,7 @@ class Files:
     elsewhere: bool = False
     written: dict[str, PurePosixPath] = field(default_factory=dict)
     """By last part: how the artifact wrote it first."""
+    read_data: ReadData = no_data
 
     def read(self, name: str, field: str = "", sha256: str = "") -> bytes:
         """The file that the artifact calls ``name``. Raises InvalidInput: TLC404 not a file name, TLC402 not there,
@@ -64,7 +69,7 @@ class Files:
                 "TLC404", "a name with a folder", field=field, expected="the name of a file beside this one",
                 got=ascii(name[:80]),
             )  # fmt: skip
-        if plain in ROLES:
+        if plain in ROLES or plain.startswith("model data "):
             raise InvalidInput(
                 "TLC404", "a name that means something else in reports", field=field, got=plain
             )
@@ -84,6 +89,18 @@ class Files:
         self.sources[role] = sha256_hex(data)
         return data
 
+    def whole(self, data: bytes, name: str, given: Path | None = None) -> bytes:
+        """The ONNX model with the weights in other files put inside: those beside the model that the user gave, else
+        the artifact's. Raises InvalidInput as ``whole_model``."""
+        if given is not None:
+            model = whole_model(data, data_beside(given.parent), file=str(given))
+            self.sources.update(model.sources())
+            return model.content
+        model = whole_model(data, self.read_data, file=name)
+        for plain, content in model.files.items():
+            self.sources[self._plain(plain, "external data")] = sha256_hex(content)
+        return model.content
+
 
 def beside(artifact: Path) -> Files:
     """The files in the artifact's folder, and no link out of it."""
@@ -95,4 +112,4 @@ def beside(artifact: Path) -> Files:
             raise InvalidInput("TLC404", "must name a file of the folder", got=ascii(name[:80]))
         return read_bytes(path)
 
-    return Files(str(artifact), read_named)
+    return Files(str(artifact), read_named, read_data=data_beside(folder))

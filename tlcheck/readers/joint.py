@@ -25,9 +25,11 @@ import numpy as np
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_PROPERTY_BYTES
 from tlcheck.readers.bytes import read_bytes
+from tlcheck.readers.kinds import instead
 from tlcheck.readers.normal_form import Variable, normal_form
-from tlcheck.readers.onnx import read_model
+from tlcheck.readers.onnx import Whole, load_whole, read_model
 from tlcheck.readers.onnx.tensors import ELEMENT_TYPES
+from tlcheck.readers.places import check_declared, inputs_of, outputs_of, squeezed
 from tlcheck.readers.vnnlib import read_any_property
 from tlcheck.readers.vnnlib2 import Network, Property, Tensor
 from tlcheck.trusted.graph import Graph, Node
@@ -46,13 +48,14 @@ WHOLE: Final = "X", "Y"
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """One model file. ``data`` is the file with the hidden nodes added to its ``n_outputs`` outputs."""
+    """One model file. ``data`` is the file with all weights inside and the hidden nodes added to its ``n_outputs``
+    outputs; ``whole`` says of which files it was made."""
 
     path: Path
     data: bytes
     graph: Graph
     n_outputs: int
-    sha256: str
+    whole: Whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,10 +115,9 @@ def load_joint(query: Path, files: Mapping[str, Path]) -> Joint:
     except InvalidInput as error:
         raise error.in_file(os.fspath(query)) from error.__cause__
     sha = hashlib.sha256(data).hexdigest()
-    sources = {"property": sha} | {
-        "model" if len(networks) == 1 else f"model {n.name}": m.sha256
-        for n, m in zip(networks, models, strict=True)
-    }
+    sources = {"property": sha}
+    for n, m in zip(networks, models, strict=True):
+        sources |= m.whole.sources("model" if len(networks) == 1 else f"model {n.name}")
     return Joint(query, found, networks, models, places, graph, region, unbounded, sources)
 
 
@@ -125,7 +127,10 @@ def load_joint(query: Path, files: Mapping[str, Path]) -> Joint:
 def _undeclared(found: Property, files: Mapping[str, Path]) -> tuple[tuple[Model, ...], tuple[Network, ...]]:
     """VNN-LIB 1.0: one network, whatever its name; all its inputs as X and all its outputs as Y, both flat."""
     if len(files) != 1:
-        raise _mapping("a VNN-LIB 1.0 property is about one network", "1 network", str(len(files)))
+        raise _mapping(
+            "a VNN-LIB 1.0 property is about one network", "1 network: --network N=NET.onnx, with any name N",
+            str(len(files)),
+        )  # fmt: skip
     ((name, path),) = files.items()
     model = _model(path, [])
     space = found.space
@@ -174,14 +179,15 @@ def _mapping(message: str, expected: str, got: str) -> InvalidInput:
 
 def _model(path: Path, hidden: Sequence[str]) -> Model:
     """The model in a file, the tensors named ``hidden`` among its outputs. Raises InvalidInput."""
-    raw = read_bytes(path)
+    whole = load_whole(path)
     try:
-        data = _with_outputs(raw, hidden) if hidden else raw
-        graph = read_model(data, file=str(path), folder=path.parent)
+        data = _with_outputs(whole.content, hidden) if hidden else whole.content
+        graph = read_model(data, file=str(path))
     except InvalidInput as error:
-        raise error.in_file(str(path)) from error.__cause__
-    n_outputs = len(_parsed(raw).graph.output)
-    return Model(path, data, graph, n_outputs, hashlib.sha256(raw).hexdigest())
+        better = instead(error, whole.content, str(path), "model") if error.code == "TLC201" else error
+        raise better.in_file(str(path)) from error.__cause__
+    n_outputs = len(_parsed(whole.content).graph.output)
+    return Model(path, data, graph, n_outputs, whole)
 
 
 def _with_outputs(data: bytes, names: Sequence[str]) -> bytes:
@@ -222,19 +228,13 @@ def _declared(network: Network, model: Model) -> list[tuple[Tensor, int, str]]:
 
 def _check_declaration(network: Network, model: Model, types: Mapping[str, str] | None) -> None:
     """The declaration fits the model: numbers of tensors, their shapes, and (unless None) their element types."""
-    where = {"file": str(model.path), "field": f"network {network.name}"}
-    counts = (
-        ("inputs", len(network.of_kind("input")), len(model.graph.inputs)),
-        ("outputs", len(network.of_kind("output")), model.n_outputs),
-    )
-    for what, declared, there in counts:
-        if declared != there:
-            message = f"the property does not fit the model's number of {what}"
-            raise InvalidInput("TLC303", message, expected=str(there), got=str(declared), **where)
+    where = {"file": str(model.path)}
+    inputs, outputs = inputs_of(model.graph), outputs_of(model.graph)[: model.n_outputs]
+    check_declared(network, inputs, outputs, file=str(model.path))
     for tensor, node, name in _declared(network, model):
         where["field"] = tensor.name
         shape = model.graph.nodes[node].shape
-        if _squeezed(shape) != _squeezed(tensor.shape):
+        if squeezed(shape) != squeezed(tensor.shape):
             message = f"the declared shape is not that of '{name}'"
             raise InvalidInput(
                 "TLC303", message, expected=str(list(shape)), got=str(list(tensor.shape)), **where
@@ -244,11 +244,6 @@ def _check_declaration(network: Network, model: Model, types: Mapping[str, str] 
             raise InvalidInput(
                 "TLC303", message, expected=types.get(name, "a type that is known"), got=tensor.dtype, **where
             )
-
-
-def _squeezed(shape: Sequence[int]) -> tuple[int, ...]:
-    """Without axes of size 1, which do not change the order of values."""
-    return tuple(n for n in shape if n != 1)
 
 
 def _element_types(model: Model) -> dict[str, str]:

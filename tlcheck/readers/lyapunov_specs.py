@@ -28,7 +28,7 @@ from tlcheck.readers.bytes import read_bytes
 from tlcheck.readers.decimals import parse_decimal
 from tlcheck.readers.strict_json import decode
 from tlcheck.readers.vnnlib import load_property
-from tlcheck.trusted.arith.arb import ball, lower_float, upper_float, working_precision
+from tlcheck.trusted.arith.arb import lower_float, upper_float, working_precision
 from tlcheck.trusted.evaluate import Evaluator
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.ops.base import Undecided
@@ -225,7 +225,7 @@ def measured_kappa(graph: Graph, query: StepQuery) -> tuple[float, float] | None
     with working_precision(PRECISION):
         for k in range(len(SAMPLES)):
             x = [
-                ball(a + SAMPLES[(k + i) % len(SAMPLES)] * (b - a))
+                a + SAMPLES[(k + i) % len(SAMPLES)] * (b - a)
                 for i, (a, b) in enumerate(zip(query.box.lower, query.box.upper, strict=True))
             ]
             try:
@@ -350,7 +350,7 @@ def _cover(queries: dict[str, StepQuery]) -> Cover:
 
 def _lines(table: Path) -> list[str]:
     found = []
-    text = read_bytes(table, limit=MAX_MANIFEST_BYTES).decode("utf-8", errors="replace")
+    text = read_bytes(table, limit=MAX_MANIFEST_BYTES).decode("utf-8-sig", errors="replace")
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue

@@ -13,8 +13,11 @@ from fractions import Fraction
 from typing import Any, Final
 
 from tlcheck.errors import InvalidInput
+from tlcheck.readers.bytes import without_mark
 from tlcheck.readers.decimals import parse_decimal
 from tlcheck.readers.expressions import MAX_DEPTH, is_name, parse_expression
+from tlcheck.readers.kinds import instead
+from tlcheck.readers.places import check_places, inputs_of, outputs_of
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.science.differential import NoForm
 from tlcheck.trusted.science.error_theorems import THEOREMS
@@ -108,6 +111,11 @@ class Pde:
 
     def _quantity(self, name: str, graph: Graph, network: TaylorNetwork) -> Quantity:
         part = self.parts[name]
+        for tensors, names, what, field in (
+            (inputs_of(graph), self.coordinates, "the coordinates", "inputs"),
+            (outputs_of(graph), self.outputs, "the outputs of the equation", "outputs"),
+        ):
+            check_places(tensors, names, what, field=field)
         try:
             return Quantity(
                 network, self.coordinates, self.outputs, part.domain, part.expressions, part.other
@@ -138,14 +146,14 @@ def read_pde(data: bytes, file: str) -> Pde:
     try:
         return _read(data)
     except InvalidInput as error:
-        raise error.in_file(file) from None
+        raise instead(error, data, file, "pde").in_file(file) from None
 
 
 def _read(data: bytes) -> Pde:
     if len(data) > MAX_BYTES:
         raise InvalidInput("TLC401", "PDE file too large", expected=f"at most {MAX_BYTES} bytes")
     try:
-        top = tomllib.loads(data.decode("utf-8"), parse_float=_Decimal)
+        top = tomllib.loads(without_mark(data, "TLC101").decode("utf-8"), parse_float=_Decimal)
     except (ValueError, RecursionError) as error:  # ValueError: UTF-8, TOML, integers of thousands of digits
         raise InvalidInput("TLC101", f"not TOML: {error}") from None
     if top.get("format") != FORMAT:

@@ -351,7 +351,6 @@ class _Network:
             [self.x, *operands],
             self.builder,
             opset=opset,
-            folder=None,
             needed={"y"},
         )
         self.x = call.lowered(LOWERINGS[operator])[0]

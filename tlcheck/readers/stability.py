@@ -20,8 +20,11 @@ from msgspec import UNSET, Struct, UnsetType
 
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.bundle.numbers import exact_number
+from tlcheck.readers.bytes import without_mark
 from tlcheck.readers.expressions import is_name, parse_expression
 from tlcheck.readers.files import Files
+from tlcheck.readers.kinds import instead
+from tlcheck.readers.places import check_places, inputs_of, outputs_of
 from tlcheck.readers.strict_json import decode
 from tlcheck.readers.torchlean.lyapunov import checked_box
 from tlcheck.readers.torchlean.mlp import MAX_WEIGHTS, literal
@@ -114,9 +117,10 @@ class Artifact(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
 def read_toml(data: bytes, file: str) -> bytes:
     """The same in JSON. Raises InvalidInput TLC101."""
     try:
-        return msgspec.json.encode(tomllib.loads(data.decode("utf-8")))
+        return msgspec.json.encode(tomllib.loads(without_mark(data, "TLC101", file).decode("utf-8")))
     except (ValueError, TypeError, RecursionError, OverflowError) as error:
-        raise InvalidInput("TLC101", f"not TOML: {error}", file=file) from None
+        wrong = InvalidInput("TLC101", f"not TOML: {error}", file=file)
+        raise instead(wrong, data, file, "stability") from None
 
 
 def read_artifact(data: bytes, file: str) -> Artifact:
@@ -124,6 +128,8 @@ def read_artifact(data: bytes, file: str) -> Artifact:
     try:
         return decode(data, Artifact, file)
     except InvalidInput as error:
+        if error.code == "TLC106":
+            raise instead(error, data, file, "stability") from None
         words = _words(error.field.rpartition(".")[2])
         if not error.message.startswith("Invalid enum value") or not words:
             raise
@@ -179,7 +185,7 @@ def conditions_of(artifact: Artifact, files: Files) -> Conditions:
         return Conditions(
             WORDS[artifact.statement],
             loop,
-            _candidate(artifact.V, centre, files),
+            _candidate(artifact.V, centre, artifact.states, files),
             region,
             exact_number(artifact.level, field="level"),
             exact_number(artifact.decay, field="decay"),
@@ -216,9 +222,9 @@ def box_of(bounds: Bounds, n: int, field: str) -> Box:
     return checked_box(tuple(zip(lower, upper, strict=True)), field)
 
 
-def _candidate(v: Function, centre: Point, files: Files) -> Candidate:
+def _candidate(v: Function, centre: Point, states: Sequence[str], files: Files) -> Candidate:
     n = len(centre)
-    network = None if v.network is None else _network(v.network, files, "V.network")
+    network = None if v.network is None else _network(v.network, files, "V.network", states)
     if network is not None:
         _fits(network, n, 1, "V.network")
     l1, quadratic = (
@@ -260,7 +266,8 @@ def _block(controller: Controller, names: list[str], files: Files, field: str) -
     ):
         if values:
             _sized(values, count, f"{field}.{name}", each)
-    network = _network(controller.network, files, f"{field}.network")
+    plain = [text.strip() if text.strip() in names else None for text in controller.inputs]
+    network = _network(controller.network, files, f"{field}.network", plain, controller.names)
     _fits(network, len(controller.inputs), len(outputs), f"{field}.network")
     return Block(
         tuple(outputs),
@@ -322,7 +329,14 @@ def _matrix(given: Gram | list[list[str]], n: int, files: Files, field: str) -> 
     )
 
 
-def _network(given: Network, files: Files, field: str) -> Dense:
+def _network(
+    given: Network,
+    files: Files,
+    field: str,
+    inputs: Sequence[str | None] = (),
+    outputs: Sequence[str | None] = (),
+) -> Dense:
+    """``inputs``, ``outputs``: what the values are named in the artifact, where they are; a model may not name them otherwise."""
     if bool(given.file) == bool(given.weights or given.biases):
         raise InvalidInput("TLC101", "a network is a file, or weights and biases", field=field)
     if not given.file:
@@ -337,7 +351,14 @@ def _network(given: Network, files: Files, field: str) -> Dense:
         from tlcheck.readers.onnx import read_model
 
         _unused(given, "an ONNX model", field, "prefix", "activation", "slope")
-        return _of_graph(read_model(files.read(given.file, f"{field}.file"), file=given.file), field)
+        content = files.whole(files.read(given.file, f"{field}.file"), given.file)
+        graph = read_model(content, file=given.file)
+        for tensors, names, side in (
+            (inputs_of(graph), inputs, "inputs"),
+            (outputs_of(graph), outputs, "outputs"),
+        ):
+            check_places(tensors, names, f"the {side} of {field}", field=side, file=given.file)
+        return _of_graph(graph, field)
     prefix = f"{given.prefix}." if given.prefix else ""
     tensors = {k: v for k, v in _tensors(given.file, files, field).items() if k.startswith(prefix)}
     name = re.compile(re.escape(prefix) + r"(0|[1-9][0-9]{0,5})\.(weight|bias)")

@@ -15,6 +15,7 @@ import msgspec
 
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_JSON_DEPTH
+from tlcheck.readers.bytes import without_mark
 
 T = TypeVar("T")
 
@@ -24,18 +25,42 @@ _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
 
 def decode(data: bytes, kind: type[T], file: str) -> T:
     """``data`` as a ``kind``. Raises InvalidInput TLC106 (not strict JSON) or TLC101 (wrong fields)."""
+    data = without_mark(data, "TLC106", file)
     check_strict(data, file)
     try:
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as error:
         message, _, where = str(error).partition(" - at ")
-        raise InvalidInput("TLC101", message, file=file, field=where.strip("`")) from None
+        place = where.strip("`")
+        raise InvalidInput(
+            "TLC101", message + _as_string(message, place, data), file=file, field=place
+        ) from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidInput("TLC106", f"not JSON: {error}", file=file) from None
 
 
+def _as_string(message: str, place: str, data: bytes) -> str:
+    """What to write where a number stands for the string that the format wants, so that it is read exactly."""
+    if not message.startswith(("Expected `str`, got `float`", "Expected `str`, got `int`")):
+        return ""
+    value: Any = json.loads(data, parse_float=_Literal, parse_int=_Literal)
+    for key, position in re.findall(r"\.(\w+)|\[(\d+|\.\.\.)\]", place):
+        try:
+            value = value[key] if key else value[int(position)]
+        except (LookupError, TypeError, ValueError):
+            return ""
+    if not isinstance(value, _Literal):
+        return ""
+    return f'; a number is written as a string here, which is exact: write "{value[:40]}"'
+
+
+class _Literal(str):
+    """A number as it is written."""
+
+
 def check_strict(data: bytes, file: str) -> None:
-    """Refuse deep nesting, duplicate keys, NaN, Infinity and invalid UTF-8."""
+    """Refuse deep nesting, duplicate keys, NaN, Infinity and invalid UTF-8; a byte order mark is passed by."""
+    data = without_mark(data, "TLC106", file)
     depth = deepest = 0
     for match in _BRACKETS.finditer(data):
         token = match.group()

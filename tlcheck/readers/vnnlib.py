@@ -12,10 +12,13 @@ from typing import Final
 
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_PROPERTY_BYTES
-from tlcheck.readers.bytes import read_bytes
+from tlcheck.readers.bytes import read_bytes, without_mark
+from tlcheck.readers.kinds import instead
 from tlcheck.readers.normal_form import normal_form
+from tlcheck.readers.places import check_declared, inputs_of, outputs_of
 from tlcheck.readers.vnnlib1 import read_vnnlib1
-from tlcheck.readers.vnnlib2 import Property, read_declared, read_vnnlib2
+from tlcheck.readers.vnnlib2 import Property, read_declared, read_plain
+from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.query import Query
 
 _VERSION: Final = re.compile(
@@ -40,13 +43,42 @@ def read_property(data: bytes, *, n_inputs: int | None, n_outputs: int | None, f
     without finite bounds, TLC401 too large.
     """
     try:
-        text = _decode(data)
-        assertions, space = read_vnnlib2(text) if _is_version_2(text) else read_vnnlib1(text)
-        space.check_fits(n_inputs, n_outputs)
-        return normal_form(assertions, space)
+        return _query(_plain(data), n_inputs, n_outputs)
+    except InvalidInput as error:
+        better = instead(error, data, file, "property") if error.code in ("TLC301", "TLC302") else error
+        raise better.in_file(file) from error.__cause__
+
+
+def read_query(data: bytes, graph: Graph, *, file: str = "") -> Query:
+    """``read_property`` for a model: declarations of VNN-LIB 2.0 fit its tensors, in number, names and shapes (TLC303)."""
+    return read_named_query(data, graph, file=file)[0]
+
+
+def read_named_query(data: bytes, graph: Graph | None, *, file: str = "") -> tuple[Query, Property]:
+    """The query, and what the file declares; ``graph`` None when no model is known."""
+    try:
+        found = _plain(data)
+        if graph is None:
+            return _query(found, None, None), found
+        for network in found.networks:
+            check_declared(network, inputs_of(graph), outputs_of(graph), file=file)
+        return _query(found, graph.n_inputs, graph.n_outputs), found
     except InvalidInput as error:
         error.in_file(file)
         raise
+
+
+def _plain(data: bytes) -> Property:
+    """The property of one network, without hidden nodes or products."""
+    text = _decode(data)
+    if _is_version_2(text):
+        return read_plain(text)
+    return Property(*read_vnnlib1(text))
+
+
+def _query(found: Property, n_inputs: int | None, n_outputs: int | None) -> Query:
+    found.space.check_fits(n_inputs, n_outputs)
+    return normal_form(found.assertions, found.space)
 
 
 def read_any_property(data: bytes, *, file: str = "") -> Property:
@@ -58,8 +90,8 @@ def read_any_property(data: bytes, *, file: str = "") -> Property:
         assertions, space = read_vnnlib1(text)
         return Property(assertions, space)
     except InvalidInput as error:
-        error.in_file(file)
-        raise
+        better = instead(error, data, file, "property") if error.code in ("TLC301", "TLC302") else error
+        raise better.in_file(file) from error.__cause__
 
 
 def _is_version_2(text: str) -> bool:
@@ -73,7 +105,7 @@ def _is_version_2(text: str) -> bool:
 
 
 def _decode(data: bytes) -> str:
-    """UTF-8 text without NUL or lone carriage returns.
+    """UTF-8 text without NUL or lone carriage returns; a byte order mark before it means nothing.
 
     Parsers disagree on both: C ends a text at NUL, and some end a comment at a carriage return, some do not.
     """
@@ -85,7 +117,7 @@ def _decode(data: bytes) -> str:
             got=f"{len(data)} bytes",
         )
     try:
-        text = data.decode("utf-8")
+        text = without_mark(data, "TLC301").decode("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidInput("TLC301", "not UTF-8 text", got=f"byte {error.start}") from error
     if "\0" in text:

@@ -2,7 +2,7 @@
 
 What is read::
 
-    (declare-const X_0 Real)
+    (declare-const X_0 Real)     or (declare-fun X_0 () Real), which SMT-LIB defines to be the same
     (assert FORMULA)
     FORMULA: (<= TERM TERM), also < >= > =; (and FORMULA ...), (or FORMULA ...), true, false
     TERM:    decimal, variable, (+ TERM ...), (- TERM ...), (* TERM ...) with at most one factor not constant
@@ -60,7 +60,7 @@ _UNSUPPORTED_HEADS: Final = frozenset(
     (
         *("not", "=>", "xor", "distinct", "ite", "let", "forall", "exists"),
         *("/", "abs", "min", "max", "div", "mod"),
-        *("declare-fun", "define-fun", "define-const", "set-logic", "set-info", "set-option"),
+        *("define-fun", "define-const", "set-logic", "set-info", "set-option"),
         *("check-sat", "get-model", "push", "pop", "exit"),
     )
 )
@@ -68,6 +68,10 @@ _UNSUPPORTED_HEADS: Final = frozenset(
 
 _Item: TypeAlias = str | LinearForm | Formula
 """A token not looked at yet, a term, or a formula."""
+
+
+_NO_ARGUMENTS: Final = And(())
+"""Stands for the empty list of arguments in (declare-fun X_0 () Real); compared by identity."""
 
 
 def read_vnnlib1(text: str, *, fast: bool = True) -> tuple[list[Formula], Space]:
@@ -138,7 +142,10 @@ class _Reader:
                 if not stack:
                     self._command(items)
                     return match.end()
-                stack[-1].append(self._reduce(items))
+                if len(stack) == 1 and self._declares_function(stack[-1]):
+                    stack[-1].append("its arguments" if items else _NO_ARGUMENTS)
+                else:
+                    stack[-1].append(self._reduce(items))
             elif token[0] == "(":
                 relation, left, right = match.group(1, 2, 3)
                 stack[-1].append(self._comparison(relation, left, right))
@@ -159,8 +166,20 @@ class _Reader:
             self._assertions.append(self._formula(items[1]))
         elif head == "declare-const":
             self._declare_items(items)
+        elif head == "declare-fun":
+            if len(items) != 4 or items[2] is not _NO_ARGUMENTS:
+                self._fail(
+                    "only a function without arguments is a variable", "TLC302",
+                    expected="(declare-const NAME Real) or (declare-fun NAME () Real)",
+                )  # fmt: skip
+            self._declare_items([items[0], items[1], items[3]])
         else:
             self._fail("unknown command", expected="declare-const or assert", got=head)
+
+    @staticmethod
+    def _declares_function(items: list[_Item]) -> bool:
+        """The next item is the list of a declared function's arguments."""
+        return len(items) == 2 and isinstance(items[0], str) and items[0] == "declare-fun"
 
     def _declare_items(self, items: list[_Item]) -> None:
         if len(items) != 3 or not isinstance(items[1], str):

@@ -116,9 +116,15 @@ def read_vnnlib2(text: str) -> tuple[list[Formula], Space]:
 
     Raises InvalidInput: TLC301 malformed or ill-typed, TLC302 unsupported, TLC401 nesting or number too large.
     """
+    found = read_plain(text)
+    return found.assertions, found.space
+
+
+def read_plain(text: str) -> Property:
+    """``read_vnnlib2`` with what is declared."""
     found = read_declared(text)
     _check_plain(found)
-    return found.assertions, found.space
+    return found
 
 
 def _check_plain(found: Property) -> None:

@@ -7,25 +7,30 @@ Two formats, plain or gzip, each with or without the tool's answer as the first 
   competition reads them too, each number in them is complete, and the number of inputs is still checked.
 - VNN-LIB 2.0 assignments: for each declared variable a header ``NAME TYPE [d1,d2]``, then its values, row-major.
 
-Guarantee: every number is the rational its decimal denotes; each variable is given once and none is left out. What
-a file calls outputs is kept apart and is never evidence. An input that is ``nan`` or ``inf`` makes the file
-malformed; such an output is None.
+Guarantee: every number is the rational its decimal denotes; each variable is given once and none is left out. Values
+belong to the variable that the file names (and the index), in whatever order it lists them: a name that the query has not,
+one that is missing, or a shape that is not the declared one is refused. Only where nothing has names (a query of VNN-LIB
+1.0 and names that neither it nor the model uses) are the first tensors the inputs. What a file calls outputs is kept
+apart and is never evidence; a file may leave all of them out. An input that is ``nan`` or ``inf`` makes the file malformed;
+such an output is None.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import prod
 from typing import Final
 
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_RANK, MAX_TENSOR_ELEMENTS, MIB
-from tlcheck.readers.bytes import read_bytes
+from tlcheck.readers.bytes import read_bytes, without_mark
 from tlcheck.readers.decimals import parse_decimal
+from tlcheck.readers.places import Named, inputs_of, outputs_of, squeezed
+from tlcheck.readers.vnnlib2 import Property
+from tlcheck.trusted.graph import Graph
 
 MAX_WITNESS_BYTES: Final = 64 * MIB
 """Largest witness, unpacked: a point of 150,528 decimals (vggnet16) has 5 MiB."""
@@ -35,6 +40,7 @@ _WORD: Final = re.compile(
     re.IGNORECASE,
 )
 _PAIR: Final = re.compile(r"\([ \t\r\n]*+([XY])_(0|[1-9][0-9]{0,8})[ \t\r\n]++([^ \t\r\n()]++)[ \t\r\n]*+\)")
+_FLAT: Final = re.compile(r"[XY]_(?:0|[1-9][0-9]{0,8})")
 _SPACE: Final = re.compile(r"[ \t\r\n]*+")
 _HEADER: Final = re.compile(
     r"[ \t]*+([A-Za-z_][A-Za-z0-9_.]*+)[ \t]++([A-Za-z][A-Za-z0-9_]*+)[ \t]*+\[([0-9, \t]*+)\][ \t\r]*+"
@@ -63,22 +69,88 @@ class Witness:
 
 
 @dataclass(frozen=True)
+class Names:
+    """What a witness of a query may call its variables, each side in the order of its flat values.
+
+    ``declared``: by the query itself (VNN-LIB 2.0), with these shapes; else ``inputs`` and ``outputs`` are the model's
+    tensors, and a file may also say X and Y, or X_0, X_1, ...
+    """
+
+    inputs: tuple[Named, ...]
+    outputs: tuple[Named, ...]
+    declared: bool
+
+    @classmethod
+    def of(cls, found: Property, graph: Graph | None) -> Names:
+        """Of a property, about a model where one is known."""
+        if not found.networks:
+            inputs, outputs = ([], []) if graph is None else (inputs_of(graph), outputs_of(graph))
+            return cls(tuple(inputs), tuple(outputs), False)
+        tensors = [t for network in found.networks for t in network.tensors]
+        inner = sorted((t for t in tensors if t.kind != "input"), key=lambda t: t.start)
+        return cls(
+            tuple((t.name, t.shape) for t in tensors if t.kind == "input"),
+            tuple((t.name, t.shape) for t in inner),
+            True,
+        )
+
+    def all(self) -> list[str]:
+        return [name for name, _ in (*self.inputs, *self.outputs)]
+
+
+NO_NAMES: Final = Names((), (), False)
+
+
+@dataclass(frozen=True)
 class Assignment:
     """A VNN-LIB 2.0 file: which tensors are inputs only the query or the network says."""
 
     tensors: tuple[Tensor, ...]
 
-    def named(self, names: Sequence[str]) -> Witness:
-        """The tensors of these names, in their order, are the point. Raises InvalidInput TLC101 if one is missing."""
+    def witness(self, n_inputs: int, names: Names) -> Witness:
+        """The point, by names; by place where neither the query nor the model has any of them. Raises InvalidInput."""
+        if names.declared:
+            return self._named(names)
+        given = {tensor.name for tensor in self.tensors}
+        whole = {"X", "Y"} & given
+        if whole == {"Y"}:
+            raise _wrong_shape(n_inputs, "Y alone")
+        if whole:
+            return self._named(Names((("X", (n_inputs,)),), (("Y", ()),) * ("Y" in given), False))
+        if any(_FLAT.fullmatch(name) for name in given):
+            count = sum(name.startswith("Y_") for name in given)
+            x, y = (tuple((f"{kind}_{i}", ()) for i in range(n)) for kind, n in (("X", n_inputs), ("Y", count)))
+            return self._named(Names(x, y, False))
+        if given & set(names.all()):
+            return self._named(names)
+        return self._split(n_inputs)
+
+    def _named(self, names: Names) -> Witness:
+        """Every tensor is one of ``names``, every input is there, and every output or none."""
         by_name = {tensor.name: tensor for tensor in self.tensors}
-        for name in names:
+        expected = ", ".join(names.all()[:20])
+        for tensor in self.tensors:
+            if tensor.name not in names.all():
+                raise InvalidInput(
+                    "TLC101", "a variable that is not the query's", expected=expected, got=tensor.name
+                )
+        some = any(name in by_name for name, _ in names.outputs)
+        wanted = (*names.inputs, *(names.outputs if some else ()))
+        for name, shape in wanted:
             if name not in by_name:
-                raise InvalidInput("TLC101", "a variable is missing", expected=name, got=", ".join(by_name))
-        inputs = [(name, v) for name in names for v in by_name[name].values]
-        outputs = tuple(v for t in self.tensors if t.name not in names for v in t.values)
+                raise InvalidInput(
+                    "TLC101", "a variable is missing", expected=name, got=", ".join(by_name)[:200]
+                )
+            if names.declared and squeezed(by_name[name].shape) != squeezed(shape):
+                raise InvalidInput(
+                    "TLC303", "not the declared shape", field=name, expected=str(list(shape)),
+                    got=str(list(by_name[name].shape)),
+                )  # fmt: skip
+        inputs = [(name, v) for name, _ in names.inputs for v in by_name[name].values]
+        outputs = tuple(v for name, _ in wanted[len(names.inputs) :] for v in by_name[name].values)
         return Witness("vnnlib-2.0", _finite(inputs), outputs)
 
-    def split(self, n_inputs: int) -> Witness:
+    def _split(self, n_inputs: int) -> Witness:
         """The first tensors that make up ``n_inputs`` values are the point. Raises InvalidInput TLC303 if none do."""
         sizes = [len(tensor.values) for tensor in self.tensors]
         cut = next((k for k in range(len(sizes) + 1) if sum(sizes[:k]) == n_inputs), None)
@@ -89,30 +161,64 @@ class Assignment:
         return Witness("vnnlib-2.0", _finite(inputs), outputs)
 
 
-def load_witness(
-    path: str | os.PathLike[str], n_inputs: int, names: Sequence[str] | None = None
-) -> Witness | None:
+@dataclass(frozen=True)
+class Pairs:
+    """A VNN-COMP 1.0 file: the values of X_i and of Y_j, by index."""
+
+    given: dict[str, dict[int, Fraction | None]]
+
+    def witness(self, names: Names) -> Witness:
+        """X_i is the i-th input value and Y_j the j-th output value, unless the query declares these names otherwise.
+
+        Raises InvalidInput.
+        """
+        if names.declared:
+            own = names.all()
+            if any(_FLAT.fullmatch(name) for name in own):
+                tensors = [
+                    Tensor(f"{kind}_{i}", "real", (), (value,))
+                    for kind, values in self.given.items()
+                    for i, value in values.items()
+                ]
+                return replace(Assignment(tuple(tensors))._named(names), format="vnncomp-1.0")
+            for kind, declared in (("X", names.inputs), ("Y", names.outputs)):
+                if kind in own and [name for name, _ in declared] != [kind]:
+                    raise InvalidInput(
+                        "TLC101", f"{kind}_0, {kind}_1, .. are not the values of the query's {kind}",
+                        expected=f"an assignment to {', '.join(own)} with headers NAME TYPE [d1,d2]",
+                    )  # fmt: skip
+        for kind, values in self.given.items():
+            for i in range(len(values)):
+                if i not in values:
+                    raise InvalidInput(
+                        "TLC101", "a variable is missing", expected=f"{kind}_{i}", got=f"{len(values)} others"
+                    )
+        x, y = self.given["X"], self.given["Y"]
+        return Witness(
+            "vnncomp-1.0",
+            _finite([(f"X_{i}", x[i]) for i in range(len(x))]),
+            tuple(y[j] for j in range(len(y))),
+        )
+
+
+def load_witness(path: str | os.PathLike[str], n_inputs: int, names: Names = NO_NAMES) -> Witness | None:
     """The witness in a file for a query of ``n_inputs`` input values; None when the file holds no point.
 
-    ``names``: of the query's input variables, in order, where it has several networks: an assignment then lists the
-    inputs of one after the outputs of another. Without it the inputs come first.
+    ``names``: of the variables of the query, or of its model's tensors.
     Raises InvalidInput: TLC101 malformed, TLC303 another number of inputs, TLC4xx as ``read_bytes``.
     """
     return read_witness(read_bytes(path, limit=MAX_WITNESS_BYTES), n_inputs, names, file=os.fspath(path))
 
 
-def read_witness(
-    data: bytes, n_inputs: int, names: Sequence[str] | None = None, *, file: str = ""
-) -> Witness | None:
+def read_witness(data: bytes, n_inputs: int, names: Names = NO_NAMES, *, file: str = "") -> Witness | None:
     """``load_witness`` of unpacked bytes."""
     try:
         content = _parse(_decode(data))
         if content is None:
             return None
-        if isinstance(content, Assignment):
-            witness = content.split(n_inputs) if names is None else content.named(names)
-        else:
-            witness = content
+        witness = (
+            content.witness(n_inputs, names) if isinstance(content, Assignment) else content.witness(names)
+        )
         if len(witness.inputs) != n_inputs:
             raise _wrong_shape(n_inputs, str(len(witness.inputs)))
         return witness
@@ -122,12 +228,12 @@ def read_witness(
 
 def _decode(data: bytes) -> str:
     try:
-        return data.decode("utf-8")
+        return without_mark(data, "TLC101").decode("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidInput("TLC101", "not UTF-8 text", got=f"byte {error.start}") from error
 
 
-def _parse(text: str) -> Witness | Assignment | None:
+def _parse(text: str) -> Pairs | Assignment | None:
     start = _word_end(text)
     if start == len(text):
         return None
@@ -142,7 +248,7 @@ def _word_end(text: str) -> int:
 # VNN-COMP 1.0.
 
 
-def _pairs(text: str, position: int) -> Witness | None:
+def _pairs(text: str, position: int) -> Pairs | None:
     """Pairs inside one pair of parentheses, without it, or with its first one only."""
     given: dict[str, dict[int, str]] = {"X": {}, "Y": {}}
     wrapped = _PAIR.match(text, position) is None
@@ -163,18 +269,9 @@ def _pairs(text: str, position: int) -> Witness | None:
         if wrapped and not closed:
             raise _unexpected(text, position, "(X_i value), (Y_i value) or )")
         return None
-    inputs = [(f"X_{i}", _value(v, f"X_{i}")) for i, v in enumerate(_in_order(given["X"], "X"))]
-    outputs = tuple(_value(v, f"Y_{i}") for i, v in enumerate(_in_order(given["Y"], "Y")))
-    return Witness("vnncomp-1.0", _finite(inputs), outputs)
-
-
-def _in_order(given: dict[int, str], kind: str) -> list[str]:
-    for i in range(len(given)):
-        if i not in given:
-            raise InvalidInput(
-                "TLC101", "a variable is missing", expected=f"{kind}_{i}", got=f"{len(given)} others"
-            )
-    return [given[i] for i in range(len(given))]
+    return Pairs(
+        {kind: {i: _value(v, f"{kind}_{i}") for i, v in values.items()} for kind, values in given.items()}
+    )
 
 
 # VNN-LIB 2.0.

@@ -14,9 +14,11 @@ from tlcheck.report.schema import (
     BoundOut,
     ClaimOut,
     LeavesOut,
+    PassedOut,
     ReasonOut,
     ReportOut,
     ResultOut,
+    UnexpectedOut,
 )
 from tlcheck.report.versions import tool_versions
 from tlcheck.trusted.verdict import Bound, ClaimResult, Number, Reason
@@ -55,6 +57,8 @@ def _report(run: Run, results: list[ResultOut]) -> ReportOut:
         tool=tool_versions(),
         verdict=None if run.verdict is None else run.verdict.value,
         results=results,
+        passed_over=[PassedOut(path=_text(other.path), what=other.what) for other in run.passed],
+        unexpected=[UnexpectedOut(path=_text(more.path), name=_text(more.name)) for more in run.unexpected],
         seconds=round(run.seconds, 3),
     )
 

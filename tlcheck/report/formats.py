@@ -23,15 +23,16 @@ class Renderer(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Style:
-    """How much and how coloured; formats for machines ignore what they have no place for."""
+    """How much and how coloured, and how wide (0: without limit); formats for machines ignore what they have no place for."""
 
     color: bool = False
     verbose: bool = False
     quiet: bool = False
+    width: int = 0
 
 
 RENDERERS: Final[dict[str, Callable[[Style], Renderer]]] = {
-    "text": lambda style: Text(color=style.color, verbose=style.verbose, quiet=style.quiet),
+    "text": lambda style: Text(style.color, style.verbose, style.quiet, style.width),
     "json": lambda style: Json(verbose=style.verbose),
     "jsonl": lambda style: JsonLines(verbose=style.verbose),
     "junit": lambda style: JUnit(),

@@ -6,7 +6,7 @@ only if it has files, every file has claims, and every claim is CERTIFIED.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -40,6 +40,21 @@ EXIT_OF: Final = {
 }
 
 
+UNREADABLE: Final = "input"
+"""The kind that stands for the claims of a file that could not be read, or are not as they should be."""
+
+
+@dataclass(frozen=True)
+class ClaimRead:
+    """A claim as it was read, whatever its verdict: ``sources`` are the SHA-256 of the files it was read from, by role
+    or, for what an artifact names, by name."""
+
+    name: str
+    kind: str
+    statement: str
+    sources: Mapping[str, str]
+
+
 @dataclass(frozen=True)
 class FileResult:
     """The claims of one certificate; ``path`` as the user gave it. ``error`` is set when a bug ended its check."""
@@ -48,14 +63,33 @@ class FileResult:
     format: str
     claims: tuple[ClaimResult, ...]
     error: Reason | None = None
+    read: tuple[ClaimRead, ...] = ()
+
+
+@dataclass(frozen=True)
+class PassedOver:
+    """A file in a folder that is no certificate; ``what`` it is, in words, where somebody asks."""
+
+    path: str
+    what: str = ""
+
+
+@dataclass(frozen=True)
+class Unexpected:
+    """A claim that the lock file does not have."""
+
+    path: str
+    name: str
 
 
 @dataclass(frozen=True)
 class Run:
-    """One invocation; ``seconds`` is its wall time."""
+    """One invocation; ``seconds`` is its wall time. ``passed``: what no check read; ``unexpected``: what no lock has."""
 
     results: tuple[FileResult, ...]
     seconds: float
+    passed: tuple[PassedOver, ...] = ()
+    unexpected: tuple[Unexpected, ...] = ()
 
     @property
     def claims(self) -> tuple[ClaimResult, ...]:
@@ -88,7 +122,7 @@ def invalid(path: str, error: InvalidInput, *, format: str = "unknown") -> FileR
     where = ": ".join(part for part in (error.file, error.field) if part)
     reason = Reason(code=error.code, message=error.line(), location=where)
     claim = ClaimResult(
-        kind="input", statement="the input is well formed", verdict=Verdict.INVALID, reason=reason
+        kind=UNREADABLE, statement="the input is well formed", verdict=Verdict.INVALID, reason=reason
     )
     return FileResult(path=path, format=format, claims=(claim,))
 

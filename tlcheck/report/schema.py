@@ -72,17 +72,34 @@ class ResultOut(Struct, frozen=True, kw_only=True):
     error: ReasonOut | UnsetType = UNSET
 
 
+class PassedOut(Struct, frozen=True, kw_only=True):
+    """A file in a folder that is no certificate and that none was read from; ``what`` it is, in words."""
+
+    path: str
+    what: str
+
+
+class UnexpectedOut(Struct, frozen=True, kw_only=True):
+    """A claim that the lock file given with --expect does not have."""
+
+    path: str
+    name: str
+
+
 class ReportOut(Struct, frozen=True, kw_only=True):
     """The report of one run of ``tlcheck verify --format json``.
 
     ``verdict`` is the worst of the claims' verdicts (INVALID, REFUTED, UNPROVEN, CERTIFIED), null when a bug in
-    tlcheck ended a check. ``tool`` holds versions of tlcheck and of what it computes with.
+    tlcheck ended a check. A claim of the lock file that is missing or changed is a result of its own, INVALID with reason TLC111
+    or TLC112. ``tool`` holds versions of tlcheck and of what it computes with.
     """
 
     schema_version: Literal[1]
     tool: dict[str, str]
     verdict: VerdictWord | None
     results: list[ResultOut]
+    passed_over: list[PassedOut] = []
+    unexpected: list[UnexpectedOut] = []
     seconds: Seconds
 
 

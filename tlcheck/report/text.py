@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import Final
 
-from tlcheck.report.record import WORST_FIRST, FileResult, Run
+from tlcheck.report.record import UNREADABLE, WORST_FIRST, FileResult, Run
 from tlcheck.trusted.verdict import Bound, ClaimResult, Number, Verdict
 
 COLOURS: Final = {
@@ -20,16 +21,20 @@ BUG_COLOUR: Final = "37;41;1"
 SHOWN_DIGITS: Final = 6
 """Significant digits of a number in text; the JSON report has all of them."""
 INDENT: Final = " " * 11
+NARROWEST: Final = 20
+"""Columns beside the indentation that a line has at least."""
 ROUNDINGS: Final = {"down": ROUND_FLOOR, "up": ROUND_CEILING}
 
 
 @dataclass(frozen=True)
 class Text:
-    """Lines for a terminal. ``quiet`` keeps only what is INVALID or a bug."""
+    """Lines for a terminal. ``quiet`` keeps only what is INVALID or a bug. Lines are broken between words where ``width``,
+    the terminal's, is known."""
 
     color: bool = False
     verbose: bool = False
     quiet: bool = False
+    width: int = 0
 
     def file(self, result: FileResult) -> str:
         """The lines of one file, as soon as it is done."""
@@ -42,23 +47,39 @@ class Text:
             if not self.quiet or claim.verdict is Verdict.INVALID:
                 name = claim.details.get("name") if len(result.claims) > 1 else None
                 lines.append(self._claim(result.path, claim, "" if name is None else f" ({name})"))
-                lines += map(printable, self._details(claim) if self.verbose else _cross_check(claim))
+                more = self._details(claim) if self.verbose else _cross_check(claim)
+                lines += [self._broken(printable(line), indent_of(line) + "  ") for line in more]
         return "".join(f"{line}\n" for line in lines)
 
     def end(self, run: Run) -> str:
-        """The summary line."""
+        """What no lock file has and, verbose, what was passed over; then the summary line."""
         if self.quiet:
             return ""
+        lines = [f"not in the lock file: {claim.path} ({claim.name})" for claim in run.unexpected]
+        if self.verbose:
+            lines += [f"passed over: {other.path}: {other.what}" for other in run.passed]
+        return "".join(f"{self._broken(printable(line), INDENT)}\n" for line in (*lines, self._summary(run)))
+
+    def _summary(self, run: Run) -> str:
         counts = Counter(claim.verdict for claim in run.claims)
         parts = [f"{counts[verdict]} {verdict.value}" for verdict in reversed(WORST_FIRST) if counts[verdict]]
         bugs = sum(result.error is not None for result in run.results)
         if bugs:
             parts.append(f"{bugs} stopped by a bug in tlcheck")
-        claims, files = len(run.claims), len(run.results)
-        return (
+        claims = sum(claim.kind != UNREADABLE for claim in run.claims)
+        files = len({result.path for result in run.results})
+        text = (
             f"{claims} {_plural('claim', claims)} in {files} {_plural('file', files)}: "
-            f"{', '.join(parts) or 'nothing decided'}; {run.seconds:.1f} s\n"
+            f"{', '.join(parts) or 'nothing decided'}; "
         )
+        if run.unexpected:
+            text += f"{len(run.unexpected)} not in the lock file; "
+        if run.passed:
+            count = len(run.passed)
+            text += (
+                f"{count} {_plural('file', count)} passed over{'' if self.verbose else ' (names with -v)'}; "
+            )
+        return f"{text}{run.seconds:.1f} s"
 
     def _claim(self, path: str, claim: ClaimResult, name: str) -> str:
         word, colour = claim.verdict.value, COLOURS[claim.verdict]
@@ -76,11 +97,23 @@ class Text:
     def _line(self, word: str, colour: str, rest: str) -> str:
         """``word`` in colour, then ``rest``, which may come from a hostile file, with nothing a terminal obeys."""
         padded = f"{word:9}"
-        return (
-            f"\x1b[{colour}m{padded}\x1b[0m  {printable(rest)}"
-            if self.color
-            else f"{padded}  {printable(rest)}"
-        )
+        line = self._broken(f"{padded}  {printable(rest)}", INDENT)
+        return f"\x1b[{colour}m{padded}\x1b[0m{line[len(padded) :]}" if self.color else line
+
+    def _broken(self, line: str, indent: str) -> str:
+        """``line`` in lines of the terminal's width, if that is known, broken between words; a longer word is left whole."""
+        if not self.width or len(line) <= self.width:
+            return line
+        shown = indent_of(line)
+        room = max(self.width, len(indent) + NARROWEST)
+        pieces, current = [], shown
+        for space, word in re.findall(r"( *)([^ ]+)", line[len(shown) :]):
+            if current.strip() and len(current) + len(space) + len(word) > room:
+                pieces.append(current)
+                current = indent + word
+            else:
+                current += space + word
+        return "\n".join([*pieces, current])
 
     def _details(self, claim: ClaimResult) -> list[str]:
         lines = [f"claim: {claim.statement}"]
@@ -95,6 +128,10 @@ class Text:
         for name, value in claim.details.items():
             lines += _tree_lines(name, value)
         return [f"{INDENT}{line}" for line in lines]
+
+
+def indent_of(line: str) -> str:
+    return line[: len(line) - len(line.lstrip(" "))]
 
 
 def shown(number: Number) -> str:

@@ -16,7 +16,9 @@ from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import LEAF, SPLIT, Guidance
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint
 
-SHOWN_DISJUNCTS: Final = 4
+SHOWN_DISJUNCTS: Final = 12
+SHOWN_REGIONS: Final = 4
+"""Of sets over different regions; those over a region shown already are short."""
 SHOWN_CONSTRAINTS: Final = 12
 SHOWN_INPUTS: Final = 6
 SHOWN_TERMS: Final = 12
@@ -29,16 +31,19 @@ def claim_lines(claim: UnsatClaim | SatClaim | ConditionClaim, guidance: Guidanc
     disjuncts = claim.query.disjuncts
     lines = [f"network: {_network(claim.graph)}"]
     if isinstance(claim, SatClaim):
-        lines.append(f"claim (sat): the input x = {_point(claim.witness)} lies in one of the sets below")
+        lines.append(f"claim (sat): the input x = {point(claim.witness)} lies in one of the sets below")
     elif not disjuncts:
         lines.append("claim (unsat): the property describes no point at all")
     else:
         lines.append(
             "claim (unsat): with y the network's output for the input x, no x lies in any of the sets below"
         )
+    regions: dict[Region, int] = {}
     for position, disjunct in enumerate(disjuncts[:SHOWN_DISJUNCTS], start=1):
-        lines += _disjunct(position, disjunct)
-    lines += _left_out(len(disjuncts) - SHOWN_DISJUNCTS, "set")
+        lines += _disjunct(position, disjunct, regions)
+        if len(regions) >= SHOWN_REGIONS:
+            break
+    lines += _left_out(len(disjuncts) - position if disjuncts else 0, "set")
     if isinstance(claim, UnsatClaim) and (says := told(claim.query, claim.graph)):
         lines += ["read as a Lyapunov query, that says:", *(f"  {sentence}" for sentence in says)]
     if guidance is not None:
@@ -89,9 +94,16 @@ def _network(graph: Graph) -> str:
     return f"{', '.join(f'{n} {noun}' + 's' * (n != 1) for n, noun in sizes)} ({operations})"
 
 
-def _disjunct(position: int, disjunct: Disjunct) -> list[str]:
+Region = tuple[tuple[Fraction, ...], tuple[Fraction, ...]]
+
+
+def _disjunct(position: int, disjunct: Disjunct, regions: dict[Region, int]) -> list[str]:
+    """The set; its region only where no set before has it (``regions``: where it was shown)."""
     lines = [f"  set {position}:"]
-    lines += [f"    {line}" for line in _box(disjunct.box)]
+    first = regions.setdefault((disjunct.box.lower, disjunct.box.upper), position)
+    lines += [
+        f"    {line}" for line in (_box(disjunct.box) if first == position else [f"x as in set {first}"])
+    ]
     lines += [f"    {constraint_text(constraint)}" for constraint in disjunct.constraints[:SHOWN_CONSTRAINTS]]
     return lines + [
         f"  {line}" for line in _left_out(len(disjunct.constraints) - SHOWN_CONSTRAINTS, "constraint")
@@ -105,7 +117,10 @@ def _box(box: InputBox) -> list[str]:
     ]
     fixed = sum(low == high for low, high in pairs)
     widest = max((high - low for low, high in pairs), default=Fraction(0))
-    summary = f"; {fixed} of all are fixed, the widest has width {number(widest)}"
+    summary = (
+        f"; {fixed} of all {len(pairs)} are fixed, the widest has width {number(widest)}: each is within "
+        f"{number(widest / 2)} of the middle"
+    )
     lines += _left_out(len(pairs) - SHOWN_INPUTS, "input", summary)
     return [line.strip() for line in lines]
 
@@ -146,7 +161,7 @@ def number(value: Fraction) -> str:
     return f"-{text}" if value < 0 else text
 
 
-def _point(witness: Sequence[Fraction]) -> str:
+def point(witness: Sequence[Fraction]) -> str:
     shown = ", ".join(number(value) for value in witness[:SHOWN_INPUTS])
     more = f", ... ({len(witness) - SHOWN_INPUTS} more)" if len(witness) > SHOWN_INPUTS else ""
     return f"({shown}{more})"

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.readers.bytes import read_bytes
+from tlcheck.readers.onnx import load_whole
+from tlcheck.readers.onnx.external import has_external_data
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -60,13 +61,15 @@ class Session:
 
 def load_session(model: str | Path, *, device: str = "cpu") -> Session:
     """A session of an .onnx or .onnx.gz file. Raises InvalidInput (unreadable file), ExecutionFailed."""
-    return make_session(read_bytes(model), device=device)
+    return make_session(load_whole(Path(model)).content, device=device)
 
 
 def make_session(model: bytes, *, device: str = "cpu") -> Session:
-    """A session of a model's bytes. Raises ExecutionFailed."""
+    """A session of a model's bytes, all weights inside. Raises ExecutionFailed."""
     import onnxruntime
 
+    if has_external_data(model):  # onnxruntime would look for them in the working folder
+        raise ExecutionFailed("weights in other files")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

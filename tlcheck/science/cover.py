@@ -10,7 +10,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from tlcheck import timer
 from tlcheck.schedule import ending_pool, enter_worker
 from tlcheck.science.balls64 import Balls64
 from tlcheck.science.models64 import Engine64, Models64
@@ -113,7 +113,7 @@ def highest(quantity: Quantity, seed: int = 0) -> Highest | None:
     low, high = _ends(quantity)
     points = rng.uniform(low, high, (SAMPLES, low.size))
     corners = np.array(np.meshgrid(*[(a, b) for a, b in zip(low, high, strict=True)])).reshape(low.size, -1).T
-    points = np.concatenate([points, corners])
+    points = np.concatenate([(low[None] + high[None]) / 2, points, corners])
     values = values_at(quantity, points)
     radius = (high - low) / 8
     for _ in range(ROUNDS):
@@ -150,10 +150,10 @@ def enclosed(quantity: Quantity, cell: Box, order: int, norm: str) -> tuple[floa
 
 def one_cell(quantity: Quantity, order: int, norm: str) -> Cover:
     """The whole domain as a cell, in Arb: enough where nothing varies, and where the quantity is exactly zero."""
-    start = time.monotonic()
+    start = timer.now()
     low, high, reason = enclosed(quantity, quantity.domain, order, norm)
     where = quantity.where(quantity.domain) + (f": {reason}" if reason else "")
-    return Cover(LEAF, 1, 1, high, time.monotonic() - start, low, high, where)
+    return Cover(LEAF, 1, 1, high, timer.now() - start, low, high, where)
 
 
 def average(quantity: Quantity, norm: str, seed: int = 0) -> float:
@@ -237,7 +237,7 @@ def find_cover(
 ) -> Cover:
     """A tree of cells with the quantity at most ``at_most`` on each. ``tick`` is told (cells, cells still open). No search where
     nothing varies, or the bound is below what float64 can tell: the domain as one cell, in Arb."""
-    start = time.monotonic()
+    start = timer.now()
     if not quantity.free or at_most <= Fraction(LEAST):
         one = one_cell(quantity, order, "sup")
         below = Fraction(one.high) <= at_most if one.high < inf else False
@@ -266,12 +266,12 @@ def find_cover(
             if worst == inf and not stuck:
                 stuck = cells.hopeless(highest_cell)
             if stuck:
-                return Cover("", closed, examined, worst, time.monotonic() - start, where=stuck)
+                return Cover("", closed, examined, worst, timer.now() - start, where=stuck)
             open_ = further
         if open_:
             where = cells.where(highest_cell, order)
-            return Cover("", closed, examined, worst, time.monotonic() - start, where=where)
-    return Cover(_text(cells.cuts), closed, examined, worst, time.monotonic() - start)
+            return Cover("", closed, examined, worst, timer.now() - start, where=where)
+    return Cover(_text(cells.cuts), closed, examined, worst, timer.now() - start)
 
 
 def find_integral(
@@ -289,7 +289,7 @@ def find_integral(
     """A tree of cells on which the mean over the domain, of the quantity ("L2") or its root ("L1"), is known to within ``gap``
     or to within ``relative`` times itself, or, where ``at_most`` is given, is at most that, or above it. In each round the cells
     with HALF of the width are halved (Doerfler marking). Without a tree, ``low`` and ``high`` are what was reached."""
-    start = time.monotonic()
+    start = timer.now()
     one = one_cell(quantity, order, norm)
     if not quantity.free or one.high == 0:
         return one if one.high < inf else replace(one, tree="")
@@ -299,7 +299,7 @@ def find_integral(
 
     def cover(reached: bool, where: str = "") -> Cover:
         ends = (low, high) if width < inf else (0.0, inf)
-        tree, seconds = _text(cells.cuts) if reached else "", time.monotonic() - start
+        tree, seconds = _text(cells.cuts) if reached else "", timer.now() - start
         return Cover(tree, len(found), examined, width, seconds, *ends, where)
 
     with _examiner(quantity, order, norm, jobs) as examine:

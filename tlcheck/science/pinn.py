@@ -16,8 +16,7 @@ from tlcheck import __version__
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.bundle.manifest import ArtifactClaim, Producer
 from tlcheck.readers.bytes import read_bytes
-from tlcheck.readers.onnx import read_model
-from tlcheck.readers.onnx.tensors import read_tensor
+from tlcheck.readers.onnx import load_whole, read_model
 from tlcheck.readers.pde import Pde, read_pde
 from tlcheck.readers.torchlean.pinn_domain import FORMAT, Artifact
 from tlcheck.science.cover import LEAST, MAX_END, Cover, Highest, find_cover, find_integral, highest, one_cell
@@ -171,24 +170,15 @@ def _check_writable(target: Path) -> None:
 
 
 def read_network(path: Path) -> tuple[Graph, bytes]:
-    """The network, and an ONNX file of it that holds all weights: those beside the file are put into it (``read_model`` has
-    looked at where they are). Raises InvalidInput TLC2xx, TLC4xx."""
-    data = read_bytes(path)
+    """The network, and an ONNX file of it that holds all weights: those beside the file are put into it.
+
+    Raises InvalidInput TLC2xx, TLC4xx.
+    """
     if path.name.endswith((".safetensors", ".json", ".pt", ".pth")):
         raise InvalidInput(
             "TLC202", "not an ONNX file", file=str(path), expected="the network as ONNX, as torch.onnx.export writes it"
         )  # fmt: skip
-    graph = read_model(data, file=str(path), folder=path.parent)
-    from onnx import load_model_from_string, numpy_helper
-
-    whole = load_model_from_string(data)
-    inside = (attribute.t for node in whole.graph.node for attribute in node.attribute)
-    outside = [tensor for tensor in (*whole.graph.initializer, *inside) if tensor.data_location]
-    if not outside:
-        return graph, data
-    for tensor in outside:
-        tensor.CopyFrom(numpy_helper.from_array(read_tensor(tensor, path.parent).array, tensor.name))
-    data = whole.SerializeToString()
+    data = load_whole(path).content
     return read_model(data, file=str(path)), data
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -22,7 +21,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace as changed
 
-from tlcheck import __version__
+from tlcheck import __version__, timer
 from tlcheck.errors import InvalidInput
 from tlcheck.forked import forked
 from tlcheck.readers.bundle.manifest import (
@@ -35,6 +34,7 @@ from tlcheck.readers.files import Files, beside
 from tlcheck.readers.stability import Artifact, Bounds, conditions_of, read_artifact, read_toml, tree_text
 from tlcheck.trusted.arith.arb import PRECISION, upper_float, working_precision
 from tlcheck.trusted.checks import Check
+from tlcheck.trusted.query import InputBox
 from tlcheck.trusted.science.closed_loop import Kinks, Point, first_order
 from tlcheck.trusted.science.equilibrium import Core, box_text
 from tlcheck.trusted.science.network_jets import Box, coordinates
@@ -53,6 +53,7 @@ from tlcheck.trusted.science.stability import (
     Judge,
     Tree,
 )
+from tlcheck.vnnlib.attack import first_points
 from tlcheck.writers.bundle import check_target, write_artifact_bundle
 
 ARTIFACT: Final = "stability.json"
@@ -100,10 +101,10 @@ def find(
 
     ``jobs``: processes, 0 one per core.
     """
-    until = time.monotonic() + seconds
+    until = timer.now() + seconds
 
     def clock() -> None:
-        if time.monotonic() > until:
+        if timer.now() > until:
             raise _OutOfTime
 
     with working_precision(precision):
@@ -113,7 +114,7 @@ def find(
             return Found(conditions, problem=_not_met(conditions, failed), false=failed.holds is False)
         search = _Search(conditions, max_leaves, jobs, clock, tick)
         try:
-            return search.run()
+            return search.refuted() or search.run()
         except _OutOfTime:
             return search.stopped(f"{seconds:g} s")
 
@@ -176,6 +177,16 @@ class _Search:
         self.done = 0  # of the level: their halves are in further
         self.leaves = 0
         self.coreless = ""
+
+    def refuted(self) -> Found | None:
+        """False at one of the points that an attack on the region starts with, before anything is cut. Raises _OutOfTime."""
+        judge = Judge(self.conditions, PIECES, self.clock)
+        lower, upper = zip(*self.conditions.region, strict=True)
+        for point in first_points(InputBox(lower, upper)):
+            self.clock()
+            if judge.violation(point) is not None:
+                return self._refuted(judge, point)
+        return None
 
     def run(self) -> Found:
         """Raises _OutOfTime."""
@@ -429,8 +440,12 @@ def certify(
         content[name] = found_beside.read_named(name)
         return content[name]
 
+    def data_kept(name: str) -> bytes:
+        content[name] = found_beside.read_data(name)
+        return content[name]
+
     try:
-        conditions = conditions_of(artifact, Files(str(spec), kept))
+        conditions = conditions_of(artifact, Files(str(spec), kept, read_data=data_kept))
     except InvalidInput as error:
         raise error.in_file(str(spec)) from error.__cause__
     if {ARTIFACT, MANIFEST} & set(content):

@@ -138,11 +138,11 @@ class Enclosure:
         nodes = self.network.graph.nodes
         if self._one_affine_step(target):
             return box  # a backward pass over one affine map of the inputs gives the same bounds
-        undecided = np.zeros(box.lower.shape[1], bool)
+        open_ = np.zeros(box.lower.shape, bool)
         for consumer in self.network.consumers[target]:
             op = nodes[consumer].op
-            settled = stable(op, box) if isinstance(op, Elementwise) else np.zeros(box.lower.shape, bool)
-            undecided |= ~settled.all(axis=0)
+            open_ |= ~(stable(op, box) if isinstance(op, Elementwise) else np.zeros(box.lower.shape, bool))
+        undecided = open_.any(axis=0)
         expected = self._expected_unstable(target)
         full = np.flatnonzero(undecided if expected is None else expected)
         rows = (
@@ -158,7 +158,9 @@ class Enclosure:
             found = self._rows(target, np.tile(full, 2), signs, known)
             below, above = found[:, : full.size], -found[:, full.size :]
             if expected is None:
-                below, above = np.maximum(below, lower[:, full]), np.minimum(above, upper[:, full])
+                mine = np.broadcast_to(open_, rows)[:, full]  # not what only another domain leaves open
+                below = np.where(mine, np.maximum(below, lower[:, full]), lower[:, full])
+                above = np.where(mine, np.minimum(above, upper[:, full]), upper[:, full])
             self._put(lower, full, below)
             self._put(upper, full, above)
         return Box(lower, np.maximum(lower, upper))  # lower > upper only where the domain is empty
@@ -207,7 +209,10 @@ class Enclosure:
     def _rows(
         self, target: int, neurons: Ints, signs: Ints, known: Bounds, enough: float | None = None
     ) -> Floats:
-        """(D, len(neurons)) lower bounds of signs * value; a row stops early once its bound is >= ``enough``."""
+        """(D, len(neurons)) lower bounds of signs * value; a row stops early once its bound is >= ``enough``.
+
+        A chunk of rows without a bound leaves -inf to one domain; of several, any may be the cause: OutOfRange.
+        """
         domains = max((box.lower.shape[0] for box in known.boxes.values()), default=1)
         widest = max((self.network.graph.nodes[i].size for i in known.boxes), default=1)
         chunk = max(1, ROW_ENTRIES // (widest * domains))
@@ -218,6 +223,8 @@ class Enclosure:
             try:
                 return part, self._row_chunk(target, neurons[part], signs[part], known, domains, enough)
             except OutOfRange:
+                if domains > 1:
+                    raise
                 return part, None
 
         for part, found in self.apply(one, range(0, neurons.size, chunk)):

@@ -3,14 +3,22 @@
 ``mid`` holds floats (float16, float32 or float64), each an exact dyadic rational. ``rad`` is None when the
 constant is exactly ``mid``; otherwise every exact entry lies in [mid - rad, mid + rad], with rad >= 0 float64.
 NaN and infinities are refused.
+
+``formula`` says which real numbers they are, where that is known: it encloses the same numbers at any precision. What is
+evaluated in Arb at a point takes it; what works in float64, or speaks of float32 executions (whose rounded constants the
+radius may include), takes ``mid`` and ``rad``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tlcheck.trusted.formula import MAX_OPERATIONS, Formula, Stored
 
 Array = NDArray[np.floating]
 
@@ -19,6 +27,7 @@ Array = NDArray[np.floating]
 class Constant:
     mid: Array
     rad: NDArray[np.float64] | None = None
+    formula: Formula | None = None
 
     def __post_init__(self) -> None:
         if self.mid.dtype not in (np.float16, np.float32, np.float64):
@@ -30,6 +39,8 @@ class Constant:
                 raise ValueError("radius of the wrong type or shape")
             if not bool((np.isfinite(self.rad) & (self.rad >= 0)).all()):
                 raise ValueError("radius negative or not finite")
+        if self.formula is not None and (self.rad is None or self.formula.shape != self.mid.shape):
+            raise ValueError("a formula of exact numbers, or of another shape")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -38,3 +49,15 @@ class Constant:
     @property
     def size(self) -> int:
         return int(self.mid.size)
+
+    @property
+    def exactly(self) -> Formula:
+        """The numbers: by their formula, unless it has become too long, or as stored."""
+        if self.formula is None or self.formula.operations > MAX_OPERATIONS:
+            return Stored(self.mid, self.rad)
+        return self.formula
+
+    def moved(self, how: Callable[[NDArray[Any]], NDArray[Any]]) -> Constant:
+        """``how`` applied, which only selects and repeats entries: any array goes through it."""
+        rad = None if self.rad is None else how(self.rad)
+        return Constant(how(self.mid), rad, None if self.formula is None else self.formula.moved(how))

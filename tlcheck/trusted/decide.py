@@ -2,8 +2,9 @@
 
 unsat: for every disjunct with a non-empty box there is a finite split tree (cover.py); every leaf of it is closed by
 one backward pass whose lower bound L of  sum_q weight_q (c_q . (x, y) - bound_q),  weight >= 0, is strictly positive
-on the leaf's domain. A point of the disjunct in that domain would make the sum <= 0: there is none. Leaves whose
-domain is empty are closed by that. The inequality L > 0 is evaluated in Arb on exact numbers.
+on the leaf's domain. A point of the disjunct in that domain would make the sum <= 0: there is none. Where a strict
+constraint (c_q . (x, y) < bound_q) has a weight > 0, such a point would make the sum < 0, and L >= 0 suffices. Leaves whose
+domain is empty are closed by that. The inequality is evaluated in Arb on exact numbers.
 
 sat: the witness, an exact rational point, is inside the box of one disjunct and each constraint holds as an enclosure.
 
@@ -28,6 +29,7 @@ from tlcheck.trusted.arith.arb import (
     PRECISION,
     Arb,
     ball,
+    compare_nonnegative,
     compare_positive,
     decimal_outward,
     exact_ball,
@@ -50,7 +52,7 @@ from tlcheck.trusted.linear_bounds import Pass
 from tlcheck.trusted.lines import Lines, SlopeGuess, lines
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.ops.activation import Elementwise
-from tlcheck.trusted.query import Disjunct, InputBox
+from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint
 from tlcheck.trusted.verdict import Verdict
 
 Floats = NDArray[np.float64]
@@ -58,6 +60,10 @@ Ints = NDArray[np.int64]
 
 MAX_DEPTH = 100_000
 MAX_FLOAT = Fraction(nextafter(inf, 0))
+NEAR = 2.0**-30
+"""Margins of strict constraints above -NEAR are computed again, closely: cost, not soundness."""
+MOST_CLOSING = 1e8
+"""Multiply-adds of a leaf's bounds up to which that is done."""
 
 
 class BadGuidance(ValueError):
@@ -80,7 +86,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class LeafOutcome:
-    """One leaf of the cover: its rank in the plan, and a proved lower bound of its margin (rounded down)."""
+    """One leaf of the cover: its rank in the plan, and a proved lower bound of its margin (rounded down).
+
+    A certified leaf's margin is positive, or 0 where its weights include a strict constraint.
+    """
 
     rank: int
     certified: bool
@@ -109,7 +118,7 @@ class Plan:
 
     @cached_property
     def leaves(self) -> tuple[Leaf, ...]:
-        """Every leaf of every tree, in order of disjuncts. Disjuncts with an empty box need none."""
+        """Every leaf of every tree, in order of disjuncts. Disjuncts that are empty by their inputs alone need none."""
         sizes = [node.size for node in self.claim.graph.nodes]
         try:
             found = tuple(leaves(self.guidance.tree, sizes, self.guidance.leaves.count, MAX_DEPTH))
@@ -118,8 +127,16 @@ class Plan:
         return tuple(leaf for leaf in found if not self.is_empty(leaf.disjunct))
 
     def is_empty(self, disjunct: int) -> bool:
-        """The disjunct's box is empty."""
-        return self._empty_regions[self.region_of[disjunct]]
+        """The disjunct's box is empty, or one of its constraints on inputs alone holds nowhere in it; exact rationals."""
+        return disjunct in self._empty_disjuncts
+
+    @cached_property
+    def _empty_disjuncts(self) -> frozenset[int]:
+        return frozenset(
+            k
+            for k, d in enumerate(self.claim.query.disjuncts)
+            if self._empty_regions[self.region_of[k]] or any(holds_nowhere(c, d.box) for c in d.constraints)
+        )
 
     @cached_property
     def _empty_regions(self) -> tuple[bool, ...]:
@@ -160,6 +177,11 @@ class Plan:
         return IntegerEngine()
 
     @cached_property
+    def close(self) -> IntegerEngine:
+        """For bounds that are attained."""
+        return IntegerEngine(close=True)
+
+    @cached_property
     def ball64(self) -> Ball64:
         return Ball64()
 
@@ -177,6 +199,11 @@ class Plan:
     @cached_property
     def bounding_cost(self) -> float:
         """An estimate of the multiply-adds of all intermediate bounds."""
+        return self.closing_cost * (len(self.leaves) if self.guidance.per_leaf_bounds else len(self.regions))
+
+    @cached_property
+    def closing_cost(self) -> float:
+        """The same of one leaf."""
         per_row = 0.0
         total = 0.0
         for i, node in enumerate(self.claim.graph.nodes):
@@ -185,7 +212,7 @@ class Plan:
                 per_row += sum(m.n_out * m.fan_in for m in affine.maps if m.fan_in > 1 or m.fan_out > 1)
             if i in self.network.targets:
                 total += 2 * node.size * per_row
-        return total * (len(self.leaves) if self.guidance.per_leaf_bounds else len(self.regions))
+        return total
 
     @cached_property
     def weighted_rows(self) -> dict[object, _WeightedRow]:
@@ -219,6 +246,17 @@ class Plan:
         return mask
 
 
+def holds_nowhere(c: LinearConstraint, box: InputBox) -> bool:
+    """The constraint is on inputs alone, and fails at every point of the box (which is not empty).
+
+    Its left side is least at the corner that takes the lower end where a coefficient is positive, else the upper one.
+    """
+    if c.outputs:
+        return False
+    least = sum((q * (box.lower[i] if q > 0 else box.upper[i]) for i, q in c.inputs), Fraction(0))
+    return least > c.bound or (c.strict and least == c.bound)
+
+
 def root_bounds(plan: Plan, region: int, apply: Apply = map) -> Bounds:
     """Bounds of every node over one region, shared by its leaves. ``apply`` is ``map`` or a pool's. Raises OutOfRange."""
     with working_precision(plan.settings.precision):
@@ -239,7 +277,12 @@ def check_leaves(plan: Plan, bounds: Bounds | None, ranks: Sequence[int]) -> lis
 
 @dataclass(frozen=True, eq=False)
 class LeafChunk:
-    """Leaves of one region, decided together: leaf k of the chunk is domain k."""
+    """Leaves of one region, decided together: leaf k of the chunk is domain k.
+
+    A leaf's outcome does not depend on the leaves beside it: the passes choose, charge and refine in each domain by
+    itself, and a chunk that goes out of range is decided again in halves. In integers it is the same to the bit; in
+    float64 sums of products may be rounded in another order.
+    """
 
     plan: Plan
     ranks: tuple[int, ...]
@@ -261,27 +304,83 @@ class LeafChunk:
 
     def decide(self, bounds: Bounds | None) -> list[LeafOutcome]:
         """The outcome of every leaf."""
+        if bounds is None and len(self.ranks) > 1 and self.plan.guidance.intermediate:
+            return self._apart(bounds, 1)  # rows with slopes of their own: one domain a pass
         try:
             known, empty = self.domain(bounds)
             form = new_form(self.plan.deciding_engine, len(self.ranks), 1)
-            limits = self.run(form, known)
+            rows = self.run(form, known)
             lows = _lower_balls(form, known.boxes)
+        except OutOfRange:
+            if len(self.ranks) > 1:
+                return self._apart(bounds, (len(self.ranks) + 1) // 2)
+            return [LeafOutcome(rank, False, -inf) for rank in self.ranks]
+        outcomes = []
+        for k, rank in enumerate(self.ranks):
+            certified, margin = (True, inf) if empty[k] else _decided(lows[k], rows[k])
+            outcomes.append(LeafOutcome(rank, certified, margin, bool(empty[k])))
+        near = [k for k, o in enumerate(outcomes) if rows[k].strict and not o.certified and o.margin > -NEAR]
+        if near and isinstance(form, IntegerForm) and self.plan.closing_cost <= MOST_CLOSING:
+            part = LeafChunk(self.plan, tuple(self.ranks[k] for k in near))
+            for k, again in zip(near, part._closely(), strict=True):
+                outcomes[k] = again if again.certified else outcomes[k]
+        return outcomes
+
+    def _closely(self) -> list[LeafOutcome]:
+        """The outcome of every leaf by bounds of its own and a pass that lose nothing where nothing need be lost.
+
+        For strict constraints whose bound is attained: rounding is all that is between the margin and 0. It is a proof of
+        the same kind, with the inputs' exact box at its end.
+        """
+        engine = self.plan.close
+        try:
+            known, empty = self.domain(None, engine)
+            form = IntegerForm(engine, len(self.ranks), 1)
+            rows = self.run(form, known)
+            lows = [form.lower_exact(k, self._exact_ends(form, known, k)) for k in range(len(self.ranks))]
         except OutOfRange:
             return [LeafOutcome(rank, False, -inf) for rank in self.ranks]
         outcomes = []
         for k, rank in enumerate(self.ranks):
-            certified, margin = (True, inf) if empty[k] else _decided(lows[k], limits[k])
+            certified, margin = (True, inf) if empty[k] else _judged(ball(lows[k] - rows[k].bound), rows[k])
             outcomes.append(LeafOutcome(rank, certified, margin, bool(empty[k])))
         return outcomes
 
-    def domain(self, bounds: Bounds | None) -> tuple[Bounds, NDArray[np.bool_]]:
+    def _apart(self, bounds: Bounds | None, size: int) -> list[LeafOutcome]:
+        """The outcomes, decided ``size`` leaves at a time."""
+        chunks = (LeafChunk(self.plan, self.ranks[k : k + size]) for k in range(0, len(self.ranks), size))
+        return [outcome for chunk in chunks for outcome in chunk.decide(bounds)]
+
+    def _exact_ends(
+        self, form: IntegerForm, known: Bounds, k: int
+    ) -> dict[int, tuple[list[Fraction], list[Fraction]]]:
+        """Exact boxes of domain k for the nodes that the form ends at: of inputs without the rounding to doubles.
+
+        An end of an input's box is the region's, rounded outward, or a literal's point inside it, which is a double.
+        """
+        region = self.plan.regions[self.region]
+        ends = {}
+        for node in form.blocks:
+            box = known.boxes[node]
+            row = k if box.lower.shape[0] > 1 else 0
+            low, high = ([Fraction(x) for x in side[row].tolist()] for side in (box.lower, box.upper))
+            s = self.plan.network.input_slices.get(node)
+            if s is not None:
+                low = [max(x, exact) for x, exact in zip(low, region.lower[s], strict=True)]
+                high = [min(x, exact) for x, exact in zip(high, region.upper[s], strict=True)]
+            ends[node] = low, high
+        return ends
+
+    def domain(
+        self, bounds: Bounds | None, engine: AnyEngine | None = None
+    ) -> tuple[Bounds, NDArray[np.bool_]]:
         """Bounds of every node on each leaf's domain, and which domains are empty. Raises OutOfRange."""
         inputs, empty = self._clamped(self.plan.input_boxes(self.region), None)
         if bounds is None:
             inputs = {
                 node: Box(*self._own_rows(box)) for node, box in inputs.items()
             }  # slopes are the leaf's own
-            known = self.task(self.plan.bounding_engine).bounds(inputs)
+            known = self.task(engine or self.plan.bounding_engine).bounds(inputs)
         else:
             known = bounds.on({**bounds.boxes, **inputs})
         boxes, void = self._clamped(known.boxes, inputs)
@@ -294,10 +393,10 @@ class LeafChunk:
 
     def run(
         self, form: Ball64Form | IntegerForm, known: Bounds, after: Callable[[int], None] | None = None
-    ) -> list[Fraction]:
-        """The deciding pass: carries the leaves' weighted constraints in ``form`` to the inputs; returns their bounds."""
+    ) -> list[_WeightedRow]:
+        """The deciding pass: carries the leaves' weighted constraints in ``form`` to the inputs; returns these."""
         plan = self.plan
-        limits = self._seed(form, known)
+        rows = self._seed(form, known)
         slopes = Slopes(plan.guidance, self._slopes_at(known.boxes))
 
         def drawn(activation: int) -> Lines:
@@ -310,7 +409,7 @@ class LeafChunk:
             return known.lines(activation, node.op, box, slopes.shared(activation))
 
         run_pass(form, Pass(plan.network, known.boxes, drawn, known.radii, self._multipliers()), after)
-        return limits
+        return rows
 
     def _clamped(
         self, boxes: dict[int, Box], done: dict[int, Box] | None
@@ -383,8 +482,8 @@ class LeafChunk:
 
         return at
 
-    def _seed(self, form: Ball64Form | IntegerForm, known: Bounds) -> list[Fraction]:
-        """Put each leaf's weighted constraints into the form; returns the weighted bounds."""
+    def _seed(self, form: Ball64Form | IntegerForm, known: Bounds) -> list[_WeightedRow]:
+        """Put each leaf's weighted constraints into the form; returns them."""
         plan = self.plan
         rows = [_weighted(plan, leaf) for leaf in self.leaves]
         slices = [(node, s, "outputs") for node, s in plan.network.output_slices]
@@ -395,7 +494,7 @@ class LeafChunk:
             if side == "inputs" and not mids.any() and not rads.any():
                 continue
             form.seed_rows(node, np.ascontiguousarray(mids), rads if rads.any() else None, known.boxes[node])
-        return [r.bound for r in rows]
+        return rows
 
     def _multipliers(self) -> dict[int, Multipliers]:
         """The evidence's multipliers on literals of the leaf's own path; others are not used."""
@@ -434,11 +533,16 @@ def _columns(entries: dict[tuple[int, int], tuple[float, float]]) -> Multipliers
 
 @dataclass(frozen=True, eq=False)
 class _WeightedRow:
-    """sum_q weight_q (constraint q): coefficients (mid, rad) on all outputs and inputs, and the bound."""
+    """sum_q weight_q (constraint q): coefficients (mid, rad) on all outputs and inputs, and the bound.
+
+    ``strict``: some weight of this sum, as it is used here, is > 0 on a strict constraint. With all weights >= 0, a point of
+    the disjunct then makes the left side < bound, not only <= bound.
+    """
 
     outputs: tuple[Floats, Floats]
     inputs: tuple[Floats, Floats]
     bound: Fraction
+    strict: bool
 
 
 def _weighted(plan: Plan, leaf: Leaf) -> _WeightedRow:
@@ -460,6 +564,7 @@ def _combine(
     outputs: dict[int, Fraction] = {}
     inputs: dict[int, Fraction] = {}
     bound = Fraction(0)
+    strict = False
     for q, weight in zip(which, weights, strict=True):
         if not 0 <= q < len(disjunct.constraints):
             raise BadGuidance(f"a leaf weighs constraint {q}, its disjunct has {len(disjunct.constraints)}")
@@ -468,8 +573,9 @@ def _combine(
             for i, c in pairs:
                 target[i] = target.get(i, Fraction(0)) + w * c
         bound += w * constraint.bound
+        strict = strict or (constraint.strict and w > 0)
     query = plan.claim.query
-    return _WeightedRow(_dense(outputs, query.n_outputs), _dense(inputs, query.n_inputs), bound)
+    return _WeightedRow(_dense(outputs, query.n_outputs), _dense(inputs, query.n_inputs), bound, strict)
 
 
 def _dense(entries: dict[int, Fraction], n: int) -> tuple[Floats, Floats]:
@@ -490,10 +596,20 @@ def _lower_balls(form: Ball64Form | IntegerForm, boxes: dict[int, Box]) -> list[
     return [Arb(float(v)) for v in form.lower(boxes)[:, 0]]
 
 
-def _decided(low: Arb, rhs: Fraction) -> tuple[bool, float]:
-    """(low - rhs > 0, proved in Arb; a double <= low - rhs)."""
-    margin = low - ball(rhs)
-    return compare_positive(margin), lower_float(margin)
+def _decided(low: Arb, row: _WeightedRow) -> tuple[bool, float]:
+    """(the leaf holds no point of its disjunct, proved in Arb; a double <= low - bound).
+
+    Let S = sum_q w_q (c_q . (x, y) - bound_q), with the exact weights w_q >= 0 of the row; S >= low - bound on the leaf.
+    At a point of the disjunct every term is <= 0, so low - bound > 0 excludes it. Where w_q > 0 for a strict q, that
+    term is < 0 and so is S: low - bound >= 0 excludes it too. A weight of 0 on the strict ones does not: then S = 0 is
+    allowed at the point. Both comparisons are affirmative ones of a finite ball.
+    """
+    return _judged(low - ball(row.bound), row)
+
+
+def _judged(margin: Arb, row: _WeightedRow) -> tuple[bool, float]:
+    proved = compare_nonnegative(margin) if row.strict else compare_positive(margin)
+    return proved, lower_float(margin)
 
 
 def conclude_unsat(plan: Plan, outcomes: Iterable[LeafOutcome]) -> tuple[Verdict, LeafOutcome | None]:
@@ -542,7 +658,7 @@ def decide_sat(
     with working_precision(precision):
         nodes = claim.graph.inputs
         slices = Network(claim.graph).input_slices
-        point = [[ball(q) for q in claim.witness[slices[node]]] for node in nodes]
+        point = [claim.witness[slices[node]] for node in nodes]
         boxes = {id(d.box): d for d in claim.query.disjuncts}  # disjuncts often share one box object
         within = {key: _within(d, claim.witness) for key, d in boxes.items()}
         values: Sequence[Arb] = ()

@@ -2,7 +2,9 @@
 
 Guarantee: for every point in the input balls and every network in the constants' enclosures, each node's exact real
 value lies in the ball returned for it, at any working precision (the caller's, see ``arith.arb.working_precision``).
-At an exact point the radii are rounding errors only; over a box they grow as interval arithmetic does.
+At an exact point the radii are rounding errors only, and the working precision is raised until they are small
+(``Evaluator._sharp``); over a box they grow as interval arithmetic does. A constant that is known by a formula has the
+numbers of that formula, not others of its enclosure.
 
 Nothing compares balls with Python's ``max``, ``min`` or ``sorted``: a comparison of overlapping balls is False both
 ways. A comparison that is True holds for every number of both balls; when none does, the two end points decide.
@@ -10,8 +12,9 @@ ways. A comparison that is True holds for every number of both balls; when none 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import reduce
 from itertools import product
 from math import prod
@@ -20,7 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.trusted.arith.arb import Arb, arb, arb_mat
+from tlcheck.trusted.arith.arb import Arb, arb, arb_mat, ball, current_precision, working_precision
+from tlcheck.trusted.balls import constant_balls
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.graph import Graph, Shape
 from tlcheck.trusted.nonlinear import RULES as NONLINEAR
@@ -37,6 +41,18 @@ Step = Callable[[Sequence[Balls]], Balls]
 
 KEPT_ENTRIES = 1 << 20
 """Largest weight matrix kept as balls between points (50 MiB); larger ones are rebuilt in parts of this size."""
+
+MOST_BITS = 1024
+"""Most working bits that an exact point is evaluated with, unless more are asked for."""
+
+SPARE = 16
+"""Bits beyond what radii seem to need: their growth is not quite linear."""
+
+BITS_STEP = 64
+"""Raised precisions are multiples of it, so that there are few of them."""
+
+ANY_PRECISION = 0
+"""Marks a step that serves at every precision."""
 
 SPARSE = 8
 """A matrix with at most one entry in this many not zero is kept by its entries."""
@@ -55,18 +71,52 @@ class Evaluator:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self._steps: dict[int, Step] = {}
+        self._steps: dict[tuple[int, int], Step] = {}
 
-    def evaluate(self, inputs: Sequence[Balls], keep: Collection[int] = ()) -> Evaluation:
-        """Enclosures over the balls ``inputs``, one flat sequence per input node in declaration order.
+    def evaluate(self, inputs: Sequence[Sequence[Arb | Fraction]], keep: Collection[int] = ()) -> Evaluation:
+        """Enclosures over ``inputs``, balls or exact rationals, one flat sequence per input node in declaration order.
 
+        At an exact point the balls are sharp (``_sharp``): rounding errors that depth or cancellation blows up are computed away.
         Raises ValueError when the inputs do not fit the graph or are not finite, or a node in ``keep`` is not there;
         Undecided, naming the node, where the balls do not decide a discontinuous operation.
         """
-        values = dict(zip(self.graph.inputs, self._checked(inputs), strict=True))
+        self._check(inputs)
         wanted = set(self.graph.outputs) | set(keep)
         if not all(0 <= i < len(self.graph.nodes) for i in wanted):
             raise ValueError(f"evaluate: no such node in {sorted(keep)}")
+        exact = all(isinstance(x, Fraction) or x.is_exact() for part in inputs for x in part)
+        values = self._sharp(inputs, wanted) if exact else self._values(inputs, wanted)
+        outputs = [y for i in self.graph.outputs for y in values[i]]
+        return Evaluation(outputs, {i: values[i] for i in keep})
+
+    def _sharp(self, inputs: Sequence[Sequence[Arb | Fraction]], wanted: Collection[int]) -> dict[int, Balls]:
+        """The wanted nodes' values at an exact point, p the working precision: every radius is at most 2^(-3p/8) of the node's
+        largest value, or 2^-2p, wherever ``MOST_BITS`` or 2p working bits give that.
+
+        Balls say nothing of how errors are correlated (x times a function of x; x less its mean): each operation may make
+        radii grow, though the function is benign. But at an exact point all radii come from roundings, and shrink with 2^-bits.
+        """
+        p = bits = current_precision()
+        most = max(MOST_BITS, 2 * p)
+        while True:
+            try:
+                with working_precision(bits):
+                    values = self._values(inputs, wanted)
+                missing = _missing(values.values(), p)
+            except Undecided:
+                if bits >= most:
+                    raise
+                missing = None
+            if missing == 0 or bits >= most:
+                return values
+            bits = min(-(-(bits + (missing or bits)) // BITS_STEP) * BITS_STEP, most)
+
+    def _values(
+        self, inputs: Sequence[Sequence[Arb | Fraction]], wanted: Collection[int]
+    ) -> dict[int, Balls]:
+        """The wanted nodes' balls at the working precision."""
+        points = [[ball(x) if isinstance(x, Fraction) else x for x in part] for part in inputs]
+        values: dict[int, Balls] = dict(zip(self.graph.inputs, points, strict=True))
         last = self._last_uses(wanted)
         for i, node in enumerate(self.graph.nodes):
             if i not in last:
@@ -76,20 +126,18 @@ class Evaluator:
             for j in node.inputs:
                 if last[j] == i:
                     values.pop(j, None)
-        outputs = [ball for i in self.graph.outputs for ball in values[i]]
-        return Evaluation(outputs, {i: values[i] for i in keep})
+        return {i: values[i] for i in wanted}
 
-    def _checked(self, inputs: Sequence[Balls]) -> Sequence[Balls]:
+    def _check(self, inputs: Sequence[Sequence[Arb | Fraction]]) -> None:
         sizes = [self.graph.nodes[i].size for i in self.graph.inputs]
         if [len(x) for x in inputs] != sizes:
             raise ValueError(
                 f"evaluate: inputs of sizes {[len(x) for x in inputs]}, the network takes {sizes}"
             )
-        if not all(ball.is_finite() for x in inputs for ball in x):
+        if not all(isinstance(x, Fraction) or x.is_finite() for part in inputs for x in part):
             raise ValueError("evaluate: an input is not finite")
-        return inputs
 
-    def _last_uses(self, wanted: set[int]) -> dict[int, int]:
+    def _last_uses(self, wanted: Collection[int]) -> dict[int, int]:
         """For each node that ``wanted`` depends on, the last node that reads it (never, for the wanted ones)."""
         last = dict.fromkeys(wanted, len(self.graph.nodes))
         for i in reversed(range(len(self.graph.nodes))):
@@ -105,16 +153,43 @@ class Evaluator:
             raise Undecided(f"{problem}, at node '{self.graph.nodes[i].label or i}'") from None
 
     def _step(self, i: int) -> Step:
-        if i not in self._steps:
-            node = self.graph.nodes[i]
+        """Made once; once for each precision where a constant is known by a formula."""
+        node = self.graph.nodes[i]
+        constants = [c for c in vars(node.op).values() if isinstance(c, Constant)]
+        key = i, ANY_PRECISION if all(c.formula is None for c in constants) else current_precision()
+        if key not in self._steps:
             rule = RULES.get(type(node.op))
             if rule is None:
                 raise ValueError(f"evaluate: no rule for {type(node.op).__name__}")
-            self._steps[i] = rule(node.op, tuple(self.graph.nodes[j].shape for j in node.inputs), node.shape)
-        return self._steps[i]
+            shapes = tuple(self.graph.nodes[j].shape for j in node.inputs)
+            self._steps[key] = rule(node.op, shapes, node.shape)
+        return self._steps[key]
 
 
-def evaluate(graph: Graph, inputs: Sequence[Balls], keep: Collection[int] = ()) -> Evaluation:
+def _missing(nodes: Iterable[Balls], p: int) -> int | None:
+    """Bits by which the worst radius exceeds what ``Evaluator._sharp`` promises, and some; None where a ball is not finite."""
+    missing = 0
+    for balls in nodes:
+        if not all(x.is_finite() for x in balls):
+            return None
+        allowed = arb(2) ** (-2 * p)
+        for x in balls:
+            share = abs(x.mid()) * arb(2) ** (-(3 * p // 8))  # exact: comparisons decide
+            allowed = share if share > allowed else allowed
+        for x in balls:
+            if not x.rad() <= allowed:
+                missing = max(missing, _binary_digits(x.rad() / allowed) + SPARE)
+    return missing
+
+
+def _binary_digits(x: Arb) -> int:
+    """About log2 x, x > 0."""
+    return max(int((x.mid().log() / arb(2).log()).mid().ceil().unique_fmpz() or 0), 0)
+
+
+def evaluate(
+    graph: Graph, inputs: Sequence[Sequence[Arb | Fraction]], keep: Collection[int] = ()
+) -> Evaluation:
     """:meth:`Evaluator.evaluate` for one point; use an Evaluator for many."""
     return Evaluator(graph).evaluate(inputs, keep)
 
@@ -122,30 +197,25 @@ def evaluate(graph: Graph, inputs: Sequence[Balls], keep: Collection[int] = ()) 
 # Constants.
 
 
-def _balls(c: Constant, shape: Shape) -> list[Arb]:
-    """The constant broadcast to ``shape``, flat: exact balls, or mid +/- rad (Arb rounds a radius up)."""
-    mid = np.broadcast_to(c.mid.astype(np.float64), shape).reshape(-1).tolist()
-    if c.rad is None:
-        return [arb(m) for m in mid]
-    rad = np.broadcast_to(c.rad, shape).reshape(-1).tolist()
-    return [arb(m, r) for m, r in zip(mid, rad, strict=True)]
-
-
 class _Matrix:
-    """A constant matrix (R, K) that multiplies columns of balls, in parts of at most KEPT_ENTRIES entries."""
+    """A constant matrix (R, K) that multiplies columns of balls, in parts of at most KEPT_ENTRIES entries.
 
-    def __init__(self, mid: NDArray[np.floating], rad: NDArray[np.float64] | None) -> None:
-        self._mid, self._rad = mid, rad
+    ``balls``: its entries, flat; None where they are exactly ``mid``.
+    """
+
+    def __init__(self, mid: NDArray[np.floating], balls: list[Arb] | None) -> None:
+        self._mid, self._balls = mid, balls
         self.rows, self.width = int(mid.shape[0]), int(mid.shape[1])
-        sparse = rad is None and SPARSE * int(np.count_nonzero(mid)) <= mid.size
+        sparse = balls is None and SPARSE * int(np.count_nonzero(mid)) <= mid.size
         self._entries = [_entries(row) for row in mid] if sparse else None
         self._kept = self._part(0, self.rows) if not sparse and mid.size <= KEPT_ENTRIES else None
 
     def _part(self, start: int, stop: int) -> arb_mat:
-        part = Constant(self._mid[start:stop], None if self._rad is None else self._rad[start:stop])
-        if part.rad is None:
-            return arb_mat(stop - start, self.width, part.mid.astype(np.float64).reshape(-1).tolist())
-        return arb_mat(stop - start, self.width, _balls(part, part.shape))
+        if self._balls is not None:
+            return arb_mat(stop - start, self.width, self._balls[start * self.width : stop * self.width])
+        return arb_mat(
+            stop - start, self.width, self._mid[start:stop].astype(np.float64).reshape(-1).tolist()
+        )
 
     def times(self, columns: list[Arb], count: int) -> list[Arb]:
         """The product with ``columns`` (K, count), flat: (R, count), flat."""
@@ -157,7 +227,7 @@ class _Matrix:
             return list((self._kept * operand).entries())
         step = max(1, KEPT_ENTRIES // self.width)
         parts = (self._part(s, min(s + step, self.rows)) for s in range(0, self.rows, step))
-        return [ball for part in parts for ball in (part * operand).entries()]
+        return [value for part in parts for value in (part * operand).entries()]
 
 
 def _entries(row: NDArray[np.floating]) -> list[tuple[int, Arb]]:
@@ -169,7 +239,7 @@ def _entries(row: NDArray[np.floating]) -> list[tuple[int, Arb]]:
 
 
 def _fixed(op: Fixed, inputs: tuple[Shape, ...], shape: Shape) -> Step:
-    value = _balls(op.value, shape)
+    value = constant_balls(op.value, shape)
     return lambda _: value
 
 
@@ -179,7 +249,7 @@ def _rearrange(op: Rearrange, inputs: tuple[Shape, ...], shape: Shape) -> Step:
     index: list[int] = op.index.tolist()
 
     def step(xs: Sequence[Balls]) -> Balls:
-        flat = [ball for x in xs for ball in x]
+        flat = [value for x in xs for value in x]
         zero = arb(0)
         return [flat[i] if i >= 0 else zero for i in index]
 
@@ -192,8 +262,8 @@ def _reduce_sum(op: ReduceSum, inputs: tuple[Shape, ...], shape: Shape) -> Step:
 
     def step(xs: Sequence[Balls]) -> Balls:
         result = [arb(0)] * prod(shape)
-        for t, ball in zip(target, xs[0], strict=True):
-            result[t] = result[t] + ball
+        for t, x in zip(target, xs[0], strict=True):
+            result[t] = result[t] + x
         return result
 
     return step
@@ -203,8 +273,9 @@ def _reduce_sum(op: ReduceSum, inputs: tuple[Shape, ...], shape: Shape) -> Step:
 
 
 def _linear(op: Linear, inputs: tuple[Shape, ...], shape: Shape) -> Step:
-    weight = _Matrix(op.weight.mid.T, None if op.weight.rad is None else op.weight.rad.T)
-    bias = None if op.bias is None else _balls(op.bias, shape)
+    turned = op.weight.moved(np.transpose)
+    weight = _Matrix(turned.mid, None if turned.rad is None else constant_balls(turned))
+    bias = None if op.bias is None else constant_balls(op.bias, shape)
     positions = prod(shape[:-1])
 
     def step(xs: Sequence[Balls]) -> Balls:
@@ -264,11 +335,15 @@ def _correlation(
     """y[b, o, q] = bias[o] + sum over c, k of w[o, c, k] x[b, c, source(k, q)], terms without a source left out."""
     groups, (batch, channels), positions = op.groups, given[:2], prod(shape[2:])
     per_group, out_per_group, area = channels // groups, shape[1] // groups, prod(given[2:])
-    mids = matrix(op.weight.mid)
-    rads = None if op.weight.rad is None else matrix(op.weight.rad)
-    weights = [_Matrix(mids[g], None if rads is None else rads[g]) for g in range(groups)]
+    given_weights = op.weight.moved(matrix)  # (groups, rows, columns)
+    mids = given_weights.mid
+    balls = None if given_weights.rad is None else constant_balls(given_weights)
+    size = mids[0].size
+    weights = [
+        _Matrix(mids[g], None if balls is None else balls[g * size : (g + 1) * size]) for g in range(groups)
+    ]
     taps = _taps(op.kernel, given[2:], shape[2:], source)
-    bias = None if op.bias is None else _balls(op.bias, (shape[1],))
+    bias = None if op.bias is None else constant_balls(op.bias, (shape[1],))
     step_size = max(1, KEPT_ENTRIES // max(1, per_group * taps.shape[0]))
 
     def step(xs: Sequence[Balls]) -> Balls:
@@ -307,14 +382,14 @@ def _taps(
 
 
 def _scale(op: Scale, inputs: tuple[Shape, ...], shape: Shape) -> Step:
-    factor = _balls(op.factor, shape)
-    offset = None if op.offset is None else _balls(op.offset, shape)
+    factor = constant_balls(op.factor, shape)
+    offset = None if op.offset is None else constant_balls(op.offset, shape)
     return lambda xs: _plus([f * x for f, x in zip(factor, xs[0], strict=True)], offset)
 
 
 def _sum(op: Sum, inputs: tuple[Shape, ...], shape: Shape) -> Step:
     def step(xs: Sequence[Balls]) -> Balls:
-        signed = [x if s == 1 else [-ball for ball in x] for s, x in zip(op.signs, xs, strict=True)]
+        signed = [x if s == 1 else [-value for value in x] for s, x in zip(op.signs, xs, strict=True)]
         return [reduce(lambda a, b: a + b, column) for column in zip(*signed, strict=True)]
 
     return step
@@ -361,8 +436,9 @@ def _abs(op: Abs, inputs: tuple[Shape, ...], shape: Shape) -> Step:
 
 def _clip(op: Clip, inputs: tuple[Shape, ...], shape: Shape) -> Step:
     """min(max(x, lower), upper)"""
-    lower = None if op.lower is None else _balls(Constant(_fitted(op.lower, shape)), shape)
-    upper = None if op.upper is None else _balls(Constant(_fitted(op.upper, shape)), shape)
+    lower, upper = (
+        None if c is None else constant_balls(_fitted(c, shape), shape) for c in (op.lower, op.upper)
+    )
 
     def step(xs: Sequence[Balls]) -> Balls:
         y = xs[0]
@@ -373,9 +449,9 @@ def _clip(op: Clip, inputs: tuple[Shape, ...], shape: Shape) -> Step:
     return step
 
 
-def _fitted(bound: Constant, shape: Shape) -> NDArray[np.floating]:
+def _fitted(bound: Constant, shape: Shape) -> Constant:
     """One number, or one per value of ``shape``."""
-    return bound.mid.reshape(()) if bound.size == 1 else bound.mid.reshape(shape)
+    return bound.moved(lambda a: a.reshape(() if bound.size == 1 else shape))
 
 
 def _at_least(x: Arb, bound: Arb) -> Arb:

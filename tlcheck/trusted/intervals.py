@@ -13,7 +13,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.trusted.arith.arb import arb, lower_float, upper_float
+from tlcheck.trusted.arith.arb import arb, floor_float, lower_float, upper_float
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.interface import Engine
 from tlcheck.trusted.interval_rules import range_of, smooth_range
@@ -185,12 +185,12 @@ def rounding_radius(
         raise OutOfRange("float32 sum of too many terms")
     gamma = k / (1 - k)
     magnitude = np.zeros((1, affine.maps[0].n_out))
-    largest = Fraction(1)
+    largest = np.ones(1)
     for m, box in zip(affine.maps, boxes, strict=True):
         if not np.isfinite(box.largest):
             raise OutOfRange("deployed radius of an unbounded value")
         magnitude = _sum_up(magnitude, engine.magnitude_up(m, box.magnitude))
-        largest = max(largest, Fraction(box.largest))
+        largest = np.maximum(largest, box.largest_each)
     if affine.offset is not None:
         offset = (
             np.abs(affine.offset.mid)[None, :]
@@ -201,7 +201,8 @@ def rounding_radius(
     if not bool((magnitude <= LARGEST32).all()):
         raise OutOfRange("float32 overflow")
     weight = max((_largest_weight(m) for m in affine.maps), default=Fraction(1))
-    return _scaled_up(gamma, magnitude, 2 * (terms + 1) * TINY32 * (1 + max(weight, largest)))
+    tiny = [2 * (terms + 1) * TINY32 * (1 + max(weight, Fraction(x))) for x in largest.tolist()]
+    return _scaled_up(gamma, magnitude, *tiny)
 
 
 def boxes_size(op: Operation, boxes: tuple[Box, ...]) -> int:
@@ -222,12 +223,12 @@ def _sum_up(a: Floats, b: Floats) -> Floats:
     return np.nextafter(a + b, np.inf)
 
 
-def _scaled_up(q: Fraction, x: Floats, extra: Fraction) -> Floats:
-    """>= q x + extra, entrywise, for q, x, extra >= 0."""
-    factor = float(q)
-    while Fraction(factor) < q:
-        factor = float(np.nextafter(factor, np.inf))
-    plus = float(extra)
-    while Fraction(plus) < extra:
-        plus = float(np.nextafter(plus, np.inf))
-    return np.asarray(np.nextafter(np.nextafter(factor * x, np.inf) + plus, np.inf))
+def _scaled_up(q: Fraction, x: Floats, *extra: Fraction) -> Floats:
+    """>= q x + extra, entrywise, for q, x, extra >= 0; one ``extra`` for each domain, or one for all."""
+    plus = np.array([[_double_up(e)] for e in extra])
+    return np.asarray(np.nextafter(np.nextafter(_double_up(q) * x, np.inf) + plus, np.inf))
+
+
+def _double_up(q: Fraction) -> float:
+    """A double >= q."""
+    return -floor_float(-q)

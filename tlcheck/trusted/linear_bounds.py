@@ -4,7 +4,7 @@ A form starts as coefficients on some nodes' values. From the last node to the f
 replaced by coefficients on the node's operands:
     affine      a.(Mx + b)    =  (M^T a).x + a.b                             (exact up to the charged rounding)
     activation  a.f(z)        >= a+.(ls z + lt) + a-.(us z + ut)             (proved lines, lines.py)
-    selection   a.max(..)     >= a+.x_j + a-.(x_j or the largest upper bound)
+    selection   a.max(..)     >= a+.x_j + a-.(x_j or the largest upper bound)     (j chosen in each domain)
     product     a.(x y)       >= a+.(q x + p y + t) + a-.(q x + p y + t')    (proved planes, lines.py)
     split       a.z           >= a.z - beta side (z_m - p)                   (beta >= 0, side (z_m - p) >= 0 there)
 and a tensor with several consumers sums the coefficients of all of them before it is replaced. What is left on the
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,10 +84,7 @@ def _replace(form: LinearForm[B], basis: Pass, i: int) -> None:
             drawn = basis.lines(i)
             form.put(z, form.through_lines(block, drawn.lower, drawn.upper, basis.boxes[z]), basis.boxes[z])
         case MaxOver():
-            (x,) = node.inputs
-            index, drawn, chosen = selection(node.op, basis.boxes[x])
-            chosen_block = form.through_lines(block, drawn.lower, drawn.upper, chosen)
-            form.put(x, form.through_map(index, chosen_block, basis.boxes[x]), basis.boxes[x])
+            _through_selection(form, basis, node.op, block, node.inputs[0])
         case Product():
             _through_sum(
                 form, basis, block, node.inputs, product_planes(*(basis.boxes[j] for j in node.inputs))
@@ -119,25 +117,53 @@ def _through_terms(form: LinearForm[B], basis: Pass, block: B, operands: Sequenc
         form.put(j, form.through_map(index, part, basis.boxes[j]), basis.boxes[j])
 
 
-def selection(op: MaxOver, box: Box) -> tuple[IndexMap, Lines, Box]:
-    """Lines of a maximum around one of its entries x_j: y >= x_j; y <= x_j where x_j dominates, else y <= max upper."""
-    if not np.isfinite(box.largest):
-        raise OutOfRange("selection on an unbounded interval")  # with -inf, an unused column could be chosen
+def _through_selection(form: LinearForm[B], basis: Pass, op: MaxOver, block: B, x: int) -> None:
+    """A maximum, as the sum over its window of one line for each entry, all of them 0 but the chosen entry's.
+
+    a_k y_k >= sum_j (a_k+ (ls_kj x_kj + lt_kj) + a_k- (us_kj x_kj + ut_kj)): the copies of a_k share its sign, so each
+    line is used where it is one. Each domain has slopes of its own, and so its own choice (``selection``). An entry
+    in several windows gets the sum of what they give it.
+    """
+    sums, entries = window_maps(op, int(basis.boxes[x].lower.shape[1]))
+    window = picked(basis.boxes[x], entries)
+    drawn = selection(op, window)
+    copies = form.through_map(sums, block, window)
+    part = form.through_lines(copies, drawn.lower, drawn.upper, window)
+    form.put(x, form.through_map(entries, part, basis.boxes[x]), basis.boxes[x])
+
+
+@lru_cache(maxsize=16)
+def window_maps(op: MaxOver, size: int) -> tuple[IndexMap, IndexMap]:
+    """(the sum over each window, the entries of x, of which there are ``size``, in the windows): places k K + j."""
+    rows, width = op.index.shape
+    return (
+        IndexMap(np.repeat(np.arange(rows, dtype=np.int64), width), rows, True),
+        IndexMap(np.ascontiguousarray(op.index).reshape(-1), size),
+    )
+
+
+@lru_cache(maxsize=16)
+def selection(op: MaxOver, window: Box) -> Lines:
+    """Lines in the entries of each window, (D, n K), whose sums lie below (above) its maximum y on the box of the entries.
+
+    In each domain and window one entry j with the greatest lower end is chosen: y >= x_j. Where x_j's lower end is at
+    least every other's upper end, y = x_j; else y is at most the largest upper end. Other entries have the line 0.
+    """
+    if not np.isfinite(window.largest):
+        raise OutOfRange("selection on an unbounded interval")  # with -inf, padding could be chosen
     used = op.index >= 0
-    low = np.where(used[None], box.lower[:, op.index], -np.inf)
-    high = np.where(used[None], box.upper[:, op.index], -np.inf)
-    column = low.max(axis=0).argmax(axis=1)
-    rows = np.arange(op.index.shape[0])
-    index = op.index[rows, column]
-    others = high.copy()
-    others[:, rows, column] = -np.inf
-    chosen = Box(box.lower[:, index], box.upper[:, index])
-    dominates = chosen.lower >= others.max(axis=2)
-    slope = dominates.astype(np.float64)
+    shape = (window.lower.shape[0], *op.index.shape)
+    low = np.where(used[None], window.lower.reshape(shape), -np.inf)
+    high = np.where(used[None], window.upper.reshape(shape), -np.inf)
+    chosen = np.arange(shape[2]) == low.argmax(axis=2)[..., None]
+    others = np.where(chosen, -np.inf, high).max(axis=2)
+    dominates = np.where(chosen, low, -np.inf).max(axis=2) >= others
     top = np.where(dominates, 0.0, high.max(axis=2))
-    zeros = np.zeros((1, index.size))
-    drawn = Lines((np.ones((1, index.size)), zeros), (slope, top))
-    return IndexMap(index, int(box.lower.shape[1])), drawn, chosen
+    slope = chosen.astype(np.float64)
+    upper = (slope * dominates[..., None], np.where(chosen, top[..., None], 0.0))
+    flat = (shape[0], -1)
+    zeros = np.zeros((1, op.index.size))
+    return Lines((slope.reshape(flat), zeros), (upper[0].reshape(flat), upper[1].reshape(flat)))
 
 
 def _with_multipliers(form: LinearForm[B], basis: Pass, i: int, block: B) -> B:

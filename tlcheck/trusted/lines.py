@@ -52,16 +52,18 @@ NO_GUESS = SlopeGuess()
 
 
 def snap(slope: Floats) -> Floats:
-    """The nearest multiple of 2^-40 (coarser for all by the factor that brings the largest below 2), at most 2^20 in magnitude.
+    """The nearest multiples of 2^-40, at most 2^20 in magnitude, of slopes (D, n), or of several lines (..., D, n).
 
-    Not a number becomes 0.
+    Coarser for all of a domain by the factor that brings its largest below 2: the other domains play no part. Not a
+    number becomes 0.
     """
     clean = np.clip(np.nan_to_num(slope, nan=0.0, posinf=0.0, neginf=0.0), -(2.0**20), 2.0**20)
-    bits = SLOPE_BITS - max(0, int(np.frexp(np.abs(clean).max(initial=0.0))[1]) - 1)
-    return _grid(clean, bits)
+    but_domains = tuple(a for a in range(clean.ndim) if a != clean.ndim - 2)
+    largest = np.abs(clean).max(axis=but_domains, keepdims=True, initial=0.0)
+    return _grid(clean, SLOPE_BITS - np.maximum(0, np.frexp(largest)[1] - 1))
 
 
-def _grid(x: Floats, bits: int = SLOPE_BITS) -> Floats:
+def _grid(x: Floats, bits: int | NDArray[np.int32] = SLOPE_BITS) -> Floats:
     return np.ldexp(np.rint(np.ldexp(x, bits)), -bits)
 
 

@@ -112,12 +112,7 @@ class DiagMap:
     @cached_property
     def flat(self) -> Constant:
         """The factor as a flat float64 constant of n_in entries."""
-        mid = np.ascontiguousarray(np.broadcast_to(self.factor.mid.astype(np.float64), self.shape)).reshape(
-            -1
-        )
-        rad = self.factor.rad
-        flat_rad = None if rad is None else np.ascontiguousarray(np.broadcast_to(rad, self.shape)).reshape(-1)
-        return Constant(mid, flat_rad)
+        return _broadcast(self.factor, self.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,12 +204,12 @@ def affine_form(op: Operation, inputs: tuple[Shape, ...], output: Shape) -> Affi
             conv = ConvMap(
                 op.weight, op.strides, op.dilations, op.pads_begin, op.groups, inputs[0], output, False
             )
-            return Affine((conv,), _tile(op.bias, output, 1), 0, False)
+            return Affine((conv,), _tile(op.bias, output, 1), op.roundings, False)
         case ConvTranspose():
             conv = ConvMap(
                 op.weight, op.strides, op.dilations, op.pads_begin, op.groups, output, inputs[0], True
             )
-            return Affine((conv,), _tile(op.bias, output, 1), 0, False)
+            return Affine((conv,), _tile(op.bias, output, 1), op.roundings, False)
         case Scale():
             offset = None if op.offset is None else _broadcast(op.offset, output)
             return Affine((_scaling(op.factor, output),), offset, op.roundings, op.roundings == 0)
@@ -262,11 +257,10 @@ def _tile(bias: Constant | None, output: Shape, axis: int) -> Constant | None:
         return None
     shape = [1] * len(output)
     shape[axis] = output[axis]
-    rad = None if bias.rad is None else bias.rad.reshape(shape)
-    return _broadcast(Constant(bias.mid.reshape(shape), rad), output)
+    return _broadcast(bias.moved(lambda a: a.reshape(shape)), output)
 
 
 def _broadcast(c: Constant, shape: Shape) -> Constant:
-    mid = np.ascontiguousarray(np.broadcast_to(c.mid.astype(np.float64), shape)).reshape(-1)
-    rad = None if c.rad is None else np.ascontiguousarray(np.broadcast_to(c.rad, shape)).reshape(-1)
-    return Constant(mid, rad)
+    """As flat float64, contiguous."""
+    wide = Constant(c.mid.astype(np.float64), c.rad, c.formula)
+    return wide.moved(lambda a: np.ascontiguousarray(np.broadcast_to(a, shape)).reshape(-1))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tlcheck.trusted.arith.arb import Arb, arb, arb_mat
+from tlcheck.trusted.balls import constant_balls
 from tlcheck.trusted.ops.base import Operation, Shape, Undecided
 from tlcheck.trusted.ops.discrete import MAX_TRUNCATED, ArgMax, Compare, Floor, Round, Select, Sign, Truncate
 from tlcheck.trusted.ops.indexed import Indexed, places
@@ -327,9 +328,7 @@ def _arg_max(op: ArgMax, inputs: tuple[Shape, ...], shape: Shape) -> Step:
 
 
 def _indexed(op: Indexed, inputs: tuple[Shape, ...], shape: Shape) -> Step:
-    mid = op.pool.mid.astype(np.float64).reshape(-1).tolist()
-    rad = [0.0] * len(mid) if op.pool.rad is None else op.pool.rad.reshape(-1).tolist()
-    pool = [arb(m, r) if r else arb(m) for m, r in zip(mid, rad, strict=True)]
+    pool = constant_balls(op.pool)
 
     def step(xs: Sequence[Balls]) -> Balls:
         integers = [

@@ -2,8 +2,9 @@
 
 A folder of benchmarks is a checkout of a competition's benchmarks, its ``benchmarks`` folder, or a folder with several
 checkouts. Results name ``<checkout>/benchmarks/<benchmark>/...``: a file is taken from where most of that path agrees.
-Nothing outside the given folders is read, and two different files that agree equally well are refused; so is a network
-with weights in other files.
+Nothing outside the given folders is read, and two different files that agree equally well are refused. Weights in other
+files are those beside the network, and the network's hash is of them too. Of a file's year only the folders given and
+those below them speak: what lies above them is the user's own.
 """
 
 from __future__ import annotations
@@ -13,24 +14,25 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.bytes import gunzip_if_packed, read_stored_bytes, sha256_hex
+from tlcheck.readers.onnx import beside, whole_model
 from tlcheck.vnncomp.results import InstanceName
 
+Role = Literal["network", "property"]
 _YEAR_OF_CHECKOUT: Final = re.compile(r"vnncomp_?(20[0-9]{2})", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file, the SHA-256 of what it holds once unpacked, and of the bytes as stored. ``in_parts``: it is a network
-    some of whose weights are in other files, which no hash here speaks of."""
+    """A file, the SHA-256 of what it holds once unpacked (of a network with weights in other files: of them all, see
+    ``Whole.identity``), and every hash by which a certificate may name it: as stored, or unpacked."""
 
     path: Path
     sha256: str
-    stored_sha256: str
-    in_parts: bool = False
+    named: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Benchmarks:
 
     roots: Sequence[Path]
     any_year: bool = False
-    _hashed: dict[Path, Source] = field(default_factory=dict)
+    _hashed: dict[tuple[Role, Path], Source] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for root in self.roots:
@@ -61,24 +63,18 @@ class Benchmarks:
         if ";" in name.network or "=" in name.network.split("/")[0]:
             return Instance(name, None, None, ("TLC302", "a property of several networks"))
         try:
-            network, query = self._source(name, name.network), self._source(name, name.property)
-            if network.in_parts:
-                raise InvalidInput(
-                    "TLC205", "weights in other files: not what the hash is of", file=str(network.path)
-                )
-            return Instance(name, network, query)
+            network = self._source(name, name.network, "network")
+            return Instance(name, network, self._source(name, name.property, "property"))
         except InvalidInput as error:
             return Instance(name, None, None, (error.code, error.line()))
 
-    def _source(self, name: InstanceName, relative: str) -> Source:
-        path = self._path(name, relative)
-        if path not in self._hashed:
-            stored = read_stored_bytes(path)
-            content = gunzip_if_packed(stored, file=str(path))
-            self._hashed[path] = Source(path, sha256_hex(content), sha256_hex(stored), _in_parts(content))
-        return self._hashed[path]
+    def _source(self, name: InstanceName, relative: str, role: Role) -> Source:
+        path = self._path(name, relative, role)
+        if (role, path) not in self._hashed:
+            self._hashed[role, path] = _hashed(path, role)
+        return self._hashed[role, path]
 
-    def _path(self, name: InstanceName, relative: str) -> Path:
+    def _path(self, name: InstanceName, relative: str, role: Role) -> Path:
         """The file whose path agrees with the one written in most parts."""
         above = name.above.split("/") if name.above else []
         inside = [name.folder or name.benchmark, *relative.split("/")]
@@ -88,34 +84,27 @@ class Benchmarks:
             )
         missing = InvalidInput("TLC402", "not in the benchmark folders", got="/".join(inside))
         for k in range(len(above) + 1):
-            found = [path for root in self.roots for path in _candidates(root, [*above[k:], *inside])]
-            right = [path for path in found if self.any_year or not _other_year(above, path)]
+            found = [(root, p) for root in self.roots for p in _candidates(root, [*above[k:], *inside])]
+            right = [p for root, p in found if self.any_year or not _other_year(above, root, p)]
             if found and not right:
                 year = _year(above)
                 missing = InvalidInput(
                     "TLC402",
                     f"only in the benchmark folder of another year than {year} (--any-year takes it)",
-                    got=str(found[0]),
+                    got=str(found[0][1]),
                 )
             if right:
-                return _only(right)
+                return _only(right, role)
         raise missing
 
 
-def _in_parts(content: bytes) -> bool:
-    """An ONNX model with external data. Where such a tensor's data is, is under the key "location"."""
-    if b"location" not in content:
-        return False
-    from google.protobuf.message import DecodeError
-    from onnx import ModelProto, TensorProto
-
-    model = ModelProto()
-    try:
-        model.ParseFromString(content)
-    except (DecodeError, RuntimeError):
-        return False
-    inside = (attribute.t for node in model.graph.node for attribute in node.attribute)
-    return any(t.data_location == TensorProto.EXTERNAL for t in (*model.graph.initializer, *inside))
+def _hashed(path: Path, role: Role) -> Source:
+    stored = read_stored_bytes(path)
+    content = gunzip_if_packed(stored, file=str(path))
+    named = frozenset({sha256_hex(stored), sha256_hex(content)})
+    if role == "property":
+        return Source(path, sha256_hex(content), named)
+    return Source(path, whole_model(content, beside(path.parent), file=str(path)).identity, named)
 
 
 def _candidates(root: Path, parts: list[str]) -> list[Path]:
@@ -132,27 +121,36 @@ def _candidates(root: Path, parts: list[str]) -> list[Path]:
     return list(seen.values())
 
 
-def _only(paths: list[Path]) -> Path:
-    """The path, when all hold the same bytes."""
-    if len(paths) > 1:
-        hashes = {sha256_hex(gunzip_if_packed(read_stored_bytes(p), file=str(p))) for p in paths}
-        if len(hashes) > 1:
-            raise InvalidInput(
-                "TLC402",
-                "different files of that name in the benchmark folders",
-                got=", ".join(map(str, paths[:4])),
-            )
+def _only(paths: list[Path], role: Role) -> Path:
+    """The path, when all hold the same bytes (of a network: all its files)."""
+    if len(paths) > 1 and len({_hashed(p, role).sha256 for p in paths}) > 1:
+        raise InvalidInput(
+            "TLC402",
+            "different files of that name in the benchmark folders",
+            got=", ".join(map(str, paths[:4])),
+        )
     return paths[0]
 
 
-def _year(above: list[str]) -> str:
-    """The year in what results name above ``benchmarks``; empty when they name none."""
-    match = next((m for part in above if (m := _YEAR_OF_CHECKOUT.search(part))), None)
-    return match.group(1) if match else ""
+def _year(folders: Sequence[str]) -> str:
+    """The year of the innermost checkout among the folders of a path; empty when none names one."""
+    years = [m.group(1) for part in folders if (m := _YEAR_OF_CHECKOUT.search(part))]
+    return years[-1] if years else ""
 
 
-def _other_year(above: list[str], path: Path) -> bool:
-    """The path names checkouts of a year, and not that of the results."""
+def _other_year(above: list[str], root: Path, path: Path) -> bool:
+    """The file is of a checkout of a year, and not that of the results; as named, or where links lead.
+
+    A checkout is the folder that the user named, or one below it: folders further up are no part of it.
+    """
     year = _year(above)
-    years = {m.group(1) for part in path.parts if (m := _YEAR_OF_CHECKOUT.search(part))}
-    return bool(year and years and year not in years)
+    named = [*_own_name(root), *path.relative_to(root).parts[:-1]]
+    there = root.resolve()
+    linked = [there.name, *path.resolve().relative_to(there).parts[:-1]]
+    return any(found not in ("", year) for found in (_year(named), _year(linked))) if year else False
+
+
+def _own_name(root: Path) -> list[str]:
+    """The folder's name; that of a checkout's folder ``benchmarks`` is the checkout's."""
+    parts = [part for part in root.parts if part not in (".", "..", root.anchor)] or [root.resolve().name]
+    return parts[-2:] if parts[-1] == "benchmarks" else parts[-1:]

@@ -74,7 +74,8 @@ class InstanceOut(Struct, frozen=True, kw_only=True):
     ``unsupported``: the network, the property or the evidence cannot be judged (``code`` and ``reason`` say why).
 
     ``version``: the VNN-LIB version in the path, empty before 2026. The hashes are of the unpacked files, empty
-    where a file is missing. ``settled_by``: the evidence that settles it.
+    where a file is missing; where some weights are in other files, one hash of the hashes of them all.
+    ``settled_by``: the evidence that settles it.
     """
 
     benchmark: str

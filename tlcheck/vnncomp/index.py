@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+from tlcheck import timer
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_PROPERTY_BYTES
 from tlcheck.readers.bytes import read_bytes
@@ -69,16 +69,19 @@ def read_index(path: Path) -> list[Entry]:
     """The entries of an index file. Raises InvalidInput (TLC101) when it is not one."""
     try:
         text = read_bytes(path, limit=MAX_PROPERTY_BYTES).decode("utf-8-sig")
-        table = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        table = csv.DictReader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
+        table.fieldnames = [name.strip() for name in table.fieldnames or ()]
         lines = list(table)
     except (UnicodeDecodeError, csv.Error) as error:
         raise InvalidInput("TLC101", f"not a CSV file: {error}", file=str(path)) from error
-    missing = [name for name in REQUIRED if name not in (table.fieldnames or ())]
+    missing = [name for name in REQUIRED if name not in table.fieldnames]
     if missing:
         raise InvalidInput("TLC101", "a column is missing", file=str(path), expected=", ".join(missing))
+    if len(set(table.fieldnames)) != len(table.fieldnames):
+        raise InvalidInput("TLC101", "two columns of one name", file=str(path), field="line 1")
     entries: list[Entry] = []
     for line in lines:
-        columns = {name: value or "" for name, value in line.items() if isinstance(name, str)}
+        columns = {name: (value or "").strip() for name, value in line.items() if isinstance(name, str)}
         if None in line or not all(columns[name] for name in REQUIRED):
             where = f"line {len(entries) + 2}"
             raise InvalidInput("TLC101", "not as many fields as columns", file=str(path), field=where)
@@ -102,7 +105,7 @@ def _regions(path: Path, model: Path) -> Regions:
 
 def rule_entry(entry: Entry) -> Row:
     """The JSON row of one entry. A model or property that cannot be read makes its witness unsupported."""
-    start = time.perf_counter()
+    start = timer.now()
     try:
         ruling = rule_file(_model(entry.model), _regions(entry.property, entry.model), entry.witness)
     except InvalidInput as error:
@@ -112,7 +115,7 @@ def rule_entry(entry: Entry) -> Row:
         if os.environ.get("TLCHECK_DEBUG"):
             raise
         ruling = Ruling("unsupported", "TLC901", " ".join(f"{type(error).__name__}: {error}".split()))
-    return row_of(entry, ruling, time.perf_counter() - start)
+    return row_of(entry, ruling, timer.now() - start)
 
 
 def row_of(entry: Entry, ruling: Ruling, seconds: float) -> Row:

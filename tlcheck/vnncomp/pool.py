@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
+
+from tlcheck import timer
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -96,18 +98,9 @@ def cores() -> int:
 
 @contextmanager
 def time_limit(seconds: float | None) -> Iterator[None]:
-    """Raises OutOfTime in the block after ``seconds``: between two steps of Python, where the system has such a timer."""
-    if seconds is None or not hasattr(signal, "setitimer"):
+    """Raises OutOfTime in the block after ``seconds``, as ``timer.alarm``; None: never."""
+    if seconds is None:
         yield
         return
-    before: Any = signal.signal(signal.SIGALRM, _out_of_time)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
+    with timer.alarm(seconds, OutOfTime):
         yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def _out_of_time(*_: object) -> None:
-    raise OutOfTime

@@ -2,12 +2,12 @@
 
 What settles an instance is a certified fact about its very network and property, each compared by SHA-256: a witness
 that holds in exact arithmetic (``sat``; moved into its region if it lies outside by rounding) or a certificate whose
-claim is CERTIFIED (``sat`` or ``unsat``). Tools' answers are counted and compared with such facts, never believed.
+claim is CERTIFIED (``sat`` or ``unsat``) and about the very graph and query that these files are read to: a hash says
+which bytes a certificate had, not what it took them for. Tools' answers are counted and compared with such facts, never believed.
 """
 
 from __future__ import annotations
 
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,14 +17,19 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from tlcheck import timer
+from tlcheck.checking.keys import graph_key, lasting_key, query_key
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_PROPERTY_BYTES
 from tlcheck.options import Options
 from tlcheck.readers.bytes import read_bytes, sha256_hex
+from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.vnnlib import read_property
 from tlcheck.readers.witness import MAX_WITNESS_BYTES
+from tlcheck.runtime.ort import devices
+from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.query import Query
-from tlcheck.verify import discover, verify_path
+from tlcheck.verify import decide, discover, load
 from tlcheck.vnncomp.benchmarks import Benchmarks, Instance
 from tlcheck.vnncomp.document import (
     SCHEMA_VERSION,
@@ -44,7 +49,7 @@ from tlcheck.vnncomp.index import KILLED, census
 from tlcheck.vnncomp.pool import OutOfTime, time_limit, work_through
 from tlcheck.vnncomp.regions import Regions
 from tlcheck.vnncomp.results import Answer, InstanceName, shown
-from tlcheck.vnncomp.store import Store, key_of
+from tlcheck.vnncomp.store import Store
 from tlcheck.vnncomp.witness import Model, Ruling, load_regions, rule_bytes, unreadable
 
 BATCH: Final = 16
@@ -111,7 +116,7 @@ def judge(task: Task) -> dict[str, Any]:
             model = _model(task.network, network)
             regions = _regions(task.property, task.network, (network, query))
             content = read_bytes(task.witness, limit=MAX_WITNESS_BYTES)
-            if (model.sha256, regions.sha256, sha256_hex(content)) != task.hashes:
+            if (model.identity, regions.sha256, sha256_hex(content)) != task.hashes:
                 raise InvalidInput("TLC402", "a file changed while it was judged", file=str(task.witness))
             ruling = rule_bytes(model, regions, content, task.witness.name)
     except InvalidInput as error:
@@ -147,7 +152,7 @@ class Referee:
     notes: list[str] = field(default_factory=list)
     reused: int = 0
     complete: bool = True
-    _start: float = field(default_factory=time.monotonic)
+    _start: float = field(default_factory=lambda: timer.now())
 
     def __post_init__(self) -> None:
         self._by_name: dict[InstanceName, list[Answer]] = defaultdict(list)
@@ -163,6 +168,8 @@ class Referee:
         # A certificate may name a file by its bytes as stored, or unpacked.
         self._of_network: dict[str, set[Content]] = defaultdict(set)
         self._of_property: dict[str, set[str]] = defaultdict(set)
+        self._files: dict[Content, Instance] = {}
+        self._asked: dict[Content, tuple[str, str] | None] = {}
 
     def run(self, report: Callable[[Step], None] | None = None) -> RefereeOut:
         """Judge all evidence, then settle every instance. Raises InvalidInput for folders that cannot be read."""
@@ -170,9 +177,10 @@ class Referee:
         for found in self._found.values():
             if found.network is not None and found.property is not None:
                 pair = (found.network.sha256, found.property.sha256)
-                for h in (found.network.sha256, found.network.stored_sha256):
+                for h in found.network.named:
                     self._of_network[h].add(pair)
-                self._of_property[pair[1]] |= {found.property.sha256, found.property.stored_sha256}
+                self._of_property[pair[1]] |= found.property.named
+                self._files[pair] = found
         tasks = self._tasks()
         files = [path for folder in self.certificates for path in discover(folder)]
         total = len(self._rows) + len(tasks) + len(files)  # equal witnesses count once
@@ -198,13 +206,14 @@ class Referee:
 
     def _out_of_time(self) -> bool:
         limit = self.choices.seconds
-        if limit is not None and time.monotonic() - self._start > limit:
+        if limit is not None and timer.now() - self._start > limit:
             self.complete = False
         return not self.complete
 
     def _tasks(self) -> list[Task]:
         """What is left to judge; files without content to judge, and equal content judged before, have their rows."""
         tasks = []
+        there = devices()
         for name, answers in sorted(self._by_name.items()):
             found = self._found[name]
             for witness in dict.fromkeys(a.witness for a in answers if a.witness is not None):
@@ -219,7 +228,8 @@ class Referee:
                     self._rows[place] = Ruling("unsupported", code, reason).row()
                     continue
                 hashes = (found.network.sha256, found.property.sha256, self._hash[witness])
-                key = key_of(*hashes)
+                network, query, point = hashes
+                key = lasting_key("ruling", {"network": network, "property": query, "witness": point}, there)
                 known = self._stored(key)
                 if known is not None:
                     self._rows[place] = known
@@ -244,32 +254,44 @@ class Referee:
         return row
 
     def _check(self, path: Path) -> None:
-        """Decide a certificate's claims; each counts for the instance whose files it was bound to."""
+        """Decide a certificate's claims; each counts for the instances that it is about."""
         try:
-            result = verify_path(path, self.choices.options)
+            loaded = load(path, self.choices.options)
+            decided = [(item, decide(item, self.choices.options)) for item in loaded.items]
         except InvalidInput as error:
             self.notes.append(f"certificate {path.name}: {error.line()} [{error.code}]")
             return
-        for claim in result.claims:
-            sources = claim.details.get("sources")
-            hashes = set(sources.values()) if isinstance(sources, dict) else set()
+        for item, claim in decided:
             margin = claim.bound.rigorous
             entry = CertificateOut(
                 file=path.name,
-                format=result.format,
+                format=loaded.format,
                 kind=claim.kind,
                 verdict=claim.verdict.value,
                 code=claim.reason.code,
                 reason=claim.reason.message,
                 margin=None if margin is None else margin.decimal,
             )
-            bound = {
-                pair for h in hashes for pair in self._of_network[h] if hashes & self._of_property[pair[1]]
-            }
+            bound = self._instances_of(item)
             for pair in bound:
                 self._proofs[pair].append(entry)
             if not bound:
                 self.notes.append(f"certificate {path.name}: about no instance of these results")
+
+    def _instances_of(self, item: LoadedClaim) -> set[Content]:
+        """The contents that the claim is about: its sources name their files, and its graph and query are theirs."""
+        if not isinstance(item.claim, SatClaim | UnsatClaim):
+            return set()
+        hashes = set(item.sources.values())
+        named = {pair for h in hashes for pair in self._of_network[h] if hashes & self._of_property[pair[1]]}
+        about = (graph_key(item.claim.graph), query_key(item.claim.query))
+        return {pair for pair in named if self._question(pair) == about}
+
+    def _question(self, pair: Content) -> tuple[str, str] | None:
+        """The keys of the graph and the query that these files are read to; None where they cannot be read."""
+        if pair not in self._asked:
+            self._asked[pair] = _question(self._files[pair])
+        return self._asked[pair]
 
     # The report.
 
@@ -295,7 +317,7 @@ class Referee:
             instances=instances,
             reused=self.reused,
             notes=self.notes,
-            seconds=round(time.monotonic() - self._start, 3),
+            seconds=round(timer.now() - self._start, 3),
         )
 
     def _meanings(self) -> dict[Content, Content]:
@@ -383,6 +405,20 @@ def _content(found: Instance) -> Content:
     if found.network is None or found.property is None:
         return ("", "")
     return (found.network.sha256, found.property.sha256)
+
+
+def _question(found: Instance) -> tuple[str, str] | None:
+    """The keys of an instance's graph and query; None when they cannot be read, or are no longer what was hashed."""
+    if found.network is None or found.property is None:
+        return None
+    try:
+        model = Model(found.network.path)
+        regions = load_regions(found.property.path, model)
+    except InvalidInput:
+        return None
+    if model.evaluator is None or (model.identity, regions.sha256) != _content(found):
+        return None
+    return graph_key(model.evaluator.graph), query_key(regions.query)
 
 
 def _query(found: Instance) -> Query | None:

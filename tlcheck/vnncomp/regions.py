@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from tlcheck.readers.witness import NO_NAMES, Names
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
 
 Point = tuple[Fraction, ...]
@@ -23,10 +24,12 @@ SLACK = 2.0**-49
 
 @dataclass(frozen=True, eq=False)
 class Regions:
-    """A query with its distinct boxes laid out for search. ``sha256``: of the file it was read from, unpacked."""
+    """A query with its distinct boxes laid out for search. ``sha256``: of the file it was read from, unpacked; ``names``: what
+    witnesses may call its variables."""
 
     query: Query
     sha256: str = ""
+    names: Names = NO_NAMES
 
     @cached_property
     def boxes(self) -> list[InputBox]:

@@ -2,7 +2,8 @@
 
 Layouts of 2022 to 2026: ``<tool>/<benchmark>/results.csv`` or ``<tool>/<year>_<benchmark>/results.csv`` with the
 ``*.counterexample.gz`` files beside it; ``<tool>/results.csv`` with all rows of the tool; or the folder of one tool.
-No header; columns category, network, property, prepare time, result, run time. From 2026 the paths name the version
+Columns category, network, property, prepare time, result, run time; a heading line may name them, and another order.
+Blank lines and those that begin with # are passed over. From 2026 the paths name the version
 of VNN-LIB (``benchmarks/<benchmark>/2.0/onnx/..``) and the network may be a list of (name, path) pairs.
 
 Nothing is opened but results.csv files, and no path of theirs is followed here.
@@ -28,6 +29,25 @@ from tlcheck.vnncomp.document import Result
 
 TABLE: Final = "results.csv"
 COLUMNS: Final = "category, network, property, prepare time, result, run time"
+CATEGORY: Final = ("category", "benchmark", "benchmark name")
+NETWORK: Final = ("network", "onnx", "net", "model", "network file", "onnx file", "onnx path", "network path")
+PROPERTY: Final = (
+    "property",
+    "vnnlib",
+    "spec",
+    "specification",
+    "property file",
+    "vnnlib file",
+    "vnnlib path",
+    "property path",
+)
+TIMES: Final = (
+    ("prepare time", "prep time", "preparation time", "prepare"),
+    ("run time", "runtime", "time", "seconds", "time taken"),
+)
+RESULT: Final = ("result", "answer", "verdict", "status")
+HEADINGS: Final = (CATEGORY, NETWORK, PROPERTY, TIMES[0], RESULT, TIMES[1])
+"""What a heading line may call the columns; case, spaces, hyphens and underscores are all one."""
 WORDS: Final[dict[str, Result]] = {
     "holds": "unsat", "unsat": "unsat", "violated": "sat", "sat": "sat",
     "timeout": "timeout", "timed-out": "timeout", "run_instance_timeout": "timeout", "prepare_instance_timeout": "timeout",
@@ -101,20 +121,50 @@ def _rows(table: Path) -> list[list[str]]:
         text = read_bytes(table, limit=MAX_PROPERTY_BYTES).decode("utf-8-sig")
         if "\0" in text:
             raise csv.Error("a NUL character")
-        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True))
     except (UnicodeDecodeError, csv.Error) as error:
         raise InvalidInput("TLC101", f"not a CSV file: {error}", file=str(table)) from error
-    result = []
-    for number, row in enumerate(rows, 1):
-        if not row:
+    result: list[list[str]] = []
+    places: list[int] = []
+    for number, fields in enumerate(rows, 1):
+        row = [field.strip() for field in fields]
+        if heading := _heading(row):
+            places = heading
             continue
-        if len(row) != 6 or not all(row[:3]):
+        if not any(row) or row[0].startswith("#"):
+            continue
+        found = _in_order(row, places)
+        if found is None or not all(found[:3]) or (not result and not places and _is_words(found)):
             raise InvalidInput(
                 "TLC101", "not a row of results", file=str(table), field=f"line {number}", expected=COLUMNS,
                 got=f"{len(row)} columns",
             )  # fmt: skip
-        result.append(row)
+        result.append(found)
     return result
+
+
+def _heading(row: list[str]) -> list[int]:
+    """Where a heading line has each of the six columns, -1 for a time that it does not have; empty when it is none."""
+    words = [" ".join(re.split(r"[\s_-]+", field.lstrip("# ").lower())) for field in row]
+    places = [[k for k, word in enumerate(words) if word in names] for names in HEADINGS]
+    needed = [found for found, names in zip(places, HEADINGS, strict=True) if names not in TIMES]
+    if any(len(found) > 1 for found in places) or not all(needed):
+        return []
+    return [found[0] if found else -1 for found in places]
+
+
+def _in_order(row: list[str], places: list[int]) -> list[str] | None:
+    """The six columns, in the order they have without a heading; None where the row has not so many."""
+    if not places:
+        while len(row) > 6 and not row[-1]:
+            row = row[:-1]
+        return row if len(row) == 6 else None
+    return [row[k] if k >= 0 else "" for k in places] if len(row) > max(places) else None
+
+
+def _is_words(row: list[str]) -> bool:
+    """A heading in words that are not known: no times, and no answer."""
+    return all(row[k] and _seconds(row[k]) is None for k in (3, 5)) and row[4].lower() not in WORDS
 
 
 def _is_of_benchmark(table: Path, rows: list[list[str]]) -> bool:

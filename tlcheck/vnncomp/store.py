@@ -1,17 +1,15 @@
 """Rulings of earlier runs, by content: the same bytes under the same checker need no second look.
 
-JSON lines in one file, appended as rulings become known, so that a run that was cut short continues. The key is the
-SHA-256 of every file a ruling rests on, of tlcheck's own source, and of what computes: a corrected tlcheck or another
-onnxruntime asks again. The file is the user's own; whoever edits it edits his own report.
+JSON lines in one file, appended as rulings become known, so that a run that was cut short continues. The key is of every
+file that a ruling rests on, in its role, of tlcheck's own source, and of what computes (``keys.lasting_key``): a
+corrected tlcheck or another onnxruntime asks again. The file is the user's own; whoever edits it edits his own report.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -19,24 +17,6 @@ from typing import Any, Final, Self
 from tlcheck.errors import InvalidInput
 
 HEAD: Final = {"store": "tlcheck referee", "version": 1}
-
-
-@cache
-def checker() -> str:
-    """The SHA-256 of tlcheck's source and of the versions it computes with."""
-    from tlcheck.report.versions import tool_versions
-
-    digest = hashlib.sha256(json.dumps(tool_versions(), sort_keys=True).encode())
-    package = Path(__file__).parents[1]
-    for path in sorted(package.rglob("*.py")):
-        digest.update(f"{path.relative_to(package)}\0".encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def key_of(*hashes: str) -> str:
-    """The key of evidence with these hashes, in this order."""
-    return hashlib.sha256("\0".join([checker(), *hashes]).encode()).hexdigest()
 
 
 @dataclass

@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_PROPERTY_BYTES
 from tlcheck.readers.bytes import read_bytes, sha256_hex
-from tlcheck.readers.onnx import read_model
-from tlcheck.readers.vnnlib import read_property
-from tlcheck.readers.witness import MAX_WITNESS_BYTES, Witness, read_witness
+from tlcheck.readers.onnx import load_whole, read_model
+from tlcheck.readers.vnnlib import read_named_query
+from tlcheck.readers.witness import MAX_WITNESS_BYTES, Names, Witness, read_witness
 from tlcheck.runtime.ort import ExecutionFailed, Session, devices, make_session
 from tlcheck.trusted.arith.arb import Arb, ball, floor_float, lower_float, upper_float, working_precision
 from tlcheck.trusted.claim import SatClaim
@@ -107,12 +107,13 @@ class Model:
 
     def __init__(self, path: Path) -> None:
         """Raises InvalidInput when the file cannot be read at all."""
-        self.content = read_bytes(path)
-        self.sha256 = sha256_hex(self.content)
+        whole = load_whole(path)
+        self.content = whole.content
+        self.identity = whole.identity
         self.error: InvalidInput | None = None
         self.evaluator: Evaluator | None = None
         try:
-            self.evaluator = Evaluator(read_model(self.content, file=str(path), folder=path.parent))
+            self.evaluator = Evaluator(read_model(self.content, file=str(path)))
         except InvalidInput as error:
             self.error = error
 
@@ -132,9 +133,8 @@ def load_regions(path: Path, model: Model) -> Regions:
     """The property of a model. Raises InvalidInput."""
     content = read_bytes(path, limit=MAX_PROPERTY_BYTES)
     graph = None if model.evaluator is None else model.evaluator.graph
-    sizes = (None, None) if graph is None else (graph.n_inputs, graph.n_outputs)
-    query = read_property(content, n_inputs=sizes[0], n_outputs=sizes[1], file=str(path))
-    return Regions(query, sha256_hex(content))
+    query, found = read_named_query(content, graph, file=str(path))
+    return Regions(query, sha256_hex(content), Names.of(found, graph))
 
 
 def rule_file(model: Model, regions: Regions, path: Path) -> Ruling:
@@ -149,7 +149,7 @@ def rule_file(model: Model, regions: Regions, path: Path) -> Ruling:
 def rule_bytes(model: Model, regions: Regions, content: bytes, file: str) -> Ruling:
     """The ruling on the content of a witness file, unpacked."""
     try:
-        witness = read_witness(content, regions.query.n_inputs, file=file)
+        witness = read_witness(content, regions.query.n_inputs, regions.names, file=file)
     except InvalidInput as error:
         return unreadable(error)
     return rule(model, regions, witness)
@@ -301,9 +301,8 @@ class _Exact:
         graph = self.evaluator.graph
         slices = Network(graph).input_slices
         with working_precision(PRECISIONS[0]):
-            balls = [[ball(q) for q in point[slices[node]]] for node in graph.inputs]
             try:
-                outputs = self.evaluator.evaluate(balls).outputs
+                outputs = self.evaluator.evaluate([point[slices[node]] for node in graph.inputs]).outputs
             except Undecided:
                 return None, None
         return margins(_members(self.regions, boxes), point, outputs)

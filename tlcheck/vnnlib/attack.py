@@ -8,7 +8,6 @@ the approximate values satisfy the disjunct are candidates; whoever asked for th
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -18,7 +17,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.trusted.query import Disjunct, LinearConstraint, Query
+from tlcheck import timer
+from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -53,8 +53,10 @@ class Attack:
     """Candidates of a query, until it is time ``until`` (monotonic): first ``samples``, then ``descents``."""
 
     def __init__(self, query: Query, values: Values, until: float) -> None:
-        goals = (_Goal(disjunct, values, until) for disjunct in query.disjuncts[:MOST_DISJUNCTS])
+        goals = [_Goal(disjunct, values, until) for disjunct in query.disjuncts[:MOST_DISJUNCTS]]
         self._goals = [goal for goal in goals if not goal.is_empty]
+        self.out_of_reach = [goal.disjunct for goal in goals if goal.is_empty]
+        """Disjuncts whose box, empty or not, holds no point of float32: none of them is tried."""
 
     def samples(self) -> Iterator[Candidate]:
         """Points that seem to satisfy a disjunct among its centre, corners, ends and random points."""
@@ -65,6 +67,21 @@ class Attack:
         """The same from the best samples downhill, the disjunct that is nearest to satisfied first."""
         for goal in sorted(self._goals, key=_Goal.closeness):
             yield from goal.descended()
+
+
+def first_points(box: InputBox) -> Iterator[tuple[Fraction, ...]]:
+    """The points that an attack on a box starts with, for other attacks: its exact centre, then those of float32 in it (corners,
+    ends, points of few digits, random ones), each once. None of an empty box."""
+    if any(a > b for a, b in zip(box.lower, box.upper, strict=True)):
+        return
+    seen = {tuple((a + b) / 2 for a, b in zip(box.lower, box.upper, strict=True))}
+    yield from list(seen)
+    goal = _Goal(Disjunct(box, ()), lambda _: None, np.inf)
+    for single in () if goal.is_empty else goal.points():
+        point = tuple(Fraction(x) for x in single.tolist())
+        if point not in seen:
+            seen.add(point)
+            yield point
 
 
 @dataclass(eq=False)
@@ -138,18 +155,18 @@ class _Goal:
 
     def all_tried(self, points: Iterator[Singles]) -> Iterator[Candidate]:
         for point in points:
-            if time.monotonic() > self.until or self.left <= 0:
+            if timer.now() > self.until or self.left <= 0:
                 return
             yield from self.tried(point)
 
     # The first round.
 
     def sampled(self) -> Iterator[Candidate]:
-        yield from self.all_tried(self._samples())
+        yield from self.all_tried(self.points())
         if self.equations:
             yield from self.all_tried(self._solved())
 
-    def _samples(self) -> Iterator[Singles]:
+    def points(self) -> Iterator[Singles]:
         low, high = self.lower.astype(np.float64), self.upper.astype(np.float64)
         centre = self.clipped(low / 2 + high / 2)
         yield centre
@@ -208,9 +225,7 @@ class _Goal:
     def _bisected(self, row: _Row) -> Iterator[Singles]:
         """Between points on both sides of the equation, the nearest points to it; and these with fewer digits."""
         sides: dict[bool, Singles] = {}
-        for point in itertools.chain(
-            (p for _, p in self.best), itertools.islice(self._samples(), 2 * RANDOM)
-        ):
+        for point in itertools.chain((p for _, p in self.best), itertools.islice(self.points(), 2 * RANDOM)):
             outputs = self.values(point)
             if outputs is not None:
                 sides.setdefault(row.excess(point, outputs) > 0, point)
@@ -268,7 +283,7 @@ class _Goal:
             while step > 2.0**-HALVINGS and self.left > 0:
                 better = None
                 for direction in self._directions(width):
-                    if time.monotonic() > self.until:
+                    if timer.now() > self.until:
                         return
                     there = self.clipped(point + step * direction)
                     found = self.violation(there)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tlcheck.readers.joint import Joint
 from tlcheck.runtime.ort import ExecutionFailed, Session, make_session
-from tlcheck.trusted.arith.arb import PRECISION, ball, working_precision
+from tlcheck.trusted.arith.arb import PRECISION, working_precision
 from tlcheck.trusted.evaluate import Evaluator, Undecided
 from tlcheck.trusted.query import Disjunct
 
@@ -122,7 +122,7 @@ class Approximation:
         with working_precision(PRECISION):
             for node in graph.inputs:
                 size = graph.nodes[node].size
-                inputs.append([ball(Fraction(v)) for v in point[start : start + size].tolist()])
+                inputs.append([Fraction(v) for v in point[start : start + size].tolist()])
                 start += size
             try:
                 return np.array([float(y.mid()) for y in self._evaluator.evaluate(inputs).outputs])

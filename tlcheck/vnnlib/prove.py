@@ -6,7 +6,6 @@ What comes out is guidance: a tree of splits on inputs, and for each leaf the co
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -16,11 +15,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tlcheck import timer
 from tlcheck.schedule import Deadline, blas_usable, run_leaves
 from tlcheck.trusted.claim import UnsatClaim
-from tlcheck.trusted.decide import Plan, Settings
+from tlcheck.trusted.decide import Plan, Settings, holds_nowhere
 from tlcheck.trusted.graph import Graph
-from tlcheck.trusted.guidance import LEAF, SPLIT, Guidance, Leaves, Tree
+from tlcheck.trusted.guidance import LEAF, SPLIT, Guidance, Leaves, SharedSlopes, Tree
+from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.query import Disjunct, InputBox, Query
 
 Influence = Callable[[InputBox, Disjunct], NDArray[np.float64]]
@@ -36,6 +37,8 @@ BELOW: Final = 3
 """Column of a row's child below its split; the next one is the child above."""
 MOST_VALUES: Final = 4_000_000
 """Values of the network, over all boxes of a round, whose bounds are held at once (64 MB)."""
+MOST_LOWEST: Final = 256
+"""Most boxes that are looked at with the lower lines of ``lowest_slopes``, where a constraint is strict."""
 PAIRS_UP_TO: Final = 6
 """Constraints of a disjunct up to which sums of two are tried too."""
 
@@ -76,11 +79,21 @@ class Prover:
         query = self.claim.query
         if len(query.disjuncts) > MOST_DISJUNCTS:
             return Found(None)
-        if any(not d.constraints and not _is_empty(d.box) for d in query.disjuncts):
+        if any(not d.constraints and not is_empty(d) for d in query.disjuncts):
             return Found(None)
+        if any(c.strict and c.outputs for d in query.disjuncts for c in d.constraints):
+            now = timer.now()
+            until = now + (self.until - now) / 3
+            found = self._searched(min(most_leaves, MOST_LOWEST), lowest_slopes(self.claim.graph), until)
+            if found.guidance is not None:
+                return found
+        return self._searched(most_leaves, {}, self.until)
+
+    def _searched(self, most_leaves: int, slopes: Mapping[int, SharedSlopes], until: float) -> Found:
+        query = self.claim.query
         roots = [_Leaf(k, d.box) for k, d in enumerate(query.disjuncts)]
         widths = [_widths(leaf.box) for leaf in roots]
-        open_ = [leaf for leaf in roots if not _is_empty(leaf.box)]
+        open_ = [leaf for leaf, d in zip(roots, query.disjuncts, strict=True) if not is_empty(d)]
         values = sum(node.size for node in self.claim.graph.nodes)
         at_once = max(1, min(MOST_AT_ONCE, MOST_VALUES // values))
         seen = 0
@@ -89,33 +102,26 @@ class Prover:
             seen += len(batch)
             if seen > max(most_leaves, len(roots)):
                 return Found(None)
-            if not self._close(batch):
+            if not self._close(batch, slopes, until):
                 return Found(None, stopped=True)
             for leaf in batch:
                 if leaf.weights is None:
                     if not self._halve(leaf, widths[leaf.disjunct]):
                         return Found(None)
                     open_ += leaf.children
-        return Found(_guidance(roots, _places(self.claim.graph)))
+        return Found(replace(_guidance(roots, _places(self.claim.graph)), shared_slopes=slopes))
 
-    def _close(self, batch: Sequence[_Leaf]) -> bool:
+    def _close(self, batch: Sequence[_Leaf], slopes: Mapping[int, SharedSlopes], until: float) -> bool:
         """Give weights to the leaves that one pass proves; False when time ran out."""
-        query = self.claim.query
-        tries = [(leaf, w) for leaf in batch for w in _weightings(query.disjuncts[leaf.disjunct])]
-        disjuncts = tuple(Disjunct(leaf.box, query.disjuncts[leaf.disjunct].constraints) for leaf, _ in tries)
-        claim = UnsatClaim(self.claim.graph, Query(query.n_inputs, query.n_outputs, disjuncts))
-        plan = Plan(
-            claim, _one_leaf_each([w for _, w in tries]), Settings(self._arith, deployed=self.deployed)
-        )
-        run = run_leaves(plan, 1, Deadline(max(0.0, self.until - time.monotonic()), None), None, None)
-        margins = [-inf] * len(tries)
-        for outcome in run.outcomes:
-            if outcome.certified:
-                margins[plan.leaves[outcome.rank].disjunct] = outcome.margin
-        for (leaf, weights), margin in zip(tries, margins, strict=True):
-            if margin > 0 and leaf.weights is None:
+        disjuncts = self.claim.query.disjuncts
+        tries = [(leaf, w) for leaf in batch for w in _weightings(disjuncts[leaf.disjunct])]
+        boxes = [Disjunct(leaf.box, disjuncts[leaf.disjunct].constraints) for leaf, _ in tries]
+        settings = Settings(self._arith, deployed=self.deployed)
+        closed, stopped = closed_by(self.claim, boxes, [w for _, w in tries], settings, until, slopes)
+        for k, (leaf, weights) in enumerate(tries):
+            if k in closed and leaf.weights is None:
                 leaf.weights = weights
-        return not run.stopped
+        return not stopped
 
     def _halve(self, leaf: _Leaf, widths: NDArray[np.float64]) -> bool:
         """Split the box where its width, relative to the region's and weighted by influence, is largest."""
@@ -137,14 +143,45 @@ class Prover:
         return True
 
 
+def closed_by(
+    claim: UnsatClaim,
+    boxes: Sequence[Disjunct],
+    weightings: Sequence[Mapping[int, float]],
+    settings: Settings,
+    until: float,
+    slopes: Mapping[int, SharedSlopes],
+) -> tuple[set[int], bool]:
+    """(which boxes the kernel closes with these weights, in one leaf each; time ran out)."""
+    query = Query(claim.query.n_inputs, claim.query.n_outputs, tuple(boxes))
+    guidance = replace(_one_leaf_each(weightings), shared_slopes=slopes)
+    plan = Plan(UnsatClaim(claim.graph, query), guidance, settings)
+    seconds = None if until == inf else max(0.0, until - timer.now())
+    run = run_leaves(plan, 1, Deadline(seconds, None), None, None)
+    closed = {plan.leaves[o.rank].disjunct for o in run.outcomes if o.certified}
+    return closed | {k for k in range(len(boxes)) if plan.is_empty(k)}, bool(run.stopped)
+
+
 def _widths(box: InputBox) -> NDArray[np.float64]:
     return np.array(
         [float(min(b - a, Fraction(1 << 900))) for a, b in zip(box.lower, box.upper, strict=True)]
     )
 
 
-def _is_empty(box: InputBox) -> bool:
-    return any(a > b for a, b in zip(box.lower, box.upper, strict=True))
+def is_empty(disjunct: Disjunct) -> bool:
+    """No input is in it: nothing to prove."""
+    box = disjunct.box
+    if any(a > b for a, b in zip(box.lower, box.upper, strict=True)):
+        return True
+    return any(holds_nowhere(c, box) for c in disjunct.constraints)
+
+
+def lowest_slopes(graph: Graph) -> dict[int, SharedSlopes]:
+    """Lower lines of slope 0 for every ReLU: where a bound is attained at a kink, they keep it exactly."""
+    return {
+        i: SharedSlopes(np.zeros(node.size), None)
+        for i, node in enumerate(graph.nodes)
+        if isinstance(node.op, Relu)
+    }
 
 
 def _weightings(disjunct: Disjunct) -> Iterator[Mapping[int, float]]:

@@ -1,7 +1,9 @@
 """One query answered: witnesses and proofs looked for in turn, each decided by the trusted kernel.
 
 - ``sat``: ``decide_sat`` CERTIFIED the witness, an exact point. Where the query's types are machine types (and for
-  VNN-LIB 1.0) the point is one of float32, and the float execution by onnxruntime satisfies the query there too.
+  VNN-LIB 1.0) the point is one of float32, and the float execution by onnxruntime satisfies the query there too. Of
+  VNN-LIB 1.0 a point over the reals is the answer where no other is found, with a note: one that was given, or one of a
+  region that holds no number of float32.
 - ``unsat``: ``check_unsat`` CERTIFIED a proof. Where the types are machine types it must hold for every float32
   execution; where an operator has no rounding radius yet, the proof over the reals counts and a note says so, unless
   ``semantics`` is "deployed".
@@ -9,9 +11,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tlcheck import timer
 from tlcheck.check import check_unsat
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
@@ -27,7 +29,7 @@ from tlcheck.readers.equivalent import Magnitudes, relaxable
 from tlcheck.readers.joint import Joint
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.vnnlib2 import Tensor
-from tlcheck.trusted.arith.arb import PRECISION, ball, lower_float, upper_float, working_precision
+from tlcheck.trusted.arith.arb import PRECISION, lower_float, upper_float, working_precision
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.decide import NoRelaxation, SatOutcome, decide_sat
 from tlcheck.trusted.evaluate import Evaluator, Undecided
@@ -37,9 +39,11 @@ from tlcheck.trusted.query import Disjunct, InputBox, Query
 from tlcheck.trusted.verdict import Verdict
 from tlcheck.vnncomp.regions import Regions, clipped
 from tlcheck.vnncomp.witness import MAX_REPAIRS, TOLERANCE
+from tlcheck.vnnlib.assignment import decimal
 from tlcheck.vnnlib.attack import Attack, float_near
-from tlcheck.vnnlib.execution import Approximation, Execution, Point, holds
+from tlcheck.vnnlib.execution import Approximation, Execution, Point, as_float32, holds
 from tlcheck.vnnlib.prove import Prover
+from tlcheck.vnnlib.refute import exact_points
 
 PRECISIONS: Final = (128, 512, 2048)
 """Bits, one after the other while a witness is undecided."""
@@ -68,7 +72,9 @@ class Solver:
     witnesses: Sequence[Point] = ()
     certificate: Path | None = None
     notes: list[str] = field(default_factory=list)
-    start: float = field(default_factory=time.monotonic)
+    start: float = field(default_factory=lambda: timer.now())
+    _boxed: list[str] = field(default_factory=list)
+    """Notes on regions without a point of float32: of no interest once unsat is proved."""
     _real: Answer | None = None
     """sat by a given witness that holds over the reals, of a property about reals."""
     _disputed: bool = False
@@ -78,11 +84,12 @@ class Solver:
         for step in self._steps():
             if step is not None:
                 return self._with_notes(step)
-        late = time.monotonic() - self.start > self.seconds
+        late = timer.now() - self.start > self.seconds
         return self._with_notes(Answer("timed-out" if late else "unknown"))
 
     def _with_notes(self, answer: Answer) -> Answer:
-        return Answer(answer.verdict, tuple(dict.fromkeys(self.notes)), answer.values)
+        boxed = () if answer.verdict == "unsat" else self._boxed
+        return Answer(answer.verdict, tuple(dict.fromkeys([*self.notes, *boxed])), answer.values)
 
     def _steps(self) -> Iterator[Answer | None]:
         """What is tried, in order: each gives an answer or None."""
@@ -98,8 +105,9 @@ class Solver:
                 self._note(f"certificate left out: {error.line()} [{error.code}]")
         if self.execution.problem:
             self._note(f"no float execution: {self.execution.problem}")
-        now = time.monotonic()
+        now = timer.now()
         attack = Attack(self.joint.query, self.values, now + ATTACK_SHARE * max(0.0, self.until - now))
+        yield from self._beyond_float32(attack.out_of_reach)
         yield from self._tried(attack.samples())
         if (
             self._real is not None
@@ -110,6 +118,22 @@ class Solver:
         yield self._proved(1)
         yield from self._tried(attack.descents())
         yield self._proved(None)
+
+    def _beyond_float32(self, disjuncts: Sequence[Disjunct]) -> Iterator[Answer | None]:
+        """Say which boxes hold points but none of float32; try their centres, exactly: over the reals they may show sat."""
+        boxes = list(dict.fromkeys(d.box for d in disjuncts))
+        for box in [b for b in boxes if next(exact_points(b), None) is not None][:MAX_REPAIRS]:
+            side = next((text for text in self._sides(box)), "")
+            self._boxed.append(f"a region holds no number of float32{side}: no float execution is in it")
+            for point in exact_points(box):
+                yield self._sat(point)
+
+    def _sides(self, box: InputBox) -> Iterator[str]:
+        """The inputs whose interval holds no float32, as text."""
+        for i, (low, high) in enumerate(zip(box.lower, box.upper, strict=True)):
+            single = _single(low, low)
+            if not low <= single <= high or as_float32((single,)) is None:
+                yield f" ({self.joint.declared.space.input_name(i)} in [{decimal(low)}, {decimal(high)}])"
 
     def _near(self, witness: Point) -> Iterator[Point]:
         """The witness, and points beside it: single floats, and points moved into its nearest region."""
@@ -181,7 +205,12 @@ class Solver:
         if self._executed and not agrees:
             if not self.joint.is_typed and self.semantics != "deployed" and self._real is None:
                 self._real = Answer("sat", values=_assigned(self.joint.tensors, point, _middles(outcome)))
-            self._note("a point satisfies the query over the reals, but not in the float execution")
+            if executed is None and as_float32(point) is None:
+                self._note(
+                    "a point satisfies the query over the reals; it is none of float32, so nothing is executed there"
+                )
+            else:
+                self._note("a point satisfies the query over the reals, but not in the float execution")
             return None
         if not agrees:
             self._note(
@@ -220,7 +249,7 @@ class Solver:
                 return None
         claims = [self._claim, *([self._rewritten] if self._rewritten.graph is not self._claim.graph else [])]
         for k, claim in enumerate(claims):
-            until = time.monotonic() + (self.until - time.monotonic()) / (len(claims) - k)
+            until = timer.now() + (self.until - timer.now()) / (len(claims) - k)
             try:
                 answer = self._searched(claim, until, most_leaves, deployed=False)
             except NoRelaxation as error:
@@ -264,7 +293,7 @@ class Solver:
         if self._disputed and self.joint.is_typed and not deployed:
             self._note("a float execution satisfies the query at a point where the exact network does not")
             return None
-        left = max(0.05, self.until - time.monotonic())
+        left = max(0.05, self.until - timer.now())
         options = Options(jobs=1, timeout=left, semantics="deployed" if deployed else "real")
         result = check_unsat(loaded, loaded.claim, options, None)
         if result.verdict is Verdict.CERTIFIED:
@@ -275,20 +304,26 @@ class Solver:
         return None
 
     def _certified(self, path: Path) -> Iterator[Answer | None]:
-        """What the claims of a certificate show, where they are about these very files."""
+        """What the claims of a certificate show: a witness is judged anew, guidance is taken where the claim's graph
+        and query are those that were read from the query's own files, and used on these. What a hash says is not asked:
+        it names bytes, not what they were read as."""
+        from tlcheck.checking.keys import graph_key, query_key
         from tlcheck.verify import load
 
         if len(self.joint.networks) != 1:
             raise InvalidInput("TLC102", "a certificate is about one network", file=str(path))
-        wanted = {name: self.joint.sources[name] for name in ("model", "property")}
+        own = (graph_key(self.joint.graph), query_key(self.joint.query))
         files = Options(model=self.joint.models[0].path, property=self.joint.path)
         for item in load(path, files).items:
-            if {name: item.sources.get(name) for name in wanted} != wanted:
+            claim = item.claim
+            if not isinstance(claim, SatClaim | UnsatClaim) or (
+                graph_key(claim.graph), query_key(claim.query)
+            ) != own:  # fmt: skip
                 self._note(f"the certificate's claim '{item.name}' is about another network or property")
-            elif isinstance(item.claim, SatClaim):
-                yield self._sat(item.claim.witness)
+            elif isinstance(claim, SatClaim):
+                yield self._sat(claim.witness)
             elif item.guidance is not None:
-                yield self._by_certificate(item)
+                yield self._by_certificate(replace(item, claim=self._claim))
 
     def _by_certificate(self, item: LoadedClaim) -> Answer | None:
         if not (self.joint.is_typed or self.semantics == "deployed"):
@@ -309,10 +344,11 @@ class Solver:
             return {}
         box = self.joint.query.disjuncts[0].box
         centre = [(a + b) / 2 for a, b in zip(box.lower, box.upper, strict=True)]
-        inputs, start = [], 0
+        inputs: list[list[Fraction]] = []
+        start = 0
         with working_precision(PRECISION):
             for i in graph.inputs:
-                inputs.append([ball(q) for q in centre[start : start + graph.nodes[i].size]])
+                inputs.append(centre[start : start + graph.nodes[i].size])
                 start += graph.nodes[i].size
             try:
                 kept = self.evaluator.evaluate(inputs, wanted).kept

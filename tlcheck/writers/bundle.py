@@ -87,20 +87,24 @@ def write_bundle(
     claims: Sequence[ClaimOut],
     producer: Producer | None = None,
     as_zip: bool = True,
+    data_files: Mapping[str, bytes] | None = None,
 ) -> None:
     """Write a bundle about one model and one property, whose bytes are kept as given (gzip or plain).
+
+    ``data_files``: those beside the model in which some of its weights are.
 
     ``target`` must end in .tlcert, and is replaced only if it is a bundle. Raises InvalidInput: TLC101 a claim that
     cannot be written, TLC402 nothing can be written there, TLC404 a file name.
     """
     check_target(target)
-    files = {model_name: model_bytes, property_name: property_bytes}
-    if len(files) != 2 or {MANIFEST, ARRAYS} & set(files):
+    beside = dict(data_files or {})
+    files = {model_name: model_bytes, property_name: property_bytes, **beside}
+    if len(files) != 2 + len(beside) or {MANIFEST, ARRAYS} & set(files):
         raise InvalidInput(
             "TLC101",
             "model and property need names of their own",
             file=str(target),
-            got=f"{model_name}, {property_name}",
+            got=", ".join([model_name, property_name, *beside]),
         )
     arrays: dict[str, Array] = {}
     entries: list[Claim] = []
@@ -155,7 +159,10 @@ def _file_entries(files: Mapping[str, bytes]) -> dict[str, FileEntry]:
     entries = {}
     for name in sorted(files):
         data = files[name]
-        unpacked = gunzip_if_packed(data, file=name)
+        try:
+            unpacked = gunzip_if_packed(data, file=name)
+        except InvalidInput:  # no gzip file: the numbers of a data file can begin as one does
+            unpacked = data
         packed = unpacked is not data
         entries[name] = FileEntry(sha256_hex(data), len(data), sha256_hex(unpacked) if packed else None)
     return entries

@@ -2,7 +2,9 @@
 
 When a claim is loaded: the bundle holds exactly the files that its manifest lists, with their SHA-256; the model and
 the property are the ones with the claim's hashes, compared before they were parsed, and parsed from the very bytes
-that were hashed; external data of an ONNX file is refused, since no hash binds it. The rest is guidance.
+that were hashed. How a file is read follows from its role in the manifest, of which it has one, and a file that the user
+gives is compared with the file of that role: a hash alone says nothing of what the bytes are taken for. Weights of an
+ONNX file that lie in another file are the bundle's, beside it. The rest is guidance.
 ``certificates/FORMAT.md`` describes the format.
 """
 
@@ -12,8 +14,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import overload
 
 from tlcheck.errors import InvalidInput
@@ -39,8 +40,9 @@ from tlcheck.readers.bundle.store import Store, open_store
 from tlcheck.readers.bytes import gunzip_if_packed, read_bytes, sha256_hex
 from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
-from tlcheck.readers.onnx import read_model
-from tlcheck.readers.vnnlib import read_property
+from tlcheck.readers.onnx import Whole, beside, load_whole, read_model, whole_model
+from tlcheck.readers.onnx.external import ReadData
+from tlcheck.readers.vnnlib import read_query
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.query import Query
@@ -67,8 +69,8 @@ def read_bundle(
 ) -> Bundle:
     """The bundle at ``path``, every file checked against the manifest; nothing but the manifest is parsed yet.
 
-    ``model`` and ``property`` stand in for files that the bundle has no copy of; if it has copies of all, they must
-    equal these. Raises InvalidInput: TLC101 to TLC106, TLC401 to TLC404.
+    ``model`` and ``property`` stand in for files that the bundle has no copy of, and must equal those that it has: no
+    claim of the bundle is about another network or property than these. Raises InvalidInput: TLC101 to TLC106, TLC401 to TLC404.
     """
     store = open_store(path)
     if MANIFEST not in store.sizes:
@@ -170,7 +172,7 @@ Sources = dict[str, str]
 
 @dataclass(frozen=True, eq=False)
 class _Loader:
-    """Caches are keyed by what the manifest says; a cached value was bound to its hashes when it was read."""
+    """Caches are keyed by what the manifest says, file and role; a cached value was bound to its hashes when it was read."""
 
     path: Path
     store: Store
@@ -218,12 +220,11 @@ class _Loader:
 
         if claim.format not in ARTIFACTS:
             raise InvalidInput("TLC102", "unknown format", field="format", got=ascii(claim.format[:80]))
-        files = Files(self._where(claim.artifact), self._of_bundle, {"manifest": self.sha256})
-        options = replace(
-            self.options,  # what is there for another claim is not for this one
-            model=None if self._leaves_model_out else self.given_model,
-            property=None if self._leaves_property_out else self.given_property,
-        )
+        files = Files(
+            self._where(claim.artifact), self._of_bundle, {"manifest": self.sha256},
+            read_data=self._data_beside(claim.artifact),
+        )  # fmt: skip
+        options = replace(self.options, model=self.given_model, property=self.given_property)
         loaded = read_artifact(self._content(claim.artifact), files, options, claim.format)
         chosen = [item for item in loaded if not claim.part or item.name == claim.part]
         if len(chosen) != 1:
@@ -249,8 +250,8 @@ class _Loader:
 
     def _read_model(self, source: str | ModelSource) -> tuple[Graph, Sources]:
         if isinstance(source, ModelSource) and source.weights is not None and source.architecture is not None:
+            self._refuse_given_model(source.weights, source.architecture)
             weights, architecture = self._content(source.weights), self._content(source.architecture)
-            self._check_given(self.given_model, self._leaves_model_out, weights, "model")
             from tlcheck.readers.safetensors import read_safetensors_model
 
             graph = read_safetensors_model(
@@ -259,13 +260,45 @@ class _Loader:
                 weights_file=self._where(source.weights),
                 architecture_file=self._where(source.architecture),
             )
-            return graph, {"model": sha256_hex(weights), "architecture": sha256_hex(architecture)}
+            return graph, {"weights": sha256_hex(weights), "architecture": sha256_hex(architecture)}
         if isinstance(source, ModelSource):
             data, file = self._given(self.given_model, source.sha256 or "", "model")
+            whole = whole_model(data, beside(Path(file).parent), file=file)
         else:
-            data, file = self._content(source), self._where(source)
-            self._check_given(self.given_model, self._leaves_model_out, data, "model")
-        return read_model(data, file=file, folder=None), {"model": sha256_hex(data)}
+            file = self._where(source)
+            whole = whole_model(self._content(source), self._data_beside(source), file=file)
+            self._check_given_model(whole)
+        return read_model(whole.content, file=file), whole.sources()
+
+    def _data_beside(self, model: str) -> ReadData:
+        """Files of the bundle in the folder of the model."""
+
+        def read(name: str) -> bytes:
+            path = (PurePosixPath(model).parent / name).as_posix()
+            if path not in self.manifest.files:
+                raise InvalidInput(
+                    "TLC205", "external data that the bundle does not hold", got=ascii(path[:80])
+                )
+            return self._stored(path)
+
+        return read
+
+    def _check_given_model(self, model: Whole) -> None:
+        """The user's network is the bundle's, with all its data files: whatever is said of this bundle is said of it."""
+        if self.given_model is None:
+            return
+        given = load_whole(self.given_model)
+        for role, expected in model.sources().items():
+            _compare(expected, given.sources().get(role, "none"), str(self.given_model), f"--{role}")
+
+    def _refuse_given_model(self, weights: str, architecture: str) -> None:
+        """A network of two files is not the one that a single file holds, whatever its bytes are."""
+        if self.given_model is not None:
+            raise InvalidInput(
+                "TLC103", f"the claim's network is weights ({ascii(weights)[1:-1]}) and architecture "
+                f"({ascii(architecture)[1:-1]}) of the bundle, no ONNX file: leave --model out",
+                file=str(self.given_model), field="--model",
+            )  # fmt: skip
 
     def _property(
         self, source: str | PropertySource, model: str | ModelSource, graph: Graph
@@ -276,26 +309,10 @@ class _Loader:
                 data, file = self._given(self.given_property, source.sha256, "property")
             else:
                 data, file = self._content(source), self._where(source)
-                self._check_given(self.given_property, self._leaves_property_out, data, "property")
-            query = read_property(data, n_inputs=graph.n_inputs, n_outputs=graph.n_outputs, file=file)
+                self._check_given_property(data)
+            query = read_query(data, graph, file=file)
             self.properties[key] = query, {"property": sha256_hex(data)}
         return self.properties[key]
-
-    @cached_property
-    def _leaves_model_out(self) -> bool:
-        return any(
-            isinstance(c.model, ModelSource) and c.model.sha256 is not None
-            for c in self.manifest.claims
-            if not isinstance(c, ArtifactClaim)
-        )
-
-    @cached_property
-    def _leaves_property_out(self) -> bool:
-        return any(
-            isinstance(c.property, PropertySource)
-            for c in self.manifest.claims
-            if not isinstance(c, ArtifactClaim)
-        )
 
     def _where(self, name: str) -> str:
         return f"{self.path}/{name}"
@@ -327,10 +344,11 @@ class _Loader:
         _compare(expected, sha256_hex(data), str(given), "SHA-256")
         return data, str(given)
 
-    def _check_given(self, given: Path | None, some_left_out: bool, data: bytes, what: str) -> None:
-        """The user's file is the bundle's copy, unless it is there for another claim."""
-        if given is not None and not some_left_out:
-            _compare(sha256_hex(data), sha256_hex(read_bytes(given)), str(given), f"--{what}")
+    def _check_given_property(self, data: bytes) -> None:
+        """The user's property is the bundle's copy."""
+        given = self.given_property
+        if given is not None:
+            _compare(sha256_hex(data), sha256_hex(read_bytes(given)), str(given), "--property")
 
     def _arrays(self, name: str) -> tuple[ArrayFile, dict[str, dict[str, str]]]:
         if name not in self.arrays:

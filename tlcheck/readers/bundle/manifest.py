@@ -130,8 +130,14 @@ def read_manifest(data: bytes, file: str) -> Manifest:
     if MANIFEST in manifest.files:
         raise InvalidInput("TLC101", "the manifest lists itself", file=file, field="files")
     seen: set[str] = set()
+    roles: dict[str, str] = {}
     for position, claim in enumerate(manifest.claims):
         for field, name in _references(claim):
+            if roles.setdefault(name, field) != field:
+                raise InvalidInput(
+                    "TLC101", "a file in two roles", file=file, field=f"claims[{position}].{field}",
+                    expected=roles[name], got=ascii(name[:80]),
+                )  # fmt: skip
             if name not in manifest.files:
                 raise InvalidInput(
                     "TLC101", "no such file in the bundle", file=file, field=f"claims[{position}].{field}",

@@ -10,24 +10,27 @@ from __future__ import annotations
 from pathlib import Path
 
 from tlcheck.errors import InvalidInput
+from tlcheck.readers.kinds import instead
+from tlcheck.readers.onnx.external import Whole, beside, load_whole, whole_model
 from tlcheck.readers.onnx.table import LOWERINGS
 from tlcheck.readers.onnx.walk import read_graph
 from tlcheck.trusted.graph import Graph
 
-__all__ = ["LOWERINGS", "load_model", "read_model"]
+__all__ = ["LOWERINGS", "Whole", "beside", "load_model", "load_whole", "read_model", "whole_model"]
 
 
 def load_model(path: str | Path) -> Graph:
     """The network in an .onnx or .onnx.gz file. Raises InvalidInput (TLC2xx, TLC4xx) naming the file."""
-    from tlcheck.readers.bytes import read_bytes
-
-    path = Path(path)
-    return read_model(read_bytes(path), file=str(path), folder=path.parent)
+    return read_model(load_whole(Path(path)).content, file=str(path))
 
 
 def read_model(data: bytes, *, file: str = "", folder: Path | None = None) -> Graph:
-    """The network in an ONNX file's bytes; external data is looked up in ``folder`` only. Raises InvalidInput."""
+    """The network in an ONNX file's bytes; external data is looked up in ``folder`` only. Raises InvalidInput.
+
+    Where a claim is made about the network, its data files belong to the claim's sources: ``whole_model`` names them.
+    """
     try:
-        return read_graph(data, folder)
+        return read_graph(data if folder is None else whole_model(data, beside(folder)).content)
     except InvalidInput as error:
-        raise error.in_file(file) from error.__cause__
+        better = instead(error, data, file, "model") if error.code == "TLC201" else error
+        raise better.in_file(file) from error.__cause__

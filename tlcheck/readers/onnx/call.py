@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from math import prod
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -23,7 +22,7 @@ from tlcheck.readers.onnx.exact import MAX_FOLDED
 from tlcheck.readers.onnx.standard import misfit
 from tlcheck.readers.onnx.tensors import checked_shape, read_tensor
 from tlcheck.readers.onnx.values import INTEGERS, MASKS, Data, Known, Late, Shape, Value
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.formula import Formula, gathered
 from tlcheck.trusted.graph import Node
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange
@@ -81,7 +80,6 @@ class Call:
         builder: Builder,
         *,
         opset: int,
-        folder: Path | None,
         needed: Set[str],
     ) -> None:
         self.op = node.op_type
@@ -93,7 +91,6 @@ class Call:
         self._operands = operands
         self._names = tuple(node.input)
         self._builder = builder
-        self._folder = folder
         self._attributes: Mapping[str, AttributeProto] = self._by_name(node)
         self._read: set[str] = set()
         self._used: set[int] = set()
@@ -296,7 +293,7 @@ class Call:
         if attribute is None:
             return None
         where = f"node '{self.label}', attribute {name}"
-        return read_tensor(attribute.t, self._folder, where=where, masks=self.op in MASKS)
+        return read_tensor(attribute.t, where=where, masks=self.op in MASKS)
 
     def attr_floats(self, name: str) -> list[float] | None:
         attribute = self._attribute(name, FLOATS_)
@@ -336,18 +333,12 @@ class Call:
         node = self._builder.add(op, [x.node for x in operands], self.label)
         return Data(node, self._builder.nodes[node].shape, dtype)
 
-    def constant(self, value: Known) -> Constant:
-        """``value`` as a constant of an operation that cannot charge its roundings."""
-        self.require_float(value)
-        return value.settled().constant()
-
     def reshape(self, x: Value, shape: Shape) -> Value:
         """x with another shape of the same size."""
         if prod(shape) != prod(x.shape):
             raise self.misshapen(f"{x.shape} does not reshape to {shape}")
         if isinstance(x, Known):
-            rad = None if x.rad is None else x.rad.reshape(shape)
-            return Known(x.array.reshape(shape), x.dtype, rad, x.roundings)
+            return x.moved(lambda a: a.reshape(shape))
         hidden = None if x.hidden is None else x.hidden.reshape(shape)
         return x if shape == x.shape else self._moved(Rearrange(shape), [x], x.dtype, hidden)
 
@@ -370,22 +361,16 @@ class Call:
             if len(known) == len(xs):
                 array = how([x.array for x in known])
                 self.checked(array.shape)
-                rad = None
-                if any(x.rad is not None for x in known):
-                    rad = how([np.zeros(x.shape) if x.rad is None else x.rad for x in known])
-                return Known(array, dtype, rad, max(x.roundings for x in known))
-            positions, start = [], 0
-            for x in xs:
-                positions.append(np.arange(start, start + prod(x.shape), dtype=np.int64).reshape(x.shape))
-                start += prod(x.shape)
-            index = how(positions)
+                return Known(array, dtype, *_moved(known, how))
+            index = how(positions([x.shape for x in xs]))
             hidden = self._hidden(xs, how)
         except (ValueError, IndexError) as error:
             raise self.misshapen(str(error)) from error
         if not index.size:
             # without entries it is a constant
             return Known(np.zeros(self.checked(index.shape), np.dtype(dtype)), dtype)
-        if len(xs) == 1 and index.size == start and bool((index.ravel() == np.arange(start)).all()):
+        same = len(xs) == 1 and index.size == prod(xs[0].shape)
+        if same and bool((index.ravel() == np.arange(index.size)).all()):
             return self.reshape(xs[0], index.shape)
         parts = [self.data(shown(x)) for x in xs if prod(x.shape)]
         return self._moved(Rearrange(index.shape, np.ascontiguousarray(index.ravel())), parts, dtype, hidden)
@@ -435,6 +420,29 @@ class Call:
         for i, name in enumerate(self.outputs):
             if name and i >= len(results) and (self.wanted[i] or i not in self._harmless):
                 raise self.unsupported(f"output {i} '{str(name)[:MAX_LABEL]}'")
+
+
+def positions(shapes: Sequence[Shape]) -> list[NDArray[np.int64]]:
+    """The entries of arrays of these shapes numbered, one array after the other."""
+    starts = np.cumsum([0, *(prod(shape) for shape in shapes)])
+    return [
+        np.arange(start, start + prod(shape), dtype=np.int64).reshape(shape)
+        for start, shape in zip(starts.tolist(), shapes, strict=False)
+    ]
+
+
+def _moved(
+    known: Sequence[Known], how: Callable[[list[NDArray[Any]]], NDArray[Any]]
+) -> tuple[NDArray[np.float64] | None, int, Formula | None]:
+    """Radius, roundings and formula of constants that ``how`` moves."""
+    roundings = max(x.roundings for x in known)
+    if all(x.rad is None for x in known):
+        return None, roundings, None
+    rad = how([np.zeros(x.shape) if x.rad is None else x.rad for x in known])
+    if all(x.formula is None for x in known):
+        return rad, roundings, None
+    index = np.asarray(how(list(positions([x.shape for x in known]))), np.int64)
+    return rad, roundings, gathered([x.constant().exactly for x in known], index)
 
 
 def shown(x: Value) -> Value:

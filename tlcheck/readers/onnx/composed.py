@@ -1,14 +1,15 @@
 """Operators that are written out in the operations there are: activations, hyperbolic functions, one-hot codes.
 
 Guarantee: the nodes emitted denote exactly the function in the ONNX specification, over the reals. Where it writes a number
-that is no float32 (1/6, 0.044715, sqrt(2/pi)), the constant encloses the number and its roundings to float32.
+that is no float32 (1/6, 0.044715, sqrt(2/pi)), the constant is that number; what float32 executions make of it is charged as
+roundings of the operation that takes it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import prod
-from typing import Any
 
 import numpy as np
 
@@ -16,8 +17,9 @@ from tlcheck.readers.onnx import constants, exact
 from tlcheck.readers.onnx.call import Call
 from tlcheck.readers.onnx.elementwise import MINUS_ONE, ONE, multiplied, scale
 from tlcheck.readers.onnx.linear import product
-from tlcheck.readers.onnx.values import FLOAT32_UNIT, INTEGERS, Data, Known, Value
+from tlcheck.readers.onnx.values import INTEGERS, Data, Known, Value
 from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.formula import Formula, pi, rational
 from tlcheck.trusted.ops.activation import Abs, Clip, Relu, Sigmoid, Tanh
 from tlcheck.trusted.ops.affine import Sum
 from tlcheck.trusted.ops.discrete import MAX_TRUNCATED, ArgMax, Compare, Floor, Select, Truncate
@@ -30,16 +32,19 @@ ZERO = Constant(np.array(0.0))
 HALF = Constant(np.array(0.5))
 
 
-def number(function: Callable[..., Any], *values: float, float32: bool = False) -> Constant:
-    """``function`` of exact numbers, enclosed; with ``float32``, together with two float32 roundings of it."""
-    ball = exact.enclose(function, *((np.array(v), None) for v in values))
-    return Constant(*(exact.widen(ball, 4 * FLOAT32_UNIT, 0.0) if float32 else ball))
+OF_NUMBERS = 2
+"""float32 roundings of a number that the specification writes: its quotient or root, and its conversion."""
 
 
-def _times(call: Call, x: Data, factor: float | Constant, offset: float = 0.0) -> Data:
-    """factor x + offset; two roundings."""
+def number(formula: Formula) -> Constant:
+    """One number."""
+    return exact.evaluated(formula)
+
+
+def _times(call: Call, x: Data, factor: float | Constant, offset: float = 0.0, *, roundings: int = 0) -> Data:
+    """factor x + offset; two roundings, and ``roundings`` of the factor."""
     factor = factor if isinstance(factor, Constant) else Constant(np.array(factor))
-    return scale(call, x, factor, Constant(np.array(offset)) if offset else None, 2)
+    return scale(call, x, factor, Constant(np.array(offset)) if offset else None, 2 + roundings)
 
 
 def _sum(call: Call, a: Data, b: Data, sign: int = 1) -> Data:
@@ -75,12 +80,12 @@ def celu(call: Call) -> list[Value]:
     alpha = call.attr_float("alpha", 1.0)
     if not alpha > 0:
         raise call.unsupported(f"alpha {alpha}")
-    return [_elu(call, _of(call), Constant(np.array(alpha)), number(lambda a: 1 / a, alpha))]
+    return [_elu(call, _of(call), Constant(np.array(alpha)), number(1 / rational(alpha)))]
 
 
-def _hard_sigmoid(call: Call, x: Data, alpha: Constant, beta: Constant) -> Data:
-    """min(max(alpha x + beta, 0), 1)"""
-    return call.emit(Clip(ZERO, ONE), scale(call, x, alpha, beta, 3))
+def _hard_sigmoid(call: Call, x: Data, alpha: Constant, beta: Constant, roundings: int = 0) -> Data:
+    """min(max(alpha x + beta, 0), 1); ``roundings`` of alpha."""
+    return call.emit(Clip(ZERO, ONE), scale(call, x, alpha, beta, 3 + roundings))
 
 
 def hard_sigmoid(call: Call) -> list[Value]:
@@ -89,9 +94,9 @@ def hard_sigmoid(call: Call) -> list[Value]:
 
 
 def hard_swish(call: Call) -> list[Value]:
-    """x min(max(x / 6 + 1/2, 0), 1)"""
+    """x min(max(x / 6 + 1/2, 0), 1): the specification's text. (Its function body has 1/6 rounded to float32.)"""
     x = _of(call)
-    return [call.emit(Product(), x, _hard_sigmoid(call, x, number(lambda n: 1 / n, 6.0, float32=True), HALF))]
+    return [call.emit(Product(), x, _hard_sigmoid(call, x, number(rational(1, 6)), HALF, OF_NUMBERS))]
 
 
 def mish(call: Call) -> list[Value]:
@@ -116,12 +121,12 @@ def gelu(call: Call) -> list[Value]:
     """x (1 + erf(x / sqrt 2)) / 2; tanh: x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2"""
     x, kind = _of(call), call.attr_str("approximate", "none")
     if kind == "none":
-        inner = call.emit(Erf(), _times(call, x, number(lambda two: 1 / two.sqrt(), 2.0)))
+        inner = call.emit(Erf(), _times(call, x, number(1 / rational(2).sqrt())))
     elif kind == "tanh":
-        cubic = number(lambda n: n / 1000000, 44715.0, float32=True)
-        cube = _times(call, call.emit(Power(3.0), x), cubic)
-        root = number(lambda two: (two / two.pi()).sqrt(), 2.0, float32=True)
-        inner = call.emit(Tanh(), _times(call, _sum(call, x, cube), root))
+        cubic = number(rational(44715, 1000000))
+        cube = _times(call, call.emit(Power(3.0), x), cubic, roundings=OF_NUMBERS)
+        root = number((2 / pi()).sqrt())
+        inner = call.emit(Tanh(), _times(call, _sum(call, x, cube), root, roundings=OF_NUMBERS))
     else:
         raise call.unsupported(f"approximate {kind}")
     return [call.emit(Product(), x, scale(call, inner, HALF, HALF, 2))]
@@ -138,7 +143,7 @@ def thresholded_relu(call: Call) -> list[Value]:
 def _where_above(call: Call, x: Data, level: float, y: Data) -> Data:
     """y where x > level, else 0."""
     bound, zero = (call.data(Known(np.full(x.shape, v), "float64")) for v in (level, 0.0))
-    return call.emit(Select(), call.emit(Compare("<"), bound, x), y, zero)
+    return call.emit(Select(), call.emit(Compare("<"), bound, x), y, zero).as_type(y.dtype)
 
 
 def shrink(call: Call) -> list[Value]:
@@ -246,8 +251,8 @@ def _log(call: Call, x: Value) -> Data:
     """Of a constant: enclosed entry by entry, with its roundings."""
     if isinstance(x, Data):
         return call.emit(Log(), x)
-    mid, rad = call.exactly(lambda: exact.enclose(lambda v: v.log(), x.settled().ball))
-    return call.data(Known(mid, x.dtype, rad))
+    value = x.settled().constant()
+    return call.data(Known.of(call.exactly(lambda: exact.enclose(lambda v: v.log(), value)), x.dtype))
 
 
 def _power(call: Call, x: Data, p: float) -> Data:
@@ -275,12 +280,12 @@ def _mod(call: Call, x: Data, divisor: Known) -> Value:
         raise call.unsupported("a divisor beyond 2^31")
     shape = call.common_shape(x, divisor)
     wide = call.data(call.broadcast(x, shape))
-    inverse = Constant(*exact.enclose(lambda d: 1 / d, (m, None)))
+    inverse = exact.reciprocal(Constant(m))
     if fmod:
         quotient = call.emit(Truncate(), scale(call, wide, inverse, None, 2))
     else:
         # x / m is a multiple of 1/|m|: 1/|2m| above it has the same floor, and is away from whole numbers
-        half = Constant(*exact.enclose(lambda d: 1 / (2 * abs(d)), (m, None)))
+        half = exact.enclose(lambda d: 1 / (2 * abs(d)), Constant(m))
         quotient = call.emit(Floor(), scale(call, wide, inverse, half, 2))
     whole = scale(call, quotient, Constant(m), None, 1)
     return call.emit(Sum((1, -1)), wide, whole).as_type(x.dtype)
@@ -328,21 +333,18 @@ def one_hot(call: Call) -> list[Value]:
         raise call.unsupported("a computed depth")
     if call.opset < 11 and not (isinstance(index, Known) and bool((index.array >= 0).all())):
         # before opset 11 the text gives negative indices no place; onnxruntime counts them from the end
-        raise call.unsupported("indices that may be negative before opset 11: the standard and runtimes differ")
+        raise call.unsupported(
+            "indices that may be negative before opset 11: the standard and runtimes differ"
+        )
     depth = int(depths.array.reshape(()))
     axis = call.axis(call.attr_int("axis", -1), len(index.shape) + 1)
     if depth < 1:
         raise call.unsupported(f"depth {depth}")
     found = _codes(call, index, depth, wrap=True)
-    entries = values.settled()
+    settled = values.settled()
+    entries = replace(settled, array=settled.array.astype(np.float64), dtype="float64")
     off, on = (
-        call.data(
-            Known(
-                np.full(found.shape, float(entries.array[k])),
-                "float64",
-                None if entries.rad is None else np.full(found.shape, entries.rad[k]),
-            )
-        )
+        call.data(entries.moved(lambda a, k=k: np.broadcast_to(a[k], found.shape)))  # type: ignore[misc]
         for k in (0, 1)
     )
     chosen = call.emit(Select(), found, on, off).as_type(values.dtype)
@@ -387,10 +389,8 @@ def dequantize(call: Call) -> list[Value]:
             raise call.misshapen(f"zero point {zero.shape} and scale {by.shape} differ in shape")
         shifted = shifted - zero.array.astype(np.float64).reshape(shape)
     cast = int(not bool((shifted == shifted.astype(np.float32)).all()))  # float32 rounds large integers
-    factor = Known(
-        call.constant(by).mid.reshape(shape), "float32", None if by.rad is None else by.rad.reshape(shape)
-    )
-    return [multiplied(call, Known(shifted, "float32", None, cast), factor)]
+    call.require_float(by)
+    return [multiplied(call, Known(shifted, "float32", None, cast), call.reshape(by, tuple(shape)))]
 
 
 # Sums along an axis.

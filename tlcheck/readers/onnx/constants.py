@@ -99,7 +99,7 @@ def _cast(call: Call, x: Value, dtype: str) -> Value:
     if isinstance(x, Data):
         return _cast_data(call, x, dtype)
     if x.dtype in FLOATS and dtype == "float64":
-        return Known(x.array, dtype, x.rad, x.roundings)
+        return Known(x.array, dtype, x.rad, x.roundings, x.formula)
     if x.rad is not None or x.roundings:
         raise call.unsupported(f"computed constant from {x.dtype} to {dtype}")
     return Known(_converted(call, x, dtype), dtype)

@@ -29,20 +29,18 @@ Lowering = Callable[[Call], Sequence[Value]]
 # constants
 
 
-def folded(call: Call, ball: exact.Ball, dtype: str, roundings: int) -> Known:
+def folded(call: Call, value: Constant, dtype: str, roundings: int) -> Known:
     """The exact result of an operation on constants whose float32 execution makes ``roundings`` relative roundings."""
-    mid, rad = ball
     if dtype not in ("float32", "float64"):
         raise call.unsupported(f"arithmetic on constants of type {dtype}")
-    size = np.abs(mid.astype(np.float64))
+    size = np.abs(value.mid.astype(np.float64))
     if dtype != "float64" and bool((size > FLOAT32_MAX).any()):
         raise call.nonfinite(f"a constant overflows {dtype}")
-    if rad is None and dtype == "float32" and bool((mid == mid.astype(np.float32)).all()):
-        return Known(mid.astype(np.float32), dtype, None, max(roundings - 1, 0))
+    if value.rad is None and dtype == "float32" and bool((value.mid == value.mid.astype(np.float32)).all()):
+        return Known(value.mid.astype(np.float32), dtype, None, max(roundings - 1, 0))
     if roundings and dtype != "float64" and bool(((size > 0) & (size < 2 * FLOAT32_TINY)).any()):
-        mid, rad = exact.widen(ball, 2 * roundings * FLOAT32_UNIT, FLOAT32_TINY)
-        return Known(mid, dtype, rad)
-    return Known(mid, dtype, rad, roundings)
+        return Known.of(exact.widen(value, 2 * roundings * FLOAT32_UNIT, FLOAT32_TINY), dtype)
+    return Known.of(value, dtype, roundings)
 
 
 def fold_integers(call: Call, function: Callable[..., object], *operands: Known) -> Known:
@@ -75,17 +73,17 @@ def add_known(call: Call, a: Known, b: Known, sign: int) -> Known:
         return fold_integers(call, lambda p, q: p + sign * q, a, b)
     dtype = call.same_type(a, b)
     a, b = a.settled(), b.settled()
-    ball = call.exactly(lambda: exact.add(a.ball, b.ball if sign == 1 else exact.negative(b.ball)))
-    return folded(call, ball, dtype, 1)
+    p, q = a.constant(), b.constant()
+    total = call.exactly(lambda: exact.add(p, q if sign == 1 else exact.negative(q)))
+    return folded(call, total, dtype, 1)
 
 
 def multiply_known(call: Call, a: Known, b: Known) -> Known:
     if not a.is_float:
         return fold_integers(call, lambda p, q: p * q, a, b)
     dtype = call.same_type(a, b)
-    return folded(
-        call, call.exactly(lambda: exact.multiply(a.ball, b.ball)), dtype, a.roundings + b.roundings + 1
-    )
+    product = call.exactly(lambda: exact.multiply(a.constant(), b.constant()))
+    return folded(call, product, dtype, a.roundings + b.roundings + 1)
 
 
 def divide_known(call: Call, a: Known, b: Known) -> Known:
@@ -93,7 +91,7 @@ def divide_known(call: Call, a: Known, b: Known) -> Known:
         return fold_integers(call, _truncated, a, b)
     dtype = call.same_type(a, b)
     # 1/(1 - u) <= (1 + u)^2 and 1/(1 + u) >= 1 - u: a rounding of the divisor counts twice
-    divided = call.exactly(lambda: exact.divide(a.ball, b.ball))
+    divided = call.exactly(lambda: exact.divide(a.constant(), b.constant()))
     return folded(call, divided, dtype, a.roundings + 2 * b.roundings + 1)
 
 
@@ -101,8 +99,12 @@ def times(call: Call, known: Known, factor: float) -> Known:
     """known * factor exactly, without charging a rounding (the operation it goes into does)."""
     if factor == 1:
         return known
-    ball = call.exactly(lambda: exact.multiply(known.ball, (np.array(factor), None)))
-    return Known(ball[0], known.dtype, ball[1], known.roundings)
+    product = call.exactly(lambda: exact.multiply(known.constant(), Constant(np.array(factor))))
+    return Known.of(product, known.dtype, known.roundings)
+
+
+def negated(known: Known) -> Known:
+    return Known.of(exact.negative(known.constant()), known.dtype, known.roundings)
 
 
 # data and constants
@@ -124,7 +126,7 @@ def add_signed(call: Call, a: Value, b: Value, sign: int) -> Value:
         return _on_integers(call, Sum((1, sign)), a, b)
     shape = call.common_shape(a, b)
     if isinstance(b, Known):
-        offset = b if sign == 1 else Known(-b.array, b.dtype, b.rad, b.roundings)
+        offset = b if sign == 1 else negated(b)
         return scale(call, call.broadcast(a, shape), ONE, offset.constant(), 1 + b.roundings)
     if isinstance(a, Known):
         return scale(
@@ -226,8 +228,8 @@ def div(call: Call) -> list[Value]:
 def _divided(call: Call, x: Value, divisor: Known) -> Value:
     call.require_float(x, divisor)
     shape = call.common_shape(x, divisor)
-    mid, rad = call.exactly(lambda: exact.reciprocal(divisor.ball))
-    return scale(call, call.broadcast(x, shape), Constant(mid, rad), None, 1 + 2 * divisor.roundings)
+    factor = call.exactly(lambda: exact.reciprocal(divisor.constant()))
+    return scale(call, call.broadcast(x, shape), factor, None, 1 + 2 * divisor.roundings)
 
 
 def neg(call: Call) -> list[Value]:
@@ -235,7 +237,7 @@ def neg(call: Call) -> list[Value]:
     if isinstance(x, Data):
         return [scale(call, x, MINUS_ONE, None, 0)]
     if x.is_float:
-        return [Known(-x.array, x.dtype, x.rad, x.roundings)]
+        return [negated(x)]
     return [fold_integers(call, lambda p: -p, x)]
 
 
@@ -244,7 +246,7 @@ def sqrt(call: Call) -> list[Value]:
     if isinstance(x, Data):
         return [call.emit(Sqrt(), x)]
     call.require_float(x)
-    return [folded(call, call.exactly(lambda: exact.sqrt(x.ball)), x.dtype, x.roundings + 1)]
+    return [folded(call, call.exactly(lambda: exact.sqrt(x.constant())), x.dtype, x.roundings + 1)]
 
 
 def reciprocal(call: Call) -> list[Value]:
@@ -252,7 +254,7 @@ def reciprocal(call: Call) -> list[Value]:
     if isinstance(x, Data):
         return [call.emit(Reciprocal(), x)]
     call.require_float(x)
-    return [folded(call, call.exactly(lambda: exact.reciprocal(x.ball)), x.dtype, 2 * x.roundings + 1)]
+    return [folded(call, call.exactly(lambda: exact.reciprocal(x.constant())), x.dtype, 2 * x.roundings + 1)]
 
 
 # functions of one variable

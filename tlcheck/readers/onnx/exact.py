@@ -1,25 +1,23 @@
 """Exact arithmetic on constant tensors: the only place of the reader that computes with real numbers.
 
-Guarantee: for every returned pair (mid, rad), each exact entry lies in [mid - rad, mid + rad]; rad is None when
-every entry is exactly mid. Entries are finite; a division by zero, a root of a negative number or an overflow
-of float64 raises ValueError.
+Guarantee: every returned constant holds each exact entry in [mid - rad, mid + rad]; rad is None when every entry is
+exactly mid. Where it is not, the formula is kept, so that nothing is lost to float64 for what is evaluated in Arb. Entries are
+finite; a division by zero, a root of a negative number or an overflow of float64 raises ValueError.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.errors import InvalidInput
-
-if TYPE_CHECKING:
-    from flint import arb
-
-Ball = tuple[NDArray[np.floating[Any]], NDArray[np.float64] | None]
+from tlcheck.trusted.arith.arb import Arb, arb, working_precision
+from tlcheck.trusted.balls import formula_balls
+from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.formula import MAX_OPERATIONS, Formula
 
 MAX_FOLDED = 1 << 22
 """Most entries of a constant that is computed entry by entry (microseconds each), not just moved."""
@@ -27,16 +25,16 @@ MAX_FOLDED = 1 << 22
 PRECISION = 192
 """Working bits: far more than a product, quotient or root of float64 numbers needs to round well."""
 
+MAX_WORK = 1 << 24
+"""Most operations times entries of a formula that is kept: some ten seconds to evaluate."""
 
-def enclose(function: Callable[..., arb], *operands: Ball) -> Ball:
-    """``function`` applied entry by entry (operands broadcast), enclosed. It may use only arb arithmetic.
+
+def enclose(function: Callable[..., Formula], *operands: Constant) -> Constant:
+    """``function`` applied entry by entry (operands broadcast), enclosed; it writes a formula.
 
     Raises ValueError when an entry is not a finite number.
     """
-    import flint
-
-    shape = np.broadcast_shapes(*(mid.shape for mid, _ in operands))
-    size = math.prod(shape)
+    size = math.prod(np.broadcast_shapes(*(x.shape for x in operands)))
     if size > MAX_FOLDED:
         raise InvalidInput(
             "TLC401",
@@ -44,29 +42,26 @@ def enclose(function: Callable[..., arb], *operands: Ball) -> Ball:
             expected=f"at most {MAX_FOLDED} entries",
             got=str(size),
         )
+    return evaluated(function(*(x.exactly for x in operands)))
+
+
+def evaluated(formula: Formula) -> Constant:
+    """The formula's numbers. Raises ValueError when one is not finite."""
+    size = math.prod(formula.shape)
     mids = np.zeros(size)
     rads = np.zeros(size)
-    with flint.ctx.workprec(PRECISION):
-        columns = [_arbs(operand, shape) for operand in operands]
-        for k, entries in enumerate(zip(*columns, strict=True)):
-            mids[k], rads[k] = outward(function(*entries))
-    return mids.reshape(shape), (rads.reshape(shape) if rads.any() else None)
+    with working_precision(PRECISION):
+        for k, value in enumerate(formula_balls(formula)):
+            mids[k], rads[k] = outward(value)
+    mid = mids.reshape(formula.shape)
+    if not rads.any():
+        return Constant(mid)
+    kept = formula.operations <= MAX_OPERATIONS and formula.operations * size <= MAX_WORK
+    return Constant(mid, rads.reshape(formula.shape), formula if kept else None)
 
 
-def _arbs(operand: Ball, shape: tuple[int, ...]) -> list[arb]:
-    from flint import arb
-
-    mid, rad = operand
-    mids = np.broadcast_to(mid.astype(np.float64), shape).ravel().tolist()
-    if rad is None:
-        return [arb(m) for m in mids]
-    return [arb(m, r) for m, r in zip(mids, np.broadcast_to(rad, shape).ravel().tolist(), strict=True)]
-
-
-def outward(x: arb) -> tuple[float, float]:
+def outward(x: Arb) -> tuple[float, float]:
     """(mid, rad) float64 with x contained in [mid - rad, mid + rad]; rad 0 only when x is exactly mid."""
-    from flint import arb
-
     if not x.is_finite():
         raise ValueError("not a finite number (division by zero, root of a negative number)")
     mid = float(x.mid())
@@ -83,35 +78,35 @@ def outward(x: arb) -> tuple[float, float]:
     return mid, rad
 
 
-def add(a: Ball, b: Ball) -> Ball:
+def add(a: Constant, b: Constant) -> Constant:
     """a + b. Exact sums are found by Knuth's TwoSum (error-free, round to nearest, no overflow)."""
-    if a[1] is None and b[1] is None:
-        x, y = a[0].astype(np.float64), b[0].astype(np.float64)
+    if a.rad is None and b.rad is None:
+        x, y = a.mid.astype(np.float64), b.mid.astype(np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             s = np.asarray(x + y)
             t = s - x
             error = (x - (s - t)) + (y - t)
         if bool((error == 0).all()) and bool(np.isfinite(s).all()):
-            return s, None
+            return Constant(s)
     return enclose(lambda p, q: p + q, a, b)
 
 
-def negative(a: Ball) -> Ball:
-    return np.asarray(-a[0]), a[1]
+def negative(a: Constant) -> Constant:
+    return Constant(np.asarray(-a.mid), a.rad, None if a.rad is None else -a.exactly)
 
 
-def subtract(a: Ball, b: Ball) -> Ball:
+def subtract(a: Constant, b: Constant) -> Constant:
     return add(a, negative(b))
 
 
-def multiply(a: Ball, b: Ball) -> Ball:
+def multiply(a: Constant, b: Constant) -> Constant:
     """a * b. A product of numbers of p and q significant bits, p + q <= 53, is exact unless it underflows."""
-    if a[1] is None and b[1] is None:
-        x, y = a[0].astype(np.float64), b[0].astype(np.float64)
+    if a.rad is None and b.rad is None:
+        x, y = a.mid.astype(np.float64), b.mid.astype(np.float64)
         with np.errstate(over="ignore", under="ignore"):
             product = np.asarray(x * y)
         if _multiplies_exactly(x, y, product):
-            return product, None
+            return Constant(product)
     return enclose(lambda p, q: p * q, a, b)
 
 
@@ -131,30 +126,30 @@ def _significant_bits(x: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.asarray(53 - trailing, dtype=np.int64)
 
 
-def divide(a: Ball, b: Ball) -> Ball:
+def divide(a: Constant, b: Constant) -> Constant:
     """a / b. Raises ValueError when b's enclosure contains zero."""
     return enclose(lambda p, q: p / q, a, b)
 
 
-def reciprocal(b: Ball) -> Ball:
+def reciprocal(b: Constant) -> Constant:
     return enclose(lambda q: 1 / q, b)
 
 
-def sqrt(a: Ball) -> Ball:
+def sqrt(a: Constant) -> Constant:
     """Square root of entries whose enclosure is nonnegative."""
     return enclose(lambda p: p.sqrt(), a)
 
 
-def normalisation(scale: Ball, variance: Ball, epsilon: float) -> Ball:
+def normalisation(scale: Constant, variance: Constant, epsilon: float) -> Constant:
     """scale / sqrt(variance + epsilon); epsilon is exact."""
     return enclose(lambda s, v: s / (v + epsilon).sqrt(), scale, variance)
 
 
-def widen(a: Ball, relative: float, absolute: float) -> Ball:
-    """a with radius grown by at least relative * |a| + absolute, entry by entry."""
-    mid, rad = a
-    size = np.abs(mid.astype(np.float64))
-    if rad is not None:
-        size = np.nextafter(size + rad, np.inf)
+def widen(a: Constant, relative: float, absolute: float) -> Constant:
+    """a with radius grown by at least relative * |a| + absolute, entry by entry. The numbers themselves stay what they are:
+    the radius speaks of what float32 executions make of them."""
+    size = np.abs(a.mid.astype(np.float64))
+    if a.rad is not None:
+        size = np.nextafter(size + a.rad, np.inf)
     grown = np.nextafter(np.nextafter(size * relative, np.inf) + absolute, np.inf)
-    return mid, (grown if rad is None else np.nextafter(grown + rad, np.inf))
+    return Constant(a.mid, grown if a.rad is None else np.nextafter(grown + a.rad, np.inf), a.exactly)

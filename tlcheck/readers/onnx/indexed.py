@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tlcheck.readers.onnx.call import Call
 from tlcheck.readers.onnx.values import Data, Known, Late, Shape, Value
 from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.formula import Formula, Moved, Stored
 from tlcheck.trusted.ops import indexed
 
 Part = Late | Known | Data
@@ -255,6 +256,9 @@ def _pool(pool: list[Known]) -> Constant:
     mid = np.concatenate([x.array.astype(np.float64).ravel() for x in pool])
     if all(x.rad is None for x in pool):
         return Constant(mid)
-    return Constant(
-        mid, np.concatenate([np.zeros(x.array.size) if x.rad is None else x.rad.ravel() for x in pool])
-    )
+    rad = np.concatenate([np.zeros(x.array.size) if x.rad is None else x.rad.ravel() for x in pool])
+    return Constant(mid, rad, Moved(tuple(_numbers(x) for x in pool), np.arange(mid.size)))
+
+
+def _numbers(x: Known) -> Formula:
+    return x.formula or Stored(x.array.astype(np.float64), x.rad)

@@ -191,7 +191,9 @@ def _taken(call: Call, start: int, end: int, step: int, size: int) -> range:
     taken = cut(start, end, step, size)
     if call.opset < 13 and taken != range(size)[start:end:step]:
         # before opset 13 the text says "similar to numpy"; onnxruntime clamps as the text of version 13
-        raise call.unsupported(f"start {start} of a negative step before opset 13: the standard and runtimes differ")
+        raise call.unsupported(
+            f"start {start} of a negative step before opset 13: the standard and runtimes differ"
+        )
     return taken
 
 
@@ -306,8 +308,8 @@ def trilu(call: Call) -> list[Value]:
     triangle = np.tri(x.shape[-2], x.shape[-1], k - 1 if upper else k, dtype=np.bool_) != upper
     kept = np.broadcast_to(triangle, x.shape)
     if isinstance(x, Known):
-        rad = None if x.rad is None else np.where(kept, x.rad, 0.0)
-        return [Known(np.where(kept, x.array, np.zeros((), x.array.dtype)), x.dtype, rad, x.roundings)]
+        zero = Known(np.zeros((), x.array.dtype), x.dtype)
+        return [call.moves([x, zero], lambda arrays: np.where(kept, *arrays))]
     if 0 in x.shape:
         raise call.unsupported("an operand without entries")
     index = np.where(kept.ravel(), np.arange(prod(x.shape), dtype=np.int64), -1)
@@ -364,12 +366,7 @@ def _pad_value(call: Call, x: Value) -> Known:
     if value.array.size != 1:
         raise call.misshapen(f"constant_value of shape {value.shape}")
     call.same_type(x, value)
-    return Known(
-        value.array.reshape(()),
-        value.dtype,
-        None if value.rad is None else value.rad.reshape(()),
-        value.roundings,
-    )
+    return value.moved(lambda a: a.reshape(()))
 
 
 def _padded(call: Call, x: Value, fill: Known, cut: tuple[slice, ...], grow: list[tuple[int, int]]) -> Value:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -50,7 +51,7 @@ def gemm(call: Call) -> list[Value]:
         return [y]
     if isinstance(c, Known):
         scaled = times(call, c, beta)
-        charged = Known(scaled.array, c.dtype, scaled.rad, c.roundings + int(beta != 1))
+        charged = replace(scaled, roundings=c.roundings + int(beta != 1))
         return [add_signed(call, y, charged, 1)]
     factor = Constant(np.array(beta))
     return [add_signed(call, y, c if beta == 1 else scale(call, c, factor, None, 1), 1)]
@@ -109,8 +110,9 @@ def _batched(call: Call, x: Data, weight: Known) -> Data:
     (m, k), n, groups = x.shape[-2:], weight.shape[-1], prod(batch)
     columns = transposed(call, call.broadcast(x, (*batch, m, k)))
     rows = _known(call, transposed(call, call.broadcast(weight, (*batch, k, n))))
-    kernels = call.constant(_known(call, call.reshape(rows, (groups * n, k, 1))))
-    op = Conv(kernels, None, (1,), (1,), (0,), (0,), groups)
+    kernels = _known(call, call.reshape(rows, (groups * n, k, 1)))
+    call.require_float(kernels)
+    op = Conv(kernels.constant(), None, (1,), (1,), (0,), (0,), groups, kernels.roundings)
     y = call.emit(op, call.data(call.reshape(columns, (1, groups * k, m))))
     return call.data(transposed(call, call.reshape(y, (*batch, n, m))))
 
@@ -178,10 +180,14 @@ def check_same(call: Call, mode: str, strides: Shape, total: list[int]) -> None:
     it elsewhere, or add nothing, or refuse.
     """
     if any(t < 0 for t in total):
-        raise call.unsupported(f"auto_pad {mode} with a kernel shorter than the stride: tools pad differently")
+        raise call.unsupported(
+            f"auto_pad {mode} with a kernel shorter than the stride: tools pad differently"
+        )
     if call.op.startswith("Conv") and call.opset < 11 and any(s > 1 for s in strides):
         # the text of version 1: "pad the input so that the output spatial size match the input"
-        raise call.unsupported(f"auto_pad {mode} with strides before opset 11: the standard and runtimes differ")
+        raise call.unsupported(
+            f"auto_pad {mode} with strides before opset 11: the standard and runtimes differ"
+        )
 
 
 def split_padding(total: list[int], *, upper: bool) -> tuple[Shape, Shape]:
@@ -205,6 +211,14 @@ def _weights(call: Call) -> tuple[Data, Known, Known | None]:
     return x, weight, bias
 
 
+def _constants(call: Call, weight: Known, bias: Known | None) -> tuple[Constant, Constant | None, int]:
+    """Weight, bias, and the float32 roundings that computed ones carry: each term has one of them as a factor."""
+    call.require_float(weight)
+    if bias is None:
+        return weight.constant(), None, weight.roundings
+    return weight.constant(), bias.constant(), max(weight.roundings, bias.roundings)
+
+
 def _groups(call: Call) -> int:
     groups = call.attr_int("group", 1)
     if groups < 1:
@@ -224,12 +238,9 @@ def conv(call: Call) -> list[Value]:
     mode = call.attr_str("auto_pad", "NOTSET")
     if mode.startswith("SAME") and any(d > 1 for d in dilations):
         raise call.unsupported(f"auto_pad {mode} with dilations: onnxruntime has no such form")
-    constant_bias = None if bias is None else call.constant(bias)
-    return [
-        call.emit(
-            Conv(call.constant(weight), constant_bias, strides, dilations, begin, end, _groups(call)), x
-        )
-    ]
+    kernels, offset, roundings = _constants(call, weight, bias)
+    op = Conv(kernels, offset, strides, dilations, begin, end, _groups(call), roundings)
+    return [call.emit(op, x)]
 
 
 def conv_transpose(call: Call) -> list[Value]:
@@ -241,17 +252,17 @@ def conv_transpose(call: Call) -> list[Value]:
     if len(extra) != rank or any(e < 0 for e in extra):
         raise call.misshapen(f"output_padding {list(extra)} must be {rank} nonnegative numbers")
     if any(e >= s for e, s in zip(extra, strides, strict=True)):
-        raise call.unsupported(f"output_padding {list(extra)} not below the strides: onnxruntime has no such form")
+        raise call.unsupported(
+            f"output_padding {list(extra)} not below the strides: onnxruntime has no such form"
+        )
     full = [
         s * (n - 1) + e + d * (k - 1) + 1
         for s, n, e, d, k in zip(strides, x.shape[2:], extra, dilations, kernel, strict=True)
     ]
     begin, end, extra = _transpose_padding(call, full, strides, x.shape[2:], extra)
-    constant_bias = None if bias is None else call.constant(bias)
+    kernels, offset, roundings = _constants(call, weight, bias)
     try:
-        op = ConvTranspose(
-            call.constant(weight), constant_bias, strides, dilations, begin, end, extra, _groups(call)
-        )
+        op = ConvTranspose(kernels, offset, strides, dilations, begin, end, extra, _groups(call), roundings)
     except ValueError as error:
         raise call.misshapen(str(error)) from error
     return [call.emit(op, x)]
@@ -300,7 +311,9 @@ def _total_padding(call: Call, full: list[int], spatial: Shape, wanted: list[int
     if len(wanted) != len(full) or any(w < 1 for w in wanted):
         raise call.misshapen(f"output_shape {wanted} must be {len(full)} positive numbers")
     if any(w < n for w, n in zip(wanted, spatial, strict=True)):
-        raise call.unsupported(f"output_shape {wanted} below the operand's {list(spatial)}: shape inference refuses it")
+        raise call.unsupported(
+            f"output_shape {wanted} below the operand's {list(spatial)}: shape inference refuses it"
+        )
     return [f - w for f, w in zip(full, wanted, strict=True)]
 
 
@@ -323,15 +336,13 @@ def batch_normalization(call: Call) -> list[Value]:
     channels = x.shape[1] if len(x.shape) > 1 else 1
     if any(p.shape != (channels,) for p in parts):
         raise call.misshapen(f"statistics of shapes {[p.shape for p in parts]} for {channels} channels")
-    gain, bias, mean, variance = (p.ball for p in parts)
+    gain, bias, mean, variance = (p.constant() for p in parts)
     factor = call.exactly(lambda: exact.normalisation(gain, variance, epsilon))
     shape = (channels, *(1,) * max(len(x.shape) - 2, 0))
 
-    def spread(values: exact.Ball, sign: float = 1.0) -> Constant:
-        middle, radius = values
-        wide = sign * middle.astype(np.float64)
-        return Constant(wide.reshape(shape), None if radius is None else radius.reshape(shape))
+    def spread(values: Constant) -> Constant:
+        return values.moved(lambda a: a.reshape(shape))
 
     one = Constant(np.ones((1,) * len(shape)))
-    centred = scale(call, x, one, spread(mean, -1.0), 5)
+    centred = scale(call, x, one, spread(exact.negative(mean)), 5)
     return [scale(call, centred, spread(factor), spread(bias), 4)]

@@ -10,6 +10,7 @@ from tlcheck.readers.onnx.elementwise import ONE, add_signed, multiplied, scale
 from tlcheck.readers.onnx.pooling import mean, sum_over
 from tlcheck.readers.onnx.values import Data, Shape, Value
 from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.formula import rational
 from tlcheck.trusted.ops.activation import Abs
 from tlcheck.trusted.ops.affine import Linear, Sum
 from tlcheck.trusted.ops.product import Product
@@ -110,8 +111,8 @@ def mean_variance_normalization(call: Call) -> list[Value]:
     centre = mean(call, x, normal, keep=True)
     centred = call.emit(Sum((1, -1)), x, call.data(call.broadcast(centre, x.shape)))
     deviation = call.emit(Sqrt(), mean(call, call.emit(Power(2.0), centred), normal, keep=True))
-    tiny = Constant(np.array(1e-9), np.array(1e-16))  # with its roundings to float32
-    inverse = call.emit(Reciprocal(), scale(call, deviation, ONE, tiny, 1))
+    tiny = exact.evaluated(rational(1, 10**9))
+    inverse = call.emit(Reciprocal(), scale(call, deviation, ONE, tiny, 3))  # two are the number's own
     return [call.emit(Product(), centred, call.data(call.broadcast(inverse, x.shape)))]
 
 
@@ -139,9 +140,7 @@ def lrn(call: Call) -> list[Value]:
     band = ((distance >= -((size - 1) // 2)) & (distance <= size // 2)).astype(np.float32)
     last = call.data(call.move(call.emit(Power(2.0), x), lambda a: np.moveaxis(a, 1, -1)))
     sums = call.emit(Linear(Constant(band)), last)
-    factor = Constant(
-        *exact.enclose(lambda a, n: a / n, (np.array(alpha), None), (np.array(float(size)), None))
-    )
+    factor = exact.divide(Constant(np.array(alpha)), Constant(np.array(float(size))))
     base = scale(call, sums, factor, Constant(np.array(bias)), 2)
     inverse = call.emit(Reciprocal(), base if beta == 1 else call.emit(Power(beta), base))
     return [call.emit(Product(), x, call.data(call.move(inverse, lambda a: np.moveaxis(a, -1, 1))))]

@@ -84,7 +84,9 @@ def _count(call: Call, before: int, end: int, reach: int, stride: int, *, ceil: 
     count = (-(-room // stride) if ceil else room // stride) + 1
     if not ceil or (count - 1) * stride < before:
         return count
-    if call.opset < 22:  # only the text of version 22 leaves that window out; shape inference before counts it
+    if (
+        call.opset < 22
+    ):  # only the text of version 22 leaves that window out; shape inference before counts it
         raise call.unsupported("ceil_mode with a last window that starts in the padding, before opset 22")
     return count - 1
 
@@ -105,7 +107,9 @@ def _check_tools(call: Call, mode: str, n: int, reach: int, stride: int) -> None
         "SAME_LOWER": n % stride != 0,
     }
     if differs.get(mode, False):
-        raise call.unsupported(f"auto_pad {mode} of AveragePool before opset 19: the standard and runtimes differ")
+        raise call.unsupported(
+            f"auto_pad {mode} of AveragePool before opset 19: the standard and runtimes differ"
+        )
 
 
 def _spatial(call: Call, x: Value) -> Shape:
@@ -143,7 +147,9 @@ def average_pool(call: Call) -> list[Value]:
     count_pads = call.attr_flag("count_include_pad", False)
     beyond = [c - n - b for c, n, b in zip(windows.covered, spatial, windows.begin, strict=True)]
     if any(p > e + 1 for p, e in zip(beyond, windows.end, strict=True)):
-        raise call.unsupported("ceil_mode with a window two entries or more beyond the padding: tools pad differently")
+        raise call.unsupported(
+            "ceil_mode with a window two entries or more beyond the padding: tools pad differently"
+        )
     end = tuple(max(e, p) for e, p in zip(windows.end, beyond, strict=True))
     channels = x.shape[1]
     call.checked((channels, *windows.kernel))
@@ -167,10 +173,8 @@ def _averaged(call: Call, sums: Data, counts: NDArray[np.int64]) -> Data:
     if counts.size and int(counts.min()) == int(counts.max()):
         counts = counts.reshape(-1)[:1].reshape(())
     values, inverse = np.unique(counts, return_inverse=True)
-    mid, rad = call.exactly(lambda: exact.reciprocal((values.astype(np.float64), None)))
-    shape = counts.shape
-    factor = Constant(mid[inverse].reshape(shape), None if rad is None else rad[inverse].reshape(shape))
-    return scale(call, sums, factor, None, 2)
+    factors = call.exactly(lambda: exact.reciprocal(Constant(values.astype(np.float64))))
+    return scale(call, sums, factors.moved(lambda a: a[inverse].reshape(counts.shape)), None, 2)
 
 
 def global_average_pool(call: Call) -> list[Value]:

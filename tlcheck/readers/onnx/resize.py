@@ -9,6 +9,7 @@ refused.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from math import ceil, floor, prod
 
@@ -19,6 +20,7 @@ from tlcheck.limits import MAX_TENSOR_ELEMENTS
 from tlcheck.readers.onnx.call import Call
 from tlcheck.readers.onnx.linear import product
 from tlcheck.readers.onnx.values import FLOAT32_UNIT, Known, Shape, Value
+from tlcheck.trusted.formula import Rationals
 
 HALF = Fraction(1, 2)
 
@@ -110,7 +112,9 @@ def _by_scale(call: Call, n: int, s: float) -> Target:
         raise call.unsupported(f"scale {s}")
     size = floor(n * Fraction(s))
     if {size} != {floor(np.float32(n) * np.float32(s)), floor(np.float64(n) * np.float64(s))}:
-        raise call.unsupported(f"size {n} times scale {s:.9g}, rounded down, is {size} exactly and another in float32")
+        raise call.unsupported(
+            f"size {n} times scale {s:.9g}, rounded down, is {size} exactly and another in float32"
+        )
     return size, Fraction(s)
 
 
@@ -182,8 +186,7 @@ def _interpolated(call: Call, x: Value, axis: int, m: int, s: Fraction, frame: s
     """(1 - t) x[j] + t x[j + 1] along ``axis`` at coordinate j + t, cut to the operand: a product with a matrix (n, m)."""
     n = x.shape[axis]
     call.foldable(n * m)
-    weight = np.zeros((n, m))
-    radius = np.zeros((n, m))
+    weight, radius, exactly = np.zeros((n, m)), np.zeros((n, m)), [Fraction(0)] * (n * m)
     exact = _exact_in_float32(s, frame)
     off = _uncertainty(n)
     for i in range(m):
@@ -191,11 +194,14 @@ def _interpolated(call: Call, x: Value, axis: int, m: int, s: Fraction, frame: s
         j = min(floor(place), n - 1)
         for k, t in ((j, 1 - (place - j)), (j + 1, place - j)):
             if t:
-                weight[k, i] = float(t)
+                weight[k, i], exactly[k * m + i] = float(t), t
                 radius[k, i] = 0.0 if Fraction(float(t)) == t else 2.0**-53
         if not exact:  # float32 may find the place in the next cell on either side
             radius[max(j - 1, 0) : j + 3, i] += float(off) + 2 * FLOAT32_UNIT
     last = call.move(call.data(x), lambda a: np.moveaxis(a, axis, -1))
     flat = call.reshape(last, (prod(last.shape[:-1]), n))
-    y = product(call, flat, Known(weight, x.dtype, radius if radius.any() else None, 4))
+    known = Known(weight, x.dtype, None, 4)
+    if radius.any():
+        known = replace(known, rad=radius, formula=Rationals((n, m), tuple(exactly)))
+    y = product(call, flat, known)
     return call.move(call.reshape(y, (*last.shape[:-1], m)), lambda a: np.moveaxis(a, -1, axis))

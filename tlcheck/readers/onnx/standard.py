@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
+from typing import Any
 
 MIN_OPSET = 7
 """Before 7, Add and others had another meaning."""
@@ -56,7 +57,7 @@ Misfit = tuple[str, str]
 """(code, what is wrong): TLC201 when something is missing, TLC202 when there is something that the version has not."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def form_of(operator: str, opset: int) -> Form | None:
     """The operator's version at ``opset`` of the default domain; None when it has none."""
     from onnx import defs
@@ -74,10 +75,17 @@ def form_of(operator: str, opset: int) -> Form | None:
         operands.append(
             Operand(entry.name, entry.option == option.Single, "" if alone else entry.type_str, types)
         )
-    attributes = {name: int(getattr(a.type, "value", a.type)) for name, a in schema.attributes.items()}
+    kinds: dict[str, Any] = {name: a.type for name, a in schema.attributes.items()}
+    attributes = {name: int(kind) for name, kind in kinds.items()}
     required = tuple(name for name, a in schema.attributes.items() if a.required)
     return Form(
-        schema.since_version, schema.deprecated, tuple(operands), rest, schema.max_output, attributes, required
+        schema.since_version,
+        schema.deprecated,
+        tuple(operands),
+        rest,
+        schema.max_output,
+        attributes,
+        required,
     )
 
 
@@ -85,7 +93,9 @@ def first_opset(operator: str) -> int | None:
     """The opset that brought the operator; None when the package has no such operator."""
     from onnx import defs
 
-    found = [s.since_version for s in defs.get_all_schemas_with_history() if s.name == operator and not s.domain]
+    found = [
+        s.since_version for s in defs.get_all_schemas_with_history() if s.name == operator and not s.domain
+    ]
     return min(found) if found else None
 
 

@@ -1,14 +1,12 @@
 """ONNX tensors to exact arrays.
 
 Guarantee: the array holds the stored numbers exactly; its size was checked against the data before anything was
-allocated; no float is NaN or infinite; external data lies inside the model's folder.
+allocated; no float is NaN or infinite. Data in other files is put inside before: see ``external``.
 """
 
 from __future__ import annotations
 
-import os
 from math import prod
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,9 +72,7 @@ def checked_shape(dims: tuple[int, ...], where: str) -> tuple[int, ...]:
     return dims
 
 
-def read_tensor(
-    tensor: TensorProto, folder: Path | None, *, where: str | None = None, masks: bool = False
-) -> Known:
+def read_tensor(tensor: TensorProto, *, where: str | None = None, masks: bool = False) -> Known:
     """The tensor's exact values. Raises TLC201 to TLC205, TLC401 to TLC403, naming the tensor, or ``where`` it is.
 
     ``masks``: minus infinity is read too.
@@ -87,8 +83,13 @@ def read_tensor(
     if tensor.HasField("segment"):
         raise InvalidInput("TLC202", "unsupported segmented tensor", field=where)
     if tensor.data_location == 1:
-        values = from_bytes(_external_bytes(tensor, folder, dtype, prod(shape), where), dtype, shape, where)
-    elif tensor.HasField("raw_data"):
+        raise InvalidInput(
+            "TLC205",
+            "external data of a model that has no folder",
+            field=where,
+            expected="weights inside the model",
+        )
+    if tensor.HasField("raw_data"):
         values = from_bytes(tensor.raw_data, dtype, shape, where)
     else:
         values = _from_field(tensor, dtype, shape, where)
@@ -99,6 +100,11 @@ def read_tensor(
 
 def _storage(dtype: str) -> np.dtype[Any]:
     return np.dtype("<u2") if dtype == "bfloat16" else np.dtype(dtype).newbyteorder("<")
+
+
+def item_bytes(dtype: str) -> int:
+    """Bytes of one stored element."""
+    return _storage(dtype).itemsize
 
 
 def from_bytes(data: bytes, dtype: str, shape: tuple[int, ...], where: str) -> NDArray[Any]:
@@ -141,49 +147,3 @@ def _from_field(tensor: TensorProto, dtype: str, shape: tuple[int, ...], where: 
         raise InvalidInput("TLC201", f"value out of range of {dtype}", field=where)
     stored = wide.astype(storage)
     return _decoded(stored.view(np.float16) if dtype == "float16" else stored, dtype).reshape(shape)
-
-
-def _external_bytes(tensor: TensorProto, folder: Path | None, dtype: str, count: int, where: str) -> bytes:
-    """The tensor's bytes from a file inside ``folder``, links resolved. Raises TLC201, TLC205, TLC402, TLC403."""
-    entries = {entry.key: entry.value for entry in tensor.external_data}
-    path = _inside(folder, entries.get("location", ""), where)
-    size = count * _storage(dtype).itemsize
-    offset = _natural(entries.get("offset", "0"), where)
-    if "length" in entries and _natural(entries["length"], where) != size:
-        raise InvalidInput(
-            "TLC201", "external data length differs", field=where, expected=str(size), got=entries["length"]
-        )
-    try:
-        if offset + size > path.stat().st_size:
-            raise InvalidInput(
-                "TLC403", "external data file too short", field=where, expected=f"{offset + size} bytes"
-            )
-        with path.open("rb") as file:
-            file.seek(offset)
-            return file.read(size)
-    except OSError as error:
-        raise InvalidInput(
-            "TLC402", f"external data cannot be read: {error.strerror}", field=where
-        ) from error
-
-
-def _inside(folder: Path | None, location: str, where: str) -> Path:
-    if folder is None or not location or "\0" in location:
-        raise InvalidInput(
-            "TLC205", "external data without a model folder or location", field=where, got=location
-        )
-    root = Path(os.path.realpath(folder))
-    path = Path(os.path.realpath(root / location))
-    if not path.is_relative_to(root):
-        raise InvalidInput("TLC205", "external data outside the model's folder", field=where, got=location)
-    if not os.path.isfile(path):
-        raise InvalidInput("TLC402", "external data file does not exist", field=where, got=location)
-    return path
-
-
-def _natural(text: str, where: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise InvalidInput(
-            "TLC201", "external data offset or length is not a number", field=where, got=text[:40]
-        )
-    return int(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from tlcheck.readers.onnx import exact
 from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.formula import Formula
 
 Shape = tuple[int, ...]
 
@@ -32,26 +34,34 @@ FLOAT32_TINY = 2.0**-126
 class Known:
     """A constant. ``dtype`` is its ONNX element type; ``array`` its exact values (a wider numpy type is possible).
 
-    Every exact entry lies in [array - rad, array + rad]; rad None means exact. ``roundings`` is how many float32
-    roundings a float32 execution of the folded operations puts on each entry (relative errors), 0 for stored values.
+    Every exact entry lies in [array - rad, array + rad]; rad None means exact. ``formula``, where there is one, says which
+    numbers they are (see ``Constant``). ``roundings`` is how many float32 roundings a float32 execution of the folded
+    operations puts on each entry (relative errors), 0 for stored values.
     """
 
     array: NDArray[Any]
     dtype: str
     rad: NDArray[np.float64] | None = None
     roundings: int = 0
+    formula: Formula | None = None
+
+    @staticmethod
+    def of(value: Constant, dtype: str, roundings: int = 0) -> Known:
+        return Known(value.mid, dtype, value.rad, roundings, value.formula)
 
     @property
     def shape(self) -> Shape:
         return self.array.shape
 
     @property
-    def ball(self) -> exact.Ball:
-        return self.array, self.rad
-
-    @property
     def is_float(self) -> bool:
         return self.dtype in FLOATS
+
+    def moved(self, how: Callable[[NDArray[Any]], NDArray[Any]]) -> Known:
+        """``how`` applied, which only selects and repeats entries."""
+        rad = None if self.rad is None else how(self.rad)
+        formula = None if self.formula is None else self.formula.moved(how)
+        return Known(how(self.array), self.dtype, rad, self.roundings, formula)
 
     @property
     def hidden(self) -> NDArray[np.bool_] | None:
@@ -63,17 +73,16 @@ class Known:
 
     def constant(self) -> Constant:
         """As a constant of the graph; ``roundings`` must be charged to the operation that takes it."""
-        return Constant(
-            np.asarray(self.array, order="C"), None if self.rad is None else np.asarray(self.rad, order="C")
-        )
+        rad = None if self.rad is None else np.asarray(self.rad, order="C")
+        return Constant(np.asarray(self.array, order="C"), rad, self.formula)
 
     def settled(self) -> Known:
         """An enclosure of the exact value and of its float32 executions: for places that cannot charge roundings."""
         if self.roundings == 0:
             return self
         # gamma_k = k u / (1 - k u) <= 2 k u while k u <= 1/2
-        mid, rad = exact.widen(self.ball, 2 * self.roundings * FLOAT32_UNIT, FLOAT32_TINY)
-        return Known(mid, self.dtype, rad)
+        widened = exact.widen(self.constant(), 2 * self.roundings * FLOAT32_UNIT, FLOAT32_TINY)
+        return Known.of(widened, self.dtype)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +24,7 @@ MIN_IR = 3
 """The first version of the format in which a model says its operator sets."""
 
 
-def read_graph(data: bytes, folder: Path | None) -> Graph:
+def read_graph(data: bytes) -> Graph:
     """See :func:`tlcheck.readers.onnx.read_model`."""
     model = _parse(data)
     opset = _opset(model)
@@ -36,7 +35,7 @@ def read_graph(data: bytes, folder: Path | None) -> Graph:
     values: dict[str, Value | Late] = {}
     for tensor in graph.initializer:
         if tensor.name in needed:
-            values[tensor.name] = read_tensor(tensor, folder, masks=True)
+            values[tensor.name] = read_tensor(tensor, masks=True)
     builder = Builder()
     stored = {tensor.name for tensor in graph.initializer}
     inputs = [info for info in graph.input if info.name not in stored]
@@ -47,7 +46,7 @@ def read_graph(data: bytes, folder: Path | None) -> Graph:
     for node in graph.node:
         if any(name in needed for name in node.output if name):
             operands = [_operand(name, values, node) for name in node.input]
-            call = Call(node, operands, builder, opset=opset, folder=folder, needed=needed)
+            call = Call(node, operands, builder, opset=opset, needed=needed)
             values.update(
                 (name, result)
                 for name, result in zip(node.output, _lower(node, call, operands), strict=False)
@@ -92,7 +91,9 @@ def _opset(model: ModelProto) -> int:
     (version,) = versions
     newest = max_opset()
     if not MIN_OPSET <= version <= newest:
-        raise InvalidInput("TLC202", "unsupported opset", expected=f"{MIN_OPSET} to {newest}", got=str(version))
+        raise InvalidInput(
+            "TLC202", "unsupported opset", expected=f"{MIN_OPSET} to {newest}", got=str(version)
+        )
     return int(version)
 
 
@@ -212,9 +213,7 @@ def _finished(
         outputs.append(value.node)
     # a tensor with minus infinity in it is no node
     names = {
-        name: value.node
-        for name, value in values.items()
-        if isinstance(value, Data) and value.hidden is None
+        name: value.node for name, value in values.items() if isinstance(value, Data) and value.hidden is None
     }
     try:
         return Graph(

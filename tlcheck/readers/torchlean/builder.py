@@ -9,6 +9,7 @@ from math import inf, nextafter
 import numpy as np
 
 from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.formula import rational
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.ops.affine import Scale, Sum
 from tlcheck.trusted.ops.base import Operation
@@ -73,4 +74,6 @@ def quotient(top: int, bottom: int) -> Constant:
     exact = Fraction(top, bottom)
     mid = float(exact)
     away = abs(exact - Fraction(mid))
-    return Constant(np.array(mid), np.array(nextafter(float(away), inf)) if away else None)
+    if not away:
+        return Constant(np.array(mid))
+    return Constant(np.array(mid), np.array(nextafter(float(away), inf)), rational(exact))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -20,7 +21,8 @@ from numpy.typing import NDArray
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_NODES, MAX_TENSOR_ELEMENTS
 from tlcheck.options import Options
-from tlcheck.readers.files import Files
+from tlcheck.readers.bytes import sha256_hex
+from tlcheck.readers.files import Files, beside
 from tlcheck.readers.onnx import read_model
 from tlcheck.readers.strict_json import decode
 from tlcheck.readers.torchlean.builder import Builder, Shape, quotient
@@ -89,28 +91,42 @@ def read_network(files: Files, options: Options, model: ModelFile | None, field:
     if data is None:
         if model is None:
             raise InvalidInput("TLC402", "the artifact names no model", field=field, expected="--model FILE")
-        return _parsed(files.read(model.file, field, model.sha256), files, model.file)
+        return _parsed(files.read(model.file, field, model.sha256), files, model.file, None)
     if model is not None and model.sha256 and files.sources["model"] != model.sha256.lower():
         raise InvalidInput(
             "TLC103", "not the model the certificate was made for (SHA-256)", field=field,
             expected=model.sha256[:64], got=files.sources["model"],
         )  # fmt: skip
-    return _parsed(data, files, str(options.model))
+    return _parsed(data, files, str(options.model), options.model)
 
 
-def _parsed(data: bytes, files: Files, name: str) -> Graph:
-    if not data.lstrip().startswith(b"{"):
-        return read_model(data, file=name)
+def _parsed(data: bytes, files: Files, name: str, given: Path | None) -> Graph:
+    """``given``: the path of the user's file; then what it names lies beside it."""
+    if name.endswith((".onnx", ".onnx.gz")) or not data.lstrip().startswith(b"{"):
+        return read_model(files.whole(data, name, given), file=name)
     top = decode(data, dict[str, Raw], name)
-    return (
-        read_ir(data, name, weights_beside(data, files)).graph if "nodes" in top else read_dense(data, name)
-    )
+    if "nodes" in top:
+        return read_ir(data, name, weights_beside(data, files, given)).graph
+    return read_dense(data, name)
 
 
-def weights_beside(data: bytes, files: Files) -> StateDict:
-    """The state dict that a graph names with ``weights``; empty when it names none."""
-    name = decode(data, IrGraph, files.where).weights
-    return read_state_dict(replace(files, elsewhere=True).read(name, "weights"), name) if name else {}
+def named_weights(data: bytes, files: Files) -> str:
+    """The file that a graph names with ``weights``, or ""."""
+    return decode(data, IrGraph, files.where).weights
+
+
+def weights_beside(data: bytes, files: Files, given: Path | None = None) -> StateDict:
+    """The state dict that a graph names with ``weights``, beside the graph; empty when it names none."""
+    name = named_weights(data, files)
+    if not name:
+        return {}
+    if given is None:
+        return read_state_dict(replace(files, elsewhere=True).read(name, "weights"), name)
+    own = beside(given)
+    own.elsewhere = True
+    content = own.read(name, "weights")
+    files.sources["model weights"] = sha256_hex(content)
+    return read_state_dict(content, name)
 
 
 def read_ir(data: bytes, file: str, parameters: StateDict) -> Read:

@@ -27,7 +27,7 @@ from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.strict_json import decode
 from tlcheck.readers.torchlean.ir import ModelFile, read_network
 from tlcheck.readers.torchlean.mlp import EndLists, Read, decimals_text, intervals, number_reader
-from tlcheck.readers.vnnlib import read_property
+from tlcheck.readers.vnnlib import read_query
 from tlcheck.trusted.checks import ends
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.cover import BadTree, tree_from_leaves
@@ -157,9 +157,7 @@ def _network_and_property(
         raise InvalidInput(
             "TLC103", "not the property the certificate was made for (SHA-256)", field="property"
         )
-    return graph, read_property(
-        data or b"", n_inputs=graph.n_inputs, n_outputs=graph.n_outputs, file=files.where
-    )
+    return graph, read_query(data or b"", graph, file=files.where)
 
 
 def _proof(artifact: Artifact, stated: _Stated, graph: Graph, query: Query, files: Files) -> LoadedClaim:

@@ -22,7 +22,7 @@ from tlcheck.options import Options
 from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.strict_json import decode
-from tlcheck.readers.torchlean.ir import ModelFile, read_ir, weights_beside
+from tlcheck.readers.torchlean.ir import ModelFile, named_weights, read_ir, weights_beside
 from tlcheck.readers.torchlean.mlp import EndLists, Read, decimals_text, intervals, number_reader
 from tlcheck.readers.torchlean.state_dict import read_state_dict
 from tlcheck.trusted.graph import Graph
@@ -99,11 +99,17 @@ def _graph(read: Certificate, files: Files, options: Options) -> Graph | None:
     if data is None:
         return None
     if read.weights is not None:
+        if named_weights(data, files):
+            raise InvalidInput(
+                "TLC104",
+                "the graph names weights, and so does the artifact: only one can be meant",
+                field="weights",
+            )
         parameters = read_state_dict(
             files.read(read.weights.file, "weights", read.weights.sha256), read.weights.file
         )
     else:
-        parameters = weights_beside(data, files)
+        parameters = weights_beside(data, files, options.model)
     found = read_ir(data, name, parameters)
     if read.ctx is not None and found.place.get(read.ctx.inputId) != found.graph.inputs[0]:
         raise InvalidInput("TLC104", "not the graph's input", field="ctx.inputId", got=str(read.ctx.inputId))

@@ -106,13 +106,12 @@ def _read(artifact: Artifact | ErrorArtifact, files: Files, options: Options) ->
     pde = read_pde(files.read(artifact.pde, "pde"), artifact.pde)
     given = files.given(options.model, "model")
     model = files.read(artifact.model, "model", "" if given is None else sha256_hex(given))
-    try:
-        return pde, read_model(model, file=artifact.model, folder=None)
-    except InvalidInput as error:
-        if error.code == "TLC205":
-            error.expected = "all weights inside the model: certify-pinn puts them there"
-            error.args = (error.line(),)
-        raise
+    content = files.whole(model, artifact.model)
+    if given is not None and files.whole(given, artifact.model, options.model) != content:
+        raise InvalidInput(
+            "TLC103", "--model and the artifact's model have other weights beside them", field="model"
+        )
+    return pde, read_model(content, file=artifact.model)
 
 
 def _solution(artifact: ErrorArtifact, files: Files, options: Options) -> LoadedClaim:

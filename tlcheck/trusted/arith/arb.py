@@ -28,7 +28,9 @@ __all__ = [
     "arb",
     "arb_mat",
     "ball",
+    "compare_nonnegative",
     "compare_positive",
+    "current_precision",
     "exact_ball",
     "floor_float",
     "fmpz_mat",
@@ -58,6 +60,11 @@ def working_precision(bits: int) -> Iterator[None]:
         yield
     finally:
         ctx.prec = before
+
+
+def current_precision() -> int:
+    """Arb's working precision, in bits."""
+    return int(ctx.prec)
 
 
 def lower_float(x: arb) -> float:
@@ -100,6 +107,11 @@ def exact_ball(mantissa: int, exponent: int) -> arb:
 def compare_positive(x: arb) -> bool:
     """True only if every number of the ball is finite and > 0."""
     return bool(x.is_finite() and x > 0)
+
+
+def compare_nonnegative(x: arb) -> bool:
+    """True only if every number of the ball is finite and >= 0."""
+    return bool(x.is_finite() and x >= 0)
 
 
 def number_text(x: arb, direction: str, digits: int = 17) -> tuple[str, str]:

@@ -328,8 +328,7 @@ class Ball64Form:
     def through_map(self, m: Map, block: Floats, box: Box) -> Floats:
         """Coefficients on M x -> coefficients on x, for x in ``box``."""
         guard(box.magnitude)
-        # The hull of the domains' boxes: one |W| xm for all of them; a larger charge is as sound.
-        fold = self.engine.fold_up(m, box.magnitude.max(axis=0, keepdims=True))
+        fold = self.engine.fold_up(m, box.magnitude)  # each domain's own: none is charged for another's box
         if fold is not None:
             guard(fold)
             self._add(0.0, dot_up(self._magnitude(block), fold))
@@ -361,7 +360,6 @@ class Ball64Form:
         magnitude = self._magnitude(block)
         n = block.shape[2]
         spread = np.maximum(np.abs(ls), np.abs(us)) * (3 * V) * box.magnitude
-        spread = spread.max(axis=0, keepdims=True)  # one bound for all domains: a larger charge is as sound
         negative = np.minimum(block, 0.0)
         positive = block - negative  # exact: one of the two is the entry itself, the other zero
         value: Floats | float = 0.0
@@ -369,7 +367,7 @@ class Ball64Form:
             value = dot(negative, ut)
             if lt.any():
                 value = dot(positive, lt) + value
-            heights = (np.abs(lt) + np.abs(ut)).max(axis=0, keepdims=True)
+            heights = np.abs(lt) + np.abs(ut)
             spread = (spread + gamma_up(n + 8) * heights) * (1 + 4 * V)
         self._add(value, dot_up(magnitude, spread * (1 + 8 * V) + TINY))
         positive *= ls[:, None, :]
@@ -393,12 +391,13 @@ class Ball64Form:
         guard(new, given.signed, given.point, shift, zmax)
         block[d, 0, k] = new
         self._sized = None
-        charge = np.abs(new) * zmax * (2 * V) + np.abs(shift) * gamma_up(d.size + 2)
+        terms = block.shape[2]  # at most so many in one domain
+        charge = np.abs(new) * zmax * (2 * V) + np.abs(shift) * gamma_up(terms + 2)
         error: Floats = np.zeros(domains)
         value: Floats = np.zeros(domains)
         np.add.at(error, d, charge)
         np.add.at(value, d, shift)
-        self._add(value[:, None], (error * slack_up(d.size) + TINY)[:, None])
+        self._add(value[:, None], (error * slack_up(terms) + TINY)[:, None])
         return block
 
     def lower(self, boxes: dict[int, Box]) -> Floats:

@@ -38,6 +38,11 @@ class Box:
         """The largest magnitude of all."""
         return float(self.magnitude.max()) if self.magnitude.size else 0.0
 
+    @cached_property
+    def largest_each(self) -> Floats:
+        """Each domain's largest magnitude, (D,): what is charged to a domain must not depend on the others."""
+        return np.asarray(self.magnitude.max(axis=1, initial=0.0))
+
     def meet(self, other: Box) -> Box:
         """The intersection."""
         return Box(np.maximum(self.lower, other.lower), np.minimum(self.upper, other.upper))

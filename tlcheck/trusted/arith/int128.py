@@ -101,3 +101,16 @@ def shift_right_floor(a: Wide, s: Int) -> Int:
     low = (a[1] >> k) | up
     high = a[0] >> k.astype(np.int64)
     return np.where(small, low.view(np.int64), high)
+
+
+def rows_cut(a: Wide, s: Int) -> NDArray[np.bool_]:
+    """For each row of a (M, n) array, whether floor(entry / 2^s[row]) loses anything: some bit below s is set (0 <= s <= 127)."""
+    if a[0].shape[1] == 0:
+        return np.zeros(a[0].shape[0], np.bool_)
+    lo = np.bitwise_or.reduce(a[1], axis=1)
+    hi = np.bitwise_or.reduce(a[0].view(np.uint64), axis=1)
+    su = np.clip(s, 0, 127).astype(np.uint64)
+    small = np.minimum(su, np.uint64(63))  # of 64 and more, all of lo counts
+    large = np.where(su > 64, su, np.uint64(64)) - np.uint64(64)
+    below = np.where(su >= 64, lo, lo & ((_ONE << small) - _ONE))
+    return np.asarray((below != 0) | ((hi & ((_ONE << large) - _ONE)) != 0))

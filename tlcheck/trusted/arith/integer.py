@@ -12,9 +12,10 @@ never added or multiplied.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import product
-from math import inf, isfinite, prod
+from math import inf, prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,11 +58,17 @@ def to_grid(x: Floats, bits: int, up: bool) -> tuple[Int, int]:
 
     bits <= 60. Raises OutOfRange on infinities.
     """
-    largest = float(np.abs(x).max()) if x.size else 0.0
-    if not isfinite(largest):
+    v, g = rows_to_grid(x.reshape(1, -1), bits, up)
+    return v.reshape(x.shape), int(g[0])
+
+
+def rows_to_grid(x: Floats, bits: int, up: bool) -> tuple[Int, Int]:
+    """``to_grid`` of each row of x (D, n) by itself, with a grid of its own: g is (D,)."""
+    largest = np.abs(x).max(axis=1, initial=0.0)
+    if not bool(np.isfinite(largest).all()):
         raise OutOfRange("infinite bound")
-    g = bits - 1 - int(np.frexp(largest)[1])
-    scaled = np.ldexp(x, g)
+    g = bits - 1 - np.frexp(largest)[1]
+    scaled = np.ldexp(x, g[:, None])
     v = (np.ceil(scaled) if up else np.floor(scaled)).astype(np.int64)
     flushed = (scaled == 0) & (x != 0)
     if bool(flushed.any()):
@@ -70,7 +77,7 @@ def to_grid(x: Floats, bits: int, up: bool) -> tuple[Int, int]:
             if up
             else np.where(flushed & (x < 0), np.int64(-1), v)
         )
-    return v, g
+    return v, g.astype(np.int64)
 
 
 def integer_weights(w: Floats, bits: int) -> tuple[Int, int, Fraction]:
@@ -95,12 +102,19 @@ def dot_exact(q: Int, v: Int) -> list[int]:
     return [sum(c << (21 * k) for k, c in enumerate(parts)) for parts in zip(*columns, strict=True)]
 
 
-def normalise(wide: Wide, e: Int) -> tuple[Block, NDArray[np.bool_]]:
-    """Round rows of 128-bit integers down to ROW_BITS bits: ((q, e'), lossy). Loss < 2^e' per coefficient."""
+def normalise(wide: Wide, e: Int, *, close: bool = False) -> tuple[Block, NDArray[np.bool_]]:
+    """Round rows of 128-bit integers down to ROW_BITS bits: ((q, e'), lossy). Loss < 2^e' per coefficient of a lossy row;
+    the others are exact. ``close``: a row of which only zeros were cut is not lossy.
+    """
     bits = int128.row_bit_length(wide)
     s = np.maximum(bits - ROW_BITS, 0)
     q = int128.shift_right_floor(wide, s[:, None])
-    return (q, e + s), s > 0
+    return (q, e + s), _lossy(wide, s, close)
+
+
+def _lossy(wide: Wide, s: Int, close: bool) -> NDArray[np.bool_]:
+    """Which rows lose something when they are cut by s bits: all that are cut, or, ``close``, those with a bit there."""
+    return int128.rows_cut(wide, s) if close else s > 0
 
 
 class _IntegerMap:
@@ -140,11 +154,16 @@ class _IntegerMap:
 
 
 class IntegerEngine:
-    """Integer weights of the network's maps, by constant."""
+    """Integer weights of the network's maps, by constant.
+
+    ``close``: what loses nothing is looked for and costs nothing, so that a bound that is attained comes out exactly where
+    the numbers have few bits. It takes more time.
+    """
 
     name = "arb"
 
-    def __init__(self) -> None:
+    def __init__(self, *, close: bool = False) -> None:
+        self.close = close
         self._maps: dict[tuple[int, type], _IntegerMap] = {}
         self._diagonals: dict[int, tuple[Map, Int, int, Fraction]] = {}
 
@@ -175,17 +194,18 @@ class IntegerEngine:
             low, high = low + a, high + b
         if offset is not None:
             shift = np.array([grid_floor(v) for v in offset.mid.tolist()], dtype=object)
+            up = np.array([-grid_floor(-v) for v in offset.mid.tolist()], dtype=object)
             slop = (
                 np.array([2 + grid_floor(v) for v in offset.rad.tolist()], dtype=object)
                 if offset.rad is not None
-                else 1
+                else int(not self.close)
             )
-            low, high = low + shift - slop, high + shift + slop
+            low, high = low + shift - slop, high + up + slop
         return Box(_floats(low, up=False), _floats(high, up=True))
 
     def magnitude_up(self, m: Map, xm: Floats) -> Floats:
         """>= |M| xm for every matrix M that the weights enclose, xm (D, n_in) >= 0: (D, n_out)."""
-        x, g = to_grid(xm, ROW_BITS - 2, up=True)
+        x, g = rows_to_grid(xm, ROW_BITS - 2, up=True)
         match m:
             case SignMap():
                 return xm
@@ -199,14 +219,14 @@ class IntegerEngine:
                 w = self.integer_map(m)
                 high = _objects(w.apply(x, False, magnitude=True))
                 r, total, terms = w.residual, w.grid, m.fan_in
-        slop = _fraction_up(r * terms * Fraction(float(xm.max(initial=0.0)))) if r else 0
-        return _floats(_shift_objects(high, GRID - g - total, True) + slop, up=True)
+        slop = _slop(r * terms, xm.max(axis=1, initial=0.0))
+        return _floats(_shift_objects(high, GRID - total - g, True) + slop, up=True)
 
     def _image_on_grid(self, m: Map, box: Box) -> tuple[Objects, Objects]:
         """Lower and upper ends of M x over the box, on the grid 2^-GRID, rounded outward."""
-        lower, g = to_grid(np.concatenate([box.lower, -box.upper]), ROW_BITS - 2, up=False)
-        d = box.lower.shape[0]
-        lo, hi = lower[:d], -lower[d:]
+        n = box.lower.shape[1]
+        both, g = rows_to_grid(np.concatenate([box.lower, -box.upper], axis=1), ROW_BITS - 2, up=False)
+        lo, hi = np.ascontiguousarray(both[:, :n]), -both[:, n:]
         low: Objects
         high: Objects
         match m:
@@ -228,10 +248,10 @@ class IntegerEngine:
                 spread = _objects(w.apply(hi - lo, False, magnitude=True))
                 low, high = middle - spread, middle + spread
                 r, total, terms = w.residual, w.grid + 1, m.fan_in
-        slop = _fraction_up(r * terms * Fraction(box.largest)) if r else 0
+        slop = _slop(r * terms, box.largest_each)
         return (
-            _shift_objects(low, GRID - g - total, False) - slop,
-            _shift_objects(high, GRID - g - total, True) + slop,
+            _shift_objects(low, GRID - total - g, False) - slop,
+            _shift_objects(high, GRID - total - g, True) + slop,
         )
 
 
@@ -251,9 +271,16 @@ def _objects(wide: Wide) -> Objects:
     return result
 
 
-def _shift_objects(v: Objects, s: int, up: bool) -> Objects:
+def _slop(r: Fraction, largest: Floats) -> Objects:
+    """ceil(r * largest[d] * 2^GRID) of each domain, (D, 1)."""
+    sizes = [_fraction_up(r * Fraction(x)) if r else 0 for x in largest.tolist()]
+    return np.array(sizes, dtype=object).reshape(-1, 1)
+
+
+def _shift_objects(v: Objects, s: Int, up: bool) -> Objects:
+    """v[d] * 2^s[d] (D, n), rounded."""
     shift = shift_ceil if up else shift_floor
-    flat = [shift(int(x), s) for x in v.reshape(-1)]
+    flat = [shift(int(x), k) for row, k in zip(v, s.tolist(), strict=True) for x in row]
     return np.array(flat, dtype=object).reshape(v.shape) if flat else v
 
 
@@ -306,21 +333,33 @@ class IntegerForm:
             return v
         return np.repeat(v, self.rows, axis=0)
 
-    def _charge_units(
-        self, e: Int, units: int, n: int, largest: float, where: NDArray[np.bool_] | None = None
-    ) -> None:
-        """value -= units * n * 2^e * largest, rounded up, for the rows in ``where``."""
-        if not isfinite(largest):
+    def _of_rows(self, v: Int | int) -> Int | int:
+        """(D,) -> (M,); what all domains share stays."""
+        return v if isinstance(v, int) or v.size == 1 or self.rows == 1 else np.repeat(v, self.rows)
+
+    def _sizes(self, box: Box, factor: int | Fraction) -> list[int]:
+        """ceil(factor * (the largest magnitude in the row's domain) * 2^GRID), for every row."""
+        largest = box.largest_each
+        if not bool(np.isfinite(largest).all()):
             raise OutOfRange("infinite bound")
-        size = _fraction_up(Fraction(largest) * (units * n))
+        sizes = [_fraction_up(Fraction(x) * factor) if factor else 0 for x in largest.tolist()]
+        if len(sizes) == 1:
+            return sizes * len(self.value)
+        return sizes if self.rows == 1 else [size for size in sizes for _ in range(self.rows)]
+
+    def _charge_units(
+        self, e: Int, units: int, n: int, box: Box, where: NDArray[np.bool_] | None = None
+    ) -> None:
+        """value -= units * n * 2^e * (largest magnitude in the row's domain), rounded up, for the rows in ``where``."""
         rows = range(len(self.value)) if where is None else np.flatnonzero(where).tolist()
+        sizes = self._sizes(box, units * n if rows else 0)
         exponents = e.tolist()
         for m in rows:
-            self.value[m] -= shift_ceil(size, exponents[m])
+            self.value[m] -= shift_ceil(sizes[m], exponents[m])
 
-    def _add_scaled(self, sums: list[int], e: Int, grid: int) -> None:
-        """value += sums * 2^(e - grid), rounded down."""
-        exponents = (e + (GRID - grid)).tolist()
+    def _add_scaled(self, sums: list[int], e: Int, grid: Int | int) -> None:
+        """value += sums * 2^(e - grid), rounded down; ``grid`` (D,), or one for all."""
+        exponents = (e + (GRID - self._of_rows(grid))).tolist()
         self.value += np.array(
             [shift_floor(s, x) for s, x in zip(sums, exponents, strict=True)], dtype=object
         )
@@ -344,15 +383,15 @@ class IntegerForm:
         """Coefficients mid (D, R, n), each within rad of the exact one."""
         _, r, n = mid.shape
         flat = np.ascontiguousarray(np.broadcast_to(mid, (self.domains, r, n))).reshape(-1, n)
-        v, g = to_grid(flat, ROW_BITS, up=False)
-        e = np.full(v.shape[0], -g, np.int64)
-        if bool((np.ldexp(v.astype(np.float64), -g) != flat).any()):
-            self._charge_units(e, 1, n, box.largest)
+        v, g = rows_to_grid(flat, ROW_BITS, up=False)
+        cut = (np.ldexp(v.astype(np.float64), -g[:, None]) != flat).any(axis=1)
+        if bool(cut.any()):
+            self._charge_units(-g, 1, n, box, cut)
         if rad is not None and rad.size:
-            if not isfinite(box.largest):
-                raise OutOfRange("infinite bound")
-            self.value = self.value - _fraction_up(Fraction(float(rad.max())) * n * Fraction(box.largest))
-        self.put(node, (v, e), box)
+            most = np.broadcast_to(rad.max(axis=2), (self.domains, r)).reshape(-1)
+            for m, (size, x) in enumerate(zip(self._sizes(box, n), most.tolist(), strict=True)):
+                self.value[m] -= -((-size * Fraction(x)) // 1)
+        self.put(node, (v, -g), box)
 
     def put(self, node: int, block: Block, box: Box | None) -> None:
         if node not in self.blocks:
@@ -361,19 +400,26 @@ class IntegerForm:
         if box is None:
             raise ValueError("a second block needs the node's box")
         (q1, e1), (q2, e2) = self.blocks[node], block
-        e1 = np.where((q1 == 0).all(axis=1), e2, e1)
-        e2 = np.where((q2 == 0).all(axis=1), e1, e2)
+        some1, some2 = q1.any(axis=1), q2.any(axis=1)
+        e1 = np.where(some1, e1, e2)
+        e2 = np.where(some2, e2, e1)
         e = np.maximum(e1, e2)
         s1, s2 = np.minimum(e - e1, 62), np.minimum(e - e2, 62)
         total = (q1 >> s1[:, None]) + (q2 >> s2[:, None])
-        self._charge_units(e, 1, q1.shape[1], box.largest, (s1 > 0) | (s2 > 0))
-        self.blocks[node] = self._renormalise(total, e, box)
+        close = self.engine.close
+        lossy = _lossy(int128.widen(q1), s1, close) | _lossy(int128.widen(q2), s2, close)
+        self._charge_units(e, 1, q1.shape[1], box, lossy)
+        # A row to which nothing was added stays: as it would be had the block not come for other domains' sake.
+        self.blocks[node] = self._renormalise(total, e, box, some1 & some2)
 
-    def _renormalise(self, q: Int, e: Int, box: Box) -> Block:
-        """Keep |q| < 2^ROW_BITS, charging what is cut."""
-        block, lossy = normalise(int128.widen(q), e)
-        self._charge_units(block[1], 1, q.shape[1], box.largest, lossy)
-        return block
+    def _renormalise(self, q: Int, e: Int, box: Box, where: NDArray[np.bool_] | None = None) -> Block:
+        """Keep |q| < 2^ROW_BITS in the rows in ``where`` (the others are), charging what is cut."""
+        (cut, exponents), lossy = normalise(int128.widen(q), e, close=self.engine.close)
+        if where is not None and not bool(where.all()):
+            cut, exponents = np.where(where[:, None], cut, q), np.where(where, exponents, e)
+            lossy &= where
+        self._charge_units(exponents, 1, q.shape[1], box, lossy)
+        return cut, exponents
 
     def through_map(self, m: Map, block: Block, box: Box) -> Block:
         q, e = block
@@ -391,16 +437,14 @@ class IntegerForm:
                 wide, exponents = w.apply(q, True), e - w.grid
         if residual:
             self._charge_residual(q, e, residual, box)
-        result, lossy = normalise(wide, exponents)
-        self._charge_units(result[1], 1, m.n_in, box.largest, lossy)
+        result, lossy = normalise(wide, exponents, close=self.engine.close)
+        self._charge_units(result[1], 1, m.n_in, box, lossy)
         return result
 
     def _charge_residual(self, q: Int, e: Int, residual: Fraction, box: Box) -> None:
         """value -= sum |q| 2^e * residual * max|x|."""
-        if not isfinite(box.largest):
-            raise OutOfRange("infinite bound")
-        size = _fraction_up(residual * Fraction(box.largest))
-        for m, (total, x) in enumerate(zip(_magnitude_sums(q), e.tolist(), strict=True)):
+        sizes = self._sizes(box, residual)
+        for m, (total, size, x) in enumerate(zip(_magnitude_sums(q), sizes, e.tolist(), strict=True)):
             self.value[m] -= shift_ceil(total * size, x)
 
     def _through_index(self, m: IndexMap, q: Int, e: Int, box: Box) -> Block:
@@ -412,7 +456,8 @@ class IntegerForm:
             out[:, m.index[used]] = q[:, used]
             return out, e
         s = m.multiplicity.bit_length()
-        self._charge_units(e + s, m.multiplicity, m.size, box.largest)
+        lossy = _lossy(int128.widen(q), np.full(q.shape[0], s, np.int64), self.engine.close)
+        self._charge_units(e + s, m.multiplicity, m.size, box, lossy)
         shifted = q >> np.int64(s)
         order = np.argsort(m.index[used], kind="stable")
         sorted_index = m.index[used][order]
@@ -437,7 +482,7 @@ class IntegerForm:
 
     def charge(self, block: Block, radius: Floats) -> None:
         q, e = block
-        v, g = to_grid(radius, 60, up=True)
+        v, g = rows_to_grid(radius, 60, up=True)
         sums = dot_exact(np.abs(q), self._per_row(v).astype(np.int64))
         self._add_scaled([-s for s in sums], e, g)
 
@@ -450,7 +495,7 @@ class IntegerForm:
         ls, us = self._per_row(ls).astype(np.int64), self._per_row(us).astype(np.int64)
         positive = q >= 0
         if lower[1].any() or upper[1].any():
-            (lt, g), (ut, h) = to_grid(lower[1], 60, up=False), to_grid(upper[1], 60, up=True)
+            (lt, g), (ut, h) = rows_to_grid(lower[1], 60, up=False), rows_to_grid(upper[1], 60, up=True)
             lt, ut = self._per_row(lt).astype(np.int64), self._per_row(ut).astype(np.int64)
             if lt.any():
                 self._add_scaled(dot_exact(np.where(positive, q, 0), lt), e, g)
@@ -458,10 +503,10 @@ class IntegerForm:
         w = np.where(positive, ls, us)
         a, b, c = q >> np.int64(40), (q >> _20) & _MASK20, q & _MASK20
         result = a * w + ((b * w + ((c * w) >> _20)) >> _20)
-        exponents = e + scale
+        exponents = e + self._of_rows(scale)
         one = np.int64(1) << np.int64(SLOPE_BITS)
         exact = ((w == 0) | (w == one) | (w == -one)).all(axis=1)
-        self._charge_units(exponents, 2, n, box.largest, ~exact)
+        self._charge_units(exponents, 2, n, box, ~exact)
         return self._renormalise(result, exponents, box)
 
     def multipliers(self, block: Block, given: Multipliers, box: Box) -> Block:
@@ -477,8 +522,9 @@ class IntegerForm:
         cut = np.zeros(q.shape[0], np.int64)
         np.maximum.at(cut, d, np.frexp(given.signed)[1].astype(np.int64) - e[d] - (ROW_BITS - 1))
         cut = np.where(cut > 0, cut, 0)
+        lossy = _lossy(int128.widen(q), np.minimum(cut, 62), self.engine.close)
         q >>= np.minimum(cut, 62)[:, None]
-        self._charge_units(e + cut, 1, q.shape[1], box.largest, cut > 0)
+        self._charge_units(e + cut, 1, q.shape[1], box, lossy)
         e = e + cut
         units = np.trunc(np.ldexp(given.signed, -e[d])).astype(np.int64)
         q[d, k] -= units
@@ -495,14 +541,26 @@ class IntegerForm:
         value = self.value.copy()
         for node, (q, e) in self.blocks.items():
             box = boxes[node]
-            (lo, g), (hi, h) = to_grid(box.lower, 60, up=False), to_grid(box.upper, 60, up=True)
-            grid = min(g, h)
-            lo, hi = lo >> np.int64(g - grid), -((-hi) >> np.int64(h - grid))
+            (lo, g), (hi, h) = rows_to_grid(box.lower, 60, up=False), rows_to_grid(box.upper, 60, up=True)
+            grid = np.minimum(g, h)
+            lo, hi = lo >> np.minimum(g - grid, 63)[:, None], -((-hi) >> np.minimum(h - grid, 63)[:, None])
             lo, hi = self._per_row(lo).astype(np.int64), self._per_row(hi).astype(np.int64)
             sums = dot_exact(q, np.where(q >= 0, lo, hi))
-            exponents = (e + (GRID - grid)).tolist()
+            exponents = (e + (GRID - self._of_rows(grid))).tolist()
             value += np.array([shift_floor(s, x) for s, x in zip(sums, exponents, strict=True)], dtype=object)
         return [int(v) for v in value]
+
+    def lower_exact(self, m: int, ends: dict[int, tuple[Sequence[Fraction], Sequence[Fraction]]]) -> Fraction:
+        """The exact least value of row m over boxes of rationals: (lower, upper) of each node with a block."""
+        total = Fraction(self.value[m]) / (1 << GRID)
+        for node, (q, e) in self.blocks.items():
+            low, high = ends[node]
+            row = q[m].tolist()
+            scale = Fraction(2) ** int(e[m])
+            total += scale * sum(
+                (c * (low[i] if c > 0 else high[i]) for i, c in enumerate(row) if c), Fraction(0)
+            )
+        return total
 
     def lower(self, boxes: dict[int, Box]) -> Floats:
         """Lower bounds (D, R) as doubles, rounded down."""
@@ -527,22 +585,26 @@ def _magnitude_sums(q: Int) -> list[int]:
     return [(h << 31) + s for h, s in zip(high, low, strict=True)]
 
 
-def _slope_integers(lower: Floats, upper: Floats) -> tuple[int, Int, Int]:
-    """(scale, ls, us): slopes are ls, us * 2^(scale - SLOPE_BITS), exactly, |ls|, |us| <= 2^(SLOPE_BITS + 1)."""
-    largest = max(float(np.abs(lower).max(initial=0.0)), float(np.abs(upper).max(initial=0.0)))
-    scale = max(
-        0, int(np.frexp(np.nextafter(largest, 0.0))[1]) - 1
-    )  # rounding may have reached a power of two
+def _slope_integers(lower: Floats, upper: Floats) -> tuple[Int, Int, Int]:
+    """(scale, ls, us): a domain's slopes are ls, us * 2^(scale - SLOPE_BITS), exactly, |ls|, |us| <= 2^(SLOPE_BITS + 1).
+
+    ``scale`` (D,) is found from the domain's own slopes: (1,) where all domains share them, or all are 0.
+    """
+    largest = np.maximum(*(np.abs(s).max(axis=1, initial=0.0) for s in (lower, upper)))
+    # rounding may have reached a power of two
+    scale = np.maximum(0, np.frexp(np.nextafter(largest, 0.0))[1] - 1)
+    if not scale.any():
+        scale = scale[:1]
     result = []
     for s in (lower, upper):
-        scaled = np.ldexp(s, SLOPE_BITS - scale)
+        scaled = np.ldexp(s, (SLOPE_BITS - scale)[:, None])
         if not bool((np.abs(scaled) < 2.0**62).all()):
             raise ValueError("slope off the grid")
         ints = np.rint(scaled).astype(np.int64)
         if bool(((ints != scaled) | ((ints == 0) & (s != 0))).any()):
             raise ValueError("slope off the grid")
         result.append(ints)
-    return scale, result[0], result[1]
+    return scale.astype(np.int64), result[0], result[1]
 
 
 def _convolve(conv: ConvMap, weights: Int, x: Int, to_wide: bool) -> Wide:

@@ -39,7 +39,7 @@ class Conv(Operation):
     """Cross-correlation, ONNX Conv. x: (B, C, *S), weight: (O, C/groups, *kernel), bias: (O,) or None.
 
     y[b,o,p] = bias[o] + sum_{c,k} weight[o,c,k] x[b, c, strides*p + dilations*k - pads_begin], zero outside.
-    ``strides``, ``dilations``, ``pads_begin``, ``pads_end``: one entry per spatial axis.
+    ``strides``, ``dilations``, ``pads_begin``, ``pads_end``: one entry per spatial axis. ``roundings``: as Linear's.
     """
 
     weight: Constant
@@ -49,6 +49,7 @@ class Conv(Operation):
     pads_begin: tuple[int, ...]
     pads_end: tuple[int, ...]
     groups: int = 1
+    roundings: int = 0
 
     def __post_init__(self) -> None:
         _check_geometry(self, len(self.weight.shape) - 2)
@@ -84,6 +85,7 @@ class ConvTranspose(Operation):
 
     y[b,o,q] = bias[o] + sum over (c,p,k) with q = strides*p + dilations*k - pads_begin of weight[c,o,k] x[b,c,p].
     Output size per axis: strides*(S-1) + output_padding + dilations*(kernel-1) + 1 - pads_begin - pads_end.
+    ``roundings``: as Linear's.
     """
 
     weight: Constant
@@ -94,6 +96,7 @@ class ConvTranspose(Operation):
     pads_end: tuple[int, ...]
     output_padding: tuple[int, ...]
     groups: int = 1
+    roundings: int = 0
 
     def __post_init__(self) -> None:
         _check_geometry(self, len(self.weight.shape) - 2)

@@ -2,15 +2,19 @@
 
 For an example x with label t the box is B = {z : |z_i - x_i| <= radius}, cut to [low, high] when values are clipped. Its
 *margin* is the least of f_t(z) - f_j(z) over z in B and j != t; it is robust when the margin is positive. The rows
-f_t - f_j are bounded directly (*difference rows*): one backward pass a chunk of examples, exact up to rounding when the
+f_t - f_j are bounded directly (*difference rows*): one backward pass an example, exact up to rounding when the
 network is affine, where bounds of f_t and f_j apart lose what they share.
 
 A robust example is proved by a lower bound above 0 of each of its rows. An example is disproved by a point of B, x itself
 among them, at which some f_j is at least f_t.
+
+Every example is checked by itself, from the network, its own box and its own label: its margin is the same to the bit
+whichever examples are in the file. Counts are made of all examples' shares.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,13 +24,24 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.trusted.arith.arb import Arb, arb, ball, lower_float, upper_float
+from tlcheck.trusted.arith.arb import Arb, arb, ball, lower_float, upper_float, working_precision
 from tlcheck.trusted.arith.ball64 import Ball64, Ball64Form
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.integer import IntegerEngine, IntegerForm
 from tlcheck.trusted.arith.probe import BlasRefused, probe
 from tlcheck.trusted.bounds import AnyEngine, Bounds, Enclosure, Slopes, new_form, run_pass
-from tlcheck.trusted.checks import Check, ConditionClaim, Measure, ends, fact, nonnegative, positive
+from tlcheck.trusted.checks import (
+    Check,
+    ConditionClaim,
+    Item,
+    Measure,
+    Share,
+    ends,
+    fact,
+    nonnegative,
+    positive,
+    undecided,
+)
 from tlcheck.trusted.evaluate import Evaluator
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import NO_GUIDANCE
@@ -42,7 +57,11 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 CHUNK_ENTRIES = 1 << 20
-"""Coefficients of one chunk of examples on the widest node: 8 MiB."""
+"""Coefficients of one chunk of an example's rows on the widest node: 8 MiB."""
+MAX_PARTS = 1000
+"""Most parts of a claim: so many that progress is seen, and not more than a pool's tasks are worth."""
+MAX_BITS = 1 << 13
+"""Precision to which the outputs at an example are raised until they are decided: dyadic sums are exact long before."""
 LARGEST = 2.0**1000
 NEAR = 1e-6
 """A row that ball64 misses by more is not tried again in integers."""
@@ -104,33 +123,40 @@ class Rows:
 
     def bounds(self, lower: Floats, upper: Floats, rows: Floats) -> Floats:
         """(D, R): lower bounds of rows . outputs, for ``rows`` (D, R, C) and boxes (D, n); -inf where there is none."""
+        found = np.full(rows.shape[:2], -inf)
+        step = max(1, CHUNK_ENTRIES // (max(node.size for node in self.network.graph.nodes) * rows.shape[0]))
         try:
-            form, known = self._pass(lower, upper, rows)
-            return form.lower(known.boxes)
+            known = self._known(lower, upper)
+            for start in range(0, rows.shape[1], step):
+                part = slice(start, start + step)
+                found[:, part] = self._pass(known, rows[:, part]).lower(known.boxes)
         except OutOfRange:
             return np.full(rows.shape[:2], -inf)
+        return found
 
-    def falls(self, lower: Floats, upper: Floats, rows: Floats) -> NDArray[np.bool_]:
-        """(R, n): for each row on the one box, where its linear bound falls. A guess: no proof rests on it."""
-        found = np.zeros((rows.shape[1], self.network.graph.n_inputs), bool)
+    def falls(self, lower: Floats, upper: Floats, row: Floats) -> NDArray[np.bool_]:
+        """(n,): where the linear bound of ``row`` (C,) on the box (1, n) falls. A guess: no proof rests on it."""
+        found = np.zeros(self.network.graph.n_inputs, bool)
         try:
-            form, _ = self._pass(lower, upper, rows)
+            form = self._pass(self._known(lower, upper), row[None, None, :])
         except OutOfRange:
             return found
         for node, s in self.network.input_slices.items():
             block = form.blocks.get(node)
             if isinstance(block, np.ndarray):
-                found[:, s] = block[0] < 0
+                found[s] = block[0, 0] < 0
         return found
 
-    def _pass(self, lower: Floats, upper: Floats, rows: Floats) -> tuple[Ball64Form | IntegerForm, Bounds]:
-        ((node, _),) = self.network.output_slices
+    def _known(self, lower: Floats, upper: Floats) -> Bounds:
         inputs = {n: Box(lower[:, s], upper[:, s]) for n, s in self.network.input_slices.items()}
-        known = Enclosure(self.network, self.engine, Slopes(NO_GUIDANCE, lambda _: None)).bounds(inputs)
+        return Enclosure(self.network, self.engine, Slopes(NO_GUIDANCE, lambda _: None)).bounds(inputs)
+
+    def _pass(self, known: Bounds, rows: Floats) -> Ball64Form | IntegerForm:
+        ((node, _),) = self.network.output_slices
         form = new_form(self.engine, *rows.shape[:2])
-        form.seed_rows(node, rows, None, known.boxes[node])
+        form.seed_rows(node, np.ascontiguousarray(rows), None, known.boxes[node])
         run_pass(form, Pass(self.network, known.boxes, self._lines(known), known.radii))
-        return form, known
+        return form
 
     def _lines(self, known: Bounds) -> Callable[[int], Lines]:
         slopes = Slopes(NO_GUIDANCE, lambda _: None)
@@ -148,17 +174,54 @@ def others(label: int, classes: int) -> list[int]:
     return [j for j in range(classes) if j != label]
 
 
-def difference_rows(labels: Ints, classes: int) -> Floats:
-    """(D, C - 1, C): e_t - e_j for each j != t."""
-    rows = np.zeros((labels.size, classes - 1, classes))
-    for d, t in enumerate(labels.tolist()):
-        rows[d, :, t] = 1.0
-        rows[d, np.arange(classes - 1), others(t, classes)] = -1.0
+def difference_rows(label: int, classes: int) -> Floats:
+    """(1, C - 1, C): e_t - e_j for each j != t."""
+    rows = np.zeros((1, classes - 1, classes))
+    rows[0, :, label] = 1.0
+    rows[0, np.arange(classes - 1), others(label, classes)] = -1.0
     return rows
 
 
+class _ByExample(ConditionClaim):
+    """A claim whose examples are checked one by one."""
+
+    examples: Examples
+
+    @abstractmethod
+    def some(self, first: int, last: int, precision: int, tick: Callable[[], None]) -> Iterator[Item]:
+        """What ``checks`` gives, of the examples from ``first`` up to ``last``."""
+
+    def checks(self, precision: int, tick: Callable[[], None]) -> Iterator[Item]:
+        yield from self.some(0, self.examples.count, precision, tick)
+
+    def parts(self) -> Sequence[ConditionClaim]:
+        n = self.examples.count
+        step = -(-n // MAX_PARTS)
+        return [_Part(self, k, min(k + step, n)) for k in range(0, n, step)] if n else []
+
+
 @dataclass(frozen=True, eq=False)
-class Margins(ConditionClaim):
+class _Part(ConditionClaim):
+    """The examples from ``first`` up to ``last`` of a claim."""
+
+    whole: _ByExample
+    first: int
+    last: int
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]
+        return self.whole.kind
+
+    @property
+    def statement(self) -> str:
+        return f"{self.whole.statement}: the examples {self.first} to {self.last - 1}"
+
+    def checks(self, precision: int, tick: Callable[[], None]) -> Iterator[Item]:
+        yield from self.whole.some(self.first, self.last, precision, tick)
+
+
+@dataclass(frozen=True, eq=False)
+class Margins(_ByExample):
     """The examples in ``certified`` are robust; at least ``count`` of all examples are (None: no such claim).
 
     ``arith``: arb, ball64 (float64 with proved error bounds), or auto: ball64, and what it leaves open in arb.
@@ -210,104 +273,137 @@ class Margins(ConditionClaim):
     def _network(self) -> Network:
         return Network(self.graph)
 
-    def checks(self, precision: int, tick: Callable[[], None]) -> Iterator[Check | Measure]:
+    @cached_property
+    def _evaluator(self) -> Evaluator:
+        return Evaluator(self.graph)
+
+    @cached_property
+    def _guesses(self) -> Rows:
+        return Rows(self._network, Ball64())
+
+    @cached_property
+    def _proofs(self) -> list[Rows]:
+        """In turn: a later one only for what the first just misses."""
+        if self.arith == "arb" or not _usable():
+            return [Rows(self._network, IntegerEngine())]
+        return [Rows(self._network, e) for e in (Ball64(), IntegerEngine())][: 1 if self.arith == "ball64" else 2]
+
+    def some(self, first: int, last: int, precision: int, tick: Callable[[], None]) -> Iterator[Item]:
+        """Of each example: whether it is robust, whether it has its label, and the condition, if it is claimed."""
         listed = set(self.certified)
-        robust = disproved = nominal = 0
-        evaluator = Evaluator(self.graph)
-        for k, lows, clean in self._bounded(evaluator, tick):
+        for k in range(first, last):
             tick()
-            worst = int(np.argmin(lows))
-            low = float(lows[worst])
-            where = f"example {k}, class {others(int(self.examples.labels[k]), self.graph.n_outputs)[worst]}"
-            check = (
-                positive("margin", arb(low), where)
-                if low > 0
-                else self._tried(k, worst, low, evaluator, tick)
-            )
-            robust, disproved = robust + (check.holds is True), disproved + (check.holds is False)
-            nominal += clean
+            over = Range(self._evaluator, self._network, *self.examples.box(k), tick)
+            nominal, gaps = self._at_example(k, over, precision)
+            check = self._disproved(k, gaps) if nominal is False else self._bounded(k, over, gaps)
+            yield Share("robust", k, float(check.holds is True), float(check.holds is not False))
+            yield Share("nominal", k, float(nominal is True), float(nominal is not False))
             if k in listed:
                 yield check
+
+    def conclude(self, shares: Sequence[Share]) -> Iterator[Check | Measure]:
         n = self.examples.count
+        robust = _counted(shares, "robust", n)
         if self.count is not None:
-            possible = n - disproved
-            holds = True if robust >= self.count else False if possible < self.count else None
-            yield Check("certified count", holds, float(robust - self.count), float(possible - self.count))
-        yield Measure("certified accuracy", f"{robust} of {n}")
-        yield Measure("refuted examples", f"{disproved} of {n}")
-        yield Measure("nominal accuracy", f"{nominal} of {n}")
+            if robust is None:
+                yield undecided("certified count", "not every example has an answer")
+            else:
+                least, most = robust
+                holds = True if least >= self.count else False if most < self.count else None
+                yield Check("certified count", holds, float(least - self.count), float(most - self.count))
+        if robust is not None:
+            yield Measure("certified accuracy", f"{robust[0]} of {n}")
+            yield Measure("refuted examples", f"{n - robust[1]} of {n}")
+        nominal = _counted(shares, "nominal", n)
+        if nominal is not None:
+            open_ = [str(s.index) for s in shares if s.name == "nominal" and s.low < s.high]
+            rest = f"; {len(open_)} not decided: {', '.join(open_[:20])}" if open_ else ""
+            yield Measure("nominal accuracy", f"{nominal[0]} of {n}{rest}")
         yield Measure("decimals", self.decimals)
 
-    def _bounded(self, evaluator: Evaluator, tick: Callable[[], None]) -> Iterator[tuple[int, Floats, bool]]:
-        """(example, lower bounds of its rows, its rows are positive at the example itself), in order."""
-        engines = self._engines()
-        widest = max(node.size for node in self.graph.nodes) * self.graph.n_outputs
-        step = max(1, min(256, CHUNK_ENTRIES // widest))
-        for start in range(0, self.examples.count, step):
-            tick()
-            rows = np.arange(start, min(start + step, self.examples.count))
-            x = self.examples.inputs[rows]
-            differences = difference_rows(self.examples.labels[rows], self.graph.n_outputs)
-            if self._network.without_relaxation is not None:
-                lows = np.array([self._by_ends(k, *self.examples.box(k), evaluator) for k in rows.tolist()])
-                points = [(k, [Fraction(v) for v in self.examples.inputs[k].tolist()]) for k in rows.tolist()]
-                at = np.array([self._by_ends(k, point, point, evaluator) for k, point in points])
-            else:
-                lower, upper = self.examples.boxes(rows)
-                lows = Rows(self._network, engines[0]).bounds(lower, upper, differences)
-                at = Rows(self._network, engines[0]).bounds(x, x, differences)
-                for engine in engines[1:]:
-                    open_ = np.flatnonzero(~(lows > 0).all(axis=1) & (lows > -NEAR).all(axis=1))
-                    if open_.size:
-                        again = Rows(self._network, engine).bounds(
-                            lower[open_], upper[open_], differences[open_]
-                        )
-                        lows[open_] = np.maximum(lows[open_], again)
-            nominal = [bool(row.min() > 0) for row in at]
-            yield from zip(rows.tolist(), lows, nominal, strict=True)
+    def _rivals(self, k: int) -> list[int]:
+        return others(int(self.examples.labels[k]), self.graph.n_outputs)
 
-    def _engines(self) -> list[AnyEngine]:
-        """The engines in turn: a later one only for what the first just misses."""
-        if self.arith == "arb" or not _usable():
-            return [IntegerEngine()]
-        return [Ball64(), IntegerEngine()] if self.arith == "auto" else [Ball64()]
+    def _at_example(self, k: int, over: Range, precision: int) -> tuple[bool | None, dict[int, Arb]]:
+        """(the label's output is above every other at the example, the gaps), from the exact network, at a precision
+        that decides it. None where none up to MAX_BITS does: a tie that is not one of dyadic numbers."""
+        point = [Fraction(v) for v in self.examples.inputs[k].tolist()]
+        bits = precision
+        while True:
+            with working_precision(bits):
+                gaps = self._gaps(k, over, point)
+                if any(bool(gap <= 0) for gap in gaps.values()):
+                    return False, gaps
+                if gaps and all(bool(gap.is_finite() and gap > 0) for gap in gaps.values()):
+                    return True, gaps
+            if bits >= MAX_BITS:
+                return None, gaps
+            bits *= 2
 
-    def _by_ends(self, k: int, lower: Point, upper: Point, evaluator: Evaluator) -> Floats:
-        """The least of f_t less the greatest of each f_j, from the interval box: for networks without a relaxation."""
-        found = Range(evaluator, self._network, lower, upper).interval
-        label, classes = int(self.examples.labels[k]), self.graph.n_outputs
-        if found is None:
-            return np.full(classes - 1, -inf)
-        return np.array(
-            [lower_float(as_ball(subtract(found[label][0], found[j][1]))) for j in others(label, classes)]
-        )
+    def _gaps(self, k: int, over: Range, point: Point) -> dict[int, Arb]:
+        """f_t - f_j at a point, for each j; none where the outputs are not decided."""
+        values = over.values(point)
+        if values is None:
+            return {}
+        return {j: values[int(self.examples.labels[k])] - values[j] for j in self._rivals(k)}
 
-    def _tried(self, k: int, worst: int, low: float, evaluator: Evaluator, tick: Callable[[], None]) -> Check:
-        """Not proved: disproved by the example itself, or by the corner to which its worst row falls; else open."""
-        label = int(self.examples.labels[k])
-        rivals = others(label, self.graph.n_outputs)
-        over = Range(evaluator, self._network, *self.examples.box(k), tick)
-        points = [[Fraction(v) for v in self.examples.inputs[k].tolist()]]
+    def _disproved(self, k: int, gaps: dict[int, Arb]) -> Check:
+        """By a point at which one of the gaps is certainly not positive."""
+        j, gap = next((j, gap) for j, gap in gaps.items() if gap <= 0)
+        return positive("margin", gap, f"example {k}, class {j}")
+
+    def _bounded(self, k: int, over: Range, gaps: dict[int, Arb]) -> Check:
+        """Proved by bounds of the rows, or disproved by the corner to which the worst of them falls, or open."""
+        lows = self._lows(k, over)
+        worst = int(np.argmin(lows))
+        low, rivals = float(lows[worst]), self._rivals(k)
+        where = f"example {k}, class {rivals[worst]}"
+        if low > 0:
+            return positive("margin", arb(low), where)
+        known = [*gaps.values()]
         if self._network.without_relaxation is None:
             lower, upper = self.examples.boxes(np.array([k]))
-            falls = Rows(self._network, Ball64()).falls(
-                lower, upper, difference_rows(np.array([label]), self.graph.n_outputs)
-            )[worst]
-            points.append(
-                [u if f else l for l, u, f in zip(over.lower, over.upper, falls.tolist(), strict=True)]
-            )
-        least: tuple[Arb, int] | None = None
-        for values in map(over.values, points):
-            if values is None:
-                continue
-            for j in rivals:
-                gap = values[label] - values[j]
-                if gap <= 0:
-                    return positive("margin", gap, f"example {k}, class {j}")
-                if gap.is_finite() and (least is None or gap < least[0]):
-                    least = gap, j
-        high = None if least is None else upper_float(least[0])
-        return Check("margin", None, low if low > -inf else None, high, f"example {k}, class {rivals[worst]}")
+            row = difference_rows(int(self.examples.labels[k]), self.graph.n_outputs)[0, worst]
+            falls = self._guesses.falls(lower, upper, row).tolist()
+            corner = [u if f else l for l, u, f in zip(over.lower, over.upper, falls, strict=True)]
+            there = self._gaps(k, over, corner)
+            if any(bool(gap <= 0) for gap in there.values()):
+                return self._disproved(k, there)
+            known += there.values()
+        most = min((upper_float(gap) for gap in known if gap.is_finite()), default=None)
+        return Check("margin", None, low if low > -inf else None, most, where)
+
+    def _lows(self, k: int, over: Range) -> Floats:
+        """Lower bounds of the example's rows."""
+        if self._network.without_relaxation is not None:
+            return self._by_ends(k, over)
+        lower, upper = self.examples.boxes(np.array([k]))
+        rows = difference_rows(int(self.examples.labels[k]), self.graph.n_outputs)
+        lows: Floats = self._proofs[0].bounds(lower, upper, rows)[0]
+        for proofs in self._proofs[1:]:
+            if not bool((lows > 0).all()) and bool((lows > -NEAR).all()):
+                lows = np.maximum(lows, proofs.bounds(lower, upper, rows)[0])
+        return lows
+
+    def _by_ends(self, k: int, over: Range) -> Floats:
+        """The least of f_t less the greatest of each f_j, from the interval box: for networks without a relaxation."""
+        found = over.interval
+        label = int(self.examples.labels[k])
+        if found is None:
+            return np.full(self.graph.n_outputs - 1, -inf)
+        return np.array(
+            [lower_float(as_ball(subtract(found[label][0], found[j][1]))) for j in self._rivals(k)]
+        )
+
+
+def _counted(shares: Sequence[Share], name: str, n: int) -> tuple[int, int] | None:
+    """(least, most) of n examples; None unless each has exactly one share, whose ends are 0 or 1."""
+    mine = [s for s in shares if s.name == name]
+    if sorted(s.index for s in mine) != list(range(n)):
+        return None
+    if not all(s.low in (0.0, 1.0) and s.high in (0.0, 1.0) and s.low <= s.high for s in mine):
+        return None
+    return sum(int(s.low) for s in mine), sum(int(s.high) for s in mine)
 
 
 def _usable() -> bool:
@@ -320,7 +416,7 @@ def _usable() -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class LogitBounds(ConditionClaim):
+class LogitBounds(_ByExample):
     """lower[k, j] <= f_j(z) <= upper[k, j] for every z in example k's box."""
 
     graph: Graph
@@ -334,11 +430,16 @@ class LogitBounds(ConditionClaim):
     def statement(self) -> str:
         return f"for each of {self.examples.count} examples, every output of the model over its box is in the stated bounds"
 
-    def checks(self, precision: int, tick: Callable[[], None]) -> Iterator[Check | Measure]:
-        yield Measure("decimals", self.decimals)
-        network, evaluator = Network(self.graph), Evaluator(self.graph)
-        for k, (low, high) in enumerate(zip(self.lower, self.upper, strict=True)):
-            over = Range(evaluator, network, *self.examples.box(k), tick)
+    @cached_property
+    def _ready(self) -> tuple[Evaluator, Network]:
+        return Evaluator(self.graph), Network(self.graph)
+
+    def some(self, first: int, last: int, precision: int, tick: Callable[[], None]) -> Iterator[Item]:
+        if first == 0:
+            yield Measure("decimals", self.decimals)
+        for k in range(first, last):
+            low, high = self.lower[k], self.upper[k]
+            over = Range(*self._ready, *self.examples.box(k), tick)
             for j in range(self.graph.n_outputs):
                 where = f"example {k}, class {j}"
                 yield over.at_least("lower bound", j, 1, low[j], where)

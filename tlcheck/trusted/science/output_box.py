@@ -252,7 +252,7 @@ class Range:
         self.tick()
         slices = self.network.input_slices
         try:
-            return self.evaluator.evaluate([[ball(q) for q in point[s]] for s in slices.values()]).outputs
+            return self.evaluator.evaluate([point[s] for s in slices.values()]).outputs
         except Undecided:
             return None
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.arb import Arb
+from tlcheck.trusted.formula import Formula, Moved, Stored
 from tlcheck.trusted.maps import DiagMap, IndexMap, Map, MatMap, SignMap
 from tlcheck.trusted.taylor.functions import Univariate
 from tlcheck.trusted.taylor.space import Space
@@ -38,10 +39,16 @@ class OutsideDomain(ArithmeticError):
 
 @dataclass(frozen=True, eq=False)
 class Dense:
-    """x -> W x: every W with |W - mid| <= rad, (n_out, n_in); rad None: exactly mid."""
+    """x -> W x: every W with |W - mid| <= rad, (n_out, n_in); rad None: exactly mid. ``formula``: as a ``Constant``'s."""
 
     mid: Floats
     rad: Floats | None = None
+    formula: Formula | None = None
+
+    @property
+    def exactly(self) -> Formula:
+        """The entries: by their formula, or as stored."""
+        return Stored(self.mid, self.rad) if self.formula is None else self.formula
 
 
 class Engine(ABC, Generic[M]):
@@ -101,12 +108,17 @@ def dense(m: Map) -> Dense:
             eye = np.eye(m.positions)
             mid: Floats = np.kron(eye, m.weight.mid.astype(np.float64).T).astype(np.float64)
             rad = m.weight.rad
-            return Dense(mid, None if rad is None else np.kron(eye, rad.T).astype(np.float64))
+            if rad is None:
+                return Dense(mid)
+            numbered = np.arange(1, rad.size + 1).reshape(rad.shape)
+            places = np.kron(eye.astype(np.int64), numbered.T) - 1
+            return Dense(mid, np.kron(eye, rad.T).astype(np.float64), Moved((m.weight.exactly,), places))
         case DiagMap():
             flat = m.flat
-            return Dense(
-                np.diag(flat.mid.astype(np.float64)), None if flat.rad is None else np.diag(flat.rad)
-            )
+            if flat.rad is None:
+                return Dense(np.diag(flat.mid))
+            places = np.diag(np.arange(1, flat.size + 1)) - 1
+            return Dense(np.diag(flat.mid), np.diag(flat.rad), Moved((flat.exactly,), places))
         case SignMap():
             return Dense(m.sign * np.eye(m.size))
         case IndexMap():

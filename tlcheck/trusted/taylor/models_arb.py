@@ -21,6 +21,7 @@ from fractions import Fraction
 from functools import cached_property
 
 from tlcheck.trusted.arith.arb import Arb, arb, arb_mat, ball
+from tlcheck.trusted.balls import formula_balls
 from tlcheck.trusted.taylor.engine import Dense, Engine, OutsideDomain
 from tlcheck.trusted.taylor.functions import Univariate, tower_weight
 from tlcheck.trusted.taylor.space import Space
@@ -76,9 +77,7 @@ class MatrixArb:
 
     def __init__(self, weight: Dense) -> None:
         rows, columns = weight.mid.shape
-        values = [arb(v) for v in weight.mid.reshape(-1).tolist()]
-        if weight.rad is not None:
-            values = [arb(v, r) for v, r in zip(values, weight.rad.reshape(-1).tolist(), strict=True)]
+        values = formula_balls(weight.exactly)
         self.rows = int(rows)
         self.matrix = arb_mat(rows, columns, values)
         self.magnitude = arb_mat(rows, columns, [abs(v) for v in values])

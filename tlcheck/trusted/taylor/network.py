@@ -13,6 +13,9 @@ a - relu(a - x), max(x, y) = x + relu(y - x). Values have a model on every box. 
 certainly not 0 on the whole box: then f is linear around each of its values, F' = b or c and the higher ones are 0;
 otherwise OutsideDomain names the node. So a model of D^a g, |a| >= 1, says that D^a g exists at every point of the box,
 as the derivative of a function that is defined around the point. (It may exist where this refuses: kinks can cancel.)
+
+Choices. A comparison x < y (or x <= y) has a model only where y - x is certainly not 0 on the whole box: there it is the
+slope of relu at y - x, constantly 1 or 0, also around the box. A choice c ? a : b with such a condition is c a + (1 - c) b.
 """
 
 from __future__ import annotations
@@ -28,11 +31,13 @@ from typing import Final, TypeVar
 import numpy as np
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball
+from tlcheck.trusted.balls import constant_balls
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.ops.activation import Abs, Clip, Elementwise, LeakyRelu, MaxOver, Relu, Sigmoid, Tanh
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.discrete import Compare, Select
 from tlcheck.trusted.ops.product import Product as ProductOperation
 from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Softplus, Sqrt
 from tlcheck.trusted.ops.structure import Fixed, Input
@@ -67,6 +72,8 @@ ELEMENTWISE: Final[dict[type[Elementwise], Univariate]] = {
     Reciprocal: functions.Root(Fraction(-1)),
     Erf: functions.Erf(),
 }
+
+CHOSEN: Final = Compare | Select
 
 KINKED: Final = Relu | LeakyRelu | Abs | Clip | MaxOver
 
@@ -159,6 +166,21 @@ class Derivatives:
             case _:
                 return self.hinge(engine, 0.0, 1.0, g)
 
+    def chosen(self, engine: Engine[M], op: Compare | Select, operands: Sequence[Jet[M]]) -> Jet[M]:
+        """A comparison that the box decides, and a choice by one."""
+        zero = self.indices[0]
+        if isinstance(op, Compare):
+            x, y = (operand[zero] for operand in operands)
+            return {zero: engine.hinge_slope(0.0, 1.0, engine.add(y, engine.negate(x)))}
+        c, a, b = operands
+        one = engine.constants([arb(1)] * engine.count(c[zero]))
+        rest = _negated(engine, c)
+        rest[zero] = engine.add(one, rest[zero])
+        result = self.multiply(engine, c, a)
+        for index, x in self.multiply(engine, rest, b).items():
+            _accumulate(engine, result, index, x)
+        return result
+
     def _not_below(self, engine: Engine[M], bound: Constant, g: Jet[M]) -> Jet[M]:
         """max(g, bound) = bound + relu(g - bound)."""
         zero = self.indices[0]
@@ -196,7 +218,9 @@ class TaylorNetwork:
         for i in sorted(self._network.needed):
             node = self.graph.nodes[i]
             if i not in self.affine and self._function(i) is None:
-                known = isinstance(node.op, ProductOperation | Input | Fixed | KINKED)
+                known = isinstance(node.op, ProductOperation | Input | Fixed | KINKED | Select) or (
+                    isinstance(node.op, Compare) and node.op.relation in ("<", "<=")
+                )
                 if not (known or self._whole_power(i)):
                     raise Unsupported(f"{type(node.op).__name__} at node '{node.label or i}'")
 
@@ -222,12 +246,7 @@ class TaylorNetwork:
                 raise Unsupported(f"{problem} at node '{self.graph.nodes[i].label or i}'") from None
             offset = None
             if form.offset is not None:
-                mid = form.offset.mid.astype(np.float64).tolist()
-                rad = form.offset.rad
-                offset = tuple(
-                    arb(m, r)
-                    for m, r in zip(mid, [0.0] * len(mid) if rad is None else rad.tolist(), strict=True)
-                )
+                offset = tuple(constant_balls(form.offset))
             found[i] = (matrices, offset)
         return found
 
@@ -274,9 +293,7 @@ class TaylorNetwork:
                 _accumulate(engine, result, zero, engine.constants(offset))
             return result
         if isinstance(op, Fixed):
-            mid = op.value.mid.astype(np.float64).reshape(-1).tolist()
-            rad = [0.0] * len(mid) if op.value.rad is None else op.value.rad.reshape(-1).tolist()
-            return {zero: engine.constants([arb(m, r) for m, r in zip(mid, rad, strict=True)])}
+            return {zero: engine.constants(constant_balls(op.value))}
         if isinstance(op, ProductOperation):
             return derivatives.multiply(engine, operands[0], operands[1])
         if isinstance(op, Power) and op.whole:
@@ -284,9 +301,11 @@ class TaylorNetwork:
             for _ in range(int(op.exponent) - 1):
                 result = derivatives.multiply(engine, result, operands[0])
             return result
-        if isinstance(op, KINKED):
+        if isinstance(op, KINKED | CHOSEN):
             try:
-                return derivatives.kinked(engine, op, operands[0])
+                if isinstance(op, KINKED):
+                    return derivatives.kinked(engine, op, operands[0])
+                return derivatives.chosen(engine, op, operands)
             except OutsideDomain as problem:
                 name = self.graph.nodes[i].label or i
                 raise OutsideDomain(f"{type(op).__name__} at node '{name}': {problem}") from None

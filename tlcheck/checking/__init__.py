@@ -1,0 +1,1 @@
+"""Around a check: what its results are kept under."""

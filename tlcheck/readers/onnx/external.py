@@ -1,0 +1,224 @@
+"""ONNX models some of whose weights lie in other files: these are put inside, and every file is hashed.
+
+Guarantee: ``Whole.content`` is the model with all its weights inside, exactly as stored; each file that it was made of
+is among ``files``, and ``sources`` names the SHA-256 of every one. A data file is found beside the model that names
+it, by a plain name, and nowhere else: not in the working folder, not in a folder below, not through a link that leads
+away. What has been made whole is read and executed from its bytes alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tlcheck.checking.keys import key
+from tlcheck.errors import InvalidInput
+from tlcheck.limits import MAX_FILE_BYTES
+from tlcheck.readers.bytes import read_bytes, read_stored_bytes, sha256_hex
+from tlcheck.readers.onnx.tensors import checked_shape, element_type, item_bytes
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto
+
+ReadData = Callable[[str], bytes]
+"""The content of the data file of that plain name, beside the model. Raises InvalidInput."""
+EXTERNAL: Final = 1
+"""TensorProto.DataLocation of a tensor whose data is in another file."""
+VALUES: Final = (
+    "raw_data",
+    "float_data",
+    "int32_data",
+    "string_data",
+    "int64_data",
+    "double_data",
+    "uint64_data",
+)
+"""Fields of a tensor whose data is inside."""
+
+
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """A model with its weights inside. ``sha256``: of the model file itself, unpacked; ``files``: data files by name."""
+
+    content: bytes
+    sha256: str
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+    def sources(self, role: str = "model") -> dict[str, str]:
+        """The SHA-256 of every file that the network depends on, by its role."""
+        return {
+            role: self.sha256,
+            **{f"{role} data {n}": sha256_hex(d) for n, d in sorted(self.files.items())},
+        }
+
+    @property
+    def identity(self) -> str:
+        """One name for all that the network depends on: the file's SHA-256 where that is all."""
+        return self.sha256 if not self.files else key("network", self.sources())
+
+
+def load_whole(path: Path) -> Whole:
+    """The model in an .onnx or .onnx.gz file, with the weights beside it. Raises InvalidInput."""
+    return whole_model(read_bytes(path), beside(path.parent), file=str(path))
+
+
+def whole_model(data: bytes, read: ReadData, *, file: str = "") -> Whole:
+    """The model in an ONNX file's bytes, with the weights that ``read`` finds. Raises InvalidInput TLC2xx, TLC4xx."""
+    sha256 = sha256_hex(data)
+    if not has_external_data(data):
+        return Whole(data, sha256)
+    try:
+        return _filled(data, sha256, read)
+    except InvalidInput as error:
+        raise error.in_file(file) from error.__cause__
+
+
+def beside(folder: Path) -> ReadData:
+    """Data files in that folder."""
+
+    def read(name: str) -> bytes:
+        path = folder / name
+        if os.path.dirname(os.path.realpath(path)) != os.path.realpath(folder):
+            raise InvalidInput(
+                "TLC205", "external data through a link that leaves the model's folder", got=ascii(name)
+            )
+        if not os.path.isfile(path):
+            raise InvalidInput(
+                "TLC402", "the file with the model's weights is not beside it", got=ascii(name)
+            )
+        return read_stored_bytes(path)
+
+    return read
+
+
+def no_data(name: str) -> bytes:
+    """For a model that has no folder."""
+    raise InvalidInput("TLC205", "external data of a model that has no folder", got=ascii(name))
+
+
+def has_external_data(data: bytes) -> bool:
+    """Whether some tensor of the model lies in another file; False for what is no model."""
+    if b"location" not in data:  # the key under which such a tensor names its file
+        return False
+    model = _parsed(data)
+    return model is not None and any(t.data_location == EXTERNAL for t in _tensors(model))
+
+
+def _parsed(data: bytes) -> ModelProto | None:
+    from google.protobuf.message import DecodeError
+    from onnx import ModelProto
+
+    model = ModelProto()
+    try:
+        model.ParseFromString(data)
+    except (DecodeError, RuntimeError):
+        return None
+    return model
+
+
+def _tensors(model: ModelProto) -> Iterator[TensorProto]:
+    """Every tensor of the model, in whatever part."""
+    yield from _of_graph(model.graph)
+    for function in model.functions:
+        for node in function.node:
+            yield from _of_node(node)
+    for training in model.training_info:
+        yield from _of_graph(training.initialization)
+        yield from _of_graph(training.algorithm)
+
+
+def _of_graph(graph: GraphProto) -> Iterator[TensorProto]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from _of_sparse(sparse)
+    for node in graph.node:
+        yield from _of_node(node)
+
+
+def _of_node(node: NodeProto) -> Iterator[TensorProto]:
+    for attribute in node.attribute:
+        yield from ((attribute.t, *attribute.tensors) if attribute.HasField("t") else attribute.tensors)
+        for sparse in attribute.sparse_tensors:
+            yield from _of_sparse(sparse)
+        if attribute.HasField("sparse_tensor"):
+            yield from _of_sparse(attribute.sparse_tensor)
+        for graph in (attribute.g, *attribute.graphs) if attribute.HasField("g") else attribute.graphs:
+            yield from _of_graph(graph)
+
+
+def _of_sparse(sparse: SparseTensorProto) -> Iterator[TensorProto]:
+    yield sparse.values
+    yield sparse.indices
+
+
+def _filled(data: bytes, sha256: str, read: ReadData) -> Whole:
+    model = _parsed(data)
+    if model is None:
+        raise InvalidInput("TLC201", "not an ONNX file (protobuf does not parse)")
+    files: dict[str, bytes] = {}
+    size = len(data)
+    for tensor in _tensors(model):
+        if tensor.data_location != EXTERNAL:
+            continue
+        where = f"tensor '{tensor.name}'"
+        try:
+            content = _content(tensor, files, read, where)
+        except InvalidInput as error:
+            error.field = error.field or where
+            raise
+        size += len(content)
+        if size > MAX_FILE_BYTES:
+            raise InvalidInput(
+                "TLC401", "model and weights are too large", expected=f"at most {MAX_FILE_BYTES} bytes"
+            )
+        del tensor.external_data[:]
+        tensor.ClearField("data_location")
+        tensor.raw_data = content
+    return Whole(model.SerializeToString(), sha256, files)
+
+
+def _content(tensor: TensorProto, files: dict[str, bytes], read: ReadData, where: str) -> bytes:
+    """The tensor's bytes. Raises TLC201, TLC205, TLC402, TLC403."""
+    if any(getattr(tensor, name) for name in VALUES):
+        raise InvalidInput("TLC201", "a tensor whose data is here and in another file", field=where)
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    if len(entries) != len(tensor.external_data):
+        raise InvalidInput("TLC201", "a duplicate entry of external data", field=where)
+    name = _plain(entries.get("location", ""), where)
+    shape = checked_shape(tuple(tensor.dims), where)
+    size = prod(shape) * item_bytes(element_type(tensor.data_type, where))
+    offset = _natural(entries.get("offset", "0"), where)
+    if "length" in entries and _natural(entries["length"], where) != size:
+        raise InvalidInput(
+            "TLC201", "external data length differs", field=where, expected=str(size), got=entries["length"]
+        )
+    if name not in files:
+        files[name] = read(name)
+    if offset + size > len(files[name]):
+        raise InvalidInput(
+            "TLC403", "external data file too short", field=where, expected=f"{offset + size} bytes",
+            got=f"{len(files[name])} bytes",
+        )  # fmt: skip
+    return files[name][offset : offset + size]
+
+
+def _plain(location: str, where: str) -> str:
+    """The location if it is the name of a file beside the model."""
+    if not location or location in (".", "..") or not location.isprintable() or set(location) & set("/\\:"):
+        raise InvalidInput(
+            "TLC205", "external data is not in a file beside the model", field=where,
+            expected="the plain name of a file in the model's folder", got=ascii(location[:80]),
+        )  # fmt: skip
+    return location
+
+
+def _natural(text: str, where: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise InvalidInput(
+            "TLC201", "external data offset or length is not a number", field=where, got=ascii(text[:40])
+        )
+    return int(text)

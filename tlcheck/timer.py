@@ -1,0 +1,40 @@
+"""The clock that limits are kept by. Tests put one in its place that goes by work done, not by the machine.
+
+Used as ``timer.now()`` and ``timer.alarm(...)``, never by names imported from here: those could not be replaced.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+def now() -> float:
+    """Seconds, from some moment on."""
+    return time.monotonic()
+
+
+@contextmanager
+def alarm(seconds: float, error: type[BaseException]) -> Iterator[None]:
+    """Raises ``error`` in the block after ``seconds``: between two steps of Python, where the system has such a timer.
+
+    That is the main thread of a Unix process; elsewhere nothing is raised.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def ring(*_: object) -> None:
+        raise error
+
+    before: Any = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
