@@ -147,6 +147,25 @@ def relu(*values: float) -> Case:
     return Case("Relu", 17, [Operand(np.array(values or (-1.0, 0.5), np.float32), "data")])
 
 
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case("ScatterND", 17, [Operand(np.array([2.0, -1.0], np.float32), "data"), Operand(np.zeros((0, 1), np.int64), "stored"),
+                               Operand(np.zeros(0, np.float32), "stored")]),
+        Case("Pad", 13, [Operand(np.zeros((0,), np.float32), "stored"), Operand(np.array([1, 2]), "stored")]),
+    ],
+    ids=lambda case: case.operator,
+)  # fmt: skip
+def test_operands_without_entries(case: Case) -> None:
+    """Values, bounds on a box and deployed bounds."""
+    results = [run.examine(case, index) for index in (0, 1)]
+    assert [r.status for r in results] == ["value"] * 2 and all(
+        r.confirmed and not r.differences for r in results
+    )
+    assert results[0].answers["bounds"] == "agrees"
+    assert results[1].answers["deployed"] == "agrees"
+
+
 def test_moved_values_must_agree_exactly_and_computed_ones_nearly() -> None:
     exact = oracles.exact(build(relu(-1.0, 0.5)))
     off = np.nextafter(np.float32(0.5), np.float32(1))

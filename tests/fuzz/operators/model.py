@@ -104,20 +104,21 @@ def _attribute(name: str, value: Any) -> onnx.AttributeProto:
     return helper.make_attribute(name, value)
 
 
-def build(case: Case) -> Built:
+def build(case: Case, *, infer: bool = True) -> Built:
     """The model; booleans are cast to float at the end, since they are no numbers.
 
     Where integers of the network decide a result's shape, a Reshape to the shape it has at this point follows.
+    ``infer``: ask onnx's shape inference for the outputs' types and shapes; it may end the process.
     """
     late = [x for x in case.operands if x and x.role == "data" and x.value.dtype in (np.int64, np.int32)]
-    if not late or len(case.outputs) > 1:
-        return _built(case, None)
+    if not late or len(case.outputs) > 1 or not infer:
+        return _built(case, None, infer)
     still = replace(case, operands=[replace(x, role="stored") if x in late else x for x in case.operands])
-    (shape,) = _built(still, None).inferred.values()
-    return _built(case, shape if shape and all(shape) else None)
+    (shape,) = _built(still, None, infer).inferred.values()
+    return _built(case, shape if shape and all(shape) else None, infer)
 
 
-def _built(case: Case, shape: tuple[int | None, ...] | None) -> Built:
+def _built(case: Case, shape: tuple[int | None, ...] | None, infer: bool) -> Built:
     node = onnx.NodeProto(op_type=case.operator, name="the node", domain=case.domain)
     before, inputs, stored, feed = [], [], [], {}
     for i, operand in enumerate(case.operands):
@@ -156,11 +157,13 @@ def _built(case: Case, shape: tuple[int | None, ...] | None) -> Built:
         stored,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", case.opset)], ir_version=10)
-    return _finished(model, wanted, feed)
+    return _finished(model, wanted, feed, infer)
 
 
-def _finished(model: onnx.ModelProto, wanted: Sequence[str], feed: dict[str, NDArray[Any]]) -> Built:
-    types, inferred = _inferred(model, wanted)
+def _finished(
+    model: onnx.ModelProto, wanted: Sequence[str], feed: dict[str, NDArray[Any]], infer: bool
+) -> Built:
+    types, inferred = _inferred(model, wanted) if infer else ({}, dict.fromkeys(wanted))
     del model.graph.output[:]
     for name in wanted:
         result = name

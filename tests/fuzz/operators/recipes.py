@@ -886,7 +886,7 @@ def dequantize(m: Maker) -> None:
     per = m.maybe(0.5) and shape and -len(shape) <= axis < len(shape)
     form = (shape[axis],) if per else m.pick([(), (), (1,)])
     m.operand(
-        np.abs(m.floats(form)).astype(m.pick([np.float32, np.float32, np.float32, np.float16])), "constant"
+        m.floats(form, 0, 100).astype(m.pick([np.float32, np.float32, np.float32, np.float16])), "constant"
     )
     if m.maybe(0.6):
         m.operand(m.ints(form, max(low, -9), 9, kind) * np.array(kind is not np.int32, kind), "constant")
