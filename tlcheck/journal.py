@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tlcheck.checking.keys import graph_key, lasting_key, query_key
 from tlcheck.errors import InvalidInput
+from tlcheck.keys import graph_key, lasting_key, query_key
 from tlcheck.trusted.decide import LeafOutcome, Plan
 
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tlcheck.checking.keys import graph_key, key
 from tlcheck.crosscheck.compare import EnginesDisagree
+from tlcheck.keys import graph_key, key
 from tlcheck.trusted.arith.arb import working_precision
 from tlcheck.trusted.arith.box import OutOfRange
 from tlcheck.trusted.bounds import Bounds, Enclosure

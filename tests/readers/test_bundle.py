@@ -22,9 +22,9 @@ import pytest
 
 from tests.clocks import Cpu
 from tests.helpers import CERTIFICATES, DATA, needs_data
-from tlcheck.checking.keys import graph_key
 from tlcheck.convert import convert
 from tlcheck.errors import InvalidInput
+from tlcheck.keys import graph_key
 from tlcheck.lock import lock_schema
 from tlcheck.options import Options
 from tlcheck.readers.abcrown import load_dump

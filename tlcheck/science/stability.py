@@ -114,7 +114,7 @@ def find(
             return Found(conditions, problem=_not_met(conditions, failed), false=failed.holds is False)
         search = _Search(conditions, max_leaves, jobs, clock, tick)
         try:
-            return search.refuted(time.monotonic() + seconds / 20) or search.run()
+            return search.refuted(timer.now() + seconds / 20) or search.run()
         except _OutOfTime:
             return search.stopped(f"{seconds:g} s")
 
@@ -191,7 +191,7 @@ class _Search:
         points = first_points(InputBox(lower, upper))
         short = (p for p in points if all(q.denominator <= SHORT for q in p))
         for point in islice(short, MOST_FIRST):
-            if time.monotonic() > until:
+            if timer.now() > until:
                 return None
             if judge.violation(point) is not None:
                 return self._refuted(judge, point)

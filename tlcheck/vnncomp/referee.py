@@ -18,8 +18,8 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 
 from tlcheck import timer
-from tlcheck.checking.keys import graph_key, lasting_key, query_key
 from tlcheck.errors import InvalidInput
+from tlcheck.keys import graph_key, lasting_key, query_key
 from tlcheck.limits import MAX_PROPERTY_BYTES
 from tlcheck.options import Options
 from tlcheck.readers.bytes import read_bytes, sha256_hex

@@ -309,7 +309,7 @@ class Solver:
         """What the claims of a certificate show: a witness is judged anew, guidance is taken where the claim's graph
         and query are those that were read from the query's own files, and used on these. What a hash says is not asked:
         it names bytes, not what they were read as."""
-        from tlcheck.checking.keys import graph_key, query_key
+        from tlcheck.keys import graph_key, query_key
         from tlcheck.verify import load
 
         if len(self.joint.networks) != 1:

@@ -15,8 +15,8 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tlcheck.checking.keys import key
 from tlcheck.errors import InvalidInput
+from tlcheck.keys import key
 from tlcheck.limits import MAX_FILE_BYTES
 from tlcheck.readers.bytes import read_bytes, read_stored_bytes, sha256_hex
 from tlcheck.readers.onnx.tensors import checked_shape, element_type, item_bytes

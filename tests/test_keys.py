@@ -16,13 +16,13 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from tlcheck.checking import keys
 
 from tests.clocks import GUARD
 from tests.helpers import CERTIFICATES
-from tlcheck.checking import keys
-from tlcheck.checking.keys import checker, graph_key, key, lasting_key, query_key
 from tlcheck.cli.main import main
 from tlcheck.journal import leaves_key
+from tlcheck.keys import checker, graph_key, key, lasting_key, query_key
 from tlcheck.options import Options
 from tlcheck.readers.bundle import load_bundle
 from tlcheck.trusted.claim import UnsatClaim

@@ -67,7 +67,7 @@ def checker() -> str:
     """The SHA-256 of tlcheck's sources, whatever their language, and of the versions it computes with."""
     from tlcheck.report.versions import tool_versions
 
-    package = Path(__file__).parents[1]
+    package = Path(__file__).parent
     sources = {
         path.relative_to(package).as_posix(): path.read_bytes()
         for path in package.rglob("*")

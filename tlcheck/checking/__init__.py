@@ -1,1 +1,0 @@
-"""Around a check: what its results are kept under."""
