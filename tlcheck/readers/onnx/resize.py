@@ -95,6 +95,8 @@ def _targets(call: Call, shape: Shape) -> list[Target]:
     axes = list(range(len(shape))) if given is None else [call.axis(a, len(shape)) for a in given]
     scales, sizes = call.optional_known(2 if call.opset > 10 else 1), call.optional_ints(3)
     by_scale = scales is not None and scales.array.size > 0
+    if by_scale and sizes:
+        raise call.unsupported("scales and sizes together: only one of them may be there")
     factors = _floats(call, scales) if scales is not None and by_scale else sizes
     if factors is None:
         raise call.unsupported("neither scales nor sizes")
