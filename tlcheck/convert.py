@@ -44,7 +44,9 @@ def convert(dump: Path, output: Path, options: Options) -> None:
     property_path = options.property or _file_of(dump, manifest.vnnlib_file, "vnnlib_file")
     model_bytes, model = _bound(model_path, manifest.onnx_sha256)
     property_bytes, text = _bound(property_path, manifest.vnnlib_sha256)
-    whole = whole_model(model, beside_model(model_path.parent), file=str(model_path))
+    whole = whole_model(
+        model, beside_model(model_path.parent, model_path, property_path), file=str(model_path)
+    )
     graph = read_model(whole.content, file=str(model_path))
     query = read_query(text, graph, file=str(property_path))
     verifier = manifest.verifier

@@ -491,11 +491,11 @@ def load_dump(folder: Path, model: Path | None, prop: Path | None) -> list[Loade
     property_path = prop if prop is not None else _inside(folder, manifest.vnnlib_file, where, "vnnlib_file")
     model_bytes = _bound(model_path, manifest.onnx_sha256, MAX_FILE_BYTES)
     property_bytes = _bound(property_path, manifest.vnnlib_sha256, MAX_PROPERTY_BYTES)
-    whole = whole_model(model_bytes, beside(model_path.parent), file=str(model_path))
+    data = beside(model_path.parent, model_path, property_path, *_parts(folder).values())
+    whole = whole_model(model_bytes, data, file=str(model_path))
     graph = read_model(whole.content, file=str(model_path))
     query = read_query(property_bytes, graph, file=str(property_path))
-    parts = {"certificate": folder / "certificate.json", "arrays": folder / "arrays.npz"}
-    evidence = {name: sha256_hex(read_stored_bytes(path)) for name, path in parts.items()}
+    evidence = {name: sha256_hex(read_stored_bytes(path)) for name, path in _parts(folder).items()}
     return [
         LoadedClaim(
             name=folder.name,
@@ -505,6 +505,11 @@ def load_dump(folder: Path, model: Path | None, prop: Path | None) -> list[Loade
             producer=f"{manifest.verifier.name} {manifest.verifier.commit[:12]}".strip(),
         )
     ]
+
+
+def _parts(folder: Path) -> dict[str, Path]:
+    """The dump's own files, by role."""
+    return {"certificate": folder / "certificate.json", "arrays": folder / "arrays.npz"}
 
 
 def _inside(folder: Path, name: str, file: str, field: str) -> Path:

@@ -34,6 +34,7 @@ from tlcheck.readers.bundle.manifest import (
     claim_name,
     manifest_schema,
     read_manifest,
+    role_of,
 )
 from tlcheck.readers.bundle.numbers import exact_number
 from tlcheck.readers.bundle.store import Store, open_store
@@ -278,6 +279,11 @@ class _Loader:
             if path not in self.manifest.files:
                 raise InvalidInput(
                     "TLC205", "external data that the bundle does not hold", got=ascii(path[:80])
+                )
+            role = role_of(self.manifest, path)
+            if role is not None:
+                raise InvalidInput(
+                    "TLC101", "a file in two roles", expected=role, got=f"weights of {model[:80]!a}"
                 )
             return self._stored(path)
 

@@ -180,6 +180,11 @@ def check_name(name: str, file: str, field: str) -> str:
     return name
 
 
+def role_of(manifest: Manifest, name: str) -> str | None:
+    """The field of the claims that names this file; a file has one role."""
+    return next((field for claim in manifest.claims for field, n in _references(claim) if n == name), None)
+
+
 def _references(claim: Claim) -> list[tuple[str, str]]:
     """(field, file name) of every file that the claim names."""
     if isinstance(claim, ArtifactClaim):

@@ -63,7 +63,7 @@ class Whole:
 
 def load_whole(path: Path) -> Whole:
     """The model in an .onnx or .onnx.gz file, with the weights beside it. Raises InvalidInput."""
-    return whole_model(read_bytes(path), beside(path.parent), file=str(path))
+    return whole_model(read_bytes(path), beside(path.parent, path), file=str(path))
 
 
 def whole_model(data: bytes, read: ReadData, *, file: str = "") -> Whole:
@@ -77,11 +77,14 @@ def whole_model(data: bytes, read: ReadData, *, file: str = "") -> Whole:
         raise error.in_file(file) from error.__cause__
 
 
-def beside(folder: Path) -> ReadData:
-    """Data files in that folder."""
+def beside(folder: Path, *others: Path) -> ReadData:
+    """Data files in that folder; ``others`` are files that mean something else there."""
+    taken = {os.path.realpath(other) for other in others}
 
     def read(name: str) -> bytes:
         path = folder / name
+        if os.path.realpath(path) in taken:
+            raise InvalidInput("TLC101", "a file in two roles, weights and another", got=ascii(name))
         if os.path.dirname(os.path.realpath(path)) != os.path.realpath(folder):
             raise InvalidInput(
                 "TLC205", "external data through a link that leaves the model's folder", got=ascii(name)
