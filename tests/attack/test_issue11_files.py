@@ -16,6 +16,8 @@ import pytest
 from tests.helpers import CERTIFICATES
 from tlcheck.cli.main import main
 from tlcheck.readers.detect import survey
+from tlcheck.vnncomp.benchmarks import Benchmarks
+from tlcheck.vnncomp.results import instance_name
 
 ACCEPT = CERTIFICATES / "accept"
 SPLINE: dict[str, Any] = json.loads((ACCEPT / "spline-parabola" / "x.tlcert" / "spline.json").read_text())
@@ -198,3 +200,34 @@ def test_what_speaks_of_certificates_is_none(tmp_path: Path) -> None:
         for form in ("json", "jsonl", "sarif"):
             report = tmp_path / f"report.{form}.json"
             assert main(["verify", str(tmp_path), "--format", form, "--output", str(report)]) == 0
+
+
+# The year of a checkout.
+
+
+def taken(root: Path | str) -> bool:
+    written = "vnncomp2025_benchmarks/benchmarks/small/"
+    name = instance_name("small", f"{written}n.onnx", f"{written}p.vnnlib")
+    return Benchmarks([Path(root)]).find(name).problem is None
+
+
+@pytest.mark.parametrize("name", ["vnncomp2024_benchmarks", "vnncomp-2024", "VNN-COMP_2024", "vnn comp 2024"])
+def test_files_of_another_year_however_their_folder_is_named(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = tmp_path / name
+    folder = checkout / "benchmarks" / "small"
+    folder.mkdir(parents=True)
+    (folder / "n.onnx").write_bytes(b"n")
+    (folder / "p.vnnlib").write_bytes(b"p")
+    for link, target in (("vnncomp2025", checkout), ("plain", checkout), ("files", checkout / "benchmarks")):
+        (tmp_path / link).symlink_to(target)
+    monkeypatch.chdir(checkout)
+    assert not any(taken(root) for root in (".", "benchmarks", "./benchmarks", "benchmarks/small/.."))
+    monkeypatch.chdir(checkout / "benchmarks")
+    assert not any(taken(root) for root in (".", "..", "small/.."))
+    links = ("vnncomp2025", "vnncomp2025/benchmarks", "plain", "plain/benchmarks", "files")
+    assert not any(taken(tmp_path / link) for link in links)
+    (tmp_path / "other").mkdir()
+    shutil.move(checkout, tmp_path / "other" / "mine")
+    assert taken(tmp_path / "other" / "mine") and taken(tmp_path / "other" / "mine" / "benchmarks")
