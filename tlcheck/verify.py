@@ -58,8 +58,11 @@ class Loaded:
     def read(self) -> tuple[ClaimRead, ...]:
         """What each claim is and which files it was read from, for a lock."""
         return tuple(
-            ClaimRead(i.name, kind_of(i.claim), statement_of(i.claim), dict(i.sources)) for i in self.items
-        )
+            ClaimRead(
+                i.name, kind_of(i.claim), statement_of(i.claim) + (i.part and f" ({i.part})"), dict(i.sources)
+            )
+            for i in self.items
+        )  # fmt: skip
 
 
 def kind_of(claim: UnsatClaim | SatClaim | ConditionClaim) -> str:

@@ -12,7 +12,7 @@ import importlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +21,7 @@ from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
 from tlcheck.readers.bytes import read_bytes, sha256_hex, without_mark
 from tlcheck.readers.files import Files, beside
+from tlcheck.readers.kinds import Sample, kind_of, sample_of
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.strict_json import check_strict
 
@@ -160,6 +161,8 @@ NEIGHBOURS: Final = (
     "mnist_fc_crownobj_alpha_v0_1",
 )
 """Tags of files that lie beside certificates and are none."""
+REPORTED: Final = (None, "tlcert", "abcrown-dump", *ARTIFACTS)
+"""What a line of tlcheck's own reports (JSON lines) has as ``format``."""
 ELSEWHERE: Final = {
     "abcrown-dump": "an alpha,beta-CROWN dump is a folder in which this file is called certificate.json",
     "tlcheck.bundle": "a bundle is a folder or zip in which this file is called manifest.json",
@@ -176,29 +179,64 @@ def look(path: Path) -> tuple[str | None, InvalidInput | None]:
     """(format, problem) of a file by its content; both None for what is no certificate and does not say it is.
 
     A problem is a file with a suffix of certificates that cannot be read or is no JSON, or JSON that says it is of our
-    formats and is not: a certificate that got lost.
+    formats, or has the fields of one, and is not or is called otherwise: a certificate that got lost.
     """
-    if not path.name.lower().endswith(SUFFIXES) or os.path.isdir(path):
+    if os.path.isdir(path):
         return None, None
+    if not path.name.lower().endswith(SUFFIXES):
+        return None, _renamed(path)
     try:
         data = read_bytes(path)
     except InvalidInput as error:
         return None, error
-    tops = [found for text in (data, data.partition(b"\n")[0]) if (found := _document(text)) is not None]
-    claimed = next((said for top in tops[:1] if (said := _says_ours(top)) is not None), None)
-    if claimed is None or claimed in TAGS:
-        for top in tops[:1]:
-            if isinstance(top, dict):
-                name = next((name for name, artifact in ARTIFACTS.items() if artifact.recognise(top)), None)
-                if name is not None:
-                    return name, None
-    return None, _problem(data, claimed, str(path))
+    top, claimed, name = _recognised(data)
+    return (name, None) if name is not None else (None, _problem(data, top, claimed, str(path)))
 
 
-def _problem(data: bytes, claimed: str | None, file: str) -> InvalidInput | None:
+def _recognised(data: bytes) -> tuple[Any, str | None, str | None]:
+    """(first document, the tag of ours that it bears or nearly bears, the format that it is)."""
+    tops = (found for text in (data, data.partition(b"\n")[0]) if (found := _document(text)) is not None)
+    top = next(tops, None)
+    claimed = _says_ours(top)
+    name = None
+    if isinstance(top, dict) and (claimed is None or claimed in TAGS):
+        name = next((name for name, artifact in ARTIFACTS.items() if artifact.recognise(top)), None)
+    return top, claimed, name
+
+
+def _renamed(path: Path) -> InvalidInput | None:
+    """A certificate in JSON that is not called so: a copy kept aside, or one whose suffix got lost."""
+    try:
+        sample = sample_of(path)
+        if not sample.text.lstrip("\ufeff \t\r\n").startswith(("{", "[")):
+            return None
+        data = read_bytes(path)
+    except (InvalidInput, OSError):
+        return None  # a file that is passed over anyway
+    top, claimed, name = _recognised(data)
+    if name is None and claimed is None:
+        name = _like(top) if top is not None else _cut(sample)
+    if (name is None and claimed is None) or "tlcheck.bundle" in (name, claimed):  # that is said of its folder
+        return None
+    message = f"a certificate in JSON ({ascii(claimed or name)[1:-1]}) whose name does not end in .json"
+    return InvalidInput("TLC102", message, file=str(path), expected="a name in .json, or the file elsewhere")
+
+
+def _cut(sample: Sample) -> str | None:
+    """The kind of certificate that the head of a text says it is, which does not parse."""
+    kind = kind_of(sample)
+    return kind if kind in ("certificate", "stability") else None
+
+
+def _problem(data: bytes, top: Any, claimed: str | None, file: str) -> InvalidInput | None:
     """What is wrong with a file of no format; ``claimed``: the tag of ours that its first document nearly bears."""
     if claimed is not None:
         return _not_ours(claimed, file)
+    if (like := _like(top)) is not None:
+        return InvalidInput(
+            "TLC102", f"it has the fields of a certificate ({like}), and does not say so", file=file, field="format",
+            expected=like, got=ascii(top.get("format", "none"))[:80],
+        )  # fmt: skip
     try:
         json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -256,21 +294,60 @@ def _says_ours(top: Any) -> str | None:
     A whole tag counts under any key; under ``format``, or a key near to that, also what begins or nearly reads as one.
     """
     if isinstance(top, list):
-        return next(
-            (said for item in top[:1000] if isinstance(item, dict) and (said := _says_ours(item))), None
-        )
-    if not isinstance(top, dict):
+        items = (said for item in top[:1000] if isinstance(item, dict) and (said := _says_ours(item)))
+        return next(items, None) or _inside({"": top})
+    if isinstance(top, str):  # JSON inside a string of JSON
+        inner = _document(top.encode("utf-8", "replace"))
+        return None if isinstance(inner, str) else _says_ours(inner)
+    if not isinstance(top, dict) or ({"path", "claims"} <= top.keys() and top.get("format") in REPORTED):
         return None
-    for key, value in top.pairs if isinstance(top, _Doubled) else top.items():
-        if isinstance(value, str) and len(value) <= MAX_TAG and value not in NEIGHBOURS:
-            if value in TAGS or value in ELSEWHERE or _OURS.fullmatch(value):
-                return value
-            if _is_near(key, ("format",), 0.7) and (
-                value.casefold().startswith(("tlcheck", "torchlean"))
-                or _is_near(value, (*TAGS, *ELSEWHERE), 0.85)
-            ):
-                return value
+    for key, value in _pairs(top):
+        near = _is_near(key, ("format",), 0.7)
+        for text in _texts(value) if near else [value]:
+            if isinstance(text, str) and len(text) <= MAX_TAG and text not in NEIGHBOURS:
+                if text in TAGS or text in ELSEWHERE or _OURS.fullmatch(text):
+                    return text
+                if near and (
+                    text.casefold().startswith(("tlcheck", "torchlean"))
+                    or _is_near(text, (*TAGS, *ELSEWHERE), 0.85)
+                ):
+                    return text
+    return None if top.get("format") in NEIGHBOURS else _inside(top)
+
+
+def _pairs(top: dict[str, Any]) -> Iterable[tuple[str, Any]]:
+    return top.pairs if isinstance(top, _Doubled) else top.items()
+
+
+def _texts(value: Any) -> list[Any]:
+    """What stands for a tag: the value, or the entries of a list or an object in its place."""
+    if isinstance(value, dict):
+        return [item for _, item in _pairs(value)]
+    return value if isinstance(value, list) else [value]
+
+
+def _inside(top: dict[str, Any]) -> str | None:
+    """The whole tag that an object deeper in the document has as its ``format``: a certificate that is wrapped."""
+    waiting: list[Any] = [value for _, value in _pairs(top)]
+    for _ in range(MAX_LOOKS):
+        if not waiting:
+            break
+        value = waiting.pop(0)
+        if isinstance(value, dict):
+            tag = value.get("format")
+            if isinstance(tag, str) and tag not in NEIGHBOURS and (tag in TAGS or _OURS.fullmatch(tag)):
+                return tag
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += [item for item in value[:1000] if isinstance(item, dict | list)]
     return None
+
+
+def _like(top: Any) -> str | None:
+    """The format of ours whose fields an object has that does not say it."""
+    if not isinstance(top, dict) or top.get("format") in NEIGHBOURS:
+        return None
+    return next((name for name, keys in FIELDS.items() if all(key in top for key in keys)), None)
 
 
 def _is_near(word: str, words: Sequence[str], least: float) -> bool:
@@ -278,6 +355,18 @@ def _is_near(word: str, words: Sequence[str], least: float) -> bool:
 
 
 MAX_TAG: Final = 100
+MAX_LOOKS: Final = 1000
+FIELDS: Final = {
+    "tlcheck.bundle": ("files", "claims"),
+    "tlcheck.corridor/1": ("rhs", "segments"),
+    "tlcheck.spline/1": ("knots", "pieces"),
+    "tlcheck.margins/1": ("data", "radius", "examples"),
+    "tlcheck.lyapunov/1": ("dynamics", "region", "V", "claims"),
+    "tlcheck.pinn/1": ("model", "pde", "at_most"),
+    "tlcheck.stability/1": ("states", "equations", "statement"),
+    "vnnlib_suite_v0_1": ("instances", "weights"),
+}
+"""Fields that no other JSON is likely to have together, by the tag that goes with them."""
 _OURS: Final = re.compile(r"tlcheck\.[a-z-]+/[0-9]+")
 
 

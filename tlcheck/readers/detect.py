@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,10 +26,17 @@ from tlcheck.readers.loaded import LoadedClaim
 Reader = Callable[[Path, Options], Sequence[LoadedClaim]]
 
 DUMP = "certificate.json"
+ARRAYS = "arrays.safetensors"
+"""As tlcheck calls the evidence of a bundle."""
 BUNDLE_ARRAYS = (b'tree/kind"', b'leaves/constraint_ptr"')
 """Ends of the names that the arrays of every proof in a bundle have, as a safetensors header has them."""
 DUMP_ARRAYS = "leaf_lb.npy"
 """An array that every dump of alpha,beta-CROWN has."""
+_COPY = re.compile(
+    r"(?i)\.tlcert[ ._-]?(?:\(?\d+\)?|gz|xz|bz2|zst|zip|7z|tar|tar\.\w+|tgz|bak|backup|old|orig|copy|save|swp|te?mp|"
+    r"part|partial|crdownload|download|disabled|off|~)$"
+)
+"""Names of a bundle that was packed, copied aside, or not written to its end."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,11 @@ def recognise(path: Path) -> tuple[str | None, InvalidInput | None]:
     except OSError as error:
         reason = f"cannot read it: {error.strerror or error}"
         return None, InvalidInput("TLC402", reason, file=str(path))
-    return look(path)
+    found = look(path)
+    if found == (None, None) and os.path.isfile(path) and _COPY.search(path.name):
+        message = "a bundle by its name, packed or cut short: unpack it, or take it out of the folder"
+        return None, InvalidInput("TLC102", message, file=str(path), expected="a name in .tlcert")
+    return found
 
 
 def _folder(path: Path) -> tuple[str | None, InvalidInput | None]:
@@ -87,7 +99,8 @@ def _folder(path: Path) -> tuple[str | None, InvalidInput | None]:
         return "abcrown-dump", None
     if MANIFEST in names:
         with open(path / MANIFEST, "rb") as stream:
-            return ("tlcert", None) if FORMAT.encode() in stream.read(MAX_MANIFEST_BYTES) else (None, None)
+            if FORMAT.encode() in stream.read(MAX_MANIFEST_BYTES):
+                return "tlcert", None
     for name in sorted(names, key=lambda n: ("manifest" not in n.lower(), n)):
         if (lost := _part_of_certificate(path / name)) is not None:
             return None, InvalidInput("TLC101", lost, file=str(path))
@@ -103,12 +116,13 @@ def _part_of_certificate(path: Path) -> str | None:
     except OSError:
         return None  # said where the folder's entries are looked at
     kind = kind_of(sample)
-    if kind == "manifest" and not path.name.lower().endswith(SUFFIXES):  # else the file itself is a problem
+    is_json = sample.text.lstrip("\ufeff \t\r\n").startswith("{")  # not a text about manifests
+    if kind == "manifest" and is_json and not path.name.lower().endswith(SUFFIXES):  # else the file itself is a problem
         return (
             f"a bundle's folder without {MANIFEST}: {path.name} has a manifest's content; name it {MANIFEST}"
         )
     if kind == "safetensors" and (
-        path.name == "arrays.safetensors" or any(n in sample.head for n in BUNDLE_ARRAYS)
+        path.name == ARRAYS or any(n in sample.head for n in BUNDLE_ARRAYS)
     ):
         return f"a bundle's folder without {MANIFEST}: {path.name} holds the evidence of a proof"
     if kind == "npz" and DUMP_ARRAYS in sample.names:
@@ -128,12 +142,19 @@ def _archive(path: Path) -> tuple[str | None, InvalidInput | None]:
     if _is_manifest(store, MANIFEST):
         return "tlcert", None
     inner = sorted(
-        name for name in store.sizes if name.endswith(f"/{MANIFEST}") and _is_manifest(store, name)
+        name
+        for name in store.sizes
+        if (name.endswith(f"/{MANIFEST}") and _is_manifest(store, name)) or name.lower().endswith(".tlcert")
     )
     if inner:
         return None, InvalidInput(
-            "TLC101", f"a zip of a folder with a bundle in it, at {inner[0]}: unpack it, or zip what is in the folder",
+            "TLC101", f"a zip with a bundle in it, at {inner[0]}: unpack it, or zip what is in the bundle's folder",
             file=str(path),
+        )  # fmt: skip
+    lost = sorted(name for name in store.sizes if name.rpartition("/")[2] == ARRAYS)
+    if lost:
+        return None, InvalidInput(
+            "TLC101", f"a zip of a bundle without its {MANIFEST}: {lost[0]} holds the evidence of a proof", file=str(path)
         )  # fmt: skip
     return None, None
 

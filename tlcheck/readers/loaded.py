@@ -13,7 +13,8 @@ from tlcheck.trusted.guidance import Guidance
 @dataclass(frozen=True, eq=False)
 class LoadedClaim:
     """``sources``: file -> SHA-256 of what was read (model, property, evidence). ``problem`` says why the evidence
-    cannot prove the claim although it is well formed (a missing branch), as (code, message)."""
+    cannot prove the claim although it is well formed (a missing branch), as (code, message). ``part``: of a bundle's
+    claim about an artifact, which one it is: as which format the artifact is read, and the claim's name there."""
 
     name: str
     claim: UnsatClaim | SatClaim | ConditionClaim
@@ -21,3 +22,4 @@ class LoadedClaim:
     sources: Mapping[str, str] = field(default_factory=dict)
     producer: str = ""
     problem: tuple[str, str] | None = None
+    part: str = ""

@@ -22,7 +22,7 @@ from tlcheck.readers.onnx import beside, whole_model
 from tlcheck.vnncomp.results import InstanceName
 
 Role = Literal["network", "property"]
-_YEAR_OF_CHECKOUT: Final = re.compile(r"vnncomp_?(20[0-9]{2})", re.IGNORECASE)
+_YEAR_OF_CHECKOUT: Final = re.compile(r"vnn[-_ ]?comp[-_ ]?(20[0-9]{2})", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -146,11 +146,11 @@ def _other_year(above: list[str], root: Path, path: Path) -> bool:
     year = _year(above)
     named = [*_own_name(root), *path.relative_to(root).parts[:-1]]
     there = root.resolve()
-    linked = [there.name, *path.resolve().relative_to(there).parts[:-1]]
+    linked = [*_own_name(there), *path.resolve().relative_to(there).parts[:-1]]
     return any(found not in ("", year) for found in (_year(named), _year(linked))) if year else False
 
 
-def _own_name(root: Path) -> list[str]:
-    """The folder's name; that of a checkout's folder ``benchmarks`` is the checkout's."""
-    parts = [part for part in root.parts if part not in (".", "..", root.anchor)] or [root.resolve().name]
+def _own_name(root: Path) -> tuple[str, ...]:
+    """The folder's name, however it is written; that of a checkout's folder ``benchmarks`` is the checkout's."""
+    parts = Path(os.path.abspath(root)).parts
     return parts[-2:] if parts[-1] == "benchmarks" else parts[-1:]

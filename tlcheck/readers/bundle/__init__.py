@@ -237,7 +237,8 @@ class _Loader:
                 got=ascii(claim.part[:80]),
             )
         producer = f"{self.manifest.producer.name} {self.manifest.producer.version}".strip()
-        return replace(chosen[0], name=name, producer=producer)
+        part = f"{claim.format}, {chosen[0].name}"
+        return replace(chosen[0], name=name, producer=producer, part=part)
 
     def _of_bundle(self, name: str) -> bytes:
         if name not in self.manifest.files:
