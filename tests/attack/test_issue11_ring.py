@@ -1,0 +1,80 @@
+"""Attack on the trusted ring: bounds that are attained, and leaves that do not depend on the leaves beside them."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from tests.trusted.test_audit import ONE_LEAF, chain, leaves
+from tests.trusted.test_decide_soundness import decide
+from tlcheck.trusted.arith.box import Box
+from tlcheck.trusted.arith.int128 import rows_cut, widen
+from tlcheck.trusted.arith.integer import IntegerEngine, IntegerForm
+from tlcheck.trusted.arith.interface import Multipliers
+from tlcheck.trusted.claim import UnsatClaim
+from tlcheck.trusted.decide import Settings
+from tlcheck.trusted.guidance import Guidance
+from tlcheck.trusted.ops.activation import LeakyRelu
+from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
+from tlcheck.trusted.verdict import Verdict
+
+ONE = Fraction(1)
+
+
+@pytest.mark.parametrize("arith", ["arb", "ball64", "auto"])
+@pytest.mark.parametrize("alpha", [0.5, 0.125, 0.75])
+def test_slopes_of_few_bits_keep_a_bound_that_is_attained(alpha: float, arith: str) -> None:
+    """LeakyRelu on [-1, 1]: its least and greatest value at an end exclude y < least, and nothing where it is y <= least."""
+    graph = chain(1, LeakyRelu(alpha))
+    ends = [Fraction(-alpha), ONE]
+    box = InputBox((-ONE,), (ONE,))
+    for sign, least in ((ONE, ends[0]), (-ONE, -ends[-1])):
+        for strict in (True, False):
+            constraint = LinearConstraint((), ((0, sign),), least, strict)
+            asked = UnsatClaim(graph, Query(1, 1, (Disjunct(box, (constraint,)),)))
+            _, verdict, _ = decide(asked, Guidance(ONE_LEAF, leaves(1)), Settings(arith))
+            assert strict or verdict is not Verdict.CERTIFIED
+            if arith != "ball64":
+                assert (verdict is Verdict.CERTIFIED) == strict
+
+
+def test_a_slope_that_cuts_is_charged_also_where_nothing_need_be_lost() -> None:
+    """1/3 on the grid of slopes times an odd coefficient has bits below: the sum stays below the exact one."""
+    third = np.ldexp(np.rint(np.ldexp(1 / 3, 40)), -40)
+    for coefficient in (1.0, 3.0, -5.0, 2.0**-20 + 1, 1 - 2.0**-52):
+        form = IntegerForm(IntegerEngine(close=True), 1, 1)
+        box = Box(np.array([[-1.0]]), np.array([[1.0]]))
+        form.seed_rows(1, np.array([[[coefficient]]]), None, box)
+        line = np.array([[third]]), np.zeros((1, 1))
+        form.put(0, form.through_lines(form.blocks.pop(1), line, line, box), box)
+        for x in (Fraction(-1), ONE, Fraction(1, 7)):
+            low = form.lower_exact(0, {0: ([x], [x])})
+            exact = Fraction(coefficient) * Fraction(float(third)) * x
+            assert low <= exact and exact - low < Fraction(1, 2**40)
+
+
+def test_multipliers_of_one_domain_leave_the_others_alone() -> None:
+    """A row that a second normalisation would cut by one more bit."""
+    engine = IntegerEngine()
+    box = Box(np.array([[-3.0, -1.0]] * 2), np.array([[5.0, 1.0]] * 2))
+    q = np.array([[-(2**58), 2**58 - 1], [7, 9]])
+    e = np.array([-40, -3])
+    form = IntegerForm(engine, 2, 1)
+    given = Multipliers(np.array([1]), np.array([0]), np.array([0.5]), np.array([1.0]))
+    (after, exponents) = form.multipliers((q.copy(), e.copy()), given, box)
+    assert after[0].tolist() == q[0].tolist() and exponents[0] == e[0] and form.value[0] == 0
+    alone = IntegerForm(engine, 1, 1)
+    part = Box(box.lower[1:], box.upper[1:])
+    mine = Multipliers(np.array([0]), np.array([0]), np.array([0.5]), np.array([1.0]))
+    (q1, e1) = alone.multipliers((q[1:].copy(), e[1:].copy()), mine, part)
+    assert q1[0].tolist() == after[1].tolist() and e1[0] == exponents[1] and alone.value[0] == form.value[1]
+
+
+def test_what_is_cut_is_seen_in_either_word() -> None:
+    for shift in (0, 1, 20, 62, 63, 64):
+        for bit in (0, 1, 19, 61, 62):
+            cut = rows_cut(widen(np.array([[0, 1 << bit]])), np.array([shift]))
+            assert bool(cut[0]) == (bit < shift)
+            assert rows_cut(widen(np.array([[0, -(1 << bit)]])), np.array([shift])).tolist() == [bit < shift]
