@@ -549,7 +549,9 @@ class IntegerForm:
                 self.value[row] += shift_floor(
                     unit * numerator, int(e[row]) + GRID - denominator.bit_length() + 1
                 )
-        return self._renormalise(q, e, box)
+        given_any = np.zeros(q.shape[0], np.bool_)
+        given_any[d] = True
+        return self._renormalise(q, e, box, given_any)  # the other domains' rows stay as they are without it
 
     def lower_on_grid(self, boxes: dict[int, Box]) -> list[int]:
         """Lower bounds of every row on the grid 2^-GRID (M,)."""
