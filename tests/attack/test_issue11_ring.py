@@ -7,16 +7,18 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from tests.trusted.test_audit import ONE_LEAF, chain, leaves
+from tests.trusted.test_audit import ONE_LEAF, chain, leaves, split
 from tests.trusted.test_decide_soundness import decide
 from tlcheck.trusted.arith.box import Box
 from tlcheck.trusted.arith.int128 import rows_cut, widen
 from tlcheck.trusted.arith.integer import IntegerEngine, IntegerForm
 from tlcheck.trusted.arith.interface import Multipliers
 from tlcheck.trusted.claim import UnsatClaim
-from tlcheck.trusted.decide import Settings
+from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.decide import Plan, Settings, check_leaves, root_bounds
 from tlcheck.trusted.guidance import Guidance
-from tlcheck.trusted.ops.activation import LeakyRelu
+from tlcheck.trusted.ops.activation import Abs, LeakyRelu
+from tlcheck.trusted.ops.affine import Linear
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
 from tlcheck.trusted.verdict import Verdict
 
@@ -78,3 +80,21 @@ def test_what_is_cut_is_seen_in_either_word() -> None:
             cut = rows_cut(widen(np.array([[0, 1 << bit]])), np.array([shift]))
             assert bool(cut[0]) == (bit < shift)
             assert rows_cut(widen(np.array([[0, -(1 << bit)]])), np.array([shift])).tolist() == [bit < shift]
+
+
+@pytest.mark.parametrize("arith", ["arb", "auto"])
+def test_each_leaf_has_the_exact_ends_of_its_own_box(arith: str) -> None:
+    """-|x| < -1/10, cut at 0: it holds nowhere on the side that ends at 1/10, and somewhere on the one that goes beyond."""
+    graph = chain(1, Abs(), Linear(Constant(np.array([[-1.0]]))))
+    tenth, beyond = Fraction(1, 10), Fraction(1, 10) + Fraction(1, 2**45)
+    for low, high, wanted in (
+        (-tenth, beyond, [True, False]),
+        (-beyond, tenth, [False, True]),
+        (-tenth, tenth, [True, True]),
+    ):
+        box = InputBox((low,), (high,))
+        constraint = LinearConstraint((), ((0, ONE),), -tenth, True)
+        claim = UnsatClaim(graph, Query(1, 1, (Disjunct(box, (constraint,)),)))
+        plan = Plan(claim, Guidance(split(0), leaves(2)), Settings(arith))
+        found = [o.certified for o in check_leaves(plan, root_bounds(plan, 0), [0, 1])]
+        assert found == wanted
