@@ -17,6 +17,7 @@ from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.decide import Plan, Settings, check_leaves, root_bounds
 from tlcheck.trusted.guidance import Guidance
+from tlcheck.trusted.maps import DiagMap, IndexMap, MatMap
 from tlcheck.trusted.ops.activation import Abs, LeakyRelu
 from tlcheck.trusted.ops.affine import Linear
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
@@ -98,3 +99,39 @@ def test_each_leaf_has_the_exact_ends_of_its_own_box(arith: str) -> None:
         plan = Plan(claim, Guidance(split(0), leaves(2)), Settings(arith))
         found = [o.certified for o in check_leaves(plan, root_bounds(plan, 0), [0, 1])]
         assert found == wanted
+
+
+@pytest.mark.parametrize("close", [False, True])
+@pytest.mark.parametrize("seed", range(8))
+def test_rows_of_several_domains_are_as_alone(seed: int, close: bool) -> None:
+    """Two domains of three rows each, boxes of very different sizes: seeds, charges, lines, maps and sums are each domain's own."""
+    rng = np.random.default_rng(seed)
+    scale = np.array([[1.0], [2.0 ** int(rng.integers(-60, 60))]])
+    boxes = [Box(-np.abs(rng.normal(0, 1, (2, n))) * scale, rng.random((2, n)) * scale) for n in (4, 3)]
+    rows, more = rng.normal(0, 1, (2, 3, 3)), rng.integers(-3, 4, (2, 3, 4)).astype(float)
+    more[int(rng.integers(0, 2)), int(rng.integers(0, 3))] = 0
+    rad, radius = np.abs(rng.normal(0, 2.0**-40, (2, 3, 3))), rng.random((2, 3)) * scale
+    slopes, heights = np.rint(rng.random((2, 3)) * 2**40) / 2**40, rng.random((2, 3)) * scale
+    maps = (
+        IndexMap(np.array([1, 1, 2]), 4),
+        DiagMap(Constant(rng.normal(0, 1, (1, 3))), (1, 3)),
+        MatMap(Constant(rng.normal(0, 1, (4, 3)), np.full((4, 3), 2.0**-30)), 1),
+    )
+
+    def low(domains: slice) -> list[int]:
+        first, last = (Box(b.lower[domains], b.upper[domains]) for b in boxes)
+        count = len(first.lower)
+        form = IntegerForm(IntegerEngine(close=close), count, 3)
+        form.seed_rows(1, rows[domains], rad[domains], last)
+        form.seed_rows(0, more[domains], None, first)
+        block = form.blocks.pop(1)
+        form.charge(block, radius[domains])
+        line = slopes[domains], -heights[domains]
+        block = form.through_map(
+            maps[1], form.through_lines(block, line, (line[0], heights[domains]), last), last
+        )
+        for m in (maps[0], maps[2]):
+            form.put(0, form.through_map(m, form.copy_block(block), first), first)
+        return form.lower_on_grid({0: first})
+
+    assert low(slice(0, 2)) == low(slice(0, 1)) + low(slice(1, 2))
