@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import product
 
 import numpy as np
 import pytest
@@ -135,3 +136,42 @@ def test_rows_of_several_domains_are_as_alone(seed: int, close: bool) -> None:
         return form.lower_on_grid({0: first})
 
     assert low(slice(0, 2)) == low(slice(0, 1)) + low(slice(1, 2))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_is_cut_is_charged_also_where_nothing_need_be_lost(seed: int) -> None:
+    """Coefficients of 58 bits, or of few: sums, entries used more than once, slopes; against exact rationals at the ends."""
+    rng = np.random.default_rng(seed)
+    box = Box(np.array([[-1.0, -1.0]]), np.array([[1.0, 1.0]]))
+
+    def block() -> tuple[np.ndarray, np.ndarray]:
+        odd = rng.integers(0, 4, (1, 2)) << rng.integers(0, 56, (1, 2))
+        q = odd + rng.integers(0, 2, (1, 2)) * rng.choice([1, 2**20, 2**40, 2**57 - 1], (1, 2))
+        return q * rng.choice([-1, 1], (1, 2)), rng.integers(-70, -50, 1)
+
+    def exact(b: tuple[np.ndarray, np.ndarray]) -> list[Fraction]:
+        return [Fraction(int(c)) * Fraction(2) ** int(b[1][0]) for c in b[0][0]]
+
+    def holds(form: IntegerForm, coefficients: list[Fraction]) -> None:
+        for x in product((-ONE, ONE), repeat=2):
+            low = form.lower_exact(0, {0: (x, x)})
+            assert low <= sum(c * t for c, t in zip(coefficients, x, strict=True))
+
+    def copied(b: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        return b[0].copy(), b[1].copy()
+
+    first, second = block(), block()
+    form = IntegerForm(IntegerEngine(close=True), 1, 1)
+    form.put(0, copied(first), box)
+    form.put(0, copied(second), box)
+    holds(form, [a + b for a, b in zip(exact(first), exact(second), strict=True)])
+
+    form = IntegerForm(IntegerEngine(close=True), 1, 1)
+    form.put(0, form.through_map(IndexMap(np.array([1, 1]), 2), copied(first), box), box)
+    holds(form, [Fraction(0), sum(exact(first), Fraction(0))])
+
+    form = IntegerForm(IntegerEngine(close=True), 1, 1)
+    slopes = rng.choice([0, 1, 3, 2**20, 2**39, 2**40, int(rng.integers(0, 2**40))], (1, 2)) / 2**40
+    line = slopes, np.zeros((1, 2))
+    form.put(0, form.through_lines(copied(first), line, line, box), box)
+    holds(form, [a * Fraction(float(s)) for a, s in zip(exact(first), slopes[0], strict=True)])
