@@ -17,11 +17,16 @@ from tlcheck.trusted.arith.interface import Multipliers
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.decide import Plan, Settings, check_leaves, root_bounds
+from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import Guidance
-from tlcheck.trusted.maps import DiagMap, IndexMap, MatMap
+from tlcheck.trusted.maps import DiagMap, IndexMap, MatMap, SignMap
 from tlcheck.trusted.ops.activation import Abs, LeakyRelu
 from tlcheck.trusted.ops.affine import Linear
+from tlcheck.trusted.ops.discrete import Compare, Select
+from tlcheck.trusted.ops.structure import Input
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
+from tlcheck.trusted.taylor.engine import Unsupported
+from tlcheck.trusted.taylor.network import TaylorNetwork
 from tlcheck.trusted.verdict import Verdict
 
 ONE = Fraction(1)
@@ -175,3 +180,24 @@ def test_what_is_cut_is_charged_also_where_nothing_need_be_lost(seed: int) -> No
     line = slopes, np.zeros((1, 2))
     form.put(0, form.through_lines(copied(first), line, line, box), box)
     holds(form, [a * Fraction(float(s)) for a, s in zip(exact(first), slopes[0], strict=True)])
+
+
+@pytest.mark.parametrize("close", [False, True])
+@pytest.mark.parametrize("offset", [2.0**-1000, -(2.0**-1000), 5e-324, 1 + 2.0**-52])
+def test_an_offset_below_the_grid_is_rounded_outward(offset: float, close: bool) -> None:
+    box = Box(np.zeros((1, 1)), np.zeros((1, 1)))
+    found = IntegerEngine(close=close).image((SignMap(1, 1),), (box,), Constant(np.array([offset])))
+    assert found.lower[0, 0] <= offset <= found.upper[0, 0]
+
+
+def test_equality_has_no_taylor_model() -> None:
+    """x == y is no slope of a hinge: 0 on both sides."""
+    x, y = (Node(Input((1,)), (), (1,), name) for name in "xy")
+    chosen = Node(Select(), (2, 0, 1), (1,), "z")
+    for relation in ("==", "<", "<="):
+        graph = Graph((x, y, Node(Compare(relation), (0, 1), (1,), "c"), chosen), (3,), ("x", "y"), ("z",))
+        if relation == "==":
+            with pytest.raises(Unsupported, match="Compare at node 'c'"):
+                TaylorNetwork(graph)
+        else:
+            TaylorNetwork(graph)
