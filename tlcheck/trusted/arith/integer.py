@@ -513,10 +513,14 @@ class IntegerForm:
             self._add_scaled(dot_exact(np.where(positive, 0, q), ut), e, h)
         w = np.where(positive, ls, us)
         a, b, c = q >> np.int64(40), (q >> _20) & _MASK20, q & _MASK20
-        result = a * w + ((b * w + ((c * w) >> _20)) >> _20)
+        low = c * w
+        middle = b * w + (low >> _20)
+        result = a * w + (middle >> _20)
         exponents = e + self._of_rows(scale)
         one = np.int64(1) << np.int64(SLOPE_BITS)
         exact = ((w == 0) | (w == one) | (w == -one)).all(axis=1)
+        if self.engine.close:
+            exact |= (((low | middle) & _MASK20) == 0).all(axis=1)  # q w is result 2^40: nothing was cut
         self._charge_units(exponents, 2, n, box, ~exact)
         return self._renormalise(result, exponents, box)
 
@@ -545,7 +549,9 @@ class IntegerForm:
                 self.value[row] += shift_floor(
                     unit * numerator, int(e[row]) + GRID - denominator.bit_length() + 1
                 )
-        return self._renormalise(q, e, box)
+        given_any = np.zeros(q.shape[0], np.bool_)
+        given_any[d] = True
+        return self._renormalise(q, e, box, given_any)  # the other domains' rows stay as they are without it
 
     def lower_on_grid(self, boxes: dict[int, Box]) -> list[int]:
         """Lower bounds of every row on the grid 2^-GRID (M,)."""
