@@ -39,6 +39,8 @@ T = TypeVar("T")
 
 CHUNK_BYTES = 6 << 20
 """Coefficients of one chunk on the widest node: small enough for caches and memory, large enough for BLAS."""
+OWN_BYTES = 3 << 20
+"""The same with bounds of each leaf's own: fewer leaves together leave fewer values open in any of them."""
 MAX_CHUNK = 256
 CHUNK_WORK = 6e7
 """Multiply-adds in integers of one chunk, some tenths of a second: the grain of progress, journal and interrupts."""
@@ -273,7 +275,8 @@ def _chunk_size(plan: Plan) -> int:
         if plan.guidance.per_leaf_bounds
         else 1
     )
-    size = min(MAX_CHUNK, CHUNK_BYTES // (8 * widest * rows))
+    room = OWN_BYTES if plan.guidance.per_leaf_bounds else CHUNK_BYTES
+    size = min(MAX_CHUNK, room // (8 * widest * rows))
     if plan.guidance.per_leaf_bounds and plan.bounding_engine.name != "ball64":
         size = min(size, int(CHUNK_WORK * len(plan.leaves) / (1 + plan.bounding_cost)))
     return max(1, size)

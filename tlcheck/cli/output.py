@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 import sys
 from pathlib import Path
@@ -130,7 +129,11 @@ def unusable(error: OSError) -> str | None:
 
 def line_width(output: Path | None) -> int:
     """Columns of the terminal that a text report goes to; 0 where lines are as long as they are."""
-    return shutil.get_terminal_size().columns if output is None and sys.stdout.isatty() else 0
+    if output is not None or not sys.stdout.isatty():
+        return 0
+    from shutil import get_terminal_size
+
+    return get_terminal_size().columns
 
 
 def replace_file(target: Path, content: bytes) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import traceback
 from collections.abc import Sequence
@@ -215,7 +214,9 @@ def _check_named(
 def check_choice(option: str, value: str, known: Sequence[str]) -> None:
     """``value`` is one of ``known``. Raises UsageError with the nearest ones."""
     if value not in known:
-        near = ", ".join(difflib.get_close_matches(value, known, 3, 0.5))
+        from difflib import get_close_matches
+
+        near = ", ".join(get_close_matches(value, known, 3, 0.5))
         hint = f"did you mean {near}?" if near else "`tlcheck formats` lists them"
         raise click.UsageError(f"{option} {value!r} is no format of certificates; {hint}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -90,7 +89,9 @@ def _code(given: str) -> str:
     name = f"TLC{int(digits):03d}" if digits.isascii() and digits.isdigit() and len(digits) < 9 else plain
     if name in CODES:
         return name
-    near = difflib.get_close_matches(name, CODES, 3)
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, CODES, 3)
     hint = f"did you mean {', '.join(near)}?" if near else "`tlcheck explain` lists them"
     raise click.UsageError(f"no reason code {given!r}; {hint}")
 

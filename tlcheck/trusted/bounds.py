@@ -142,28 +142,45 @@ class Enclosure:
         for consumer in self.network.consumers[target]:
             op = nodes[consumer].op
             open_ |= ~(stable(op, box) if isinstance(op, Elementwise) else np.zeros(box.lower.shape, bool))
-        undecided = open_.any(axis=0)
         expected = self._expected_unstable(target)
-        full = np.flatnonzero(undecided if expected is None else expected)
         rows = (
             max((known_box.lower.shape[0] for known_box in known.boxes.values()), default=1),
             box.lower.shape[1],
         )
         lower, upper = np.array(np.broadcast_to(box.lower, rows)), np.array(np.broadcast_to(box.upper, rows))
-        if expected is not None:
-            left = self._decide_signs(target, np.flatnonzero(undecided & ~expected), lower, upper, known)
-            full = np.union1d(full, left)
-        if full.size:
-            signs = np.repeat(np.array([1, -1], np.int64), full.size)
-            found = self._rows(target, np.tile(full, 2), signs, known)
-            below, above = found[:, : full.size], -found[:, full.size :]
-            if expected is None:
-                mine = np.broadcast_to(open_, rows)[:, full]  # not what only another domain leaves open
-                below = np.where(mine, np.maximum(below, lower[:, full]), lower[:, full])
-                above = np.where(mine, np.minimum(above, upper[:, full]), upper[:, full])
-            self._put(lower, full, below)
-            self._put(upper, full, above)
+        if expected is None:
+            self._refine_open(target, np.broadcast_to(open_, rows), lower, upper, known)
+        else:
+            unexpected = np.flatnonzero(open_.any(axis=0) & ~expected)
+            left = self._decide_signs(target, unexpected, lower, upper, known)
+            full = np.union1d(np.flatnonzero(expected), left)
+            found = self._rows(target, np.tile(full, 2), _both_signs(full.size), known)
+            self._put(lower, full, found[:, : full.size])
+            self._put(upper, full, -found[:, full.size :])
         return Box(lower, np.maximum(lower, upper))  # lower > upper only where the domain is empty
+
+    def _refine_open(
+        self, target: int, open_: NDArray[np.bool_], lower: Floats, upper: Floats, known: Bounds
+    ) -> None:
+        """Meet the ends (D, n) of a box with backward bounds of the values that are open, in each domain its own.
+
+        Row k of a domain is of its k-th open value. A domain with fewer than others has rows of values that are not open,
+        whose bounds are dropped.
+        """
+        count = int(open_.sum(axis=1).max(initial=0))
+        if not count:
+            return
+        columns = np.argsort(~open_, axis=1, kind="stable")[:, :count]
+        neurons = np.tile(columns if len(columns) > 1 else columns[0], 2)
+        found = self._rows(target, neurons, _both_signs(count), known)
+        mine = np.take_along_axis(open_, columns, axis=1)
+        for end, meet, bound in (
+            (lower, np.maximum, found[:, :count]),
+            (upper, np.minimum, -found[:, count:]),
+        ):
+            forward = np.take_along_axis(end, columns, axis=1)
+            met = np.where(mine & np.isfinite(bound), meet(forward, bound), forward)
+            np.put_along_axis(end, columns, met, axis=1)
 
     @staticmethod
     def _put(end: Floats, columns: Ints, found: Floats) -> None:
@@ -209,28 +226,30 @@ class Enclosure:
     def _rows(
         self, target: int, neurons: Ints, signs: Ints, known: Bounds, enough: float | None = None
     ) -> Floats:
-        """(D, len(neurons)) lower bounds of signs * value; a row stops early once its bound is >= ``enough``.
+        """(D, K) lower bounds of signs * value, neurons (K,), or (D, K) where each of several domains has its own.
+
+        A row stops early once its bound is >= ``enough``.
 
         A chunk of rows without a bound leaves -inf to one domain; of several, any may be the cause: OutOfRange.
         """
         domains = max((box.lower.shape[0] for box in known.boxes.values()), default=1)
         widest = max((self.network.graph.nodes[i].size for i in known.boxes), default=1)
         chunk = max(1, ROW_ENTRIES // (widest * domains))
-        result = np.full((domains, neurons.size), -np.inf)
+        result = np.full((domains, signs.size), -np.inf)
 
         def one(start: int) -> tuple[slice, Floats | None]:
             part = slice(start, start + chunk)
             try:
-                return part, self._row_chunk(target, neurons[part], signs[part], known, domains, enough)
+                return part, self._row_chunk(target, neurons[..., part], signs[part], known, domains, enough)
             except OutOfRange:
                 if domains > 1:
                     raise
                 return part, None
 
-        for part, found in self.apply(one, range(0, neurons.size, chunk)):
+        for part, found in self.apply(one, range(0, signs.size, chunk)):
             if found is not None:
                 result[:, part] = found
-        known.rows += domains * neurons.size
+        known.rows += domains * signs.size
         return result
 
     def _row_chunk(
@@ -238,10 +257,10 @@ class Enclosure:
     ) -> Floats:
         """One chunk. With one domain every row becomes a domain of its own, so that it can have its own slopes."""
         single = domains == 1
-        form = new_form(self.engine, neurons.size if single else domains, 1 if single else neurons.size)
+        form = new_form(self.engine, signs.size if single else domains, 1 if single else signs.size)
         form.seed_units(target, self.network.graph.nodes[target].size, neurons, signs)
-        alive = np.arange(neurons.size)
-        result = np.full((domains, neurons.size), -np.inf)
+        alive = np.arange(signs.size)
+        result = np.full((domains, signs.size), -np.inf)
         drawn = self._lines_for(target, neurons, signs, known, lambda: alive, single)
 
         def after(activation: int) -> None:
@@ -316,6 +335,10 @@ class _RowSlopes:
         return np.where(
             positive, given.lower_pass[row].astype(np.float64), given.upper_pass[row].astype(np.float64)
         )
+
+
+def _both_signs(count: int) -> Ints:
+    return np.repeat(np.array([1, -1], np.int64), count)
 
 
 def _widened(box: Box, radius: Floats) -> Box:

@@ -295,11 +295,11 @@ class Ball64Form:
     def seed_units(self, node: int, size: int, indices: NDArray[np.int64], signs: NDArray[np.int64]) -> None:
         d, r = self.shape
         block = np.zeros((d, r, size))
-        k = np.arange(indices.size)
-        if r == 1 and d == indices.size:
+        k = np.arange(signs.size)
+        if indices.ndim == 1 and r == 1 and d == indices.size:
             block[k, 0, indices] = signs
         else:
-            block[:, k, indices] = signs
+            block[np.arange(d)[:, None], k, indices] = signs
         self.put(node, block, None)
 
     def copy_block(self, block: Floats) -> Floats:

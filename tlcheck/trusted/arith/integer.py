@@ -376,15 +376,15 @@ class IntegerForm:
         )
 
     def seed_units(self, node: int, size: int, indices: NDArray[np.int64], signs: NDArray[np.int64]) -> None:
-        k = np.arange(indices.size)
+        k = np.arange(signs.size)
         ones = signs * np.int64(
             1 << (ROW_BITS - 1)
         )  # all bits of a row in use: later cuts lose nothing of note
         q = np.zeros((self.domains, self.rows, size), np.int64)
-        if self.rows == 1 and self.domains == indices.size:
+        if indices.ndim == 1 and self.rows == 1 and self.domains == indices.size:
             q[k, 0, indices] = ones
         else:
-            q[:, k, indices] = ones
+            q[np.arange(self.domains)[:, None], k, indices] = ones
         self.put(node, (q.reshape(-1, size), np.full(self.domains * self.rows, 1 - ROW_BITS, np.int64)), None)
 
     def copy_block(self, block: Block) -> Block:

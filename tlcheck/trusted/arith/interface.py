@@ -70,7 +70,10 @@ class LinearForm(Protocol[B]):
     def shape(self) -> tuple[int, int]: ...
 
     def seed_units(self, node: int, size: int, indices: NDArray[np.int64], signs: NDArray[np.int64]) -> None:
-        """Coefficient signs[k] on value indices[k]: of row k in every domain, or, with one row, of domain k."""
+        """Coefficient signs[k] on value indices[k]: of row k in every domain, or, with one row, of domain k.
+
+        With indices (D, K): on value indices[d, k], of row k in domain d.
+        """
 
     def seed_rows(self, node: int, mid: Floats, rad: Floats | None, box: Box) -> None:
         """Coefficients mid (D, R, n), each within rad of the exact one."""
