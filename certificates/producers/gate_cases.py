@@ -77,3 +77,14 @@ def cases() -> Iterator[Case]:
         "the manifest has another name",
     )  # fmt: skip
     yield case("zipped-folder", {"proof.zip": zipped}, "TLC101", "a bundle one folder deep")
+    untagged = {k: v for k, v in PARABOLA.items() if k != "format"}
+    yield case("no-format", {"s.json": text(untagged)}, "TLC102", "the fields of a spline, no format")
+    yield case(
+        "format-in-a-list", {"s.json": text({**untagged, "format": ["tlcheck.spline/1"]})}, "TLC102",
+        "the format is no string",
+    )  # fmt: skip
+    yield case("wrapped", {"s.json": text({"certificate": PARABOLA})}, "TLC102", "inside another object")
+    yield case("kept-aside", {"s.json.bak": text(PARABOLA)}, "TLC102", "no longer called .json")
+    yield case(
+        "bundle-in-a-zip", {"all.zip": zip_bytes([Member("x.tlcert", zipped)])}, "TLC101", "a zip in a zip"
+    )

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.faults.test_keys import affine
 from tests.helpers import CERTIFICATES
 from tlcheck.cli.main import main
 from tlcheck.readers.detect import survey
@@ -231,3 +232,53 @@ def test_files_of_another_year_however_their_folder_is_named(
     (tmp_path / "other").mkdir()
     shutil.move(checkout, tmp_path / "other" / "mine")
     assert taken(tmp_path / "other" / "mine") and taken(tmp_path / "other" / "mine" / "benchmarks")
+
+
+# --model and --property stand in for what is not there.
+
+
+def test_a_claim_of_a_bundle_is_about_the_network_that_it_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The claim of the artifact is false of the bundle's network, and true of another one that the user gives."""
+    net = (TENT / "net.json").read_text()
+    artifact = json.loads((TENT / "artifact.json").read_text())
+    false_net = json.loads(net.replace("2.0", "900.0"))
+    claims = [{"kind": "artifact", "format": "tlcheck.output-box", "artifact": "artifact.json"}]
+    bundle = written(tmp_path / "x.tlcert", {"artifact.json": artifact, "net.json": false_net}, claims)
+    assert main(["verify", str(bundle)]) == 1
+    good, same = tmp_path / "good.json", tmp_path / "same.json"
+    good.write_text(net)
+    same.write_bytes((bundle / "net.json").read_bytes())
+    capsys.readouterr()
+    assert main(["verify", str(bundle), "--model", str(good)]) == 3
+    assert "TLC103" in capsys.readouterr().out
+    assert main(["verify", str(bundle), "--model", str(same)]) == 1
+    (bundle / "net.json").unlink()
+    written(bundle, {"artifact.json": artifact}, claims)
+    assert main(["verify", str(bundle), "--model", str(good)]) == 0
+
+
+def test_weights_of_a_bundle_s_model_are_beside_the_model(tmp_path: Path) -> None:
+    """An artifact in a folder names a model of the bundle: its data file is the model's, not one beside the artifact."""
+    model = affine(tmp_path / "made", 0.25, "net.onnx.data")
+    bundle = written(tmp_path / "x.tlcert", {}, [])
+    (bundle / "sub").mkdir()
+    box = {"input": {"lower": ["0"], "upper": ["1"]}, "output": {"lower": ["0"], "upper": ["1/2"]}}
+    artifact = {"format": "tlcheck.output-box/1", "model": {"file": "net.onnx"}, **box}
+    contents = {
+        "net.onnx": model.read_bytes(),
+        "net.onnx.data": model.with_name("net.onnx.data").read_bytes(),
+        "sub/net.onnx.data": affine(tmp_path / "other", 9.0, "net.onnx.data")
+        .with_name("net.onnx.data")
+        .read_bytes(),
+        "sub/box.json": json.dumps(artifact).encode(),
+    }
+    entries = {}
+    for name, data in contents.items():
+        (bundle / name).write_bytes(data)
+        entries[name] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    claim = {"kind": "artifact", "format": "tlcheck.output-box", "artifact": "sub/box.json"}
+    (bundle / "manifest.json").write_text(json.dumps({**manifest, "files": entries, "claims": [claim]}))
+    assert main(["verify", str(bundle)]) == 0

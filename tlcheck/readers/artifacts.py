@@ -12,8 +12,10 @@ import importlib
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -216,7 +218,10 @@ def _renamed(path: Path) -> InvalidInput | None:
     top, claimed, name = _recognised(data)
     if name is None and claimed is None:
         name = _like(top) if top is not None else _cut(sample)
-    if (name is None and claimed is None) or "tlcheck.bundle" in (name, claimed):  # that is said of its folder
+    if (name is None and claimed is None) or "tlcheck.bundle" in (
+        name,
+        claimed,
+    ):  # that is said of its folder
         return None
     message = f"a certificate in JSON ({ascii(claimed or name)[1:-1]}) whose name does not end in .json"
     return InvalidInput("TLC102", message, file=str(path), expected="a name in .json, or the file elsewhere")
@@ -377,7 +382,32 @@ def load_artifact(path: Path, options: Options, name: str) -> Sequence[LoadedCla
 
 
 def read_artifact(data: bytes, files: Files, options: Options, name: str) -> Sequence[LoadedClaim]:
-    """The claims in an artifact of format ``name``; ``files`` reads what it names."""
+    """The claims in an artifact of format ``name``; ``files`` reads what it names.
+
+    Of an artifact that lies in a bundle, ``options.model`` and ``options.property`` stand in for files that the bundle
+    has no copy of, and must equal those that it has.
+    """
+    own = replace(files, sources=dict(files.sources), written=dict(files.written))
+    claims = _read_artifact(data, files, options, name)
+    if "manifest" in files.sources and (options.model is not None or options.property is not None):
+        with suppress(InvalidInput):  # a file that is not there
+            _read_artifact(data, own, replace(options, model=None, property=None), name)
+        _check_given(files, own)
+    return claims
+
+
+def _check_given(files: Files, own: Files) -> None:
+    """Of the files that the artifact's own reading took, those that the user's stand in for are the same. Raises TLC103."""
+    replaced = Counter(sha for name, sha in own.sources.items() if name not in files.sources)
+    given = Counter(sha for name, sha in files.sources.items() if name not in own.sources)
+    if replaced - given:
+        raise InvalidInput(
+            "TLC103", "not the file that the bundle has a copy of (leave --model and --property out)",
+            file=files.where, expected=", ".join(sorted(replaced)), got=", ".join(sorted(given)),
+        )  # fmt: skip
+
+
+def _read_artifact(data: bytes, files: Files, options: Options, name: str) -> Sequence[LoadedClaim]:
     files.elsewhere = not name.startswith(OWN)
     lines = data.strip().split(b"\n") if name in JSON_LINES and data.strip()[:1] == b"{" else [data]
     for line in lines if len(lines) > 1 and _is_object(lines[0]) else [data]:

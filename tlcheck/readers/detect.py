@@ -117,13 +117,12 @@ def _part_of_certificate(path: Path) -> str | None:
         return None  # said where the folder's entries are looked at
     kind = kind_of(sample)
     is_json = sample.text.lstrip("\ufeff \t\r\n").startswith("{")  # not a text about manifests
-    if kind == "manifest" and is_json and not path.name.lower().endswith(SUFFIXES):  # else the file itself is a problem
+    # A file that is called as certificates are is a problem itself.
+    if kind == "manifest" and is_json and not path.name.lower().endswith(SUFFIXES):
         return (
             f"a bundle's folder without {MANIFEST}: {path.name} has a manifest's content; name it {MANIFEST}"
         )
-    if kind == "safetensors" and (
-        path.name == ARRAYS or any(n in sample.head for n in BUNDLE_ARRAYS)
-    ):
+    if kind == "safetensors" and (path.name == ARRAYS or any(n in sample.head for n in BUNDLE_ARRAYS)):
         return f"a bundle's folder without {MANIFEST}: {path.name} holds the evidence of a proof"
     if kind == "npz" and DUMP_ARRAYS in sample.names:
         return f"an alpha,beta-CROWN dump without {DUMP}: {path.name} holds its arrays"

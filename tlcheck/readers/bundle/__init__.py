@@ -223,7 +223,7 @@ class _Loader:
             raise InvalidInput("TLC102", "unknown format", field="format", got=ascii(claim.format[:80]))
         files = Files(
             self._where(claim.artifact), self._of_bundle, {"manifest": self.sha256},
-            read_data=self._data_beside(claim.artifact),
+            read_data=self._data_beside("model"),  # the models that an artifact names are in the bundle's own folder
         )  # fmt: skip
         options = replace(self.options, model=self.given_model, property=self.given_property)
         loaded = read_artifact(self._content(claim.artifact), files, options, claim.format)
