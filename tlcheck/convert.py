@@ -12,6 +12,7 @@ from tlcheck.readers.abcrown import read_guidance, read_manifest
 from tlcheck.readers.artifacts import artifact_format, read_artifact
 from tlcheck.readers.bundle.manifest import ArtifactClaim, Producer
 from tlcheck.readers.bytes import gunzip_if_packed, read_bytes, read_stored_bytes, sha256_hex
+from tlcheck.readers.detect import check_there
 from tlcheck.readers.files import Files, beside
 from tlcheck.readers.kinds import unlike
 from tlcheck.readers.onnx import beside as beside_model
@@ -28,6 +29,7 @@ def convert(dump: Path, output: Path, options: Options) -> None:
     ``options.model`` and ``options.property`` replace the dump's files; their hashes must be the dump's. Raises
     InvalidInput as the readers and the writer do.
     """
+    check_there(dump)
     if (name := artifact_format(dump)) is not None:
         _convert_artifact(dump, output, options, name)
         return

@@ -24,8 +24,8 @@ from tlcheck.readers.strict_json import decode
 from tlcheck.report.record import ClaimRead, FileResult, Unexpected, invalid
 
 EVIDENCE: Final = ("manifest", "arrays", "certificate")
-"""Roles of sources that prove a claim and do not say what it is: a bundle's, and an alpha,beta-CROWN dump's. Beside an
-artifact's sources, which are keyed by the names of files too, only ``manifest`` is such a role."""
+"""Sources that prove a claim and do not say what it is: a bundle's, and an alpha,beta-CROWN dump's. An artifact's other
+sources are files by name, of which one can be called so; ``manifest`` none can (``readers.files.ROLES``)."""
 
 Sha256 = Annotated[
     str, Meta(pattern="^[0-9a-f]{64}$", max_length=64, description="SHA-256, lower-case hexadecimal")
@@ -80,7 +80,7 @@ def locked(claims: Iterable[tuple[Path, ClaimRead]], folder: Path) -> dict[Key, 
 
 def _entry(path: Path, claim: ClaimRead, folder: Path) -> LockedClaim:
     relative = os.path.relpath(os.path.abspath(path), os.path.abspath(folder)).replace(os.sep, "/")
-    evidence = EVIDENCE[:1] if "artifact" in claim.sources else EVIDENCE
+    evidence = ("manifest",) if "artifact" in claim.sources else EVIDENCE
     files = {role: sha for role, sha in claim.sources.items() if role not in evidence}
     return LockedClaim(
         certificate=_text(relative),

@@ -16,7 +16,9 @@ import pytest
 from tests.helpers import CERTIFICATES
 from tlcheck.cli.main import main
 from tlcheck.lock import lock_schema
+from tlcheck.lock import locked as locked_claims
 from tlcheck.readers.detect import survey
+from tlcheck.report.record import ClaimRead
 from tlcheck.report.schema import report_schema
 
 ACCEPT = CERTIFICATES / "accept"
@@ -320,6 +322,22 @@ def test_a_lock_is_the_same_bytes_again_and_from_elsewhere(
     parts = ["pair.tlcert", "spline.json", "../certs"]
     assert main(["lock", *parts, "-o", "../claims.lock"]) == 0
     assert lock.read_bytes() == before
+
+
+def test_a_lock_holds_every_file_that_an_artifact_names() -> None:
+    """A data file may be called as another kind of certificate calls its evidence; the files of an artifact are no evidence."""
+    names = ("artifact", "certificate 1.json", "certificate", "arrays", "arrays.bin")
+    read = ClaimRead("m", "margins", "s", dict.fromkeys(("manifest", *names), "0" * 64))
+    [entry] = locked_claims([(Path("x.tlcert"), read)], Path()).values()
+    assert set(entry.files) == set(names)
+    bundle = ClaimRead(
+        "m",
+        "unsat",
+        "s",
+        dict.fromkeys(("manifest", "model", "model data a", "property", "arrays"), "0" * 64),
+    )
+    [entry] = locked_claims([(Path("x.tlcert"), bundle)], Path()).values()
+    assert set(entry.files) == {"model", "model data a", "property"}
 
 
 def other_model(folder: Path) -> None:

@@ -33,6 +33,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     np.savez(tmp_path / "a.npz", a=np.zeros(2))
     shutil.copy(ABSOLUTE / "arrays.safetensors", tmp_path / "w.safetensors")
     spec = json.loads((STABLE / "stability.json").read_text())
+    (tmp_path / "c.txt").write_text('{"format": "tlcheck.spline/1"}')
+    (tmp_path / "heat.toml").write_text('format = "tlcheck.pde/1"\ncoordinates = ["t", "x"]\n')
     (tmp_path / "loop.json").write_text(json.dumps({**spec, "level": 0.3}))
     monkeypatch.chdir(tmp_path)
     yield tmp_path
@@ -47,6 +49,7 @@ MISTAKES: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "a property": ("verify p.vnnlib", 3, ("a VNN-LIB property", f"`{VERIFY} p.vnnlib --network N=NET.onnx`")),
     "a PyTorch file": ("verify net.pt", 3, ("a PyTorch file", EXPORT, VERIFY)),
     "a log": ("verify abcrown.log", 3, ("a verifier's log", "proves nothing", "`tlcheck formats`", VERIFY)),
+    "a certificate by another name": ("verify c.txt", 3, ("c.txt: a certificate in JSON; its name must end in .json",)),
     "a log to convert": ("convert abcrown.log -o x.tlcert", 3, ("a verifier's log", "`tlcheck formats`")),
     "a SavedModel": ("verify saved", 2, ("a TensorFlow SavedModel", "tf2onnx.convert --saved-model saved")),
     "a file of a SavedModel": ("verify saved/saved_model.pb", 3, ("TensorFlow SavedModel", "tf2onnx.convert")),
@@ -88,7 +91,24 @@ MISTAKES: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "an unknown code": ("explain TLC02", 0, ("TLC002",)),
     "a code that is none": ("explain TLC029", 2, ("did you mean TLC",)),
     "a lock that is none": ("verify c.tlcert --expect p.vnnlib", 3, ("a VNN-LIB property, not a lock file",)),
-    "a witness that is none": ("vnncomp witness net.onnx p.vnnlib net.onnx", 3, ("net.onnx",)),
+    "a witness that is none": (
+        "vnncomp witness net.onnx p.vnnlib net.onnx", 3, ("an ONNX model, not a witness", "`tlcheck vnncomp witness net.onnx"),
+    ),
+    "query and witness swapped": (
+        "vnncomp witness net.onnx p.vnnlib p.vnnlib", 3, ("a VNN-LIB property, not a witness", "comes last"),
+    ),
+    "a folder for a witness": ("vnncomp witness net.onnx p.vnnlib saved", 3, ("a TensorFlow SavedModel, not a file",)),
+    "a Lyapunov query that is a model": ("lyapunov-spec net.onnx", 3, ("an ONNX model, not a VNN-LIB property",)),
+    "a Lyapunov query that is a PDE": ("lyapunov-spec heat.toml", 3, ("a differential equation", "certify-pinn NET.onnx")),
+    "a PDE for a stability claim": (
+        "certify-lyapunov heat.toml -o x.tlcert", 3, ("a differential equation", "`tlcheck certify-pinn NET.onnx heat.toml"),
+    ),
+    "two models for a PINN": (
+        "certify-pinn net.onnx net.onnx -o x.tlcert", 3, ("not a differential equation", "certify-pinn net.onnx PDE.toml"),
+    ),
+    "a PyTorch file for a PINN": ("certify-pinn net.pt heat.toml -o x.tlcert", 3, ("a PyTorch file", EXPORT)),
+    "nothing to convert": ("convert c.tlcertt -o x.tlcert", 3, ("no such file or folder", "did you mean c.tlcert?")),
+    "results that are a file": ("vnncomp referee net.onnx --benchmarks empty", 3, ("an ONNX model, not a folder",)),
 }  # fmt: skip
 
 

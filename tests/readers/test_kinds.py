@@ -123,9 +123,25 @@ def test_every_kind_says_what_it_is_and_what_to_do(wanted: str, tmp_path: Path) 
     for data in (d for found in CASES.values() for d in found):
         path.write_bytes(data)
         line = refusal(path, wanted, "TLC102").line()
-        assert f"not {WANTED[wanted]}; " in line
+        noun = KINDS[kind_of(sample_of(path))].noun
+        assert (f"not {WANTED[wanted]}; " in line) != noun.startswith(WANTED[wanted])
         assert "{file}" not in line and "\n" not in line
         assert line == line.strip() and not line.endswith(";")
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("!" + "\n" * 65000, "text"), ("-\n" * 32000, "text"), ("x" + " \t" * 32000, "text"), (" " * 65000 + "x", "text"),
+        ("sat" + "_a" * 32000 + "!", "log"), ("sat-" * 16000 + "!", "text"), ("result" + " " * 65000, "text"),
+        ("result: a " * 6500, "text"), ("statusstatus" * 5000, "text"), ("( " * 32000, "text"), ("(" * 65000, "text"),
+        ("line\n" * 9000 + "Result: unsat in 2 s\n", "log"), ("\n" * 60000 + "unsat\n", "log"),
+        ("\n" * 60000 + "((X_0 1))\n", "witness"),
+    ],
+)  # fmt: skip
+def test_no_text_takes_long(text: str, kind: str) -> None:
+    """A regular expression that tries every way to read such a text would not end."""
+    assert kind_of(sample_of_bytes(text.encode())) == kind
 
 
 def test_a_name_with_blanks_is_quoted_in_commands(tmp_path: Path) -> None:

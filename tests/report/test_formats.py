@@ -131,6 +131,12 @@ def test_sarif_lists_only_what_is_not_certified_and_counts_the_rest(run: Run) ->
     assert {claim.reason.code for claim in run.claims} <= rules
 
 
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_sarif_says_no_claim_of_a_file_that_could_not_be_read(run: Run) -> None:
+    for result in json.loads(render("sarif", run))["runs"][0]["results"]:
+        assert "well formed" not in result["message"]["text"]
+
+
 def test_sarif_counts_what_was_passed_over() -> None:
     run = replace(
         samples.GOOD, passed=(PassedOver("a.txt", "text"),), unexpected=(Unexpected("a.tlcert", "x"),)

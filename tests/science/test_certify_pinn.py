@@ -454,7 +454,7 @@ def test_a_weights_file_is_no_network(here: Path, capsys: Capture) -> None:
     (here / "net.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0{}      ")
     assert run(here, model="net.safetensors") == 3
     err = capsys.readouterr().err
-    assert "net.safetensors: not an ONNX file" in err and "torch.onnx.export" in err
+    assert "net.safetensors: arrays in safetensors, not an ONNX model" in err and "torch.onnx.export" in err
 
 
 def test_where_nothing_can_be_written_nothing_is_searched(

@@ -10,7 +10,6 @@ import click
 
 from tlcheck.cli.output import Output, OutputError
 from tlcheck.cli.seconds import Seconds
-from tlcheck.errors import InvalidInput
 from tlcheck.report.record import ExitCode
 
 FORMATS: Final = ("text", "json", "jsonl", "csv")
@@ -76,14 +75,16 @@ def _single(
     summary: Path | None,
     jobs: int,
 ) -> ExitCode:
+    from tlcheck.readers.detect import check_there
+    from tlcheck.readers.kinds import refusal
     from tlcheck.vnncomp.index import Entry, rule_entry
     from tlcheck.vnncomp.render import Rows, detail_lines
 
     if summary is not None:
         raise click.UsageError("--summary goes with --index")
     for path in (model, property, witness):
-        if not path.is_file():
-            raise InvalidInput("TLC402", "no such file", file=str(path))
+        if check_there(path):
+            raise refusal(path, "file", "TLC402")
     names = {"onnx": str(model), "vnnlib": str(property), "ce_file": str(witness)}
     row = rule_entry(Entry(model, property, witness, names))
     rows = Rows(format_)

@@ -31,6 +31,7 @@ WANTED: Final = {
     "stability": "a stability claim (tlcheck.stability/1)",
     "lock": "a lock file",
     "file": "a file",
+    "folder": "a folder",
 }
 """What a command wanted, in words."""
 
@@ -178,13 +179,16 @@ _VNNLIB: Final = (
 )
 _ANSWER: Final = r"unsat|sat|safe|unsafe|verified|unverified|falsified|certified|robust|holds|violated|unknown|time-?d?-?out"
 _LOG: Final = re.compile(
-    rf"(?im)^\W*(?:(?:{_ANSWER})(?:[-_]\w+)*[\s,;:.\d]*(?:s|sec|seconds)?[.\s]*$|.*(?:result|status|verdict)\w*\W+(?:\w+\W+)?(?:{_ANSWER})\b)"
+    rf"(?i)\W*+(?:{_ANSWER})(?:[-_]\w++)*+[\s,;:.\d]*+(?:s|sec|seconds)?[.\s]*+$"
+    rf"|.*(?:result|status|verdict)\w*+\W++(?:\w++\W++)?(?:{_ANSWER})\b"
 )
-"""A line that is an answer with perhaps a time, or that says "result: answer"."""
+"""A line that is an answer with perhaps a time, or that says "result: answer". Possessive, so that no text takes long."""
+_LOG_LINE: Final = 400
+"""Characters of a line that are looked at."""
 
 
 def _is_log(s: Sample) -> bool:
-    return bool(s.text) and _LOG.search(s.text) is not None
+    return any(_LOG.match(line[:_LOG_LINE]) is not None for line in s.text.split("\n"))
 
 
 def _tagged(pattern: str) -> Callable[[Sample], bool]:
@@ -287,7 +291,10 @@ KINDS: Final[dict[str, Kind]] = {
         {"": "name it where the network goes: `--network N={file}` or `--model {file}`",
          "certificate": "ask a query about it with `tlcheck vnnlib verify QUERY.vnnlib --network N={file}`; a certificate "
          "without a copy of it takes `--model {file}`",
-         "property": "the query comes first: `tlcheck vnnlib verify QUERY.vnnlib --network N={file}`"},
+         "property": "the query comes first: `tlcheck vnnlib verify QUERY.vnnlib --network N={file}`",
+         "witness": "the network comes first: `tlcheck vnncomp witness {file} QUERY.vnnlib WITNESS`",
+         "pde": "the network comes first: `tlcheck certify-pinn {file} PDE.toml -o X.tlcert`",
+         "stability": "the claim names it; about a query: `tlcheck certify-lyapunov QUERY.vnnlib --model {file} -o X.tlcert`"},
     ),
     "safetensors": Kind(
         "arrays in safetensors", _is_safetensors,
@@ -303,11 +310,12 @@ KINDS: Final[dict[str, Kind]] = {
         "a VNN-LIB property", _says(_VNNLIB),
         {"": "name it where the query goes: `tlcheck vnnlib verify {file} --network N=NET.onnx`",
          "certificate": "have it answered with `tlcheck vnnlib verify {file} --network N=NET.onnx`; a certificate without a copy "
-         "of it takes `--property {file}`"},
+         "of it takes `--property {file}`",
+         "witness": "the witness comes last: `tlcheck vnncomp witness NET.onnx {file} WITNESS`"},
     ),
     "witness": Kind(
         "a witness (a point, as a tool gives it with `sat`)",
-        _says(r"\s*(?:(?:sat|violated)\b\s*)?\(*\s*\(\s*[XY]_\d+\s|\s*sat\s+[A-Za-z_]\w*[ \t]+\w+[ \t]*\["),
+        _says(r"\s*+(?:(?:sat|violated)\b\s*+)?(?:\(\s*+)++[XY]_\d++\s|\s*+sat\s++[A-Za-z_]\w*+[ \t]++\w++[ \t]*+\["),
         {"": "judge it with `tlcheck vnncomp witness NET.onnx QUERY.vnnlib {file}`"},
     ),
     "lock": Kind(
@@ -326,7 +334,7 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     "certificate": Kind(
         "a certificate in JSON", _tagged(r"tlcheck\.[a-z-]+/\d+|abcrown_leaf_artifact_v0_[12]|robust_margin_cert_v0_1"),
-        {"": "check it with `tlcheck verify {file}`", "certificate": "its name must end in .json"},
+        {"": "check it with `tlcheck verify {file}`", "certificate": "its name must end in .json (or .jsonl, .json.gz)"},
     ),
     "report": Kind(
         "a report of tlcheck", _says(r'\s*\{\s*"schema_version"'), {"": "it is about certificates: name those"},
@@ -336,7 +344,7 @@ KINDS: Final[dict[str, Kind]] = {
         "a network in the .nnet format", _says(r"//[^\n]*(?i:neural network)"), {"": "write it as ONNX and use that"},
     ),
     "log": Kind(
-        "a text with an answer in it, such as a verifier's log: it proves nothing", _is_log,
+        "a text with an answer in it (such as a verifier's log, which proves nothing)", _is_log,
         {"": "give the proof that the verifier wrote (`tlcheck formats` lists what is read), or have the query answered: "
          + _QUERY},
     ),
@@ -361,6 +369,7 @@ FITS: Final[dict[str, set[str]]] = {
     "stability": {"stability"},
     "lock": {"lock"},
     "file": set(),
+    "folder": {"bundle folder", "saved model folder", "empty folder"},
 }
 """Kinds that are what was wanted: their reader's own message says what is wrong with them."""
 
@@ -473,5 +482,5 @@ _TAKES: Final = {"onnx": "--model", "vnnlib": "--property"}
 
 
 def _refusal(kind: Kind, wanted: str, code: str, file: str) -> InvalidInput:
-    advice = kind.next(wanted, file)
-    return InvalidInput(code, f"{kind.noun}, not {WANTED[wanted]}; {advice}", file=file)
+    another = "" if kind.noun.startswith(WANTED[wanted]) else f", not {WANTED[wanted]}"
+    return InvalidInput(code, f"{kind.noun}{another}; {kind.next(wanted, file)}", file=file)

@@ -128,8 +128,8 @@ def read_artifact(data: bytes, file: str) -> Artifact:
     try:
         return decode(data, Artifact, file)
     except InvalidInput as error:
-        if error.code == "TLC106":
-            raise instead(error, data, file, "stability") from None
+        if (better := instead(error, data, file, "stability")) is not error:
+            raise better from None
         words = _words(error.field.rpartition(".")[2])
         if not error.message.startswith("Invalid enum value") or not words:
             raise

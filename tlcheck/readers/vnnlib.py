@@ -45,8 +45,7 @@ def read_property(data: bytes, *, n_inputs: int | None, n_outputs: int | None, f
     try:
         return _query(_plain(data), n_inputs, n_outputs)
     except InvalidInput as error:
-        better = instead(error, data, file, "property") if error.code in ("TLC301", "TLC302") else error
-        raise better.in_file(file) from error.__cause__
+        raise _refused(error, data, file) from error.__cause__
 
 
 def read_query(data: bytes, graph: Graph, *, file: str = "") -> Query:
@@ -67,8 +66,13 @@ def read_named_query(data: bytes, graph: Graph | None, *, file: str = "") -> tup
             check_flat(inputs, outputs, file=file)
         return _query(found, graph.n_inputs, graph.n_outputs), found
     except InvalidInput as error:
-        error.in_file(file)
-        raise
+        raise _refused(error, data, file) from error.__cause__
+
+
+def _refused(error: InvalidInput, data: bytes, file: str) -> InvalidInput:
+    """``error`` in its file, or a better one where the file is something else altogether."""
+    better = instead(error, data, file, "property") if error.code in ("TLC301", "TLC302") else error
+    return better.in_file(file)
 
 
 def _plain(data: bytes) -> Property:
@@ -93,8 +97,7 @@ def read_any_property(data: bytes, *, file: str = "") -> Property:
         assertions, space = read_vnnlib1(text)
         return Property(assertions, space)
     except InvalidInput as error:
-        better = instead(error, data, file, "property") if error.code in ("TLC301", "TLC302") else error
-        raise better.in_file(file) from error.__cause__
+        raise _refused(error, data, file) from error.__cause__
 
 
 def _is_version_2(text: str) -> bool:

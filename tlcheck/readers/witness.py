@@ -28,6 +28,7 @@ from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_RANK, MAX_TENSOR_ELEMENTS, MIB
 from tlcheck.readers.bytes import read_bytes, without_mark
 from tlcheck.readers.decimals import parse_decimal
+from tlcheck.readers.kinds import instead
 from tlcheck.readers.places import Named, inputs_of, outputs_of, squeezed
 from tlcheck.readers.vnnlib2 import Property
 from tlcheck.trusted.graph import Graph
@@ -232,7 +233,8 @@ def read_witness(data: bytes, n_inputs: int, names: Names = NO_NAMES, *, file: s
             raise _wrong_shape(n_inputs, str(len(witness.inputs)))
         return witness
     except InvalidInput as error:
-        raise error.in_file(file) from error.__cause__
+        better = instead(error, data, file, "witness") if error.code == "TLC101" else error
+        raise better.in_file(file) from error.__cause__
 
 
 def _decode(data: bytes) -> str:

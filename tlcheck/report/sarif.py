@@ -17,7 +17,7 @@ import msgspec
 
 from tlcheck import __version__
 from tlcheck.codes import CODES
-from tlcheck.report.record import FileResult, Run
+from tlcheck.report.record import UNREADABLE, FileResult, Run
 from tlcheck.trusted.verdict import ClaimResult, Reason, Verdict
 
 SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -90,7 +90,8 @@ def _counts(run: Run) -> dict[str, Any]:
 
 
 def _claim(path: str, claim: ClaimResult) -> dict[str, Any]:
-    text = f"{claim.verdict.value}: {claim.statement}: {claim.reason.message}"
+    what = "" if claim.kind == UNREADABLE else f"{claim.statement}: "  # no claim was read
+    text = f"{claim.verdict.value}: {what}{claim.reason.message}"
     entry = _entry(path, claim.reason, LEVEL[claim.verdict], text)
     properties: dict[str, Any] = {"verdict": claim.verdict.value, "kind": _text(claim.kind)}
     if claim.bound.rigorous is not None:

@@ -174,10 +174,6 @@ def read_network(path: Path) -> tuple[Graph, bytes]:
 
     Raises InvalidInput TLC2xx, TLC4xx.
     """
-    if path.name.endswith((".safetensors", ".json", ".pt", ".pth")):
-        raise InvalidInput(
-            "TLC202", "not an ONNX file", file=str(path), expected="the network as ONNX, as torch.onnx.export writes it"
-        )  # fmt: skip
     data = load_whole(path).content
     return read_model(data, file=str(path)), data
 

@@ -18,6 +18,8 @@ from typing import Final, Literal
 
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.bytes import gunzip_if_packed, read_stored_bytes, sha256_hex
+from tlcheck.readers.detect import check_there
+from tlcheck.readers.kinds import refusal
 from tlcheck.readers.onnx import beside, whole_model
 from tlcheck.vnncomp.results import InstanceName
 
@@ -55,8 +57,8 @@ class Benchmarks:
 
     def __post_init__(self) -> None:
         for root in self.roots:
-            if not root.is_dir():
-                raise InvalidInput("TLC402", "no such folder", file=str(root))
+            if not check_there(root):
+                raise refusal(root, "folder", "TLC402")
 
     def find(self, name: InstanceName) -> Instance:
         """The files of an instance, hashed."""

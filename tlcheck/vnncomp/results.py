@@ -25,6 +25,8 @@ from typing import Final
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_PROPERTY_BYTES
 from tlcheck.readers.bytes import read_bytes
+from tlcheck.readers.detect import check_there
+from tlcheck.readers.kinds import refusal
 from tlcheck.vnncomp.document import Result
 
 TABLE: Final = "results.csv"
@@ -88,8 +90,8 @@ class Answer:
 
 def read_results(root: Path) -> list[Answer]:
     """Every answer below ``root``, tool by tool. Raises InvalidInput (TLC101, TLC4xx) naming file and line."""
-    if not root.is_dir():
-        raise InvalidInput("TLC402", "no such folder", file=str(root))
+    if not check_there(root):
+        raise refusal(root, "folder", "TLC402")
     tables = sorted(_tables(root))
     if not tables:
         raise InvalidInput("TLC101", f"no {TABLE} in the folder or below it", file=str(root))

@@ -1,6 +1,6 @@
 """What the standard says of an operator at an opset, from the installed onnx package's own table of schemas.
 
-Guarantee of :func:`check_form`: the operator exists at that opset and is not deprecated there, and the node has only
+Guarantee of :func:`misfit` being None: the operator exists at that opset and is not deprecated there, and the node has only
 operands, outputs, attributes and element types that its version there has. So a form of another opset is never read
 as if it were this one's, and an opset that the package does not know is no opset.
 """
