@@ -201,3 +201,13 @@ def test_equality_has_no_taylor_model() -> None:
                 TaylorNetwork(graph)
         else:
             TaylorNetwork(graph)
+
+
+def test_the_residual_of_weights_is_of_each_domain() -> None:
+    """Weights with a radius over boxes of very different sizes: x = 1e6 in one domain, 1e-6 in the other, in either order."""
+    weight = Constant(np.full((1, 1), 1.0), np.full((1, 1), 2.0**-20))
+    for values in ([1e-6, 1e6], [1e6, 1e-6]):
+        x = np.array(values)[:, None]
+        found = IntegerEngine().image((MatMap(weight, 1),), (Box(x, x),), None)
+        assert (found.lower <= x * (1 - 2.0**-20)).all() and (x * (1 + 2.0**-20) <= found.upper).all()
+        assert (found.upper - found.lower <= x * 2.0**-18).all()

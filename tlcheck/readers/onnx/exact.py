@@ -17,7 +17,7 @@ from tlcheck.errors import InvalidInput
 from tlcheck.trusted.arith.arb import Arb, arb, working_precision
 from tlcheck.trusted.balls import formula_balls
 from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.formula import MAX_OPERATIONS, Formula
+from tlcheck.trusted.formula import MAX_OPERATIONS, Formula, Stored
 
 MAX_FOLDED = 1 << 22
 """Most entries of a constant that is computed entry by entry (microseconds each), not just moved."""
@@ -32,6 +32,7 @@ MAX_WORK = 1 << 23
 def enclose(function: Callable[..., Formula], *operands: Constant) -> Constant:
     """``function`` applied entry by entry (operands broadcast), enclosed; it writes a formula.
 
+    The radius is of the operands' radii, not of their formulas: they may speak of float32 executions (``widen``).
     Raises ValueError when an entry is not a finite number.
     """
     size = math.prod(np.broadcast_shapes(*(x.shape for x in operands)))
@@ -42,7 +43,11 @@ def enclose(function: Callable[..., Formula], *operands: Constant) -> Constant:
             expected=f"at most {MAX_FOLDED} entries",
             got=str(size),
         )
-    return evaluated(function(*(x.exactly for x in operands)))
+    found = evaluated(function(*(Stored(x.mid, x.rad) for x in operands)))
+    if found.rad is None:
+        return found
+    formula = function(*(x.exactly for x in operands))
+    return Constant(found.mid, found.rad, formula if _kept(formula) else None)
 
 
 def evaluated(formula: Formula) -> Constant:
@@ -56,8 +61,11 @@ def evaluated(formula: Formula) -> Constant:
     mid = mids.reshape(formula.shape)
     if not rads.any():
         return Constant(mid)
-    kept = formula.operations <= MAX_OPERATIONS and formula.operations * size <= MAX_WORK
-    return Constant(mid, rads.reshape(formula.shape), formula if kept else None)
+    return Constant(mid, rads.reshape(formula.shape), formula if _kept(formula) else None)
+
+
+def _kept(formula: Formula) -> bool:
+    return formula.operations <= min(MAX_OPERATIONS, MAX_WORK // max(1, math.prod(formula.shape)))
 
 
 def outward(x: Arb) -> tuple[float, float]:
