@@ -17,7 +17,7 @@ from tlcheck.errors import InvalidInput
 from tlcheck.trusted.arith.arb import Arb, arb, working_precision
 from tlcheck.trusted.balls import formula_balls
 from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.formula import MAX_OPERATIONS, Formula
+from tlcheck.trusted.formula import MAX_OPERATIONS, Formula, Stored
 
 MAX_FOLDED = 1 << 22
 """Most entries of a constant that is computed entry by entry (microseconds each), not just moved."""
@@ -32,7 +32,8 @@ MAX_WORK = 1 << 23
 def enclose(function: Callable[..., Formula], *operands: Constant) -> Constant:
     """``function`` applied entry by entry (operands broadcast), enclosed; it writes a formula.
 
-    Raises ValueError when an entry is not a finite number.
+    The formula is of the operands' formulas, the numbers themselves. The enclosure is of their enclosures, too: what those say of
+    float32 executions (see ``widen``) is said of the result's. Raises ValueError when an entry is not a finite number.
     """
     size = math.prod(np.broadcast_shapes(*(x.shape for x in operands)))
     if size > MAX_FOLDED:
@@ -42,7 +43,30 @@ def enclose(function: Callable[..., Formula], *operands: Constant) -> Constant:
             expected=f"at most {MAX_FOLDED} entries",
             got=str(size),
         )
-    return evaluated(function(*(x.exactly for x in operands)))
+    formula = function(*(x.exactly for x in operands))
+    numbers = evaluated(formula)
+    if all(x.formula is None for x in operands):
+        return numbers
+    seen = evaluated(function(*(Stored(x.mid, x.rad) for x in operands)))
+    return _around(numbers, seen, formula)
+
+
+def _around(numbers: Constant, seen: Constant, formula: Formula) -> Constant:
+    """``numbers``, which the formula says, with a radius that reaches over ``seen``."""
+    if seen.rad is None:
+        return numbers
+    # |numbers - x| <= |numbers - seen.mid| + seen.rad for every x in seen
+    away = np.nextafter(np.abs(numbers.mid - seen.mid), np.inf)
+    rad = np.nextafter(away + seen.rad, np.inf)
+    if numbers.rad is not None:
+        rad = np.maximum(rad, numbers.rad)
+    return Constant(numbers.mid, rad, formula if _kept(formula) else None)
+
+
+def _kept(formula: Formula) -> bool:
+    """It is short enough to be evaluated again."""
+    work = formula.operations * math.prod(formula.shape)
+    return formula.operations <= MAX_OPERATIONS and work <= MAX_WORK
 
 
 def evaluated(formula: Formula) -> Constant:
@@ -56,8 +80,7 @@ def evaluated(formula: Formula) -> Constant:
     mid = mids.reshape(formula.shape)
     if not rads.any():
         return Constant(mid)
-    kept = formula.operations <= MAX_OPERATIONS and formula.operations * size <= MAX_WORK
-    return Constant(mid, rads.reshape(formula.shape), formula if kept else None)
+    return Constant(mid, rads.reshape(formula.shape), formula if _kept(formula) else None)
 
 
 def outward(x: Arb) -> tuple[float, float]:
