@@ -18,6 +18,7 @@ from tlcheck.readers.onnx import exact, read_model
 from tlcheck.trusted.arith.arb import arb, working_precision
 from tlcheck.trusted.balls import constant_balls
 from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.evaluate import evaluate
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.ops.structure import Fixed
 
@@ -138,3 +139,25 @@ def test_max_and_min_of_integers_beyond_2_31_are_refused(operator: str, size: in
     with pytest.raises(InvalidInput) as caught:
         read_model(data)
     assert "beyond 2^31" in str(caught.value)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_row_with_an_entry_that_is_no_number_has_no_softmax(place: int) -> None:
+    """0 / 0 under the mask, or beside it: onnxruntime's row is NaN."""
+    mask = np.full((1, 2), 0, f32)
+    mask[0, 0] = -np.inf
+    nodes = [
+        helper.make_node("Div", ["x", "x"], ["d"]),
+        helper.make_node("Add", ["d", "mask"], ["m"]),
+        helper.make_node("Softmax", ["m"], ["y"], axis=-1),
+    ]
+    data = model(nodes, [1, 2], 13, mask=mask)
+    x = f32([[1, 1]])
+    graph = read_model(data)
+    with working_precision(128):
+        ones = evaluate(graph, [[arb(v) for v in x.ravel().tolist()]]).outputs
+        assert [float(v) for v in ones] == outputs(data, x)[0].ravel().tolist() == [0.0, 1.0]
+        x[0, place] = 0
+        assert np.isnan(outputs(data, x)[0]).all()
+        none = evaluate(graph, [[arb(v) for v in x.ravel().tolist()]]).outputs
+        assert not any(v.is_finite() for v in none)
