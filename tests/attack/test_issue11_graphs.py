@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import product
 from typing import Any
@@ -22,7 +23,7 @@ from tlcheck.trusted.evaluate import evaluate
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.ops.structure import Fixed
 
-f32 = np.float32
+f32: Any = np.float32
 UNIT = 2.0**-24
 
 
@@ -81,7 +82,7 @@ def test_every_function_of_an_enclosure_encloses_what_it_makes_of_the_enclosure(
     for _ in range(50):
         a, b = (Constant(np.abs(rng.normal(0, 1, 3)) + 0.5) for _ in range(2))
         wide = exact.widen(a, UNIT, 0.0)
-        made = [
+        made: list[tuple[Constant, Callable[[Fraction, Fraction], Fraction]]] = [
             (exact.add(wide, b), lambda p, q: p + q),
             (exact.subtract(b, wide), lambda p, q: q - p),
             (exact.multiply(wide, b), lambda p, q: p * q),
