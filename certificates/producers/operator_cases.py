@@ -134,6 +134,25 @@ REFUSED: list[tuple[str, bytes, tuple[int, int], str]] = [
         (2, 2),
         "runtimes take keepdims 2 for 0",
     ),
+    (
+        "comparison-that-float32-decides",
+        network(
+            [("Mul", "a b", "p", {}), ("Sub", "p one", "d", {}), ("Greater", "d zero", "c", {}), ("Add", "x far", "z", {}),
+             ("Where", "c x z", "y", {})],
+            {"a": F32([0.1]), "b": F32([10]), "one": F32([1]), "zero": F32([0]), "far": F32([100])}, x=(1,), y=(1,), opset=13,
+        ),
+        (1, 1),
+        "10 times the float32 nearest to 0.1 is above 1, and 1 in float32; the difference is a float32 exactly",
+    ),
+    (
+        "least-of-large-integers",
+        network(
+            [("Min", "a b", "m", {}), ("Cast", "m", "c", {"to": 1}), ("Add", "x c", "y", {})],
+            {"a": np.int64([2, 2]), "b": np.int64([1 << 31, 1 << 31])}, x=(2,), y=(2,), opset=13,
+        ),
+        (2, 2),
+        "onnxruntime compares the lower halves of int64 as signed numbers: 2147483648",
+    ),
 ]  # fmt: skip
 
 

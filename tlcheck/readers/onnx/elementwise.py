@@ -61,6 +61,18 @@ def fold_integers(call: Call, function: Callable[..., object], *operands: Known)
     return Known(result, dtype)
 
 
+def below_halves(call: Call, *operands: Known) -> None:
+    """Integers of which max and min are read. onnxruntime's max(2, 2^31) of int64 is 2: lower halves with a sign."""
+    if any(bool((np.abs(x.array.astype(np.float64)) >= MAX_TRUNCATED).any()) for x in operands):
+        raise call.unsupported("an integer beyond 2^31: the standard and onnxruntime differ")
+
+
+def _largest_integers(call: Call, choose: Callable[..., object], *operands: Known) -> Known:
+    """``choose``, max or min, entry by entry."""
+    below_halves(call, *operands)
+    return fold_integers(call, choose, *operands)
+
+
 def _truncated(p: int, q: int) -> int:
     """p / q towards zero, as C and ONNX divide integers."""
     quotient = abs(p) // abs(q)
@@ -326,7 +338,7 @@ def _clipped(call: Call, x: Value, lower: Known | None, upper: Known | None) -> 
     if isinstance(x, Known) and not x.is_float:
         for bound, choose in ((lower, max), (upper, min)):
             if bound is not None:
-                x = fold_integers(call, choose, x, bound)
+                x = _largest_integers(call, choose, x, bound)
         return x
     sides = []
     for bound in (lower, upper):
@@ -351,7 +363,7 @@ def _extreme(call: Call, values: list[Value], sign: int) -> Value:
     shape = call.common_shape(*values)
     if all(isinstance(v, Known) and not v.is_float for v in values):
         known = [v for v in values if isinstance(v, Known)]
-        return fold_integers(call, (lambda *e: max(e)) if sign == 1 else (lambda *e: min(e)), *known)
+        return _largest_integers(call, (lambda *e: max(e)) if sign == 1 else (lambda *e: min(e)), *known)
     call.require_float(*values)
     if len(values) == 1:
         return values[0]

@@ -11,12 +11,16 @@ from tlcheck.readers.onnx import constants
 from tlcheck.readers.onnx.call import Call, shown
 from tlcheck.readers.onnx.elementwise import MINUS_ONE, ONE, max_of, scale
 from tlcheck.readers.onnx.values import Data, Known, Value
+from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.ops.affine import Sum
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.discrete import MAX_TRUNCATED, ArgMax, Compare, Floor, Round, Select, Sign
 from tlcheck.trusted.ops.product import Product
 from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Sin, Softplus
 from tlcheck.trusted.ops.softmax import Softmax
-from tlcheck.trusted.ops.structure import Rearrange
+from tlcheck.trusted.ops.structure import Rearrange, ReduceSum
+
+ZERO = Constant(np.array(0, np.float32))
 
 Lowering = Callable[[Call], Sequence[Value]]
 
@@ -72,7 +76,14 @@ def _over_last(call: Call, x: Data) -> Data:
         parts.append(call.emit(Softmax(), call.data(part)))
         places.ravel()[taken] = start + np.arange(taken.size)
         start += taken.size
-    return call.emit(Rearrange(x.shape, places.ravel()), *parts)
+    return _where_all_exist(call, call.emit(Rearrange(x.shape, places.ravel()), *parts), seen)
+
+
+def _where_all_exist(call: Call, y: Data, x: Value) -> Data:
+    """y, without a value where an entry of x's last axis has none: minus infinity plus what is no number is no number."""
+    row = call.emit(ReduceSum((len(x.shape) - 1,), True), call.data(x))
+    nothing = call.broadcast(scale(call, row, ZERO, None, 0), x.shape)
+    return call.emit(Sum((1, 1)), y, call.data(nothing))
 
 
 # Roundings and signs.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tlcheck.readers.onnx import exact
 from tlcheck.readers.onnx.call import Call
-from tlcheck.readers.onnx.elementwise import scale, signed_max, whole
+from tlcheck.readers.onnx.elementwise import below_halves, scale, signed_max, whole
 from tlcheck.readers.onnx.linear import padding, per_axis
 from tlcheck.readers.onnx.values import Data, Known, Shape, Value
 from tlcheck.trusted.constant import Constant
@@ -233,6 +233,8 @@ def _reduction(
 def _integers(call: Call, x: Known, function: Callable[..., Any] | None, axes: Shape, keep: bool) -> Known:
     if function is None or x.dtype == "bool":
         raise call.unsupported(f"constant of type {x.dtype}")
+    if function in (np.max, np.min):
+        below_halves(call, x)
     result = np.asarray(function(x.array.astype(object), axis=axes, keepdims=keep), dtype=object)
     limits = np.iinfo(x.dtype)
     if any(not limits.min <= v <= limits.max for v in result.ravel().tolist()):
