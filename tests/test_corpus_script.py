@@ -130,12 +130,29 @@ def evaluated(model: bytes, point: tuple[Fraction, ...]) -> list[Fraction]:
                 case "MaxPool":  # two windows, each of one entry and one padding
                     assert len(operands[0]) == 2
                     result = operands[0]
+                case "Slice":  # these three are of one regression, on a vector
+                    result = _backwards(
+                        operands[0], *(int(constants[name].item()) for name in node.input[1:])
+                    )
+                case "Shape":
+                    result = [Fraction(len(operands[0]))]
+                case "Gather":
+                    result = [operands[0][int(i)] for i in operands[1]]
                 case "Identity" | "Reshape" | "Flatten":
                     result = operands[0]
                 case other:
                     raise ValueError(other)
         values[node.output[0]] = result
     return [v for tensor in graph.output for v in values[tensor.name]]
+
+
+def _backwards(x: list[Fraction], start: int, end: int, axis: int, step: int) -> list[Fraction]:
+    """Slice by a step of -1, from the standard's text: the start is clamped to [0, n - 1], the end to [-1, n - 1]."""
+    n = len(x)
+    assert step == -1 and axis == 0
+    first = min(max(start + n if start < 0 else start, 0), n - 1)
+    stop = min(max(end + n if end < 0 else end, -1), n - 1)
+    return [x[i] for i in range(first, stop, -1)]
 
 
 # All arithmetics, and what depends on options.
