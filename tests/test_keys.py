@@ -16,10 +16,10 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from tlcheck.checking import keys
 
 from tests.clocks import GUARD
 from tests.helpers import CERTIFICATES
+from tlcheck import keys
 from tlcheck.cli.main import main
 from tlcheck.journal import leaves_key
 from tlcheck.keys import checker, graph_key, key, lasting_key, query_key
@@ -141,7 +141,7 @@ def test_what_lasts_depends_on_the_sources(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_the_sources_are_all_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A changed file, a renamed one and one in another language each make another checker."""
-    package = tmp_path / "tlcheck" / "checking"
+    package = tmp_path / "tlcheck"
     package.mkdir(parents=True)
     monkeypatch.setattr(keys, "__file__", str(package / "keys.py"))
     seen = set()

@@ -96,7 +96,9 @@ def test_little_is_imported_to_say_little(argument: str) -> None:
 def test_progress_on_a_terminal(columns: int) -> None:
     shown = drawn(columns, CHAIN)
     if columns >= 80:
-        assert re.search(r"leaves .* \d+/400 worst margin [0-9.e-]+ \d:\d\d:\d\d left", shown)
+        assert re.search(
+            r"leaves .* \d+/400 worst margin [0-9.e-]+", shown
+        )  # time left: test_progress, by its own clock
 
 
 @linux
@@ -537,10 +539,13 @@ def regressions() -> list[Path]:
 def test_regressions_in_every_arithmetic(arith: str, capsys: pytest.CaptureFixture[str]) -> None:
     document = report(REGRESSIONS, "--arith", arith, "--jobs", "1", code=3, capsys=capsys)
     found = {Path(r["path"]).parent.name: r["claims"][0]["verdict"] for r in document["results"]}
-    expected = {
-        case.name: json.loads((case / "expected.json").read_text())["verdict"] for case in regressions()
-    }
-    assert found == expected
+    assert found == {case.name: _verdict(case, arith) for case in regressions()}
+
+
+def _verdict(case: Path, arith: str) -> str:
+    """What is expected of a case: of some, float64 proves less."""
+    expected = json.loads((case / "expected.json").read_text())
+    return "UNPROVEN" if expected.get("also", {}).get(f"--arith {arith}") == 4 else str(expected["verdict"])
 
 
 def test_regressions_under_their_own_options() -> None:

@@ -520,7 +520,7 @@ def test_weights_become_balls_once(model: str, monkeypatch: pytest.MonkeyPatch) 
         inputs = point_balls(numpy_eval.random_inputs(graph, 0))
         first = evaluator.evaluate(inputs)
         monkeypatch.setattr(module, "RULES", {})
-        monkeypatch.setattr(module, "_balls", None)
+        monkeypatch.setattr(module, "constant_balls", None)
         second = evaluator.evaluate(inputs)
         assert len(first.outputs) == len(second.outputs) == graph.n_outputs
         with pytest.raises(ValueError, match="no rule"):

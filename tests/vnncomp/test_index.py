@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from onnx import TensorProto, helper
 
 from tests.helpers import DATA, needs_data
 from tests.vnncomp.small import made, text
@@ -179,3 +180,30 @@ def test_real_witnesses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
             assert row["repaired"]["verdict"] == "CERTIFIED" and not row["real"]["in_region"]
     for d in summary["replay_differences"]:
         assert d["why"]
+
+
+def test_a_path_is_another_file_in_another_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is kept between witnesses is kept by content: the same relative path of two working folders is two networks."""
+    query, witness = tmp_path / "p.vnnlib", tmp_path / "w.txt"
+    query.write_text(
+        "(declare-const X_0 Real)(declare-const Y_0 Real)(assert (>= X_0 0))(assert (<= X_0 1))(assert (>= Y_0 2))"
+    )
+    witness.write_text("sat\n((X_0 1.0)\n(Y_0 2.0))\n")
+    rulings = []
+    for name, bias in (("holds", 1.0), ("fails", 0.0)):
+        folder = tmp_path / name
+        folder.mkdir()
+        one = helper.make_tensor("b", TensorProto.FLOAT, [1, 1], [bias])
+        x, y = (helper.make_tensor_value_info(v, TensorProto.FLOAT, [1, 1]) for v in "xy")
+        graph = helper.make_graph([helper.make_node("Add", ["x", "b"], ["y"])], "g", [x], [y], [one])
+        imports = [helper.make_opsetid("", 13)]
+        (folder / "net.onnx").write_bytes(
+            helper.make_model(graph, opset_imports=imports, ir_version=8).SerializeToString()
+        )
+        monkeypatch.chdir(folder)
+        main(["vnncomp", "witness", "net.onnx", str(query), str(witness), "--format", "json"])
+        [row] = json.loads(capsys.readouterr().out)
+        rulings.append(row["ruling"])
+    assert rulings == ["holds", "fails"]

@@ -20,7 +20,8 @@ from typing import Any, Final
 from tlcheck import timer
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_PROPERTY_BYTES
-from tlcheck.readers.bytes import read_bytes
+from tlcheck.readers.bytes import read_bytes, sha256_hex
+from tlcheck.readers.onnx import load_whole
 from tlcheck.vnncomp.pool import work_through
 from tlcheck.vnncomp.regions import Regions
 from tlcheck.vnncomp.witness import Model, Ruling, load_regions, rule_file
@@ -94,20 +95,28 @@ def read_index(path: Path) -> list[Entry]:
 
 
 @lru_cache(maxsize=2)
-def _model(path: Path) -> Model:
+def _model(path: Path, _identity: str) -> Model:
+    """Kept by content: a path can be another file when it is asked for again."""
     return Model(path)
 
 
 @lru_cache(maxsize=16)
-def _regions(path: Path, model: Path) -> Regions:
-    return load_regions(path, _model(model))
+def _regions(path: Path, _sha256: str, model: Path, identity: str) -> Regions:
+    return load_regions(path, _model(model, identity))
+
+
+def _ruling(entry: Entry) -> Ruling:
+    identity = load_whole(entry.model).identity
+    query = sha256_hex(read_bytes(entry.property, limit=MAX_PROPERTY_BYTES))
+    regions = _regions(entry.property, query, entry.model, identity)
+    return rule_file(_model(entry.model, identity), regions, entry.witness)
 
 
 def rule_entry(entry: Entry) -> Row:
     """The JSON row of one entry. A model or property that cannot be read makes its witness unsupported."""
     start = timer.now()
     try:
-        ruling = rule_file(_model(entry.model), _regions(entry.property, entry.model), entry.witness)
+        ruling = _ruling(entry)
     except InvalidInput as error:
         ruling = Ruling("unsupported", error.code, error.line())
     except Exception as error:
