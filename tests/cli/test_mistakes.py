@@ -49,7 +49,7 @@ MISTAKES: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "a property": ("verify p.vnnlib", 3, ("a VNN-LIB property", f"`{VERIFY} p.vnnlib --network N=NET.onnx`")),
     "a PyTorch file": ("verify net.pt", 3, ("a PyTorch file", EXPORT, VERIFY)),
     "a log": ("verify abcrown.log", 3, ("a verifier's log", "proves nothing", "`tlcheck formats`", VERIFY)),
-    "a certificate by another name": ("verify c.txt", 3, ("c.txt: a certificate in JSON; its name must end in .json",)),
+    "a certificate by another name": ("verify c.txt", 3, ("c.txt: a certificate in JSON", "expected a name in .json")),
     "a log to convert": ("convert abcrown.log -o x.tlcert", 3, ("a verifier's log", "`tlcheck formats`")),
     "a SavedModel": ("verify saved", 2, ("a TensorFlow SavedModel", "tf2onnx.convert --saved-model saved")),
     "a file of a SavedModel": ("verify saved/saved_model.pb", 3, ("TensorFlow SavedModel", "tf2onnx.convert")),
