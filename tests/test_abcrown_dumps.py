@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import DATA, needs_data
-from tlcheck.convert import convert
 from tlcheck.options import Options
 from tlcheck.trusted.verdict import ClaimResult, Verdict
 from tlcheck.verify import verify_path
+from tlcheck.writers.convert import convert
 
 DUMPS = sorted(p.parent for p in (DATA / "abcrown").glob("*/*/certificate.json")) if DATA.is_dir() else []
 LARGE = ("sri_resnet_a", "net_1_1_prop_3")

@@ -20,8 +20,8 @@ from onnx import TensorProto, helper
 from tests.clocks import GUARD
 from tests.helpers import CERTIFICATES
 from tlcheck import keys
+from tlcheck.checking.journal import leaves_key
 from tlcheck.cli.main import main
-from tlcheck.journal import leaves_key
 from tlcheck.keys import checker, graph_key, key, lasting_key, query_key
 from tlcheck.options import Options
 from tlcheck.readers.bundle import load_bundle

@@ -17,7 +17,7 @@ from tests.clocks import Noted, Steps
 from tests.conftest import untested
 from tests.helpers import REPOSITORY
 from tlcheck import timer
-from tlcheck.schedule import Deadline
+from tlcheck.checking.schedule import Deadline
 
 CLOCKS = {"tlcheck/timer.py", "tlcheck/cli/progress.py", "tests/clocks.py"}
 """Who may look at the wall clock: the limits' own, the progress bar's pace, and the guard against tests that hang."""
@@ -25,17 +25,17 @@ MEASURING = {
     "tests/fuzz/__main__.py",
     "tests/fuzz/operators/run.py",
     "tests/mutations/run.py",
-    "tests/vnnlib/satisfactory.py",
+    "tests/solver/satisfactory.py",
 }
 """Programs for people, which end after a time or print one; benchmarks too."""
 NOT_KEPT = {
     "tests/cli/test_verify.py",
     "tests/cli/test_exit_codes.py",
-    "tests/vnncomp/test_scripts.py",
+    "tests/referee/test_scripts.py",
     "tests/fuzz/test_fuzz.py",
 }
 """Tests in which a limit is a word on a command line, or the guard."""
-OF_ALL = {"tests/vnnlib"}
+OF_ALL = {"tests/solver"}
 """Folders whose conftest puts the clock in for every test."""
 
 

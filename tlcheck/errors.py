@@ -14,7 +14,7 @@ MAX_PART = 400
 class InvalidInput(Exception):
     """Input that is malformed, too large, unsupported, or not what it is said to belong to.
 
-    ``code`` is a key of :data:`tlcheck.codes.CODES` (``tlcheck explain CODE`` prints its text).
+    ``code`` is a key of :data:`tlcheck.report.codes.CODES` (``tlcheck explain CODE`` prints its text).
     """
 
     def __init__(

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tlcheck.check import check_conditions, check_sat, check_unsat
+from tlcheck.checking.claims import check_conditions, check_sat, check_unsat
 from tlcheck.options import Options, Progress
 from tlcheck.readers.detect import check_there, read_certificate, survey
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.report.record import ClaimRead, FileResult
-from tlcheck.trusted.checks import ConditionClaim
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
+from tlcheck.trusted.conditions import ConditionClaim
 from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.verdict import ClaimResult
 
@@ -99,6 +99,6 @@ def _named(progress: Report, path: Path) -> Report:
 
 def convert(dump: Path, output: Path, options: Options) -> None:
     """Write the proof in ``dump`` as a bundle. Raises InvalidInput; checks no proof."""
-    from tlcheck.convert import convert as write
+    from tlcheck.writers.convert import convert as write
 
     write(dump, output, options)

@@ -192,9 +192,9 @@ def changed(document: Document, edit: Callable[[Document], object]) -> Document:
 
 def certified(document: Document) -> Document:
     """With the core and the tree that the finder of tlcheck gives."""
+    from tlcheck.prover.stability_search import find
     from tlcheck.readers.files import Files
-    from tlcheck.readers.stability import conditions_of, read_artifact, tree_text
-    from tlcheck.science.stability import find
+    from tlcheck.readers.own.stability import conditions_of, read_artifact, tree_text
 
     artifact = read_artifact(json.dumps(document).encode(), "made")
     found = find(conditions_of(artifact, Files("made", lambda name: b"")))

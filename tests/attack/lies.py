@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.attack.mutations import Point, outputs_at
-from tlcheck.readers.vnnlib import read_property
+from tlcheck.readers.vnnlib.read import read_property
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.graph import Graph, Node

@@ -229,8 +229,8 @@ def tiny_claim(kind: str) -> tuple[UnsatClaim, Guidance]:
 
 def tiny_bundle(target: Path, *, as_zip: bool = True) -> Path:
     """The activation dump as a bundle."""
-    from tlcheck.convert import convert
     from tlcheck.options import Options
+    from tlcheck.writers.convert import convert
 
     if as_zip:
         with TemporaryDirectory() as folder:

@@ -22,7 +22,7 @@ from tests.attack.seeds import Dump
 from tests.helpers import DATA
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
-from tlcheck.readers.vnnlib import read_property
+from tlcheck.readers.vnnlib.read import read_property
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.verdict import Verdict
 from tlcheck.verify import load, verify_path

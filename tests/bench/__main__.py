@@ -20,8 +20,8 @@ from pathlib import Path
 
 from tests.bench.baseline import recompute
 from tests.helpers import DATA
+from tlcheck.checking.schedule import peak_mib
 from tlcheck.options import Options
-from tlcheck.schedule import peak_mib
 from tlcheck.verify import verify_path
 
 MODES = ("auto", "ball64", "arb")

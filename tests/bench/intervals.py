@@ -29,10 +29,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.readers.expressions import parse_expression
+from tlcheck.prover.models64 import Engine64
 from tlcheck.readers.files import Files
-from tlcheck.readers.stability import conditions_of, read_artifact
-from tlcheck.science.models64 import Engine64
+from tlcheck.readers.own.expressions import parse_expression
+from tlcheck.readers.own.stability import conditions_of, read_artifact
 from tlcheck.trusted.arith.arb import ball, working_precision
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.graph import Graph, Node
@@ -43,7 +43,7 @@ from tlcheck.trusted.science.kinks import bounded
 from tlcheck.trusted.science.pinn_domain import Quantity
 from tlcheck.trusted.science.stability import Judge
 from tlcheck.trusted.taylor.models_arb import EngineArb
-from tlcheck.trusted.taylor.network import TaylorNetwork
+from tlcheck.trusted.taylor.network_models import TaylorNetwork
 from tlcheck.trusted.taylor.space import Space
 
 Floats = NDArray[np.float64]

@@ -21,12 +21,12 @@ from pathlib import Path
 import numpy as np
 
 from tests.helpers import CERTIFICATES, FAULTS
-from tlcheck.check import check_conditions
+from tlcheck.checking.claims import check_conditions
 from tlcheck.options import Options, Progress
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.onnx import load_model, read_model
 from tlcheck.trusted.arith.arb import working_precision
-from tlcheck.trusted.checks import Check
+from tlcheck.trusted.conditions import Check
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.science.margins import Examples, Margins
 

@@ -21,7 +21,7 @@ import pytest
 from tests.clocks import GUARD, Cpu, Noted, wait_until
 from tests.helpers import CERTIFICATES, DATA, REPOSITORY, needs_data
 from tlcheck.cli.main import main
-from tlcheck.codes import CODES
+from tlcheck.report.codes import CODES
 from tlcheck.report.schema import report_schema
 
 ACCEPT, REJECT, REGRESSIONS = (CERTIFICATES / name for name in ("accept", "reject", "regressions"))
@@ -33,7 +33,7 @@ SEVERAL = ACCEPT / "digits-several-claims"
 linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc, forked workers")
 
 EAGER = """
-import tlcheck.cli.progress as progress, tlcheck.schedule as schedule
+import tlcheck.cli.progress as progress, tlcheck.checking.schedule as schedule
 progress.PATIENCE_SECONDS = progress.REDRAW_SECONDS = 0
 schedule.POOL_FROM = schedule.THREADS_FROM = 0
 schedule.MAX_CHUNK = 4
@@ -43,7 +43,7 @@ entry()
 """tlcheck that takes every check for a long one: bar at once, small chunks, always a pool."""
 
 ENDLESS = """
-import time, tlcheck.schedule as schedule
+import time, tlcheck.checking.schedule as schedule
 from tests.clocks import Steps
 def forever(*_): time.sleep(10**6)
 if {where!r} == "bounds":
@@ -479,7 +479,7 @@ def test_cross_check_says_what_it_compared(
 ) -> None:
     assert main(["verify", "--cross-check", str(SEVERAL)]) == 0
     assert capsys.readouterr().out.count("cross-check: mpmath agrees") == 3
-    monkeypatch.setattr("tlcheck.crosscheck.mp_intervals.MAX_PRODUCTS", 10)
+    monkeypatch.setattr("tlcheck.checking.crosscheck.mp_intervals.MAX_PRODUCTS", 10)
     document = report("--cross-check", SPLITS, code=0, capsys=capsys)
     assert claims(document)[0]["arithmetic"]["cross_check"].startswith("skipped: ")
 

@@ -12,9 +12,9 @@ import pytest
 
 from tests.cli.conftest import FakeVerify
 from tlcheck.cli.main import main
-from tlcheck.codes import CODES
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
+from tlcheck.report.codes import CODES
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.ops.structure import Input

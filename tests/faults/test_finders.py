@@ -16,9 +16,9 @@ from onnx import TensorProto, helper, numpy_helper
 from tests.helpers import CERTIFICATES, FAULTS, needs_faults
 from tlcheck.cli.main import main
 from tlcheck.errors import InvalidInput
-from tlcheck.readers.places import check_places
-from tlcheck.science.split_search import certify_query
-from tlcheck.science.stability import certify
+from tlcheck.prover.box_search import certify_query
+from tlcheck.prover.stability_search import certify
+from tlcheck.readers.vnnlib.places import check_places
 
 Row = tuple[str, Sequence[str], str]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import FAULTS, needs_faults
-from tests.vnnlib.small import solver
+from tests.solver.small import solver
 from tlcheck.options import Options, Progress
 from tlcheck.verify import verify_path
 

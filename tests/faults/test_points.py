@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import FAULTS, needs_faults
-from tlcheck.readers.witness import read_witness
+from tlcheck.readers.vnnlib.witness import read_witness
+from tlcheck.referee.witness import Model, load_regions, rule_file
 from tlcheck.trusted.arith.arb import lower_float, upper_float
 from tlcheck.trusted.claim import SatClaim
 from tlcheck.trusted.decide import decide_sat
 from tlcheck.trusted.verdict import Verdict
-from tlcheck.vnncomp.witness import Model, load_regions, rule_file
 
 pytestmark = needs_faults
 

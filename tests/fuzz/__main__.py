@@ -404,7 +404,7 @@ def _run_json(data: bytes, folder: Path) -> object:
 
 
 def _run_property(data: bytes, folder: Path) -> object:
-    from tlcheck.readers.vnnlib import read_property
+    from tlcheck.readers.vnnlib.read import read_property
 
     return read_property(data, n_inputs=2, n_outputs=2, file="fuzz")
 

@@ -40,7 +40,8 @@ from tests.mutations.oracle import (
     highest,
     volume,
 )
-from tlcheck.science import pinn, stability
+from tlcheck.prover import pinn_search as pinn
+from tlcheck.prover import stability_search as stability
 
 sys.path.append(str(CERTIFICATES / "producers"))
 import stability_cases

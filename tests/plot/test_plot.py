@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 
 from tests.helpers import CERTIFICATES, DATA, REPOSITORY, needs_data
-from tests.science.test_pinn_domain import SMALL_PDE, Small
+from tests.trusted.science.test_pinn_domain import SMALL_PDE, Small
 from tlcheck.cli.main import main
 from tlcheck.options import Options
 from tlcheck.plot import floats, pinn, stability
 from tlcheck.plot.canvas import plain, scale
 from tlcheck.plot.plane import plane_of
-from tlcheck.science.pinn import Request, certify
+from tlcheck.prover.pinn_search import Request, certify
 from tlcheck.trusted.science.closed_loop import Kinks
 from tlcheck.trusted.science.network_jets import coordinates
 from tlcheck.trusted.science.pinn_domain import IntegralClaim, SupremumClaim
@@ -354,7 +354,7 @@ def test_without_matplotlib(tmp_path: Path) -> None:
 
 
 def test_no_other_command_loads_matplotlib() -> None:
-    code = "import sys; import tlcheck.cli.main, tlcheck.verify, tlcheck.science.pinn; print('matplotlib' in sys.modules)"
+    code = "import sys; import tlcheck.cli.main, tlcheck.verify, tlcheck.prover.pinn_search; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY)
     assert done.stdout == "False\n"
 

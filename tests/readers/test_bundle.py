@@ -22,10 +22,9 @@ import pytest
 
 from tests.clocks import Cpu
 from tests.helpers import CERTIFICATES, DATA, needs_data
-from tlcheck.convert import convert
+from tlcheck.checking.lock import lock_schema
 from tlcheck.errors import InvalidInput
 from tlcheck.keys import graph_key
-from tlcheck.lock import lock_schema
 from tlcheck.options import Options
 from tlcheck.readers.abcrown import load_dump
 from tlcheck.readers.bundle import is_bundle, load_bundle, manifest_schema, read_bundle
@@ -33,6 +32,7 @@ from tlcheck.readers.bundle.manifest import Manifest
 from tlcheck.readers.bundle.numbers import exact_number
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.onnx import read_model
+from tlcheck.referee.document import referee_schema
 from tlcheck.report.schema import report_schema
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.cover import leaves as cover_leaves
@@ -47,8 +47,8 @@ from tlcheck.trusted.guidance import (
     SharedSlopes,
     Tree,
 )
-from tlcheck.vnncomp.document import referee_schema
 from tlcheck.writers.bundle import SatOut, UnsatOut, pack_arrays, write_bundle
+from tlcheck.writers.convert import convert
 
 PROPERTY = b"""
 (declare-const X_0 Real) (declare-const X_1 Real) (declare-const Y_0 Real)

@@ -18,7 +18,7 @@ from tests.helpers import DATA, needs_data
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.bytes import read_bytes
 from tlcheck.readers.onnx import load_model
-from tlcheck.readers.vnnlib import load_property
+from tlcheck.readers.vnnlib.read import load_property
 from tlcheck.trusted.arith.arb import arb, working_precision
 from tlcheck.trusted.evaluate import Evaluator
 from tlcheck.trusted.graph import Graph

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from tests.helpers import DATA, needs_data
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_SEXPR_DEPTH
-from tlcheck.readers import normal_form as normal_form_module
 from tlcheck.readers.bytes import read_bytes
-from tlcheck.readers.normal_form import normal_form
-from tlcheck.readers.vnnlib import load_property, read_property
-from tlcheck.readers.vnnlib1 import read_vnnlib1
+from tlcheck.readers.vnnlib.normal_form import normal_form
+from tlcheck.readers.vnnlib.read import load_property, read_property
+from tlcheck.readers.vnnlib.read import normal_form as normal_form_module
+from tlcheck.readers.vnnlib.version1 import read_vnnlib1
 from tlcheck.trusted.query import Disjunct, LinearConstraint, Query
 
 F = Fraction
@@ -502,7 +502,7 @@ def test_a_large_normal_form_is_refused_before_it_is_made(monkeypatch: pytest.Mo
 
 
 def test_a_property_larger_than_the_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("tlcheck.readers.vnnlib.MAX_PROPERTY_BYTES", 100)
+    monkeypatch.setattr("tlcheck.readers.vnnlib.read.MAX_PROPERTY_BYTES", 100)
     _expect(OK.encode(), "TLC401")
     path = tmp_path / "p.vnnlib.gz"
     path.write_bytes(gzip.compress(OK.encode()))

@@ -11,14 +11,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from tests.vnnlib.small import Tiny, relu_file, text, write
+from tests.solver.small import Tiny, relu_file, text, write
 from tlcheck.errors import InvalidInput
-from tlcheck.readers import vnnlib2
-from tlcheck.readers.equivalent import relaxable
-from tlcheck.readers.joint import load_joint
-from tlcheck.readers.normal_form import normal_form
 from tlcheck.readers.onnx import load_model
-from tlcheck.readers.vnnlib import read_any_property, read_property
+from tlcheck.readers.vnnlib import version2 as vnnlib2
+from tlcheck.readers.vnnlib.equivalent import relaxable
+from tlcheck.readers.vnnlib.joint import load_joint
+from tlcheck.readers.vnnlib.normal_form import normal_form
+from tlcheck.readers.vnnlib.read import read_any_property, read_property
 from tlcheck.trusted.arith.arb import arb, working_precision
 from tlcheck.trusted.evaluate import evaluate
 from tlcheck.trusted.graph import Graph

@@ -51,7 +51,7 @@ def certify_lyapunov(
         return _query(model, spec, output, max_leaves, seconds)
     if model is not None:
         raise click.UsageError("--model is for queries in VNN-LIB: SPEC names its models itself")
-    from tlcheck.science.stability import certify
+    from tlcheck.prover.stability_search import certify
 
     start = timer.now()
     found = certify(spec, output, max_leaves=max_leaves, seconds=seconds, jobs=jobs, tick=_teller())
@@ -69,7 +69,7 @@ def certify_lyapunov(
 
 
 def _query(model: Path, spec: Path, output: Path, most: int, seconds: float) -> ExitCode:
-    from tlcheck.science.split_search import certify_query
+    from tlcheck.prover.box_search import certify_query
 
     start, tell = timer.now(), _teller()
     found = certify_query(model, spec, output, seconds=seconds, most=most, tick=lambda boxes, _: tell(boxes))

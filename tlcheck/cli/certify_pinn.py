@@ -17,8 +17,8 @@ from tlcheck.report.record import ExitCode
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from tlcheck.science.pinn import PartFound, Request
-    from tlcheck.science.solution import SolutionFound
+    from tlcheck.prover.pinn_search import PartFound, Request
+    from tlcheck.prover.solution_search import SolutionFound
 
 ANY_PATH = click.Path(path_type=Path)
 
@@ -27,7 +27,7 @@ def _complete_equations(_: click.Context, __: click.Parameter, incomplete: str) 
     """For the shell: ready equations, and files."""
     from click.shell_completion import CompletionItem
 
-    from tlcheck.science.pinn import READY
+    from tlcheck.prover.pinn_search import READY
 
     names = [
         CompletionItem(name)
@@ -95,7 +95,7 @@ def certify_pinn(
     Nothing is written unless there is evidence for each part. Exit codes: 0 written; 1 written, and some bound given is
     false; 4 no cover within --max-cells.
     """
-    from tlcheck.science.pinn import BadRequest, Request, certify
+    from tlcheck.prover.pinn_search import BadRequest, Request, certify
 
     relative = None if tolerance is None else _number("--tolerance", tolerance)
     if relative is not None and relative > 1000:
@@ -153,7 +153,7 @@ def _missing(part: PartFound, request: Request, at_most: str) -> str:
 
 
 def _solution_errors(model: Path, pde: Path, output: Path, request: Request, tell: _teller) -> ExitCode:
-    from tlcheck.science.solution import certify_solutions
+    from tlcheck.prover.solution_search import certify_solutions
 
     found = certify_solutions(model, pde, output, request, tell, lambda f: tell.line(_solution(f)))
     if all(f.complete for f in found):

@@ -39,7 +39,7 @@ def lock(
 
     Checks no proof. `tlcheck verify PATH... --expect FILE` fails when one of them is missing or changed.
     """
-    from tlcheck.lock import is_lock, lock_text, locked
+    from tlcheck.checking.lock import is_lock, lock_text, locked
     from tlcheck.verify import load, survey
 
     options = Options(model=model, property=property, decimals=decimals)

@@ -34,9 +34,9 @@ def _says(spec: Path, model: Path | None) -> Iterator[str]:
     from tlcheck.limits import MAX_PROPERTY_BYTES
     from tlcheck.readers.artifacts import artifact_format
     from tlcheck.readers.bytes import read_bytes
-    from tlcheck.readers.lyapunov_specs import label, read_covers, read_two_stage
     from tlcheck.readers.onnx import load_model
-    from tlcheck.readers.vnnlib import read_named_query
+    from tlcheck.readers.own.lyapunov_specs import label, read_covers, read_two_stage
+    from tlcheck.readers.vnnlib.read import read_named_query
 
     if spec.suffix == ".csv":
         for cover in read_covers(spec):

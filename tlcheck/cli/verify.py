@@ -312,7 +312,7 @@ def _compared(results: Sequence[FileResult], gate: Gate) -> tuple[list[FileResul
     """What differs from the lock file, as results, and the claims that it does not have."""
     if gate.expect is None:
         return [], []
-    from tlcheck.lock import compare
+    from tlcheck.checking.lock import compare
 
     try:
         return compare(gate.expect, results, gate.strict)

@@ -77,8 +77,8 @@ def _single(
 ) -> ExitCode:
     from tlcheck.readers.detect import check_there
     from tlcheck.readers.kinds import refusal
-    from tlcheck.vnncomp.index import Entry, rule_entry
-    from tlcheck.vnncomp.render import Rows, detail_lines
+    from tlcheck.referee.index import Entry, rule_entry
+    from tlcheck.referee.render import Rows, detail_lines
 
     if summary is not None:
         raise click.UsageError("--summary goes with --index")
@@ -100,9 +100,9 @@ def _index(index: Path, format_: str, output: Path | None, summary: Path | None,
     import msgspec
 
     from tlcheck.cli.progress import count_bar
-    from tlcheck.vnncomp.index import read_index, rule_index
-    from tlcheck.vnncomp.index import summary as summarize
-    from tlcheck.vnncomp.render import Rows, summary_text
+    from tlcheck.referee.index import read_index, rule_index
+    from tlcheck.referee.index import summary as summarize
+    from tlcheck.referee.render import Rows, summary_text
 
     entries = read_index(index)
     if not entries:
@@ -191,12 +191,12 @@ def referee(results: Path, output: Path | None, format_: str, **choices: Any) ->
 
     from tlcheck.cli.progress import count_bar
     from tlcheck.options import Options
-    from tlcheck.vnncomp.benchmarks import Benchmarks
-    from tlcheck.vnncomp.page import render
-    from tlcheck.vnncomp.referee import Choices, Referee
-    from tlcheck.vnncomp.results import read_results
-    from tlcheck.vnncomp.store import Store
-    from tlcheck.vnncomp.tables import answers_csv, instances_csv, summary_text
+    from tlcheck.referee.benchmarks import Benchmarks
+    from tlcheck.referee.page import render
+    from tlcheck.referee.referee import Choices, Referee
+    from tlcheck.referee.results import read_results
+    from tlcheck.referee.rulings import Store
+    from tlcheck.referee.tables import answers_csv, instances_csv, summary_text
 
     tools, names = choices["tools"], choices["names"]
     answers = [

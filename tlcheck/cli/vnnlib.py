@@ -18,11 +18,11 @@ from tlcheck.cli.seconds import Seconds
 from tlcheck.errors import InvalidInput
 from tlcheck.options import SEMANTICS
 from tlcheck.report.record import ExitCode
-from tlcheck.vnnlib.capabilities import ALIASES, CAPABILITIES
+from tlcheck.solver.capabilities import ALIASES, CAPABILITIES
 
 if TYPE_CHECKING:
-    from tlcheck.vnnlib.execution import Point
-    from tlcheck.vnnlib.solve import Answer
+    from tlcheck.runtime.execution import Point
+    from tlcheck.solver.solve import Answer
 
 ANY_PATH: Final = click.Path(path_type=Path)
 NAME: Final = "tlcheck"
@@ -166,9 +166,9 @@ def _solve(
     witness_file: Path | None,
     semantics: str,
 ) -> Answer:
-    from tlcheck.readers.joint import load_joint
-    from tlcheck.readers.witness import Names, load_witness
-    from tlcheck.vnnlib.solve import Solver
+    from tlcheck.readers.vnnlib.joint import load_joint
+    from tlcheck.readers.vnnlib.witness import Names, load_witness
+    from tlcheck.solver.solve import Solver
 
     joint = load_joint(query, files)
     witnesses: list[Point] = []
@@ -186,7 +186,7 @@ def _solve(
 
 def _print(answer: Answer, folder: Path | None) -> ExitCode:
     from tlcheck.report.text import printable
-    from tlcheck.vnnlib.assignment import as_text, write_files
+    from tlcheck.solver.assignment import as_text, write_files
 
     text = f"{answer.verdict}\n"
     if answer.verdict == "sat" and folder is not None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from tlcheck.codes import CODES
 from tlcheck.options import Options
+from tlcheck.report.codes import CODES
 from tlcheck.report.record import ExitCode
 
 if TYPE_CHECKING:
@@ -120,11 +120,11 @@ def schema(name: str | None) -> ExitCode:
 
         document = manifest_schema()
     elif name == "lock":
-        from tlcheck.lock import lock_schema
+        from tlcheck.checking.lock import lock_schema
 
         document = lock_schema()
     elif name == "referee":
-        from tlcheck.vnncomp.document import referee_schema
+        from tlcheck.referee.document import referee_schema
 
         document = referee_schema()
     else:

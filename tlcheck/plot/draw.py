@@ -13,8 +13,8 @@ from tlcheck.options import Options
 from tlcheck.plot import corridor, pinn, stability, unsat
 from tlcheck.plot.canvas import Panel, plain, rendered
 from tlcheck.readers.loaded import LoadedClaim
-from tlcheck.trusted.checks import ConditionClaim
 from tlcheck.trusted.claim import UnsatClaim
+from tlcheck.trusted.conditions import ConditionClaim
 from tlcheck.trusted.science.corridor import CorridorClaim
 from tlcheck.trusted.science.expression import number_text
 from tlcheck.trusted.science.pinn_domain import IntegralClaim, SupremumClaim

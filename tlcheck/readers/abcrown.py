@@ -36,7 +36,7 @@ from tlcheck.readers.bytes import check_plausible, read_bytes, read_stored_bytes
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.onnx import beside, read_model, whole_model
 from tlcheck.readers.strict_json import decode
-from tlcheck.readers.vnnlib import read_query
+from tlcheck.readers.vnnlib.read import read_query
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import (

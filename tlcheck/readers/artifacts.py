@@ -1,6 +1,6 @@
 """JSON artifacts of other systems: which format a file is, by its content, and what each format's claim proves.
 
-One table. A format's reader is the module of its name in ``tlcheck.readers.torchlean``; it has
+One table. A format's reader is a module of ``tlcheck.readers.torchlean`` or ``tlcheck.readers.own``; it has
 ``load(data, files, options, format) -> Sequence[LoadedClaim]``: ``data`` is the file's content, strict JSON already;
 ``files`` reads what the artifact names, and its ``sources`` are those of the claims.
 """
@@ -42,7 +42,7 @@ Recognise = Callable[[Mapping[str, Any]], bool]
 
 @dataclass(frozen=True)
 class Artifact:
-    """``module``: in tlcheck.readers.torchlean; ``proves``: what CERTIFIED says, for ``tlcheck formats``."""
+    """``module``: in tlcheck.readers; ``proves``: what CERTIFIED says, for ``tlcheck formats``."""
 
     module: str
     recognise: Recognise
@@ -69,81 +69,85 @@ def _keys(*keys: str) -> Recognise:
 
 ARTIFACTS: Final[dict[str, Artifact]] = {
     "tlcheck.corridor": Artifact(
-        "ode", _tag("tlcheck.corridor/1"), "ODE corridors, scalar or quasi-monotone systems, as a claim of tlcheck's own",
+        "torchlean.ode", _tag("tlcheck.corridor/1"),
+        "ODE corridors, scalar or quasi-monotone systems, as a claim of tlcheck's own",
     ),
     "tlcheck.spline": Artifact(
-        "spline", _tag("tlcheck.spline/1"), "splines: interpolation, C^k, monotone, convex, range, distance to a network",
+        "torchlean.spline", _tag("tlcheck.spline/1"),
+        "splines: interpolation, C^k, monotone, convex, range, distance to a network",
     ),
     "tlcheck.camera": Artifact(
-        "camera", _tag("tlcheck.camera/1"), "camera boxes: cuboid, pose, tightness, pixels, uncertainty, lens",
+        "torchlean.camera", _tag("tlcheck.camera/1"), "camera boxes: cuboid, pose, tightness, pixels, uncertainty, lens",
     ),
     "tlcheck.margins": Artifact(
-        "margin", _tag("tlcheck.margins/1"), "certified accuracy of a classifier over a data set",
+        "torchlean.margin", _tag("tlcheck.margins/1"), "certified accuracy of a classifier over a data set",
     ),
     "tlcheck.output-box": Artifact(
-        "lirpa", _tag("tlcheck.output-box/1"), "a network's outputs over an input box lie in a box",
+        "torchlean.lirpa", _tag("tlcheck.output-box/1"), "a network's outputs over an input box lie in a box",
     ),
     "tlcheck.lyapunov": Artifact(
-        "lyapunov", _tag("tlcheck.lyapunov/1"), "Lyapunov conditions of a network along given dynamics",
+        "torchlean.lyapunov", _tag("tlcheck.lyapunov/1"), "Lyapunov conditions of a network along given dynamics",
     ),
     "tlcheck.pinn": Artifact(
-        "pinn_domain", _tag("tlcheck.pinn/1"), "PINN: residual, initial and boundary errors, over the whole domain",
+        "own.pinn_domain", _tag("tlcheck.pinn/1"), "PINN: residual, initial and boundary errors, over the whole domain",
     ),
     "tlcheck.stability": Artifact(
-        "stability", _tag("tlcheck.stability/1"), "closed loops: asymptotically stable, practically stable, or invariant only",
+        "own.stability_artifact", _tag("tlcheck.stability/1"),
+        "closed loops: asymptotically stable, practically stable, or invariant only",
     ),
     "torchlean-margin": Artifact(
-        "margin", _tag("robust_margin_cert_v0_1"),
+        "torchlean.margin", _tag("robust_margin_cert_v0_1"),
         "classifier margins: from the weights and data it names, else that the artifact is consistent",
     ),
     "torchlean-leaves": Artifact(
-        "leaves", _tag("abcrown_leaf_artifact_v0_1"), "leaf boxes and bounds: that the artifact is consistent",
+        "torchlean.leaves", _tag("abcrown_leaf_artifact_v0_1"), "leaf boxes and bounds: that the artifact is consistent",
     ),
     "torchlean-leaves-2": Artifact(
-        "leaves", _tag("abcrown_leaf_artifact_v0_2"), "leaf proofs: bounds recomputed from the model, and the cover",
+        "torchlean.leaves", _tag("abcrown_leaf_artifact_v0_2"), "leaf proofs: bounds recomputed from the model, and the cover",
     ),
     "torchlean-suite": Artifact(
-        "suite", _tag("vnnlib_suite_v0_1"), "MNIST-FC suites: each instance safe, bounds recomputed from the weights",
+        "torchlean.suite", _tag("vnnlib_suite_v0_1"), "MNIST-FC suites: each instance safe, bounds recomputed from the weights",
     ),
     "torchlean-spline": Artifact(
-        "spline", _tag("piecewise_poly_v0"), "splines: interpolation, exactly over the rationals",
+        "torchlean.spline", _tag("piecewise_poly_v0"), "splines: interpolation, exactly over the rationals",
     ),
     "torchlean-camera": Artifact(
-        "camera", _tag("torchlean.camera.box3d.v1"), "camera boxes: TorchLean's seven invariants, with zero tolerance",
+        "torchlean.camera", _tag("torchlean.camera.box3d.v1"), "camera boxes: TorchLean's seven invariants, with zero tolerance",
     ),
     "torchlean-ode": Artifact(
-        "ode", _keys("rhs", "segments"), "ODE corridors: every solution stays between the two networks",
+        "torchlean.ode", _keys("rhs", "segments"), "ODE corridors: every solution stays between the two networks",
     ),
     "torchlean-pinn": Artifact(
-        "pinn", _keys("pinn", "u_bounds"), "PINN boxes: value and residual at the listed points, from the network",
+        "torchlean.pinn", _keys("pinn", "u_bounds"), "PINN boxes: value and residual at the listed points, from the network",
     ),
     "torchlean-pinn-data": Artifact(
-        "pinn_data",
+        "torchlean.pinn_data",
         lambda top: "collocation" in top and any(key in top for key in ("initial", "boundary", "data")),
         "PINN data sets: each value within the tolerance of the network given with --model",
     ),
     "torchlean-lirpa": Artifact(
-        "lirpa", _keys("graph", "input_box", "result"), "output boxes of the five named graphs",
+        "torchlean.lirpa", _keys("graph", "input_box", "result"), "output boxes of the five named graphs",
     ),
     "torchlean-alpha-beta-nodes": Artifact(
-        "nodes", lambda top: "ibp" in top and "beta" in top, "node bounds: see torchlean-nodes; phases of a branch",
+        "torchlean.nodes", lambda top: "ibp" in top and "beta" in top, "node bounds: see torchlean-nodes; phases of a branch",
     ),
     "torchlean-nodes": Artifact(
-        "nodes", lambda top: isinstance(top.get("ibp"), list),
+        "torchlean.nodes", lambda top: isinstance(top.get("ibp"), list),
         "node bounds: interval boxes and affine bounds of a torchlean.ir.v1 graph",
     ),
     "lyapunov-json": Artifact(
-        "lyapunov", _keys("V_bounds", "Vdot_bounds"), "Lyapunov bounds: V and its derivative, from network and dynamics",
+        "torchlean.lyapunov", _keys("V_bounds", "Vdot_bounds"),
+        "Lyapunov bounds: V and its derivative, from network and dynamics",
     ),
     "two-stage-bits": Artifact(
-        "two_stage", _keys("wC", "bC", "w1", "b1", "w2", "b2"), "two-stage van der Pol: decrease on a box",
+        "torchlean.two_stage", _keys("wC", "bC", "w1", "b1", "w2", "b2"), "two-stage van der Pol: decrease on a box",
     ),
     "omni3d-box": Artifact(
-        "camera",
+        "torchlean.camera",
         lambda top: "K" in top and any(key in top for key in ("corners3d", "corners3d_partial")),
         "Omni3D corners: positive depth of each corner given; its pixel in bbox2d if there is one",
     ),
-    "raw-leaf-dump": Artifact("leaves", lambda top: _has_leaves(top), "leaf dumps: as torchlean-leaves"),
+    "raw-leaf-dump": Artifact("torchlean.leaves", lambda top: _has_leaves(top), "leaf dumps: as torchlean-leaves"),
 }  # fmt: skip
 """The first that recognises a file's top-level object is its format."""
 
@@ -414,7 +418,7 @@ def _read_artifact(data: bytes, files: Files, options: Options, name: str) -> Se
         check_strict(line, files.where)
     files.sources["artifact"] = sha256_hex(data)
     data = without_mark(data, "TLC106", files.where)
-    module = importlib.import_module(f"tlcheck.readers.torchlean.{ARTIFACTS[name].module}")
+    module = importlib.import_module(f"tlcheck.readers.{ARTIFACTS[name].module}")
     try:
         claims: Sequence[LoadedClaim] = module.load(data, files, options, name)
     except InvalidInput as error:

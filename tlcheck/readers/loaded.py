@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tlcheck.trusted.checks import ConditionClaim
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
+from tlcheck.trusted.conditions import ConditionClaim
 from tlcheck.trusted.guidance import Guidance
 
 

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import msgspec
 
 from tlcheck import __version__
-from tlcheck.codes import CODES
+from tlcheck.report.codes import CODES
 from tlcheck.report.record import UNREADABLE, FileResult, Run
 from tlcheck.trusted.verdict import ClaimResult, Reason, Verdict
 

@@ -9,9 +9,9 @@ from typing import Final
 
 import numpy as np
 
-from tlcheck.readers.lyapunov_specs import told
-from tlcheck.trusted.checks import ConditionClaim
+from tlcheck.readers.own.lyapunov_specs import told
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
+from tlcheck.trusted.conditions import ConditionClaim
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import LEAF, SPLIT, Guidance
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint

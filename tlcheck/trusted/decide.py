@@ -42,8 +42,8 @@ from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.integer import GRID, IntegerEngine, IntegerForm
 from tlcheck.trusted.arith.interface import Multipliers
 from tlcheck.trusted.bounds import AnyEngine, Apply, Bounds, Enclosure, Slopes, new_form, run_pass
-from tlcheck.trusted.checks import Check, ConditionClaim, Item, Measure, Share
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
+from tlcheck.trusted.conditions import Check, ConditionClaim, Item, Measure, Share
 from tlcheck.trusted.cover import BadTree, Leaf, leaves
 from tlcheck.trusted.evaluate import Evaluator, Undecided
 from tlcheck.trusted.guidance import NO_GUIDANCE, Guidance

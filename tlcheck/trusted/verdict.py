@@ -39,7 +39,7 @@ class Bound:
 
 @dataclass(frozen=True)
 class Reason:
-    """``code`` is a key of tlcheck.codes.CODES."""
+    """``code`` is a key of tlcheck.report.codes.CODES."""
 
     code: str
     message: str

@@ -43,7 +43,7 @@ from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.onnx import Whole, beside, load_whole, read_model, whole_model
 from tlcheck.readers.onnx.external import ReadData
-from tlcheck.readers.vnnlib import read_query
+from tlcheck.readers.vnnlib.read import read_query
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.query import Query

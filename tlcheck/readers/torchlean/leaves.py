@@ -27,9 +27,9 @@ from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.strict_json import decode
 from tlcheck.readers.torchlean.ir import ModelFile, read_network
 from tlcheck.readers.torchlean.mlp import EndLists, Read, decimals_text, intervals, number_reader
-from tlcheck.readers.vnnlib import read_query
-from tlcheck.trusted.checks import ends
+from tlcheck.readers.vnnlib.read import read_query
 from tlcheck.trusted.claim import UnsatClaim
+from tlcheck.trusted.conditions import ends
 from tlcheck.trusted.cover import BadTree, tree_from_leaves
 from tlcheck.trusted.cover import Literal as Cut
 from tlcheck.trusted.graph import Graph

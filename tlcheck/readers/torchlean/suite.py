@@ -25,8 +25,8 @@ from tlcheck.readers.strict_json import decode
 from tlcheck.readers.torchlean.ir import ModelFile, read_network
 from tlcheck.readers.torchlean.mlp import EndLists, Read, intervals, number_reader
 from tlcheck.trusted.arith.ball64 import Ball64
-from tlcheck.trusted.checks import ends
 from tlcheck.trusted.claim import UnsatClaim
+from tlcheck.trusted.conditions import ends
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import LEAF, Guidance, LeafSlopes, Leaves, Tree
 from tlcheck.trusted.network import Network

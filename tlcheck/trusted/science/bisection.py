@@ -24,7 +24,7 @@ from math import inf
 from typing import Final
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball, lower_float, upper_float
-from tlcheck.trusted.checks import Check
+from tlcheck.trusted.conditions import Check
 from tlcheck.trusted.science.expression import number_text
 from tlcheck.trusted.science.jets import square
 from tlcheck.trusted.science.network_jets import Box, Jet, pairs

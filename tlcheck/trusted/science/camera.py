@@ -28,7 +28,7 @@ from fractions import Fraction
 from math import ceil, floor, lcm
 from typing import Final
 
-from tlcheck.trusted.checks import (
+from tlcheck.trusted.conditions import (
     Check,
     ConditionClaim,
     Measure,

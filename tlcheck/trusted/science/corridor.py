@@ -42,7 +42,7 @@ from fractions import Fraction
 from functools import partial
 
 from tlcheck.trusted.arith.arb import Arb, ball, lower_float, upper_float
-from tlcheck.trusted.checks import Check, ConditionClaim, Measure, Slack, fact, nonnegative, undecided
+from tlcheck.trusted.conditions import Check, ConditionClaim, Measure, Slack, fact, nonnegative, undecided
 from tlcheck.trusted.science.curves import TIME, Curve, Piece, Tick, middle_of, together, value_at, values_on
 from tlcheck.trusted.science.expression import Expression, evaluate, is_total, number_text, text, variables
 from tlcheck.trusted.science.jets import Series, TooManyPieces, Undefined, hull, variable

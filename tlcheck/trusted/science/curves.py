@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Final, TypeAlias
 
 from tlcheck.trusted.arith.arb import Arb, ball
-from tlcheck.trusted.checks import Slack
+from tlcheck.trusted.conditions import Slack
 from tlcheck.trusted.science.expression import Coefficients, Expression, evaluate, exact_value, polynomial
 from tlcheck.trusted.science.jets import (
     Function,

@@ -28,7 +28,7 @@ from itertools import product
 from typing import Final
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball
-from tlcheck.trusted.checks import Check, Measure, positive, undecided
+from tlcheck.trusted.conditions import Check, Measure, positive, undecided
 from tlcheck.trusted.science.closed_loop import Candidate, Kinks, Loop, Point, first_order
 from tlcheck.trusted.science.expression import number_text
 from tlcheck.trusted.science.jets import square

@@ -27,7 +27,7 @@ from functools import cached_property
 from typing import Final
 
 from tlcheck.trusted.arith.arb import Arb, ball
-from tlcheck.trusted.checks import Check, nonnegative, positive, undecided
+from tlcheck.trusted.conditions import Check, nonnegative, positive, undecided
 from tlcheck.trusted.science.differential import (
     ONE,
     ZERO,

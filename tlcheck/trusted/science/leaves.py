@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from tlcheck.trusted.checks import Check, ConditionClaim, Measure, fact, nonnegative, positive, zero
+from tlcheck.trusted.conditions import Check, ConditionClaim, Measure, fact, nonnegative, positive, zero
 from tlcheck.trusted.science.expression import number_text
 
 

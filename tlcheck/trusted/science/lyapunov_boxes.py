@@ -21,7 +21,7 @@ from functools import partial
 from typing import Final
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball
-from tlcheck.trusted.checks import Check, ConditionClaim, Measure, fact
+from tlcheck.trusted.conditions import Check, ConditionClaim, Measure, fact
 from tlcheck.trusted.science.bisection import least_values, outside
 from tlcheck.trusted.science.expression import Expression, evaluate, number_text, text, variables
 from tlcheck.trusted.science.jets import Undefined

@@ -30,7 +30,7 @@ from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.integer import IntegerEngine, IntegerForm
 from tlcheck.trusted.arith.probe import BlasRefused, probe
 from tlcheck.trusted.bounds import AnyEngine, Bounds, Enclosure, Slopes, new_form, run_pass
-from tlcheck.trusted.checks import (
+from tlcheck.trusted.conditions import (
     Check,
     ConditionClaim,
     Item,

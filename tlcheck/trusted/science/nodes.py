@@ -24,7 +24,7 @@ from functools import cached_property
 import numpy as np
 
 from tlcheck.trusted.arith.arb import Arb, ball, lower_float, upper_float
-from tlcheck.trusted.checks import Check, ConditionClaim, Measure, fact, nonnegative, undecided
+from tlcheck.trusted.conditions import Check, ConditionClaim, Measure, fact, nonnegative, undecided
 from tlcheck.trusted.evaluate import Evaluator
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.maps import Affine

@@ -26,7 +26,7 @@ from tlcheck.trusted.arith.arb import Arb, arb, ball, lower_float, upper_float
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.integer import IntegerEngine
 from tlcheck.trusted.bounds import Bounds, Enclosure, Slopes
-from tlcheck.trusted.checks import Check, ConditionClaim, Measure, Slack, ends, nonnegative, undecided
+from tlcheck.trusted.conditions import Check, ConditionClaim, Measure, Slack, ends, nonnegative, undecided
 from tlcheck.trusted.evaluate import Evaluator, Undecided
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import NO_GUIDANCE

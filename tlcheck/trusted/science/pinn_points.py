@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final
 
 from tlcheck.trusted.arith.arb import ball
-from tlcheck.trusted.checks import Check, ConditionClaim, Measure, fact, nonnegative
+from tlcheck.trusted.conditions import Check, ConditionClaim, Measure, fact, nonnegative
 from tlcheck.trusted.science.bisection import least_values
 from tlcheck.trusted.science.expression import Expression, evaluate, number_text, text, variables
 from tlcheck.trusted.science.jets import NotSmooth, ScalarNetwork, Series, Undefined, variable

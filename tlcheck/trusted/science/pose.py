@@ -21,7 +21,7 @@ from fractions import Fraction
 from typing import Final
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball
-from tlcheck.trusted.checks import Check, Measure, nonnegative, positive, undecided
+from tlcheck.trusted.conditions import Check, Measure, nonnegative, positive, undecided
 from tlcheck.trusted.science.polynomial import brief
 
 Vector = tuple[Fraction, ...]

@@ -18,7 +18,7 @@ from math import inf
 from typing import Final, TypeAlias
 
 from tlcheck.trusted.arith.arb import Arb, ball, lower_float, upper_float
-from tlcheck.trusted.checks import Check, fact, nonnegative, undecided
+from tlcheck.trusted.conditions import Check, fact, nonnegative, undecided
 from tlcheck.trusted.science.curves import IDENTITY, TIME, Piece, Tick, middle_of
 from tlcheck.trusted.science.expression import (
     Coefficients,

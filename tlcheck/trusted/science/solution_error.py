@@ -23,7 +23,16 @@ from itertools import combinations
 from typing import Final
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball, decimal_outward, upper_float
-from tlcheck.trusted.checks import Check, ConditionClaim, Item, Measure, Share, fact, nonnegative, undecided
+from tlcheck.trusted.conditions import (
+    Check,
+    ConditionClaim,
+    Item,
+    Measure,
+    Share,
+    fact,
+    nonnegative,
+    undecided,
+)
 from tlcheck.trusted.science.differential import (
     ONE,
     ZERO,
@@ -42,7 +51,7 @@ from tlcheck.trusted.science.differential import (
 )
 from tlcheck.trusted.science.expression import Expression, Number, Variable, number_text, text, variables
 from tlcheck.trusted.science.pinn_domain import Amount, Quantity, Splittable, derivative_names, in_parts
-from tlcheck.trusted.taylor.network import KINKED
+from tlcheck.trusted.taylor.network_models import KINKED
 
 LOWER, UPPER = "lower_", "upper_"
 """Prefixes of what is taken at the two ends of the space coordinate."""

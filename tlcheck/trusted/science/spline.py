@@ -31,7 +31,7 @@ from math import comb
 from typing import Final
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball
-from tlcheck.trusted.checks import (
+from tlcheck.trusted.conditions import (
     Check,
     ConditionClaim,
     Measure,

@@ -60,7 +60,7 @@ from math import inf
 from typing import Final
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball, lower_float, upper_float
-from tlcheck.trusted.checks import Check, ConditionClaim, Measure, fact, undecided
+from tlcheck.trusted.conditions import Check, ConditionClaim, Measure, fact, undecided
 from tlcheck.trusted.science.closed_loop import Candidate, Kinks, Loop, Point, first_order
 from tlcheck.trusted.science.equilibrium import Core, box_text, met
 from tlcheck.trusted.science.expression import number_text, text, variables
