@@ -12,7 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tlcheck.checking.claims import check_conditions, check_sat, check_unsat
+from tlcheck.checking.conditions import check_conditions
+from tlcheck.checking.sat import check_sat
+from tlcheck.checking.unsat import check_unsat
 from tlcheck.options import Options, Progress
 from tlcheck.readers.detect import check_there, read_certificate, survey
 from tlcheck.readers.loaded import LoadedClaim
