@@ -441,7 +441,7 @@ def _dump_runner(kind: str, name: str) -> Callable[[bytes, Path], object]:
 
 
 def _run_bundle(data: bytes, folder: Path) -> object:
-    from tlcheck.readers.bundle import load_bundle
+    from tlcheck.readers.bundle.read import load_bundle
 
     path = folder / "fuzz.tlcert"
     path.write_bytes(data)
@@ -452,7 +452,7 @@ def _bundle_runner(files: dict[str, bytes], name: str) -> Callable[[bytes, Path]
     """The bundle as a folder with one file replaced, hashes made to fit."""
 
     def run(data: bytes, folder: Path) -> object:
-        from tlcheck.readers.bundle import load_bundle
+        from tlcheck.readers.bundle.read import load_bundle
 
         path = folder / "fuzz-folder.tlcert"
         path.mkdir(exist_ok=True)

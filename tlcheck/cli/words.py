@@ -116,7 +116,7 @@ def schema(name: str | None) -> ExitCode:
     import msgspec
 
     if name == "bundle":
-        from tlcheck.readers.bundle import manifest_schema
+        from tlcheck.readers.bundle.read import manifest_schema
 
         document = manifest_schema()
     elif name == "lock":

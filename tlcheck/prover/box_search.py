@@ -24,7 +24,8 @@ from tlcheck.prover.refute import Judge, Point, exact_points, refuted
 from tlcheck.prover.unsat import MOST_LOWEST, Prover, closed_by, is_empty
 from tlcheck.readers.bundle.manifest import Producer
 from tlcheck.readers.bytes import gunzip_if_packed, read_stored_bytes
-from tlcheck.readers.onnx import beside, read_model, whole_model
+from tlcheck.readers.data_files import beside
+from tlcheck.readers.onnx import read_model, whole_model
 from tlcheck.readers.vnnlib.read import read_query
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.decide import NoRelaxation, Settings

@@ -33,8 +33,9 @@ from tlcheck.limits import (
     MAX_ZIP_MEMBERS,
 )
 from tlcheck.readers.bytes import check_plausible, read_bytes, read_stored_bytes, sha256_hex
+from tlcheck.readers.data_files import beside
 from tlcheck.readers.loaded import LoadedClaim
-from tlcheck.readers.onnx import beside, read_model, whole_model
+from tlcheck.readers.onnx import read_model, whole_model
 from tlcheck.readers.strict_json import decode
 from tlcheck.readers.vnnlib.read import read_query
 from tlcheck.trusted.claim import UnsatClaim

@@ -257,7 +257,7 @@ class _Walk:
 
 
 def _read_bundle(path: Path, options: Options) -> Sequence[LoadedClaim]:
-    from tlcheck.readers.bundle import load_bundle
+    from tlcheck.readers.bundle.read import load_bundle
 
     return load_bundle(path, options.model, options.property, options)
 

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from tlcheck import __version__
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_MANIFEST_BYTES, MIB
-from tlcheck.readers.bundle import is_bundle
 from tlcheck.readers.bundle.arrays import DTYPES
 from tlcheck.readers.bundle.evidence import UNNAMED
 from tlcheck.readers.bundle.manifest import (
@@ -40,6 +39,7 @@ from tlcheck.readers.bundle.manifest import (
     check_name,
     read_manifest,
 )
+from tlcheck.readers.bundle.read import is_bundle
 from tlcheck.readers.bundle.store import open_store
 from tlcheck.readers.bytes import gunzip_if_packed, sha256_hex
 from tlcheck.trusted.graph import Graph

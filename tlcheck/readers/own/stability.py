@@ -26,7 +26,8 @@ from tlcheck.readers.kinds import instead
 from tlcheck.readers.own.expressions import is_name, parse_expression
 from tlcheck.readers.strict_json import decode
 from tlcheck.readers.torchlean.lyapunov import checked_box
-from tlcheck.readers.torchlean.mlp import MAX_WEIGHTS, literal
+from tlcheck.readers.torchlean.mlp import MAX_WEIGHTS
+from tlcheck.readers.torchlean.numbers import literal
 from tlcheck.readers.vnnlib.places import check_places, inputs_of, outputs_of
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.graph import Graph

@@ -18,7 +18,7 @@ from tlcheck.readers.bundle.numbers import exact_number
 from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.strict_json import decode
-from tlcheck.readers.torchlean.mlp import Read, decimals_text, number_reader
+from tlcheck.readers.torchlean.numbers import Read, decimals_text, number_reader
 from tlcheck.trusted.science.camera import CameraBox, CameraClaim, Cuboid, Lens, Pixels, Pose
 from tlcheck.trusted.science.pose import Uncertainty
 

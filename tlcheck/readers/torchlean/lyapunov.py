@@ -20,17 +20,14 @@ from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.own.expressions import parse_expression
 from tlcheck.readers.strict_json import decode
-from tlcheck.readers.torchlean.mlp import (
+from tlcheck.readers.torchlean.mlp import ListsFile, from_lists, part, read_network
+from tlcheck.readers.torchlean.numbers import (
     EndLists,
-    ListsFile,
     Read,
     decimals_text,
-    from_lists,
     intervals,
     literal,
     number_reader,
-    part,
-    read_network,
 )
 from tlcheck.trusted.science.expression import Expression
 from tlcheck.trusted.science.lyapunov_boxes import Condition, Controller, LyapunovConditions, Point

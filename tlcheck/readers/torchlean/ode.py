@@ -21,7 +21,7 @@ from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.own.expressions import is_name, parse_expression
 from tlcheck.readers.strict_json import decode
-from tlcheck.readers.torchlean.state_dict import LAYER, check_layers
+from tlcheck.readers.torchlean.layers import LAYER, check_layers
 from tlcheck.trusted.science.corridor import CorridorClaim, Segment
 from tlcheck.trusted.science.curves import TIME, Curve
 from tlcheck.trusted.science.expression import Expression

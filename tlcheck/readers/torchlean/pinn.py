@@ -17,8 +17,8 @@ from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.own.expressions import parse_expression
 from tlcheck.readers.strict_json import decode
-from tlcheck.readers.torchlean.mlp import (
-    ACTIVATIONS,
+from tlcheck.readers.torchlean.mlp import ACTIVATIONS, network, read_network, unsupported_activation
+from tlcheck.readers.torchlean.numbers import (
     EndLists,
     Ends,
     Read,
@@ -26,10 +26,7 @@ from tlcheck.readers.torchlean.mlp import (
     interval,
     intervals,
     literal,
-    network,
     number_reader,
-    read_network,
-    unsupported_activation,
 )
 from tlcheck.trusted.science.jets import ScalarNetwork
 from tlcheck.trusted.science.network_jets import Mlp
