@@ -16,7 +16,7 @@ from tlcheck.checking.conditions import check_conditions
 from tlcheck.checking.sat import check_sat
 from tlcheck.checking.unsat import check_unsat
 from tlcheck.options import Options, Progress
-from tlcheck.readers.detect import check_there, read_certificate, survey
+from tlcheck.readers.formats.detect import check_there, read_certificate, survey
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.report.record import ClaimRead, FileResult
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
