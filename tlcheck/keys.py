@@ -65,7 +65,7 @@ def query_key(query: Query) -> str:
 @cache
 def checker() -> str:
     """The SHA-256 of tlcheck's sources, whatever their language, and of the versions it computes with."""
-    from tlcheck.report.versions import tool_versions
+    from tlcheck.versions import tool_versions
 
     package = Path(__file__).parent
     sources = {

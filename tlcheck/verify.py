@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tlcheck.options import Options, Progress
-from tlcheck.readers.detect import check_there, read_certificate, survey
+from tlcheck.readers.formats.detect import check_there, read_certificate, survey
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.report.record import ClaimRead, FileResult
 from tlcheck.trusted.conditions import ConditionClaim
@@ -39,16 +39,16 @@ def verify_path(path: Path, options: Options, progress: Report = None) -> FileRe
 def decide(loaded: LoadedClaim, options: Options, progress: Report = None) -> ClaimResult:
     """One claim, as it was read, decided. Raises InvalidInput when its evidence does not fit it."""
     if isinstance(loaded.claim, ConditionClaim):  # what a kind of claim needs is imported with it
-        from tlcheck.checking.claims import check_conditions
+        from tlcheck.checking.conditions import check_conditions
 
         return check_conditions(loaded, loaded.claim, options, progress)
     from tlcheck.trusted.claim import SatClaim
 
     if isinstance(loaded.claim, SatClaim):
-        from tlcheck.checking.claims import check_sat
+        from tlcheck.checking.sat import check_sat
 
         return check_sat(loaded, loaded.claim, options)
-    from tlcheck.checking.claims import check_unsat
+    from tlcheck.checking.unsat import check_unsat
 
     return check_unsat(loaded, loaded.claim, options, progress)
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.helpers import CERTIFICATES, FAULTS
-from tlcheck.checking.claims import check_conditions
+from tlcheck.checking.conditions import check_conditions
 from tlcheck.options import Options, Progress
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.onnx import load_model, read_model

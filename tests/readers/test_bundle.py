@@ -26,10 +26,10 @@ from tlcheck.checking.lock import lock_schema
 from tlcheck.errors import InvalidInput
 from tlcheck.keys import graph_key
 from tlcheck.options import Options
-from tlcheck.readers.abcrown import load_dump
 from tlcheck.readers.bundle.manifest import Manifest
 from tlcheck.readers.bundle.numbers import exact_number
 from tlcheck.readers.bundle.read import is_bundle, load_bundle, manifest_schema, read_bundle
+from tlcheck.readers.formats.abcrown import load_dump
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.onnx import read_model
 from tlcheck.referee.document import referee_schema

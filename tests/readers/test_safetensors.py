@@ -14,7 +14,7 @@ from safetensors.numpy import save
 
 from tests.numpy_eval import evaluate, random_inputs
 from tlcheck.errors import InvalidInput
-from tlcheck.readers.safetensors import load_safetensors_model
+from tlcheck.readers.sequential.read import load_safetensors_model
 from tlcheck.trusted.graph import Graph
 
 RNG = np.random.default_rng(0)

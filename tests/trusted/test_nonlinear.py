@@ -15,9 +15,9 @@ from onnx import TensorProto, helper, numpy_helper
 from tests import numpy_eval
 from tests.trusted.test_audit import ONE_LEAF, claim, leaves, verdict
 from tests.trusted.test_evaluate import graph_of
-from tlcheck.checking.claims import check_unsat
 from tlcheck.checking.crosscheck.mp_intervals import cross_check_relaxation, mp_evaluate
 from tlcheck.checking.crosscheck.mp_nonlinear import NothingToCheck
+from tlcheck.checking.unsat import check_unsat
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
 from tlcheck.readers.loaded import LoadedClaim

@@ -7,11 +7,7 @@ point comes from sampling and a shrinking random search. Seeds are fixed: the sa
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -22,7 +18,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from tlcheck import timer
-from tlcheck.checking.schedule import ending_pool, enter_worker, interrupts_held
+from tlcheck.checking.pool import FORKS, processes, workers_for
 from tlcheck.prover.balls64 import Balls64
 from tlcheck.prover.models64 import Engine64, Models64
 from tlcheck.trusted.arith.arb import lower_float, upper_float, working_precision
@@ -438,34 +434,17 @@ def _mass(model: Models64) -> Floats:
     return np.asarray(np.abs(model.coefficients[:, :, 0]).T @ exponents)
 
 
-_TASK: list[tuple[Quantity, int, str]] = []
-
-
-def _start(quantity: Quantity, order: int, norm: str) -> None:
-    enter_worker()
-    threadpool_limits(1, "blas")
-    _TASK.append((quantity, order, norm))
-
-
-def _examine_task(box: Boxes) -> Examined:
-    quantity, order, norm = _TASK[-1]
-    return examine_cells(quantity, order, norm, *box)
-
-
 @contextmanager
 def _examiner(quantity: Quantity, order: int, norm: str, jobs: int) -> Iterator[Examine]:
     """Batches of boxes examined in a pool of forked processes, or here."""
-    workers = jobs or os.cpu_count() or 1
-    if workers == 1 or sys.platform != "linux":
+
+    def examine(box: Boxes) -> Examined:
+        return examine_cells(quantity, order, norm, *box)
+
+    workers = workers_for(jobs)
+    if workers == 1 or not FORKS:
         with threadpool_limits(1, "blas"):
-            yield lambda boxes: [examine_cells(quantity, order, norm, *box) for box in boxes]
+            yield lambda boxes: [examine(box) for box in boxes]
         return
-    context = multiprocessing.get_context("fork")
-    with ending_pool(ProcessPoolExecutor(workers, context, _start, (quantity, order, norm))) as pool:
-
-        def examine(boxes: list[Boxes]) -> list[Examined]:
-            with interrupts_held():
-                found = pool.map(_examine_task, boxes)
-            return list(found)
-
-        yield examine
+    with processes(examine, workers) as pool:
+        yield lambda boxes: list(pool.in_order(boxes))

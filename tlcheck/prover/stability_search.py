@@ -8,8 +8,6 @@ only.
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -22,7 +20,7 @@ import msgspec
 from msgspec.structs import replace as changed
 
 from tlcheck import __version__, timer
-from tlcheck.checking.pool import forked
+from tlcheck.checking.pool import FORKS, processes, workers_for
 from tlcheck.errors import InvalidInput
 from tlcheck.prover.attack import first_points
 from tlcheck.readers.bundle.manifest import (
@@ -285,29 +283,22 @@ def _preorder(outcomes: Mapping[int, tuple[Cut | str, int]]) -> Tree:
     return tuple(tree)
 
 
-_LEVELS: list[tuple[Judge, Sequence[tuple[int, Box, int]], int]] = []
-"""Of the level being judged, for the workers to inherit: the judge, the boxes, how many go together."""
-
-
 def _examined(judge: Judge, boxes: Sequence[tuple[int, Box, int]], jobs: int) -> Iterator[Outcome]:
-    workers = min(jobs or os.cpu_count() or 1, len(boxes) // 2)
+    """The boxes' outcomes in their order. Workers inherit judge and boxes."""
+    workers = workers_for(jobs, len(boxes) // 2)
     together = max(1, min(TOGETHER, len(boxes) // (4 * max(workers, 1))))
-    _LEVELS.append((judge, boxes, together))
-    try:
-        chunks = -(-len(boxes) // together)
-        if workers < 2 or sys.platform != "linux":
-            for k in range(chunks):
-                yield from _examine_inherited(k)
-        else:
-            for found in forked(_examine_inherited, chunks, workers, judge.tick):
-                yield from found
-    finally:
-        _LEVELS.pop()
+    starts = range(0, len(boxes), together)
 
+    def examine(start: int) -> list[Outcome]:
+        return [_examine(judge, box, depth) for _, box, depth in boxes[start : start + together]]
 
-def _examine_inherited(k: int) -> list[Outcome]:
-    judge, boxes, together = _LEVELS[-1]
-    return [_examine(judge, box, depth) for _, box, depth in boxes[k * together : (k + 1) * together]]
+    if workers < 2 or not FORKS:
+        for start in starts:
+            yield from examine(start)
+        return
+    with processes(examine, workers) as pool:
+        for found in pool.in_order(starts, judge.tick):
+            yield from found
 
 
 def _examine(judge: Judge, box: Box, depth: int) -> Outcome:

@@ -1,7 +1,7 @@
 """The search for a proof of unsat: bounds at the root, then boxes halved where they do not suffice.
 
 What comes out is guidance: a tree of splits on inputs, and for each leaf the constraints whose weighted sum is bounded.
-``tlcheck.checking.claims.check_unsat`` then decides with exactly this guidance, as for any other proof.
+``tlcheck.checking.unsat.check_unsat`` then decides with exactly this guidance, as for any other proof.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck import timer
-from tlcheck.checking.schedule import Deadline, blas_usable, run_leaves
+from tlcheck.checking.deadline import Deadline
+from tlcheck.checking.schedule import blas_usable, run_leaves
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.decide import Plan, Settings, holds_nowhere
 from tlcheck.trusted.graph import Graph

@@ -88,19 +88,9 @@ class Files:
         self.sources[role] = sha256_hex(data)
         return data
 
-    def whole(self, data: bytes, name: str, given: Path | None = None) -> bytes:
-        """The ONNX model with the weights in other files put inside: those beside the model that the user gave, else
-        the artifact's. Raises InvalidInput as ``whole_model``."""
-        from tlcheck.readers.onnx.external import whole_model  # for artifacts that name an ONNX model
-
-        if given is not None:
-            model = whole_model(data, data_beside(given.parent), file=str(given))
-            self.sources.update(model.sources())
-            return model.content
-        model = whole_model(data, self.read_data, file=name)
-        for plain, content in model.files.items():
-            self.sources[self._plain(plain, "external data")] = sha256_hex(content)
-        return model.content
+    def named(self, name: str, content: bytes, field: str) -> None:
+        """A file that was read because another one names it. Raises InvalidInput TLC404."""
+        self.sources[self._plain(name, field)] = sha256_hex(content)
 
 
 def beside(artifact: Path) -> Files:

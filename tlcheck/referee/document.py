@@ -163,7 +163,7 @@ class RefereeOut(Struct, frozen=True, kw_only=True):
 
 def referee_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of the report."""
-    from tlcheck.report.schemas import schema_of
+    from tlcheck.schemas import schema_of
 
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

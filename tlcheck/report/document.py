@@ -20,8 +20,8 @@ from tlcheck.report.schema import (
     ResultOut,
     UnexpectedOut,
 )
-from tlcheck.report.versions import tool_versions
 from tlcheck.trusted.verdict import Bound, ClaimResult, Number, Reason
+from tlcheck.versions import tool_versions
 
 
 @dataclass(frozen=True)

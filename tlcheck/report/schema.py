@@ -105,7 +105,7 @@ class ReportOut(Struct, frozen=True, kw_only=True):
 
 def report_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of the report."""
-    from tlcheck.report.schemas import schema_of
+    from tlcheck.schemas import schema_of
 
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

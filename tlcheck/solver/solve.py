@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck import timer
-from tlcheck.checking.claims import check_unsat
+from tlcheck.checking.unsat import check_unsat
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
 from tlcheck.prover.attack import Attack, float_near

@@ -170,7 +170,7 @@ def _file_entries(files: Mapping[str, bytes]) -> dict[str, FileEntry]:
 
 def exact_text(value: Fraction) -> str:
     """``value`` exactly, in the shortest of a decimal of up to 40 places and a quotient."""
-    from tlcheck.report.words import number
+    from tlcheck.report.numerals import number
 
     return number(value)
 

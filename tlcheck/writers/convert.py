@@ -8,13 +8,13 @@ from pathlib import Path
 from tlcheck import __version__
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
-from tlcheck.readers.abcrown import read_guidance, read_manifest
 from tlcheck.readers.artifacts import artifact_format, read_artifact
 from tlcheck.readers.bundle.manifest import ArtifactClaim, Producer
 from tlcheck.readers.bytes import gunzip_if_packed, read_bytes, read_stored_bytes, sha256_hex
 from tlcheck.readers.data_files import beside as beside_model
-from tlcheck.readers.detect import check_there
 from tlcheck.readers.files import Files, beside
+from tlcheck.readers.formats.abcrown import read_guidance, read_manifest
+from tlcheck.readers.formats.detect import check_there
 from tlcheck.readers.kinds import unlike
 from tlcheck.readers.onnx import read_model, whole_model
 from tlcheck.readers.vnnlib.read import read_query

@@ -14,7 +14,7 @@ import pytest
 
 from tests.clocks import Steps
 from tests.helpers import DATA, needs_data
-from tlcheck.checking.claims import check_conditions
+from tlcheck.checking.conditions import check_conditions
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
 from tlcheck.readers.artifacts import ARTIFACTS, artifact_format

@@ -254,7 +254,7 @@ class _Loader:
         if isinstance(source, ModelSource) and source.weights is not None and source.architecture is not None:
             self._refuse_given_model(source.weights, source.architecture)
             weights, architecture = self._content(source.weights), self._content(source.architecture)
-            from tlcheck.readers.safetensors import read_safetensors_model
+            from tlcheck.readers.sequential.read import read_safetensors_model
 
             graph = read_safetensors_model(
                 weights,

@@ -19,6 +19,7 @@ from tlcheck.keys import key
 from tlcheck.limits import MAX_FILE_BYTES
 from tlcheck.readers.bytes import read_bytes, sha256_hex
 from tlcheck.readers.data_files import ReadData, beside
+from tlcheck.readers.files import Files
 from tlcheck.readers.onnx.tensors import checked_shape, element_type, item_bytes
 
 if TYPE_CHECKING:
@@ -73,6 +74,19 @@ def whole_model(data: bytes, read: ReadData, *, file: str = "") -> Whole:
         return _filled(data, sha256, read)
     except InvalidInput as error:
         raise error.in_file(file) from error.__cause__
+
+
+def whole_of(files: Files, data: bytes, name: str, given: Path | None = None) -> bytes:
+    """The model of an artifact with the weights in other files put inside: those beside the model that the user gave, else
+    the artifact's. Raises InvalidInput as ``whole_model``."""
+    if given is not None:
+        model = whole_model(data, beside(given.parent), file=str(given))
+        files.sources.update(model.sources())
+        return model.content
+    model = whole_model(data, files.read_data, file=name)
+    for plain, content in model.files.items():
+        files.named(plain, content, "external data")
+    return model.content
 
 
 def has_external_data(data: bytes) -> bool:

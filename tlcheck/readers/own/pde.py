@@ -15,8 +15,8 @@ from typing import Any, Final
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.bytes import without_mark
 from tlcheck.readers.decimals import parse_decimal
+from tlcheck.readers.expressions import MAX_DEPTH, is_name, parse_expression
 from tlcheck.readers.kinds import instead
-from tlcheck.readers.own.expressions import MAX_DEPTH, is_name, parse_expression
 from tlcheck.readers.vnnlib.places import check_places, inputs_of, outputs_of
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.science.differential import NoForm

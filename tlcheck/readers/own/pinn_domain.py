@@ -19,6 +19,7 @@ from tlcheck.readers.bytes import sha256_hex
 from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.onnx import read_model
+from tlcheck.readers.onnx.external import whole_of
 from tlcheck.readers.own.pde import Pde, read_pde
 from tlcheck.readers.strict_json import decode
 from tlcheck.trusted.graph import Graph
@@ -106,8 +107,8 @@ def _read(artifact: Artifact | ErrorArtifact, files: Files, options: Options) ->
     pde = read_pde(files.read(artifact.pde, "pde"), artifact.pde)
     given = files.given(options.model, "model")
     model = files.read(artifact.model, "model", "" if given is None else sha256_hex(given))
-    content = files.whole(model, artifact.model)
-    if given is not None and files.whole(given, artifact.model, options.model) != content:
+    content = whole_of(files, model, artifact.model)
+    if given is not None and whole_of(files, given, artifact.model, options.model) != content:
         raise InvalidInput(
             "TLC103", "--model and the artifact's model have other weights beside them", field="model"
         )

@@ -21,9 +21,9 @@ from msgspec import UNSET, Struct, UnsetType
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.bundle.numbers import exact_number
 from tlcheck.readers.bytes import without_mark
+from tlcheck.readers.expressions import is_name, parse_expression
 from tlcheck.readers.files import Files
 from tlcheck.readers.kinds import instead
-from tlcheck.readers.own.expressions import is_name, parse_expression
 from tlcheck.readers.strict_json import decode
 from tlcheck.readers.torchlean.lyapunov import checked_box
 from tlcheck.readers.torchlean.mlp import MAX_WEIGHTS
@@ -350,9 +350,10 @@ def _network(
         return _dense(pairs, *_activation(given, len(pairs), field), field)
     if given.file.endswith(".onnx"):
         from tlcheck.readers.onnx import read_model
+        from tlcheck.readers.onnx.external import whole_of
 
         _unused(given, "an ONNX model", field, "prefix", "activation", "slope")
-        content = files.whole(files.read(given.file, f"{field}.file"), given.file)
+        content = whole_of(files, files.read(given.file, f"{field}.file"), given.file)
         graph = read_model(content, file=given.file)
         check_places(inputs_of(graph), inputs, f"the inputs of {field}", field="inputs", file=given.file)
         check_places(outputs_of(graph), outputs, f"the outputs of {field}", field="outputs", file=given.file)
@@ -487,7 +488,7 @@ class StateDict(Struct, frozen=True):
 def _tensors(name: str, files: Files, field: str) -> Mapping[str, Array]:
     data = files.read(name, f"{field}.file")
     if name.endswith(".safetensors"):
-        from tlcheck.readers.safetensors import read_tensors
+        from tlcheck.readers.sequential.weights import read_tensors
 
         return {key: known.array.astype(np.float64) for key, known in read_tensors(data).items()}
     found = {}

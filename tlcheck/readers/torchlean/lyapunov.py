@@ -16,9 +16,9 @@ from msgspec import Raw, Struct
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
 from tlcheck.readers.bundle.numbers import exact_number
+from tlcheck.readers.expressions import parse_expression
 from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
-from tlcheck.readers.own.expressions import parse_expression
 from tlcheck.readers.strict_json import decode
 from tlcheck.readers.torchlean.mlp import ListsFile, from_lists, part, read_network
 from tlcheck.readers.torchlean.numbers import (

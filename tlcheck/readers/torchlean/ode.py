@@ -17,9 +17,9 @@ from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
 from tlcheck.readers.bundle.numbers import exact_number
 from tlcheck.readers.decimals import parse_decimal
+from tlcheck.readers.expressions import is_name, parse_expression
 from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
-from tlcheck.readers.own.expressions import is_name, parse_expression
 from tlcheck.readers.strict_json import decode
 from tlcheck.readers.torchlean.layers import LAYER, check_layers
 from tlcheck.trusted.science.corridor import CorridorClaim, Segment

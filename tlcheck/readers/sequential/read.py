@@ -47,149 +47,22 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 
 from tlcheck.errors import InvalidInput
-from tlcheck.limits import MAX_JSON_BYTES, MAX_NODES
+from tlcheck.limits import MAX_JSON_BYTES
 from tlcheck.readers.bytes import read_bytes
 from tlcheck.readers.onnx.call import Builder, Call
 from tlcheck.readers.onnx.table import LOWERINGS
-from tlcheck.readers.onnx.tensors import checked_shape, from_bytes
+from tlcheck.readers.onnx.tensors import checked_shape
 from tlcheck.readers.onnx.values import Data, Known, Value
-from tlcheck.readers.strict_json import check_strict, decode
+from tlcheck.readers.sequential import architecture as layers
+from tlcheck.readers.sequential.architecture import Architecture, read_architecture
+from tlcheck.readers.sequential.weights import read_tensors
 from tlcheck.trusted.graph import Graph
 
 if TYPE_CHECKING:
     from onnx import NodeProto
-
-FORMAT = "tlcheck.sequential.v1"
-
-_TYPES = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}
-_BYTES = {
-    "BOOL": 1, "U8": 1, "I8": 1, "F8_E5M2": 1, "F8_E4M3": 1, "I16": 2, "U16": 2, "F16": 2, "BF16": 2,
-    "I32": 4, "U32": 4, "F32": 4, "F64": 8, "I64": 8, "U64": 8,
-}  # fmt: skip
-"""Bytes of an element of each safetensors type; the floats of _TYPES alone can be weights."""
-
-
-# the architecture file
-
-
-class _Layer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"):
-    """One layer; the tag is its ``type``."""
-
-
-class Linear(_Layer, frozen=True, tag="linear"):
-    weight: str
-    bias: str | None = None
-
-
-class Conv1d(_Layer, frozen=True, tag="conv1d"):
-    weight: str
-    bias: str | None = None
-    stride: tuple[int] = (1,)
-    padding: tuple[int] = (0,)
-    dilation: tuple[int] = (1,)
-    groups: int = 1
-
-
-class Conv2d(_Layer, frozen=True, tag="conv2d"):
-    weight: str
-    bias: str | None = None
-    stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int] = (0, 0)
-    dilation: tuple[int, int] = (1, 1)
-    groups: int = 1
-
-
-class ConvTranspose2d(_Layer, frozen=True, tag="conv_transpose2d"):
-    weight: str
-    bias: str | None = None
-    stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int] = (0, 0)
-    output_padding: tuple[int, int] = (0, 0)
-    dilation: tuple[int, int] = (1, 1)
-    groups: int = 1
-
-
-class BatchNorm(_Layer, frozen=True, tag="batchnorm"):
-    weight: str
-    bias: str
-    mean: str
-    var: str
-    eps: float = 1e-5
-
-
-class Relu(_Layer, frozen=True, tag="relu"):
-    pass
-
-
-class Sigmoid(_Layer, frozen=True, tag="sigmoid"):
-    pass
-
-
-class Tanh(_Layer, frozen=True, tag="tanh"):
-    pass
-
-
-class Abs(_Layer, frozen=True, tag="abs"):
-    pass
-
-
-class Identity(_Layer, frozen=True, tag="identity"):
-    pass
-
-
-class LeakyRelu(_Layer, frozen=True, tag="leaky_relu"):
-    negative_slope: float = 0.01
-
-
-class Clip(_Layer, frozen=True, tag="clip"):
-    min: float
-    max: float
-
-
-class AvgPool2d(_Layer, frozen=True, tag="avgpool2d"):
-    kernel_size: tuple[int, int]
-    stride: tuple[int, int] | None = None
-    padding: tuple[int, int] = (0, 0)
-    ceil_mode: bool = False
-    count_include_pad: bool = True
-
-
-class MaxPool2d(_Layer, frozen=True, tag="maxpool2d"):
-    kernel_size: tuple[int, int]
-    stride: tuple[int, int] | None = None
-    padding: tuple[int, int] = (0, 0)
-    dilation: tuple[int, int] = (1, 1)
-    ceil_mode: bool = False
-
-
-class Flatten(_Layer, frozen=True, tag="flatten"):
-    start_dim: int = 1
-    end_dim: int = -1
-
-
-class Reshape(_Layer, frozen=True, tag="reshape"):
-    shape: list[int]
-
-
-class Scale(_Layer, frozen=True, tag="scale"):
-    factor: str
-    offset: str | None = None
-
-
-Layer = (
-    Linear | Conv1d | Conv2d | ConvTranspose2d | BatchNorm | Relu | Sigmoid | Tanh | Abs | Identity | LeakyRelu
-    | Clip | AvgPool2d | MaxPool2d | Flatten | Reshape | Scale
-)  # fmt: skip
-
-
-class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    format: str
-    input: list[int]
-    layers: list[Layer]
 
 
 def load_safetensors_model(weights_path: str | Path, architecture_path: str | Path) -> Graph:
@@ -206,114 +79,15 @@ def read_safetensors_model(
     weights: bytes, architecture: bytes, *, weights_file: str, architecture_file: str
 ) -> Graph:
     """The network in the two files' bytes; errors name the file."""
-    layers = _architecture(architecture, architecture_file)
+    described = read_architecture(architecture, architecture_file)
     try:
         tensors = read_tensors(weights)
     except InvalidInput as error:
         raise error.in_file(weights_file) from error.__cause__
     try:
-        return _graph(layers, tensors)
+        return _graph(described, tensors)
     except InvalidInput as error:
         raise error.in_file(architecture_file) from error.__cause__
-
-
-def _architecture(data: bytes, file: str) -> Architecture:
-    try:
-        architecture = decode(data, Architecture, file)
-    except InvalidInput as error:
-        if error.code == "TLC101":
-            error.code = "TLC201"
-        raise
-    if architecture.format != FORMAT:
-        raise InvalidInput(
-            "TLC201", "unknown architecture format", file=file, expected=FORMAT, got=architecture.format
-        )
-    if len(architecture.layers) > MAX_NODES // 8:
-        raise InvalidInput("TLC401", "too many layers", file=file, expected=f"at most {MAX_NODES // 8}")
-    if any(n < 1 for n in architecture.input):
-        raise InvalidInput("TLC204", "input sizes must be positive", file=file, field="input")
-    return architecture
-
-
-# the weights file
-
-
-class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    dtype: str
-    shape: list[int]
-    data_offsets: tuple[int, int]
-
-
-def read_tensors(data: bytes) -> dict[str, Known]:
-    """The float tensors of a .safetensors file, 16-bit ones widened to float32. Raises TLC106, TLC201, TLC401."""
-    entries = _header(data)
-    import safetensors
-
-    try:
-        stored = dict(safetensors.deserialize(data))  # type: ignore[no-untyped-call]
-    except safetensors.SafetensorError as error:
-        raise InvalidInput("TLC201", f"not a safetensors file: {error}") from error
-    result = {}
-    for name, entry in entries.items():
-        where = f"tensor '{name}'"
-        if entry.dtype not in _TYPES:
-            continue
-        found = stored.get(name)
-        if found is None or found["dtype"] != entry.dtype or list(found["shape"]) != entry.shape:
-            raise InvalidInput("TLC201", "safetensors header is ambiguous", field=where)
-        array = from_bytes(bytes(found["data"]), _TYPES[entry.dtype], tuple(entry.shape), where)
-        if not bool(np.isfinite(array).all()):
-            raise InvalidInput("TLC203", "NaN or infinity in a weight", field=where)
-        result[name] = Known(array, "float64" if entry.dtype == "F64" else "float32")
-    return result
-
-
-def _header(data: bytes) -> dict[str, _Entry]:
-    """The header's entries: known types, sizes that agree, data that lies end to end and fills the file."""
-    if len(data) < 8:
-        raise InvalidInput("TLC403", "not a safetensors file: shorter than its header length")
-    length = int.from_bytes(data[:8], "little")
-    if length > min(len(data) - 8, MAX_JSON_BYTES):
-        raise InvalidInput(
-            "TLC403",
-            "safetensors header longer than the file",
-            expected=f"at most {len(data) - 8}",
-            got=str(length),
-        )
-    header = data[8 : 8 + length]
-    check_strict(header, "")
-    try:
-        raw = msgspec.json.decode(header, type=dict[str, msgspec.Raw])
-        raw.pop("__metadata__", None)
-        entries = {name: msgspec.json.decode(value, type=_Entry) for name, value in raw.items()}
-    except msgspec.DecodeError as error:
-        raise InvalidInput("TLC201", f"safetensors header: {error}") from error
-    end = 0
-    for name, entry in sorted(entries.items(), key=lambda item: item[1].data_offsets):
-        where = f"tensor '{name}'"
-        if entry.dtype not in _BYTES:
-            raise InvalidInput("TLC202", "unsupported safetensors type", field=where, got=entry.dtype[:20])
-        size = math.prod(checked_shape(tuple(entry.shape), where)) * _BYTES[entry.dtype]
-        if entry.data_offsets != (end, end + size):
-            raise InvalidInput(
-                "TLC201",
-                "data offsets leave a gap, overlap or differ from the shape",
-                field=where,
-                expected=str([end, end + size]),
-                got=str(list(entry.data_offsets)),
-            )
-        end += size
-    if end != len(data) - 8 - length:
-        raise InvalidInput(
-            "TLC403",
-            "safetensors data differ in length from the header",
-            expected=str(end),
-            got=str(len(data) - 8 - length),
-        )
-    return entries
-
-
-# layers to operations
 
 
 class _Network:
@@ -385,7 +159,7 @@ def _node_of(network: _Network) -> int:
     return network.x.node
 
 
-def _linear(network: _Network, layer: Linear) -> None:
+def _linear(network: _Network, layer: layers.Linear) -> None:
     weight = network.weight(layer.weight)
     if len(weight.shape) != 2:
         raise InvalidInput("TLC204", f"linear weight of shape {weight.shape}", field=network.label)
@@ -397,7 +171,7 @@ def _linear(network: _Network, layer: Linear) -> None:
         network.apply("Add", [bias])
 
 
-def _conv(network: _Network, layer: Conv1d | Conv2d) -> None:
+def _conv(network: _Network, layer: layers.Conv1d | layers.Conv2d) -> None:
     _of_rank(network, layer.weight, len(layer.stride))
     network.apply(
         "Conv", network.weights(layer.weight, layer.bias),
@@ -413,7 +187,7 @@ def _of_rank(network: _Network, name: str, rank: int) -> None:
         )
 
 
-def _conv_transpose(network: _Network, layer: ConvTranspose2d) -> None:
+def _conv_transpose(network: _Network, layer: layers.ConvTranspose2d) -> None:
     _of_rank(network, layer.weight, 2)
     network.apply(
         "ConvTranspose", network.weights(layer.weight, layer.bias), strides=layer.stride, pads=layer.padding * 2,
@@ -421,34 +195,34 @@ def _conv_transpose(network: _Network, layer: ConvTranspose2d) -> None:
     )  # fmt: skip
 
 
-def _batchnorm(network: _Network, layer: BatchNorm) -> None:
+def _batchnorm(network: _Network, layer: layers.BatchNorm) -> None:
     names = (layer.weight, layer.bias, layer.mean, layer.var)
     network.apply("BatchNormalization", network.weights(*names), epsilon=layer.eps)
 
 
-def _leaky_relu(network: _Network, layer: LeakyRelu) -> None:
+def _leaky_relu(network: _Network, layer: layers.LeakyRelu) -> None:
     network.apply("LeakyRelu", alpha=layer.negative_slope)
 
 
-def _clip(network: _Network, layer: Clip) -> None:
+def _clip(network: _Network, layer: layers.Clip) -> None:
     network.apply("Clip", opset=10, min=layer.min, max=layer.max)
 
 
-def _avgpool(network: _Network, layer: AvgPool2d) -> None:
+def _avgpool(network: _Network, layer: layers.AvgPool2d) -> None:
     network.apply(
         "AveragePool", kernel_shape=layer.kernel_size, strides=layer.stride or layer.kernel_size,
         pads=layer.padding * 2, ceil_mode=int(layer.ceil_mode), count_include_pad=int(layer.count_include_pad),
     )  # fmt: skip
 
 
-def _maxpool(network: _Network, layer: MaxPool2d) -> None:
+def _maxpool(network: _Network, layer: layers.MaxPool2d) -> None:
     network.apply(
         "MaxPool", kernel_shape=layer.kernel_size, strides=layer.stride or layer.kernel_size,
         pads=layer.padding * 2, dilations=layer.dilation, ceil_mode=int(layer.ceil_mode),
     )  # fmt: skip
 
 
-def _flatten(network: _Network, layer: Flatten) -> None:
+def _flatten(network: _Network, layer: layers.Flatten) -> None:
     shape, rank = network.x.shape, len(network.x.shape)
     if not (-rank <= layer.start_dim < rank and -rank <= layer.end_dim < rank):
         raise InvalidInput(
@@ -462,7 +236,7 @@ def _flatten(network: _Network, layer: Flatten) -> None:
     _reshape_to(network, [*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]])
 
 
-def _reshape(network: _Network, layer: Reshape) -> None:
+def _reshape(network: _Network, layer: layers.Reshape) -> None:
     _reshape_to(network, layer.shape)
 
 
@@ -472,7 +246,7 @@ def _reshape_to(network: _Network, shape: list[int]) -> None:
     network.apply("Reshape", [Known(np.array(shape, np.int64), "int64")], allowzero=1)
 
 
-def _scale(network: _Network, layer: Scale) -> None:
+def _scale(network: _Network, layer: layers.Scale) -> None:
     network.apply("Mul", [network.weight(layer.factor)])
     if layer.offset is not None:
         network.apply("Add", [network.weight(layer.offset)])
@@ -482,22 +256,22 @@ def _plain(operator: str) -> Callable[[_Network, Any], None]:
     return lambda network, layer: network.apply(operator)
 
 
-_LAYERS: dict[type[_Layer], Callable[[_Network, Any], None]] = {
-    Linear: _linear,
-    Conv1d: _conv,
-    Conv2d: _conv,
-    ConvTranspose2d: _conv_transpose,
-    BatchNorm: _batchnorm,
-    Relu: _plain("Relu"),
-    Sigmoid: _plain("Sigmoid"),
-    Tanh: _plain("Tanh"),
-    Abs: _plain("Abs"),
-    Identity: _plain("Identity"),
-    LeakyRelu: _leaky_relu,
-    Clip: _clip,
-    AvgPool2d: _avgpool,
-    MaxPool2d: _maxpool,
-    Flatten: _flatten,
-    Reshape: _reshape,
-    Scale: _scale,
+_LAYERS: dict[type[layers.Layer], Callable[[_Network, Any], None]] = {
+    layers.Linear: _linear,
+    layers.Conv1d: _conv,
+    layers.Conv2d: _conv,
+    layers.ConvTranspose2d: _conv_transpose,
+    layers.BatchNorm: _batchnorm,
+    layers.Relu: _plain("Relu"),
+    layers.Sigmoid: _plain("Sigmoid"),
+    layers.Tanh: _plain("Tanh"),
+    layers.Abs: _plain("Abs"),
+    layers.Identity: _plain("Identity"),
+    layers.LeakyRelu: _leaky_relu,
+    layers.Clip: _clip,
+    layers.AvgPool2d: _avgpool,
+    layers.MaxPool2d: _maxpool,
+    layers.Flatten: _flatten,
+    layers.Reshape: _reshape,
+    layers.Scale: _scale,
 }

@@ -263,7 +263,7 @@ def _read_bundle(path: Path, options: Options) -> Sequence[LoadedClaim]:
 
 
 def _read_dump(path: Path, options: Options) -> Sequence[LoadedClaim]:
-    from tlcheck.readers.abcrown import load_dump
+    from tlcheck.readers.formats.abcrown import load_dump
 
     return load_dump(path, options.model, options.property)
 

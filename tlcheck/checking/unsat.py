@@ -1,4 +1,4 @@
-"""Checking one claim: which leaves, in which processes, for how long; and the record of what came out.
+"""Checking an unsat claim: its leaves in whatever processes, for as long as there is time; and the record of what came out.
 
 Ring 2: nothing here can make a claim true. Leaves are decided by ``tlcheck.trusted.decide.check_leaves``, in any order
 and in any process; ``conclude_unsat`` certifies only when every leaf is accounted for.
@@ -6,43 +6,31 @@ and in any process; ``conclude_unsat`` certifies only when every leaf is account
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
 import numpy as np
 
 from tlcheck import timer
+from tlcheck.checking.deadline import Deadline, peak_mib
 from tlcheck.checking.journal import Journal
-from tlcheck.checking.pool import forked
-from tlcheck.checking.schedule import Deadline, LeafRun, Report, Stopped, blas_usable, peak_mib, run_leaves
+from tlcheck.checking.outcome import FLOAT32_ASSUMPTIONS, ZERO, about, not_deployable, rounded
+from tlcheck.checking.schedule import LeafRun, Report, blas_usable, run_leaves
 from tlcheck.checking.tripwire import recheck
 from tlcheck.errors import InvalidInput
-from tlcheck.options import Options, Progress
+from tlcheck.options import Options
 from tlcheck.readers.loaded import LoadedClaim
-from tlcheck.readers.own.lyapunov_specs import told
 from tlcheck.trusted.arith.arb import decimal_outward
-from tlcheck.trusted.claim import SatClaim, UnsatClaim
-from tlcheck.trusted.conditions import Check, ConditionClaim, Item
+from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.decide import (
     BadGuidance,
-    CheckParts,
-    ConditionsOutcome,
     LeafOutcome,
     NoRelaxation,
     Plan,
     Settings,
-    check_part,
     conclude_unsat,
-    decide_conditions,
-    decide_sat,
 )
 from tlcheck.trusted.intervals import NotDeployable
 from tlcheck.trusted.verdict import Bound, ClaimResult, Number, Reason, Verdict
-
-ZERO = Number("0", "0x0.0p+0", "exact")
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +88,8 @@ def check_unsat(loaded: LoadedClaim, claim: UnsatClaim, options: Options, report
         details=_details(loaded, real, deployed, options.details),
         seconds=timer.now() - start,
     )
-    if options.details and (says := told(claim.query, claim.graph)):
-        result.details["read_as_a_lyapunov_query"] = says
+    if options.details:
+        result.details.update(_told(claim))
     if options.cross_check:
         from tlcheck.checking.crosscheck.compare import cross_check
 
@@ -111,156 +99,18 @@ def check_unsat(loaded: LoadedClaim, claim: UnsatClaim, options: Options, report
     return result
 
 
+def _told(claim: UnsatClaim) -> dict[str, object]:
+    """What a query says that is the competition's Lyapunov query: for ``details`` alone."""
+    from tlcheck.readers.own.lyapunov_specs import told
+
+    says = told(claim.query, claim.graph)
+    return {"read_as_a_lyapunov_query": says} if says else {}
+
+
 def _count(n: int, noun: str) -> str:
     """ "1 leaf", "2 leaves"."""
     many = "leaves" if noun == "leaf" else f"{noun}s"
     return f"{n} {noun if n == 1 else many}"
-
-
-def check_sat(loaded: LoadedClaim, claim: SatClaim, options: Options) -> ClaimResult:
-    """Decide a sat claim: its witness is evaluated as an exact point."""
-    start = timer.now()
-    try:
-        outcome = decide_sat(claim, options.precision, deployed=options.semantics == "deployed")
-    except NotDeployable as error:
-        raise _not_deployable(error) from None
-    details: dict[str, object] = {"name": loaded.name, "sources": dict(loaded.sources)}
-    if loaded.producer:
-        details["producer"] = loaded.producer
-    arithmetic: dict[str, object] = {
-        "deciding": "arb",
-        "precision": options.precision,
-        "semantics": options.semantics,
-    }
-    if options.cross_check:
-        from tlcheck.checking.crosscheck.compare import cross_check_witness
-
-        arithmetic["cross_check"] = cross_check_witness(claim, options.precision)
-    margin = outcome.margin
-    number = None if margin is None else Number(decimal_outward(margin, "down"), margin.hex(), "down")
-    return ClaimResult(
-        kind="sat",
-        statement=f"the witness satisfies the property ({loaded.name})",
-        verdict=outcome.verdict,
-        reason=Reason(outcome.code, outcome.message, _witness_text(claim, outcome.verdict)),
-        bound=Bound(number, None, ZERO),
-        assumptions=("Python", "FLINT", *(FLOAT32_ASSUMPTIONS if options.semantics == "deployed" else ())),
-        arithmetic=arithmetic,
-        details=details,
-        seconds=timer.now() - start,
-    )
-
-
-def _witness_text(claim: SatClaim, verdict: Verdict) -> str:
-    """The point of a claim that is false."""
-    from tlcheck.report.words import point
-
-    return point(claim.witness) if verdict is Verdict.REFUTED else ""
-
-
-def check_conditions(
-    loaded: LoadedClaim, claim: ConditionClaim, options: Options, report: Report = None
-) -> ClaimResult:
-    """Decide a claim that is a conjunction of conditions. Raises InvalidInput: these have no deployed semantics."""
-    if options.semantics == "deployed":
-        raise InvalidInput(
-            "TLC202", f"no float32 semantics for a claim of kind {claim.kind} (--semantics deployed)"
-        )
-    start = timer.now()
-    deadline = Deadline(options.timeout, options.max_memory_mib)
-    details: dict[str, object] = {"name": loaded.name, "sources": dict(loaded.sources)}
-    if loaded.producer:
-        details["producer"] = loaded.producer
-    arithmetic: dict[str, object] = {
-        "deciding": "exact and arb",
-        "precision": options.precision,
-        "semantics": "real",
-    }
-    if options.cross_check:
-        arithmetic["cross_check"] = f"skipped: for unsat and sat claims, not for a {claim.kind}"
-    try:
-        outcome = decide_conditions(
-            claim, options.precision, deadline.check, _parts_checker(claim, options, deadline, report)
-        )
-    except Stopped as stopped:
-        reason = Reason("TLC015", str(stopped))
-        return ClaimResult(
-            claim.kind, claim.statement, Verdict.UNPROVEN, reason, arithmetic=arithmetic, details=details,
-            seconds=timer.now() - start,
-        )  # fmt: skip
-    details["conditions"] = {
-        name: {
-            "checked": t.total,
-            "proved": t.proved,
-            "refuted": t.disproved,
-            **({} if t.least is None else {"least_slack": t.least.low, "where": t.least.where}),
-        }
-        for name, t in outcome.tallies.items()
-    }
-    if outcome.failures:
-        details["failures"] = [
-            {"condition": f.name, "where": f.where, "slack": [f.low, f.high]} for f in outcome.failures
-        ]
-    details.update(outcome.measures)
-    return ClaimResult(
-        kind=claim.kind,
-        statement=f"{claim.statement} ({loaded.name})",
-        verdict=outcome.verdict,
-        reason=Reason(outcome.code, outcome.message, outcome.where),
-        bound=Bound(_slack(outcome), None, ZERO),
-        leaves_total=sum(t.total for t in outcome.tallies.values()),
-        leaves_certified=sum(t.proved for t in outcome.tallies.values()),
-        assumptions=claim.assumptions,
-        arithmetic=arithmetic,
-        details=details,
-        seconds=timer.now() - start,
-    )
-
-
-def _slack(outcome: ConditionsOutcome) -> Number | None:
-    """A bound on the least slack of all conditions: from above where the claim is REFUTED, else from below."""
-    if outcome.verdict is Verdict.REFUTED:
-        most = outcome.most
-        return None if most is None else Number(decimal_outward(most, "up"), most.hex(), "up")
-    least = None if outcome.least is None else outcome.least.low
-    return None if least is None else Number(decimal_outward(least, "down"), least.hex(), "down")
-
-
-def _parts_checker(claim: ConditionClaim, options: Options, deadline: Deadline, report: Report) -> CheckParts:
-    """Parts in a pool of forked processes, which inherit the claim; one after the other where one process has to do."""
-    workers = min(options.jobs or os.cpu_count() or 1, len(claim.parts()))
-
-    def answers(parts: Sequence[ConditionClaim], precision: int) -> Iterator[list[Item]]:
-        if workers < 2 or sys.platform != "linux":
-            yield from (check_part(part, precision, deadline.check) for part in parts)
-            return
-        _PARTS.append((parts, precision))
-        try:
-            yield from forked(_check_inherited, len(parts), workers, deadline.check)
-        except BrokenProcessPool:
-            raise Stopped("stopped: a worker process was killed, perhaps for its memory") from None
-        finally:
-            _PARTS.pop()
-
-    def check_parts(parts: Sequence[ConditionClaim], precision: int) -> Iterator[list[Item]]:
-        least: float | None = None
-        for done, items in enumerate(answers(parts, precision), 1):
-            yield items
-            if report is not None:
-                lows = [item.low for item in items if isinstance(item, Check) and item.low is not None]
-                least = min([*lows, *([] if least is None else [least])], default=None)
-                report(Progress("", done, len(parts), least, "parts"))
-
-    return check_parts
-
-
-_PARTS: list[tuple[Sequence[ConditionClaim], int]] = []
-"""The parts being checked, for the workers to inherit."""
-
-
-def _check_inherited(k: int) -> list[Item]:
-    parts, precision = _PARTS[-1]
-    return check_part(parts[k], precision, lambda: None)
 
 
 def _half(
@@ -286,21 +136,8 @@ def _half(
     except NoRelaxation as error:
         raise InvalidInput("TLC202", str(error)) from None
     except NotDeployable as error:
-        raise _not_deployable(error) from None
+        raise not_deployable(error) from None
     return Half(verdict, plan, run, rechecked, timer.now() - start)
-
-
-def _not_deployable(error: NotDeployable) -> InvalidInput:
-    return InvalidInput(
-        "TLC202", f"operator {error} has no float32 rounding radius yet (--semantics deployed)"
-    )
-
-
-FLOAT32_ASSUMPTIONS = (
-    "IEEE-754 double precision (the radii)",
-    "float32 runtime: IEEE-754 round to nearest, any order of summation, FMA or not, flush-to-zero or not; "
-    "no TF32, no Winograd or FFT convolution, no fused weights",
-)
 
 
 def _margin(half: Half) -> Number | None:
@@ -308,7 +145,7 @@ def _margin(half: Half) -> Number | None:
     worst = half.worst
     if worst is None or half.stopped or not np.isfinite(worst.margin):
         return None
-    return Number(decimal_outward(worst.margin, "down"), worst.margin.hex(), "down")
+    return rounded(worst.margin, "down")
 
 
 def _claimed(half: Half) -> Number | None:
@@ -374,9 +211,7 @@ def _arithmetic(half: Half, options: Options) -> dict[str, object]:
 
 
 def _details(loaded: LoadedClaim, real: Half, deployed: Half | None, layers: bool) -> dict[str, object]:
-    details: dict[str, object] = {"name": loaded.name, "sources": dict(loaded.sources)}
-    if loaded.producer:
-        details["producer"] = loaded.producer
+    details = about(loaded)
     details["seconds_real"] = round(real.seconds, 3)
     if deployed is not None:
         details["seconds_deployed"] = round(deployed.seconds, 3)
