@@ -16,14 +16,15 @@ from tlcheck.trusted.arith.integer import IntegerEngine, IntegerForm
 from tlcheck.trusted.arith.interface import Multipliers
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.decide import Plan, Settings, check_leaves, root_bounds
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import Guidance
+from tlcheck.trusted.leaf_pass import check_leaves
 from tlcheck.trusted.maps import DiagMap, IndexMap, MatMap, SignMap
 from tlcheck.trusted.ops.activation import Abs, LeakyRelu
 from tlcheck.trusted.ops.affine import Linear
 from tlcheck.trusted.ops.discrete import Compare, Select
 from tlcheck.trusted.ops.structure import Input
+from tlcheck.trusted.plan import Plan, Settings, root_bounds
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
 from tlcheck.trusted.taylor.engine import Unsupported
 from tlcheck.trusted.taylor.network_models import TaylorNetwork

@@ -17,7 +17,6 @@ from tlcheck.trusted.arith.arb import arb, working_precision
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.decide import LeafChunk, Plan, Settings, check_leaves, root_bounds
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import Guidance, LeafSlopes, Leaves, Tree
 from tlcheck.trusted.interval_rules import (
@@ -27,6 +26,7 @@ from tlcheck.trusted.interval_rules import (
     select_range,
     smooth_range,
 )
+from tlcheck.trusted.leaf_pass import LeafChunk, check_leaves
 from tlcheck.trusted.lines import lines, product_planes, select_lines
 from tlcheck.trusted.nonlinear import smooth_ball
 from tlcheck.trusted.ops.activation import Abs, Clip, Elementwise, LeakyRelu, Relu, Sigmoid, Tanh
@@ -36,6 +36,7 @@ from tlcheck.trusted.ops.discrete import ArgMax, Compare, Floor, Round, Select, 
 from tlcheck.trusted.ops.product import Product
 from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Smooth, Softplus, Sqrt
 from tlcheck.trusted.ops.structure import Input
+from tlcheck.trusted.plan import Plan, Settings, root_bounds
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
 from tlcheck.trusted.verdict import Verdict
 

@@ -23,10 +23,11 @@ from tlcheck.trusted.arith.integer import IntegerEngine
 from tlcheck.trusted.bounds import AnyEngine, Enclosure, Slopes, new_form, run_pass
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.decide import Plan, Settings, check_leaves, conclude_unsat, root_bounds
+from tlcheck.trusted.decide import conclude_unsat
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import LEAF, SPLIT, Guidance, LeafSlopes, Leaves, Tree
 from tlcheck.trusted.intervals import image
+from tlcheck.trusted.leaf_pass import check_leaves
 from tlcheck.trusted.linear_bounds import Pass
 from tlcheck.trusted.lines import Lines, SlopeGuess, lines
 from tlcheck.trusted.maps import MatMap
@@ -35,6 +36,7 @@ from tlcheck.trusted.ops.activation import Elementwise, Relu
 from tlcheck.trusted.ops.affine import Conv, Linear, Sum
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.structure import Input, Rearrange
+from tlcheck.trusted.plan import Plan, Settings, root_bounds
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
 from tlcheck.trusted.verdict import Verdict
 

@@ -26,17 +26,19 @@ from tlcheck.trusted.bounds import AnyEngine, Enclosure, Slopes, new_form, run_p
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.conditions import Check, Share
 from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.decide import LeafOutcome, Plan, Settings, check_leaves, decide_conditions, root_bounds
+from tlcheck.trusted.decide import decide_conditions
 from tlcheck.trusted.evaluate import evaluate
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import NO_GUIDANCE, Guidance, Leaves, Tree
 from tlcheck.trusted.interval_rules import picked
+from tlcheck.trusted.leaf_pass import LeafOutcome, check_leaves
 from tlcheck.trusted.linear_bounds import Pass, selection, window_maps
 from tlcheck.trusted.lines import snap
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.ops.activation import Abs, Elementwise, MaxOver, Relu, Sigmoid
 from tlcheck.trusted.ops.affine import Conv, Linear
 from tlcheck.trusted.ops.structure import Rearrange
+from tlcheck.trusted.plan import Plan, Settings, root_bounds
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
 from tlcheck.trusted.science.margins import Examples, Margins
 

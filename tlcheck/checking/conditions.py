@@ -12,7 +12,8 @@ from tlcheck.errors import InvalidInput
 from tlcheck.options import Options, Progress
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.trusted.conditions import Check, ConditionClaim, Item
-from tlcheck.trusted.decide import CheckParts, ConditionsOutcome, check_part, decide_conditions
+from tlcheck.trusted.decide import ConditionsOutcome, decide_conditions
+from tlcheck.trusted.tally import CheckParts, check_part
 from tlcheck.trusted.verdict import Bound, ClaimResult, Number, Reason, Verdict
 
 Report = Callable[[Progress], None] | None
