@@ -18,14 +18,14 @@ from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
 from tlcheck.readers.own.expressions import parse_expression
 from tlcheck.readers.torchlean.lyapunov import decay, over_norm
+from tlcheck.trusted.calculus.layers import Layer, ScalarNetwork
+from tlcheck.trusted.calculus.mlp import Mlp
+from tlcheck.trusted.calculus.polynomial import negative_point
+from tlcheck.trusted.calculus.written import brief, number_text
 from tlcheck.trusted.conditions import ConditionClaim
 from tlcheck.trusted.decide import decide_conditions
 from tlcheck.trusted.science.corridor import CorridorClaim, Segment
-from tlcheck.trusted.science.expression import number_text
-from tlcheck.trusted.science.jets import Layer, ScalarNetwork
 from tlcheck.trusted.science.lyapunov_boxes import LyapunovConditions
-from tlcheck.trusted.science.network_jets import Mlp
-from tlcheck.trusted.science.polynomial import brief, negative_point
 from tlcheck.trusted.science.spline import Distance, Piece, SplineClaim, Wants
 from tlcheck.trusted.verdict import Verdict
 from tlcheck.verify import verify_path

@@ -27,8 +27,8 @@ from tlcheck.limits import MAX_DECIMAL_DIGITS
 from tlcheck.readers.decimals import parse_decimal
 from tlcheck.readers.strict_json import decode
 from tlcheck.readers.torchlean.state_dict import LAYER, check_layers
-from tlcheck.trusted.science.jets import Layer
-from tlcheck.trusted.science.network_jets import Mlp
+from tlcheck.trusted.calculus.layers import Layer
+from tlcheck.trusted.calculus.mlp import Mlp
 
 T = TypeVar("T")
 Read = Callable[[Raw, str], Fraction]

@@ -31,8 +31,8 @@ from tlcheck.readers.torchlean.mlp import (
     read_network,
     unsupported_activation,
 )
-from tlcheck.trusted.science.jets import ScalarNetwork
-from tlcheck.trusted.science.network_jets import Mlp
+from tlcheck.trusted.calculus.layers import ScalarNetwork
+from tlcheck.trusted.calculus.mlp import Mlp
 from tlcheck.trusted.science.pinn_points import DERIVATIVES, PinnPoint, PinnPoints
 
 MAX_POINTS: Final = 10_000

@@ -28,6 +28,8 @@ from fractions import Fraction
 from math import ceil, floor, lcm
 from typing import Final
 
+from tlcheck.trusted.calculus.polynomial import Poly, evaluate, negative_point
+from tlcheck.trusted.calculus.written import brief
 from tlcheck.trusted.conditions import (
     Check,
     ConditionClaim,
@@ -39,7 +41,6 @@ from tlcheck.trusted.conditions import (
     undecided,
     zero,
 )
-from tlcheck.trusted.science.polynomial import Poly, brief, evaluate, negative_point
 from tlcheck.trusted.science.pose import SIDES, Uncertainty, pose_checks
 
 Vector = tuple[Fraction, ...]

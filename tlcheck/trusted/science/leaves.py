@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+from tlcheck.trusted.calculus.written import number_text
 from tlcheck.trusted.conditions import Check, ConditionClaim, Measure, fact, nonnegative, positive, zero
-from tlcheck.trusted.science.expression import number_text
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.integer import IntegerEngine, IntegerForm
 from tlcheck.trusted.arith.probe import BlasRefused, probe
 from tlcheck.trusted.bounds import AnyEngine, Bounds, Enclosure, Slopes, new_form, run_pass
+from tlcheck.trusted.calculus.written import number_text
 from tlcheck.trusted.conditions import (
     Check,
     ConditionClaim,
@@ -50,7 +51,6 @@ from tlcheck.trusted.lines import Lines
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.ops.activation import Elementwise
 from tlcheck.trusted.science.exact_intervals import as_ball
-from tlcheck.trusted.science.expression import number_text
 from tlcheck.trusted.science.output_box import Point, Range, subtract
 
 Floats = NDArray[np.float64]

@@ -12,11 +12,17 @@ from functools import partial
 from typing import Final
 
 from tlcheck.trusted.arith.arb import ball
+from tlcheck.trusted.calculus.expression import Expression, text, variables
+from tlcheck.trusted.calculus.expression_series import evaluate
+from tlcheck.trusted.calculus.jets import UNKNOWN, Jet, constant, pairs
+from tlcheck.trusted.calculus.layers import ScalarNetwork
+from tlcheck.trusted.calculus.mlp import Mlp
+from tlcheck.trusted.calculus.network_series import compiled
+from tlcheck.trusted.calculus.ranges import Box, Interval, over
+from tlcheck.trusted.calculus.series import NotSmooth, Series, Undefined, variable
+from tlcheck.trusted.calculus.written import number_text
 from tlcheck.trusted.conditions import Check, ConditionClaim, Measure, fact, nonnegative
 from tlcheck.trusted.science.bisection import least_values
-from tlcheck.trusted.science.expression import Expression, evaluate, number_text, text, variables
-from tlcheck.trusted.science.jets import NotSmooth, ScalarNetwork, Series, Undefined, variable
-from tlcheck.trusted.science.network_jets import UNKNOWN, Box, Interval, Jet, Mlp, constant, over, pairs
 
 DERIVATIVES: Final = {"u": 0, "ux": 1, "u_x": 1, "uxx": 2, "u_xx": 2}
 """The variables of a residual: which derivative of u each is."""
@@ -112,7 +118,7 @@ class PinnPoints(ConditionClaim):
         return centre - self.radius, centre + self.radius
 
     def _prepared(self) -> Callable[[Interval], Series]:
-        network = self.network.compiled()
+        network = compiled(self.network)
 
         def u(interval: Interval) -> Series:
             """u, u', u''/2, u'''/6 over the interval."""

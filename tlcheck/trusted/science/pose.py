@@ -21,8 +21,8 @@ from fractions import Fraction
 from typing import Final
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball
+from tlcheck.trusted.calculus.written import brief
 from tlcheck.trusted.conditions import Check, Measure, nonnegative, positive, undecided
-from tlcheck.trusted.science.polynomial import brief
 
 Vector = tuple[Fraction, ...]
 Balls = tuple[Arb, Arb, Arb]

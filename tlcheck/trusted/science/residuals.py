@@ -18,29 +18,24 @@ from math import inf
 from typing import Final, TypeAlias
 
 from tlcheck.trusted.arith.arb import Arb, ball, lower_float, upper_float
-from tlcheck.trusted.conditions import Check, fact, nonnegative, undecided
-from tlcheck.trusted.science.curves import IDENTITY, TIME, Piece, Tick, middle_of
-from tlcheck.trusted.science.expression import (
-    Coefficients,
-    Expression,
-    evaluate,
-    number_text,
-    polynomial,
-    variables,
-)
-from tlcheck.trusted.science.jets import (
+from tlcheck.trusted.calculus.exact_values import Coefficients, polynomial
+from tlcheck.trusted.calculus.expression import Expression, variables
+from tlcheck.trusted.calculus.expression_series import evaluate
+from tlcheck.trusted.calculus.polynomial import evaluate as poly_value
+from tlcheck.trusted.calculus.polynomial import negative_point
+from tlcheck.trusted.calculus.ranges import hull, square
+from tlcheck.trusted.calculus.series import (
     Function,
     NotSmooth,
     Series,
     Undefined,
     derivative,
-    hull,
-    square,
     subtract,
     variable,
 )
-from tlcheck.trusted.science.polynomial import evaluate as poly_value
-from tlcheck.trusted.science.polynomial import negative_point
+from tlcheck.trusted.calculus.written import number_text
+from tlcheck.trusted.conditions import Check, fact, nonnegative, undecided
+from tlcheck.trusted.science.curves import IDENTITY, TIME, Piece, Tick, middle_of
 
 ORDER: Final = 2
 """Of Taylor forms; wide margins need no more."""

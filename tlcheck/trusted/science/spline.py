@@ -31,6 +31,12 @@ from math import comb
 from typing import Final
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball
+from tlcheck.trusted.calculus.affine_pieces import TooManyPieces, affine_pieces
+from tlcheck.trusted.calculus.layers import ScalarNetwork
+from tlcheck.trusted.calculus.network_series import compiled
+from tlcheck.trusted.calculus.polynomial import Poly, derivative, evaluate, is_zero, minus, negative_point
+from tlcheck.trusted.calculus.series import variable
+from tlcheck.trusted.calculus.written import brief
 from tlcheck.trusted.conditions import (
     Check,
     ConditionClaim,
@@ -40,16 +46,6 @@ from tlcheck.trusted.conditions import (
     positive,
     undecided,
     zero,
-)
-from tlcheck.trusted.science.jets import ScalarNetwork, TooManyPieces, affine_pieces, variable
-from tlcheck.trusted.science.polynomial import (
-    Poly,
-    brief,
-    derivative,
-    evaluate,
-    is_zero,
-    minus,
-    negative_point,
 )
 
 MONOTONE: Final = {"increasing": 1, "nondecreasing": 1, "decreasing": -1, "nonincreasing": -1}
@@ -239,7 +235,7 @@ class _Follower:
 
     def __init__(self, distance: Distance, tick: Callable[[], None]) -> None:
         self.bound = ball(distance.bound)
-        self.network = distance.network.compiled()
+        self.network = compiled(distance.network)
         self.tick = tick
         self.boxes = 0
 
