@@ -51,6 +51,15 @@ def is_zero(p: Sequence[Fraction]) -> bool:
     return not any(p)
 
 
+def shifted(p: Poly, by: Fraction) -> Poly:
+    """The coefficients of u -> p(by + u), exactly (repeated Horner)."""
+    result = list(p)
+    for i in range(len(p)):
+        for k in range(len(p) - 2, i - 1, -1):
+            result[k] += by * result[k + 1]
+    return tuple(result)
+
+
 def unit(p: Sequence[Fraction], width: Fraction) -> Ints:
     """Integer coefficients of a positive multiple of s -> p(width s), without trailing zeros; width > 0."""
     scaled, power = [], Fraction(1)

@@ -22,7 +22,7 @@ from tlcheck.trusted.calculus.exact_values import Coefficients, polynomial
 from tlcheck.trusted.calculus.expression import Expression, variables
 from tlcheck.trusted.calculus.expression_series import evaluate
 from tlcheck.trusted.calculus.polynomial import evaluate as poly_value
-from tlcheck.trusted.calculus.polynomial import negative_point
+from tlcheck.trusted.calculus.polynomial import negative_point, shifted
 from tlcheck.trusted.calculus.ranges import hull, square
 from tlcheck.trusted.calculus.series import (
     Function,
@@ -152,7 +152,7 @@ class Search:
             p = residual.exact(piece)
             if p is None:
                 return check
-            q = _shifted(p, piece.start)
+            q = shifted(p, piece.start)
             q = (q[0] + self.slack, *q[1:]) if q else (self.slack,)
             s = negative_point(q, piece.end - piece.start, self.tick)
             if s is not None:
@@ -254,12 +254,3 @@ def _lower_bounds(inner: Series | None, outer: Series, step: Arb) -> Iterator[Ar
         total = total + inner[k - 1] * powers[k - 1]
         yield (total if k % 2 == 0 and outer[k] >= 0 else total + outer[k] * powers[k]).lower()
         powers.append(powers[k] * step if k % 2 == 0 else square(powers[(k + 1) // 2]))
-
-
-def _shifted(p: Coefficients, a: Fraction) -> Coefficients:
-    """The coefficients of s -> p(a + s), by repeated synthetic division."""
-    q = list(p)
-    for k in range(len(q) - 1):
-        for j in range(len(q) - 2, k - 1, -1):
-            q[j] += a * q[j + 1]
-    return tuple(q)
