@@ -15,8 +15,8 @@ from tlcheck.plot import canvas, floats
 from tlcheck.plot.canvas import Axes, Handle, Line2D, Panel, Patch, Rectangle, plain, short
 from tlcheck.plot.plane import Plane, edges, plane_of
 from tlcheck.trusted.arith.arb import PRECISION, working_precision
+from tlcheck.trusted.calculus.ranges import Box
 from tlcheck.trusted.conditions import Check
-from tlcheck.trusted.science.network_jets import Box
 from tlcheck.trusted.science.stability import (
     CORE,
     DECREASE,

@@ -22,7 +22,7 @@ from tlcheck.checking.pool import FORKS, processes, workers_for
 from tlcheck.prover.balls64 import Balls64
 from tlcheck.prover.models64 import Engine64, Models64
 from tlcheck.trusted.arith.arb import lower_float, upper_float, working_precision
-from tlcheck.trusted.science.network_jets import Box
+from tlcheck.trusted.calculus.ranges import Box
 from tlcheck.trusted.science.pinn_domain import LEAF, MAX_CUTS, Quantity
 from tlcheck.trusted.taylor.engine import OutsideDomain
 from tlcheck.trusted.taylor.functions import Sigmoid, Sin, Tanh, Univariate

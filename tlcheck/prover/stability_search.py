@@ -32,11 +32,12 @@ from tlcheck.readers.bytes import read_bytes
 from tlcheck.readers.files import Files, beside
 from tlcheck.readers.own.stability import Artifact, Bounds, conditions_of, read_artifact, read_toml, tree_text
 from tlcheck.trusted.arith.arb import PRECISION, upper_float, working_precision
+from tlcheck.trusted.calculus.jets import coordinates
+from tlcheck.trusted.calculus.ranges import Box
 from tlcheck.trusted.conditions import Check
 from tlcheck.trusted.query import InputBox
 from tlcheck.trusted.science.closed_loop import Kinks, Point, first_order
 from tlcheck.trusted.science.equilibrium import Core, box_text
-from tlcheck.trusted.science.network_jets import Box, coordinates
 from tlcheck.trusted.science.pieces import Pieces, TooManyPieces, forms
 from tlcheck.trusted.science.stability import (
     ASYMPTOTIC,

@@ -1,4 +1,4 @@
-"""Expressions as text: strict, bounded, nothing guessed. The trees are tlcheck.trusted.science.expression's.
+"""Expressions as text: strict, bounded, nothing guessed. The trees are tlcheck.trusted.calculus.expression's.
 
     sum     = product (("+" | "-") product)*
     product = signed (("*" | "/") signed)*
@@ -20,7 +20,7 @@ from typing import Final
 
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.decimals import parse_decimal
-from tlcheck.trusted.science.expression import (
+from tlcheck.trusted.calculus.expression import (
     FUNCTION_NAMES,
     Apply,
     Expression,

@@ -73,6 +73,12 @@ class ConditionClaim(ABC):
     @abstractmethod
     def statement(self) -> str: ...
 
+    @property
+    def asks_for(self) -> tuple[str, ...]:
+        """The modules of this ring that this claim needs beside its class's own and what that imports at its top, by their
+        dotted names: what only some claims need is imported in functions. Operations of a network, and engines, are not named."""
+        return ()
+
     @abstractmethod
     def checks(self, precision: int, tick: Callable[[], None]) -> Iterator[Item]:
         """Every condition but those of ``conclude``, at ``precision`` bits; ``tick`` is called often and may raise to stop."""

@@ -33,6 +33,8 @@ from tlcheck.readers.expressions import parse_expression
 from tlcheck.readers.onnx import read_model
 from tlcheck.readers.own.pde import read_pde
 from tlcheck.trusted.arith.arb import arb, working_precision
+from tlcheck.trusted.calculus.expression import text, variables
+from tlcheck.trusted.calculus.expression_series import evaluate
 from tlcheck.trusted.conditions import Share
 from tlcheck.trusted.decide import ConditionsOutcome, decide_conditions
 from tlcheck.trusted.science.differential import (
@@ -43,7 +45,6 @@ from tlcheck.trusted.science.differential import (
     normal_form,
     number,
 )
-from tlcheck.trusted.science.expression import evaluate, text, variables
 from tlcheck.trusted.science.solution_error import SolutionErrorClaim
 from tlcheck.trusted.tally import check_part
 from tlcheck.trusted.verdict import Verdict

@@ -21,10 +21,11 @@ from tlcheck.readers.files import Files
 from tlcheck.readers.own.stability import conditions_of, tree_text
 from tlcheck.readers.own.stability import read_artifact as read_claim
 from tlcheck.trusted.arith.arb import Arb, arb, ball, lower_float, working_precision
+from tlcheck.trusted.calculus.jets import Jet, constant, coordinates
+from tlcheck.trusted.calculus.layers import Layer
+from tlcheck.trusted.calculus.ranges import Box
 from tlcheck.trusted.decide import ConditionsOutcome, decide_conditions
 from tlcheck.trusted.science.closed_loop import Dense, Kinks, expression_jet
-from tlcheck.trusted.science.jets import Layer
-from tlcheck.trusted.science.network_jets import Box, Jet, constant, coordinates
 from tlcheck.trusted.science.pieces import Form, Pieces, TooManyPieces, as_form, forms
 from tlcheck.trusted.science.stability import CORE, PIECEWISE, Conditions, Judge, leaves_of
 from tlcheck.trusted.verdict import Verdict

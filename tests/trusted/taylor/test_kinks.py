@@ -14,6 +14,7 @@ from tests.trusted.taylor.oracle import RandomNetwork
 from tests.trusted.taylor.test_models import combined, every, exact_at, sampled, value64, value_arb
 from tlcheck.prover.models64 import Engine64, Models64
 from tlcheck.trusted.arith.arb import ball, working_precision
+from tlcheck.trusted.calculus.expression import Variable
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.decide import decide_conditions
 from tlcheck.trusted.graph import Graph, Node
@@ -22,7 +23,6 @@ from tlcheck.trusted.ops.affine import Linear
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.discrete import Compare, Select
 from tlcheck.trusted.ops.structure import Fixed, Input
-from tlcheck.trusted.science.expression import Variable
 from tlcheck.trusted.science.pinn_domain import IntegralClaim, Quantity, SupremumClaim
 from tlcheck.trusted.taylor.engine import OutsideDomain
 from tlcheck.trusted.taylor.models_arb import EngineArb, Model

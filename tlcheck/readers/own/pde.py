@@ -18,20 +18,12 @@ from tlcheck.readers.decimals import parse_decimal
 from tlcheck.readers.expressions import MAX_DEPTH, is_name, parse_expression
 from tlcheck.readers.kinds import instead
 from tlcheck.readers.vnnlib.places import check_places, inputs_of, outputs_of
+from tlcheck.trusted.calculus.exact_values import exact_value
+from tlcheck.trusted.calculus.expression import Apply, Expression, Number, Power, Product, Sum, Variable
+from tlcheck.trusted.calculus.ranges import Box, Interval
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.science.differential import NoForm
 from tlcheck.trusted.science.error_theorems import THEOREMS
-from tlcheck.trusted.science.expression import (
-    Apply,
-    Expression,
-    Number,
-    Power,
-    Product,
-    Sum,
-    Variable,
-    exact_value,
-)
-from tlcheck.trusted.science.network_jets import Box, Interval
 from tlcheck.trusted.science.pinn_domain import OTHER, Quantity, derivative_names
 from tlcheck.trusted.science.solution_error import Problem, Theorem
 from tlcheck.trusted.taylor.engine import Unsupported

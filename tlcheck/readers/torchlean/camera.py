@@ -20,7 +20,7 @@ from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.strict_json import decode
 from tlcheck.readers.torchlean.numbers import Read, decimals_text, number_reader
 from tlcheck.trusted.science.camera import CameraBox, CameraClaim, Cuboid, Lens, Pixels, Pose
-from tlcheck.trusted.science.pose import Uncertainty
+from tlcheck.trusted.science.pose_envelope import Uncertainty
 
 T = TypeVar("T")
 MAX_BOXES: Final = 1_000_000

@@ -35,7 +35,7 @@ from tlcheck.trusted.cover import Literal as Cut
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import Guidance, Leaves
 from tlcheck.trusted.query import Query
-from tlcheck.trusted.science.leaves import LeafArtifact, StatedLeaf
+from tlcheck.trusted.science.consistency import LeafArtifact, StatedLeaf
 
 Nat = Annotated[int, Meta(ge=0)]
 Box = tuple[tuple[Fraction, ...], tuple[Fraction, ...]]

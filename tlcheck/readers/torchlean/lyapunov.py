@@ -29,9 +29,10 @@ from tlcheck.readers.torchlean.numbers import (
     literal,
     number_reader,
 )
-from tlcheck.trusted.science.expression import Expression
+from tlcheck.trusted.calculus.expression import Expression
+from tlcheck.trusted.calculus.mlp import Mlp
+from tlcheck.trusted.calculus.ranges import Box, Interval
 from tlcheck.trusted.science.lyapunov_boxes import Condition, Controller, LyapunovConditions, Point
-from tlcheck.trusted.science.network_jets import Box, Interval, Mlp
 
 T = TypeVar("T")
 

@@ -25,7 +25,8 @@ from tlcheck.readers.strict_json import decode
 from tlcheck.readers.torchlean.ir import ModelFile, read_network
 from tlcheck.readers.torchlean.numbers import EndLists, Read, decimals_text, intervals, number_reader
 from tlcheck.trusted.graph import Graph
-from tlcheck.trusted.science.margins import Examples, LogitBounds, MarginArtifact, Margins, Stored
+from tlcheck.trusted.science.consistency import MarginArtifact, Stored
+from tlcheck.trusted.science.margins import Examples, LogitBounds, Margins
 
 Nat = Annotated[int, Meta(ge=0)]
 

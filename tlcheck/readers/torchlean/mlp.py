@@ -21,8 +21,8 @@ from tlcheck.errors import InvalidInput
 from tlcheck.readers.strict_json import decode
 from tlcheck.readers.torchlean.layers import LAYER, check_layers
 from tlcheck.readers.torchlean.numbers import Read, number_reader
-from tlcheck.trusted.science.jets import Layer
-from tlcheck.trusted.science.network_jets import Mlp
+from tlcheck.trusted.calculus.layers import Layer
+from tlcheck.trusted.calculus.mlp import Mlp
 
 T = TypeVar("T")
 MAX_INPUTS: Final = 64

@@ -22,10 +22,10 @@ from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.strict_json import decode
 from tlcheck.readers.torchlean.layers import LAYER, check_layers
+from tlcheck.trusted.calculus.expression import Expression
+from tlcheck.trusted.calculus.layers import Layer, ScalarNetwork
 from tlcheck.trusted.science.corridor import CorridorClaim, Segment
 from tlcheck.trusted.science.curves import TIME, Curve
-from tlcheck.trusted.science.expression import Expression
-from tlcheck.trusted.science.jets import Layer, ScalarNetwork
 
 MAX_WEIGHTS: Final = 1_000_000
 """Most weights of one curve: each costs a ball; learned corridors have a thousand."""

@@ -28,8 +28,8 @@ from tlcheck.readers.torchlean.numbers import (
     literal,
     number_reader,
 )
-from tlcheck.trusted.science.jets import ScalarNetwork
-from tlcheck.trusted.science.network_jets import Mlp
+from tlcheck.trusted.calculus.layers import ScalarNetwork
+from tlcheck.trusted.calculus.mlp import Mlp
 from tlcheck.trusted.science.pinn_points import DERIVATIVES, PinnPoint, PinnPoints
 
 MAX_POINTS: Final = 10_000

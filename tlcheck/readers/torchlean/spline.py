@@ -21,8 +21,9 @@ from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.strict_json import decode
 from tlcheck.readers.torchlean.mlp import read_network
-from tlcheck.trusted.science.jets import ScalarNetwork
-from tlcheck.trusted.science.spline import Distance, Piece, SplineClaim, Wants
+from tlcheck.trusted.calculus.layers import ScalarNetwork
+from tlcheck.trusted.science.piecewise import Distance, Piece
+from tlcheck.trusted.science.spline import SplineClaim, Wants
 
 MAX_DEGREE: Final = 100
 """Bernstein coefficients of higher degrees have more digits than their sign needs anybody to compute."""

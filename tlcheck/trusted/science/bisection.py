@@ -24,10 +24,10 @@ from math import inf
 from typing import Final
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball, lower_float, upper_float
+from tlcheck.trusted.calculus.jets import Jet, pairs
+from tlcheck.trusted.calculus.ranges import Box, square
+from tlcheck.trusted.calculus.written import number_text
 from tlcheck.trusted.conditions import Check
-from tlcheck.trusted.science.expression import number_text
-from tlcheck.trusted.science.jets import square
-from tlcheck.trusted.science.network_jets import Box, Jet, pairs
 
 MAX_BOXES: Final = 20_000
 """Boxes looked at before a condition is given up as undecided."""

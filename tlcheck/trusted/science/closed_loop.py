@@ -1,6 +1,6 @@
 """Closed loops on jets: expressions, networks with kinks, controllers and observers, and Lyapunov candidates.
 
-A :class:`~tlcheck.trusted.science.network_jets.Jet` over a box encloses value, gradient and Hessian of a function at
+A :class:`~tlcheck.trusted.calculus.jets.Jet` over a box encloses value, gradient and Hessian of a function at
 every point of it; every rule here keeps that. At a kink (relu, leaky relu, abs, clip) the gradient holds every Clarke
 gradient, by Clarke's chain rule (Clarke, Optimization and Nonsmooth Analysis, 2.3.9 and 2.6.6), and the Hessian is
 NaN. Outside a function's domain everything is NaN, of which no comparison holds. So finite values and gradients say:
@@ -15,8 +15,9 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Final
 
-from tlcheck.trusted.arith.arb import Arb, arb, arb_mat, ball
-from tlcheck.trusted.science.expression import (
+from tlcheck.trusted.arith.arb import Arb, arb, ball
+from tlcheck.trusted.calculus.exact_values import exact_value
+from tlcheck.trusted.calculus.expression import (
     Apply,
     Expression,
     Number,
@@ -25,24 +26,24 @@ from tlcheck.trusted.science.expression import (
     Product,
     Sum,
     Variable,
-    exact_value,
-    number_text,
     text,
 )
-from tlcheck.trusted.science.jets import Layer, hull, increasing, square
-from tlcheck.trusted.science.network_jets import (
+from tlcheck.trusted.calculus.jets import (
     UNKNOWN,
     Function,
-    Interval,
     Jet,
     constant,
     linear,
+    mapped,
     pairs,
     sigmoid,
     sin,
     squared,
     tanh,
 )
+from tlcheck.trusted.calculus.layers import Layer
+from tlcheck.trusted.calculus.ranges import Interval, hull, increasing, square
+from tlcheck.trusted.calculus.written import number_text
 
 Point = tuple[Fraction, ...]
 Matrix = tuple[Point, ...]
@@ -281,36 +282,17 @@ class Dense:
 
     def prepared(self) -> Run:
         """The network on jets, its numbers as balls of the working precision."""
-        layers = [
-            (arb_mat(len(s.bias), s.inputs, [ball(q) for row in s.weight for q in row]), [ball(q) for q in s.bias])
-            for s in self.layers
-        ]  # fmt: skip
+        layers = [layer.balls() for layer in self.layers]
 
         def run(inputs: Sequence[Jet], kinks: Kinks) -> list[Jet]:
             jets = list(inputs)
             for k, (weight, bias) in enumerate(layers):
-                jets = [jet.shifted(b) for jet, b in zip(_times(weight, jets), bias, strict=True)]
+                jets = [jet.shifted(b) for jet, b in zip(mapped(weight, jets), bias, strict=True)]
                 if k + 1 < len(layers):
                     jets = [activated(jet, self.activation, kinks, self.slope) for jet in jets]
             return jets
 
         return run
-
-
-def _times(weight: arb_mat, jets: Sequence[Jet]) -> list[Jet]:
-    """The matrix times the column of jets, all cut to the least order among them."""
-    kind = next((type(jet) for jet in jets if type(jet) is not Jet), Jet)
-    n = len(jets[0].gradient)
-    seconds = min(len(jet.hessian) for jet in jets)
-    if not all(jet.value.is_finite() for jet in jets):  # Arb takes a large matrix of zeros times NaN for 0
-        return [kind(UNKNOWN, (UNKNOWN,) * n, (UNKNOWN,) * seconds)] * weight.nrows()
-    width = 1 + n + seconds
-    rows = [x for jet in jets for x in (jet.value, *jet.gradient, *jet.hessian[:seconds])]
-    entries = (weight * arb_mat(len(jets), width, rows)).entries()
-    return [
-        kind(entries[k], tuple(entries[k + 1 : k + 1 + n]), tuple(entries[k + 1 + n : k + width]))
-        for k in range(0, len(entries), width)
-    ]
 
 
 # The loop.

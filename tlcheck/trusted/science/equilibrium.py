@@ -28,11 +28,11 @@ from itertools import product
 from typing import Final
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball
+from tlcheck.trusted.calculus.jets import Jet, coordinates
+from tlcheck.trusted.calculus.ranges import Box, square
+from tlcheck.trusted.calculus.written import number_text
 from tlcheck.trusted.conditions import Check, Measure, positive, undecided
 from tlcheck.trusted.science.closed_loop import Candidate, Kinks, Loop, Point, first_order
-from tlcheck.trusted.science.expression import number_text
-from tlcheck.trusted.science.jets import square
-from tlcheck.trusted.science.network_jets import Box, Jet, coordinates
 
 NO_FORM: Final = "a form of V for the core lemma"
 MAX_PIECES: Final = 20_000

@@ -24,10 +24,10 @@ from typing import Final
 import numpy as np
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball
+from tlcheck.trusted.calculus.jets import Jet, coordinates, pairs
+from tlcheck.trusted.calculus.ranges import Box, square
 from tlcheck.trusted.science.bisection import lower_bound as three_forms
 from tlcheck.trusted.science.closed_loop import Kinks
-from tlcheck.trusted.science.jets import square
-from tlcheck.trusted.science.network_jets import Box, Jet, coordinates, pairs
 
 Slack = Callable[[Sequence[Jet], Kinks], Jet]
 """A function on the jets of its arguments, its kinks treated as told."""

@@ -21,20 +21,15 @@ from functools import partial
 from typing import Final
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball
+from tlcheck.trusted.calculus.expression import Expression, text, variables
+from tlcheck.trusted.calculus.expression_series import evaluate
+from tlcheck.trusted.calculus.jets import FUNCTIONS, UNKNOWN, Jet, constant, coordinates, squared
+from tlcheck.trusted.calculus.mlp import Mlp
+from tlcheck.trusted.calculus.ranges import Box
+from tlcheck.trusted.calculus.series import Undefined
+from tlcheck.trusted.calculus.written import number_text
 from tlcheck.trusted.conditions import Check, ConditionClaim, Measure, fact
 from tlcheck.trusted.science.bisection import least_values, outside
-from tlcheck.trusted.science.expression import Expression, evaluate, number_text, text, variables
-from tlcheck.trusted.science.jets import Undefined
-from tlcheck.trusted.science.network_jets import (
-    FUNCTIONS,
-    UNKNOWN,
-    Box,
-    Jet,
-    Mlp,
-    constant,
-    coordinates,
-    squared,
-)
 
 FORMS: Final = {
     "network": "N(x)",

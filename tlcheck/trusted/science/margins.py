@@ -30,15 +30,13 @@ from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.integer import IntegerEngine, IntegerForm
 from tlcheck.trusted.arith.probe import BlasRefused, probe
 from tlcheck.trusted.bounds import AnyEngine, Bounds, Enclosure, Slopes, new_form, run_pass
+from tlcheck.trusted.calculus.written import number_text
 from tlcheck.trusted.conditions import (
     Check,
     ConditionClaim,
     Item,
     Measure,
     Share,
-    ends,
-    fact,
-    nonnegative,
     positive,
     undecided,
 )
@@ -50,7 +48,6 @@ from tlcheck.trusted.lines import Lines
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.ops.activation import Elementwise
 from tlcheck.trusted.science.exact_intervals import as_ball
-from tlcheck.trusted.science.expression import number_text
 from tlcheck.trusted.science.output_box import Point, Range, subtract
 
 Floats = NDArray[np.float64]
@@ -446,59 +443,3 @@ class LogitBounds(_ByExample):
                 where = f"example {k}, class {j}"
                 yield over.at_least("lower bound", j, 1, low[j], where)
                 yield over.at_least("upper bound", j, -1, -high[j], where)
-
-
-@dataclass(frozen=True)
-class Stored:
-    """An example of a margin artifact as it is written. ``certified``, ``predicted``: None when it does not say."""
-
-    label: int
-    lower: tuple[Fraction, ...]
-    upper: tuple[Fraction, ...]
-    certified: bool | None
-    predicted: int | None
-
-
-@dataclass(frozen=True, eq=False)
-class MarginArtifact(ConditionClaim):
-    """The artifact's flags and counts follow from the bounds in it: no network takes part.
-
-    Flag: lower[label] > every other upper, strictly. Counts: None where the artifact does not give one.
-    """
-
-    stored: tuple[Stored, ...]
-    total: int | None
-    nominal: int | None
-    certified: int | None
-    decimals: str
-    kind = "margin artifact"
-
-    @property
-    def statement(self) -> str:
-        return (
-            "the artifact is internally consistent: its flags and counts follow from the bounds that it states; "
-            "nothing about a network"
-        )
-
-    def checks(self, precision: int, tick: Callable[[], None]) -> Iterator[Check | Measure]:
-        counts = {"nominal": 0, "certified": 0}
-        least: Fraction | None = None
-        for k, e in enumerate(self.stored):
-            tick()
-            for j, (low, high) in enumerate(zip(e.lower, e.upper, strict=True)):
-                if low > high:
-                    yield nonnegative("ordered bounds", high - low, f"example {k}, class {j}")
-            gap = min(e.lower[e.label] - e.upper[j] for j in others(e.label, len(e.lower)))
-            least = abs(gap) if least is None else min(least, abs(gap))
-            if e.certified is not None:
-                yield fact("certified flag", e.certified == (gap > 0), f"example {k}")
-            counts["nominal"] += e.predicted == e.label
-            counts["certified"] += gap > 0
-        stated = (("examples", self.total, len(self.stored)), ("nominal_ok", self.nominal, counts["nominal"]),
-                  ("certified_ok", self.certified, counts["certified"]))  # fmt: skip
-        for name, given, found in stated:
-            if given is not None:
-                yield fact(f"summary {name}", given == found, f"stated {given}, counted {found}")
-        yield Measure("certified by the stated bounds", f"{counts['certified']} of {len(self.stored)}")
-        yield Measure("smallest decision margin", None if least is None else ends(least)[0])
-        yield Measure("decimals", self.decimals)

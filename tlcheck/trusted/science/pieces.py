@@ -24,9 +24,9 @@ from math import inf
 from typing import Final, TypeVar, cast
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball
+from tlcheck.trusted.calculus.jets import Function, Jet
+from tlcheck.trusted.calculus.ranges import Box, square
 from tlcheck.trusted.science.closed_loop import Kinks
-from tlcheck.trusted.science.jets import square
-from tlcheck.trusted.science.network_jets import Box, Function, Jet
 
 T = TypeVar("T")
 MAX_PIECES: Final = 400

@@ -60,13 +60,14 @@ from math import inf
 from typing import Final
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball, lower_float, upper_float
+from tlcheck.trusted.calculus.expression import text, variables
+from tlcheck.trusted.calculus.jets import Jet, constant, coordinates
+from tlcheck.trusted.calculus.ranges import Box, min_exact
+from tlcheck.trusted.calculus.written import number_text
 from tlcheck.trusted.conditions import Check, ConditionClaim, Measure, fact, undecided
 from tlcheck.trusted.science.closed_loop import Candidate, Kinks, Loop, Point, first_order
 from tlcheck.trusted.science.equilibrium import Core, box_text, met
-from tlcheck.trusted.science.expression import number_text, text, variables
-from tlcheck.trusted.science.jets import min_exact
 from tlcheck.trusted.science.kinks import Slack, bounded
-from tlcheck.trusted.science.network_jets import Box, Jet, constant, coordinates
 from tlcheck.trusted.science.pieces import MAX_PIECES, Pieces, TooManyPieces, as_form, forms
 
 ASYMPTOTIC, PRACTICAL, INVARIANT = "asymptotically stable", "practically stable", "invariant only"

@@ -32,6 +32,7 @@ import numpy as np
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball
 from tlcheck.trusted.balls import constant_balls
+from tlcheck.trusted.calculus import expression as ex
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.network import Network
@@ -41,7 +42,6 @@ from tlcheck.trusted.ops.discrete import Compare, Select
 from tlcheck.trusted.ops.product import Product as ProductOperation
 from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Softplus, Sqrt
 from tlcheck.trusted.ops.structure import Fixed, Input
-from tlcheck.trusted.science import expression as ex
 from tlcheck.trusted.taylor import functions
 from tlcheck.trusted.taylor.engine import (
     MAX_ENTRIES,

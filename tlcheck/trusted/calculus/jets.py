@@ -14,15 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from itertools import pairwise
 from typing import Final
 
-from tlcheck.trusted.arith.arb import Arb, arb, arb_mat, ball
-from tlcheck.trusted.science.jets import Layer, increasing, square
-
-Interval = tuple[Fraction, Fraction]
-Box = tuple[Interval, ...]
+from tlcheck.trusted.arith.arb import Arb, arb, arb_mat
+from tlcheck.trusted.calculus.ranges import Box, increasing, over, square
 
 UNKNOWN: Final = arb("nan")
 
@@ -103,12 +98,6 @@ def coordinates(box: Box) -> list[Jet]:
     ]
 
 
-def over(interval: Interval) -> Arb:
-    """A ball that holds the interval."""
-    low, high = interval
-    return ball(low) if low == high else ball(low).union(ball(high))
-
-
 # Functions of one variable: balls that hold f, f' and f'' on a ball.
 
 
@@ -156,60 +145,17 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
 }
 
 
-# Networks.
-
-
-@dataclass(frozen=True)
-class Mlp:
-    """Dense layers, one after another: the exact real function of their numbers."""
-
-    layers: tuple[Layer, ...]
-
-    def __post_init__(self) -> None:
-        sizes = [(len(layer.weight), len(layer.weight[0])) for layer in self.layers]
-        if not sizes or any(a[0] != b[1] for a, b in pairwise(sizes)):
-            raise ValueError("the layers of a network do not fit together")
-
-    @property
-    def inputs(self) -> int:
-        return len(self.layers[0].weight[0])
-
-    @property
-    def outputs(self) -> int:
-        return len(self.layers[-1].bias)
-
-    def prepared(self) -> Callable[[Sequence[Jet]], list[Jet]]:
-        """The network on jets, its numbers as balls of the working precision."""
-        layers = [
-            (
-                arb_mat(
-                    len(layer.weight), len(layer.weight[0]), [ball(q) for row in layer.weight for q in row]
-                ),
-                [ball(q) for q in layer.bias],
-                FUNCTIONS[layer.activation],
-            )
-            for layer in self.layers
-        ]
-
-        def network(inputs: Sequence[Jet]) -> list[Jet]:
-            jets = list(inputs)
-            for weight, bias, activation in layers:
-                jets = [
-                    jet.shifted(b).through(activation)
-                    for jet, b in zip(_matmul(weight, jets), bias, strict=True)
-                ]
-            return jets
-
-        return network
-
-
-def _matmul(weight: arb_mat, jets: Sequence[Jet]) -> list[Jet]:
-    """weight times the column of jets: each channel is linear."""
+def mapped(weight: arb_mat, jets: Sequence[Jet]) -> list[Jet]:
+    """The matrix times the column of jets, all cut to the least order among them."""
+    kind = next((type(jet) for jet in jets if type(jet) is not Jet), Jet)
     n = len(jets[0].gradient)
-    rows = [(jet.value, *jet.gradient, *jet.hessian) for jet in jets]
-    width = len(rows[0])
-    entries = (weight * arb_mat(len(rows), width, [x for row in rows for x in row])).entries()
+    seconds = min(len(jet.hessian) for jet in jets)
+    if not all(jet.value.is_finite() for jet in jets):  # Arb takes a large matrix of zeros times NaN for 0
+        return [kind(UNKNOWN, (UNKNOWN,) * n, (UNKNOWN,) * seconds)] * weight.nrows()
+    width = 1 + n + seconds
+    rows = [x for jet in jets for x in (jet.value, *jet.gradient, *jet.hessian[:seconds])]
+    entries = (weight * arb_mat(len(jets), width, rows)).entries()
     return [
-        Jet(entries[k], tuple(entries[k + 1 : k + 1 + n]), tuple(entries[k + 1 + n : k + width]))
+        kind(entries[k], tuple(entries[k + 1 : k + 1 + n]), tuple(entries[k + 1 + n : k + width]))
         for k in range(0, len(entries), width)
     ]

@@ -21,18 +21,16 @@ from fractions import Fraction
 from typing import Final
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball
+from tlcheck.trusted.calculus.written import brief
 from tlcheck.trusted.conditions import Check, Measure, nonnegative, positive, undecided
-from tlcheck.trusted.science.polynomial import brief
+from tlcheck.trusted.science.pixels import SIDES, Vector
 
-Vector = tuple[Fraction, ...]
 Balls = tuple[Arb, Arb, Arb]
 Angles = tuple[tuple[Fraction, Fraction], ...]
 """Per axis a part [low, high] of [-1, 1], in units of its range."""
 
 MAX_BOXES: Final = 4_000
 """Boxes of angles for one corner and side; a few suffice unless the envelope is nearly attained."""
-
-SIDES: Final = ("left side", "top side", "right side", "bottom side")
 
 
 @dataclass(frozen=True)

@@ -13,22 +13,15 @@ be defined; higher orders need it to be analytic at every number of the ball (so
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from fractions import Fraction
-from itertools import chain
-from math import lcm
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-from tlcheck.trusted.arith.arb import Arb, arb_mat, ball
+from tlcheck.trusted.arith.arb import Arb, ball
+from tlcheck.trusted.calculus.ranges import hull, increasing, square, times
 
 Series = list[Arb]
 Function = Callable[[Series], Series]
-
-ACTIVATIONS: Final = ("linear", "relu", "sigmoid", "sin", "tanh")
 
 
 class Undefined(ArithmeticError):
@@ -41,10 +34,6 @@ class Undefined(ArithmeticError):
 
 class NotSmooth(ArithmeticError):
     """A kink may lie in the set: no derivative beyond the first is enclosed."""
-
-
-class TooManyPieces(ArithmeticError):
-    """A piecewise linear network has more pieces, or longer exact numbers, than are looked at."""
 
 
 def constant(value: Arb, order: int) -> Series:
@@ -168,45 +157,6 @@ FUNCTIONS: Final[dict[str, Function]] = {
 }  # fmt: skip
 
 
-def hull(a: Arb, b: Arb) -> Arb:
-    """A ball with all numbers of ``a`` and ``b`` and those between. It has their sign where they have one, zero included.
-
-    Let l, h be the ends. A ball's radius has 30 bits, so the radius R of a ball made from (h - l)/2 is at least that; the
-    ball about l + R is [l, l + 2R], which holds h; when l + R is exact its lower end is l. So too about h - R.
-    """
-    low = min_exact(a.lower(), b.lower())
-    high = -min_exact((-a).lower(), (-b).lower())
-    around_zero = Arb(0, (high - low) / 2)
-    if low < 0 < high or not around_zero.is_finite():
-        return a.union(b)
-    middle = low + around_zero.rad() if low >= 0 else high - around_zero.rad()
-    return around_zero + middle if middle.is_exact() else a.union(b)
-
-
-def min_exact(a: Arb, b: Arb) -> Arb:
-    """The smaller of two numbers without radius; NaN if one is."""
-    return a if a <= b or a.is_nan() else b
-
-
-def increasing(f: Callable[[Arb], Arb], x: Arb) -> Arb:
-    """An enclosure of the values of an increasing f: between those at the ends of the ball."""
-    return f(x) if x.is_exact() else hull(f(x.lower()), f(x.upper()))
-
-
-def times(x: Arb, y: Arb) -> Arb:
-    """xy; of two balls without negative numbers, no lower than the product of the lower ends."""
-    if x >= 0 and y >= 0 and not (x.is_exact() and y.is_exact()):
-        return hull(x.lower() * y.lower(), x.upper() * y.upper())
-    return x * y
-
-
-def square(x: Arb) -> Arb:
-    """x^2; on a ball that holds 0, between 0 and the larger end's."""
-    if x >= 0 or x <= 0:
-        return increasing(lambda z: z * z, abs(x))
-    return hull(Arb(0), abs(x).upper() * abs(x).upper())
-
-
 def _kinked(right: Series, left: Series, slopes: Arb, value: Arb) -> Series:
     x = right[0]
     if x >= 0 and (x > 0 or len(right) == 1):
@@ -267,135 +217,3 @@ def _convolved(x: Series, y: Series, k: int, first: int) -> Arb:
 
 def _total(terms: Iterable[Arb]) -> Arb:
     return sum(terms, Arb(0))
-
-
-# Networks of one variable.
-
-
-@dataclass(frozen=True)
-class Layer:
-    """x -> activation(weight x + bias); ``weight`` row by row."""
-
-    weight: tuple[tuple[Fraction, ...], ...]
-    bias: tuple[Fraction, ...]
-    activation: str = "linear"
-
-    def __post_init__(self) -> None:
-        widths = {len(row) for row in self.weight}
-        if len(widths) != 1 or 0 in widths or len(self.weight) != len(self.bias):
-            raise ValueError("weight and bias of a layer do not fit")
-        if self.activation not in ACTIVATIONS:
-            raise ValueError(f"activation {self.activation!r}")
-
-    @property
-    def inputs(self) -> int:
-        return len(self.weight[0])
-
-
-@dataclass(frozen=True)
-class ScalarNetwork:
-    """A network from one number to one number: layers whose sizes fit."""
-
-    layers: tuple[Layer, ...]
-
-    def __post_init__(self) -> None:
-        sizes = [1, *(len(layer.bias) for layer in self.layers)]
-        if not self.layers or sizes[-1] != 1 or sizes[:-1] != [layer.inputs for layer in self.layers]:
-            raise ValueError("not a network from one number to one number")
-
-    @property
-    def piecewise_linear(self) -> bool:
-        return all(layer.activation in ("linear", "relu") for layer in self.layers)
-
-    def compiled(self) -> Function:
-        """The network on series, its weights as balls at the working precision."""
-        steps = [
-            (
-                arb_mat(len(s.bias), s.inputs, [ball(q) for row in s.weight for q in row]),
-                [ball(q) for q in s.bias],
-                FUNCTIONS[s.activation],
-            )
-            for s in self.layers
-        ]
-
-        def run(t: Series) -> Series:
-            rows, n = [t], len(t)
-            for weight, bias, activation in steps:
-                entries = (weight * arb_mat(len(rows), n, [c for row in rows for c in row])).entries()
-                rows = [
-                    activation([entries[k * n] + b, *entries[k * n + 1 : (k + 1) * n]])
-                    for k, b in enumerate(bias)
-                ]
-            return rows[0]
-
-        return run
-
-
-@dataclass(frozen=True)
-class AffinePiece:
-    """On [start, end] the function is value + slope t, exactly."""
-
-    start: Fraction
-    end: Fraction
-    value: Fraction
-    slope: Fraction
-
-
-Integers = NDArray[np.object_]
-
-
-MAX_SCALE_BITS: Final = 1 << 16
-"""Of the common denominator of a layer's values; a deep network of doubles has some hundred bits a layer."""
-
-
-def affine_pieces(
-    network: ScalarNetwork,
-    start: Fraction,
-    end: Fraction,
-    limit: int,
-    tick: Callable[[], None] = lambda: None,
-) -> list[AffinePiece]:
-    """A piecewise linear network on [start, end], cut at every kink, exactly. Raises TooManyPieces beyond ``limit``.
-
-    Before each relu the values are affine on the piece, (a + b t)/d in integers. A neuron changes sign at most once on it,
-    at -a/b. Cut there, no sign changes inside a sub-piece, so its middle tells which neurons are active on all of it.
-    """
-    one, zero = np.array([1], object), np.array([0], object)
-    pieces: list[tuple[Fraction, Fraction, Integers, Integers, int]] = [(start, end, zero, one, 1)]
-    for layer in network.layers:
-        d = _common_denominator(layer)
-        weight = np.array([[int(q * d) for q in row] for row in layer.weight], object)
-        bias = np.array([int(q * d) for q in layer.bias], object)
-        cut: list[tuple[Fraction, Fraction, Integers, Integers, int]] = []
-        for left, right, a, b, scale in pieces:
-            tick()
-            if (scale * d).bit_length() > MAX_SCALE_BITS:
-                raise TooManyPieces("exact values have too many digits")
-            a, b, scale = weight.dot(a) + bias * scale, weight.dot(b), scale * d
-            kinks = _roots(a, b, left, right) if layer.activation == "relu" else []
-            for low, high in zip([left, *kinks], [*kinks, right], strict=True):
-                if layer.activation == "relu":
-                    middle = (low + high) / 2
-                    active = (a * middle.denominator + b * middle.numerator) > 0
-                    cut.append((low, high, np.where(active, a, 0), np.where(active, b, 0), scale))
-                else:
-                    cut.append((low, high, a, b, scale))
-            if len(cut) > limit:
-                raise TooManyPieces(f"more than {limit} pieces")
-        pieces = cut
-    return [AffinePiece(p, q, Fraction(a[0], d), Fraction(b[0], d)) for p, q, a, b, d in pieces]
-
-
-def _common_denominator(layer: Layer) -> int:
-    d = 1
-    for q in (*chain.from_iterable(layer.weight), *layer.bias):
-        d = lcm(d, q.denominator)
-        if d.bit_length() > MAX_SCALE_BITS:
-            raise TooManyPieces("weights have too many digits")
-    return d
-
-
-def _roots(a: Integers, b: Integers, left: Fraction, right: Fraction) -> list[Fraction]:
-    """The t strictly between ``left`` and ``right`` where some a_k + b_k t is zero."""
-    found: Sequence[Fraction] = [Fraction(-p, q) for p, q in zip(a, b, strict=True) if q]
-    return sorted({t for t in found if left < t < right})

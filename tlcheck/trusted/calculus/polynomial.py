@@ -21,22 +21,11 @@ from fractions import Fraction
 from math import comb, gcd, lcm
 from typing import Final
 
-from tlcheck.trusted.arith.arb import ball
-
 Poly = tuple[Fraction, ...]
 Ints = list[int]
 
 _DIRECT: Final = 6
 """Halvings before the odd part is taken: it costs more than a few halvings, and is rarely needed."""
-_BRIEF: Final = 200
-"""Bits of a number that is written out; Python refuses to write very long ones."""
-
-
-def brief(q: Fraction) -> str:
-    """The number for the eye: exactly when it is short, else about."""
-    if q.numerator.bit_length() + q.denominator.bit_length() <= _BRIEF:
-        return str(q)
-    return f"about {ball(q).str(6, radius=False)}"
 
 
 def evaluate(p: Sequence[Fraction], x: Fraction) -> Fraction:
@@ -60,6 +49,15 @@ def minus(p: Sequence[Fraction]) -> Poly:
 
 def is_zero(p: Sequence[Fraction]) -> bool:
     return not any(p)
+
+
+def shifted(p: Poly, by: Fraction) -> Poly:
+    """The coefficients of u -> p(by + u), exactly (repeated Horner)."""
+    result = list(p)
+    for i in range(len(p)):
+        for k in range(len(p) - 2, i - 1, -1):
+            result[k] += by * result[k + 1]
+    return tuple(result)
 
 
 def unit(p: Sequence[Fraction], width: Fraction) -> Ints:
