@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
+from tlcheck.readers.asked import asked_by, note_asked
 from tlcheck.readers.bytes import read_bytes, sha256_hex, without_mark
 from tlcheck.readers.files import Files, beside
 from tlcheck.readers.kinds import Sample, kind_of, sample_of
@@ -420,7 +421,9 @@ def _read_artifact(data: bytes, files: Files, options: Options, name: str) -> Se
     data = without_mark(data, "TLC106", files.where)
     module = importlib.import_module(f"tlcheck.readers.{ARTIFACTS[name].module}")
     try:
-        claims: Sequence[LoadedClaim] = module.load(data, files, options, name)
+        with asked_by() as asked:
+            note_asked(module.__name__)
+            loaded: Sequence[LoadedClaim] = module.load(data, files, options, name)
     except InvalidInput as error:
         raise error.in_file(files.where) from error.__cause__
     for given, option, roles in (
@@ -429,7 +432,7 @@ def _read_artifact(data: bytes, files: Files, options: Options, name: str) -> Se
     ):
         if given is not None and not any(role in files.sources for role in roles):
             raise InvalidInput("TLC101", f"this artifact has no use for {option}", file=files.where)
-    return claims
+    return [replace(claim, readers=tuple(asked)) for claim in loaded]
 
 
 def _is_object(line: bytes) -> bool:

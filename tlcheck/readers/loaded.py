@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class LoadedClaim:
     """``sources``: file -> SHA-256 of what was read (model, property, evidence). ``problem`` says why the evidence
     cannot prove the claim although it is well formed (a missing branch), as (code, message). ``part``: of a bundle's
-    claim about an artifact, which one it is: as which format the artifact is read, and the claim's name there."""
+    claim about an artifact, which one it is: as which format the artifact is read, and the claim's name there.
+    ``readers``: the modules of ring 1 that its files asked for (``asked``)."""
 
     name: str
     claim: UnsatClaim | SatClaim | ConditionClaim
@@ -25,3 +26,4 @@ class LoadedClaim:
     producer: str = ""
     problem: tuple[str, str] | None = None
     part: str = ""
+    readers: tuple[str, ...] = ()

@@ -10,43 +10,33 @@ ONNX file that lie in another file are the bundle's, beside it. The rest is guid
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from fractions import Fraction
-from pathlib import Path, PurePosixPath
-from typing import overload
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, overload
 
 from tlcheck.errors import InvalidInput
-from tlcheck.limits import MAX_FILE_BYTES, MAX_MANIFEST_BYTES
+from tlcheck.limits import MAX_MANIFEST_BYTES
 from tlcheck.options import Options
-from tlcheck.readers.bundle.arrays import ArrayFile, open_arrays
-from tlcheck.readers.bundle.evidence import CoverMissing, arrays_by_prefix, read_guidance
+from tlcheck.readers.asked import asked_by, note_asked
+from tlcheck.readers.bundle.contents import Contents, checked_view
 from tlcheck.readers.bundle.manifest import (
     MANIFEST,
     ArtifactClaim,
     Claim,
     Manifest,
-    ModelSource,
-    PropertySource,
-    Sat,
-    Unsat,
     claim_name,
     manifest_schema,
     read_manifest,
-    role_of,
 )
-from tlcheck.readers.bundle.numbers import exact_number
 from tlcheck.readers.bundle.store import Store, open_store
-from tlcheck.readers.bytes import gunzip_if_packed, read_bytes, sha256_hex
-from tlcheck.readers.data_files import ReadData, beside
+from tlcheck.readers.bytes import sha256_hex
 from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
-from tlcheck.readers.onnx import Whole, load_whole, read_model, whole_model
-from tlcheck.readers.vnnlib.read import read_query
-from tlcheck.trusted.claim import SatClaim, UnsatClaim
-from tlcheck.trusted.graph import Graph
-from tlcheck.trusted.query import Query
+
+if TYPE_CHECKING:
+    from tlcheck.readers.bundle.queries import Queries
 
 __all__ = ["SUFFIX", "Bundle", "Claims", "is_bundle", "load_bundle", "manifest_schema", "read_bundle"]
 
@@ -87,11 +77,12 @@ def read_bundle(
     data = bytes(store.view(MANIFEST))
     manifest = read_manifest(data, f"{path}/{MANIFEST}")
     _check_files(path, store, manifest)
+    contents = Contents(path, store, manifest, sha256_hex(data))
     return Bundle(
         path,
         manifest,
-        sha256_hex(data),
-        Claims(_Loader(path, store, manifest, sha256_hex(data), model, property, options or Options())),
+        contents.sha256,
+        Claims(_Loader(contents, replace(options or Options(), model=model, property=property))),
     )
 
 
@@ -127,26 +118,7 @@ def _check_files(path: Path, store: Store, manifest: Manifest) -> None:
                 got=str(store.sizes[name]),
             )
     for name in listed:
-        _checked_view(path, store, manifest, name)
-
-
-def _checked_view(path: Path, store: Store, manifest: Manifest, name: str) -> memoryview:
-    """The file's stored bytes, if they have the manifest's hash."""
-    view = store.view(name)
-    _compare(manifest.files[name].sha256, hashlib.sha256(view).hexdigest(), str(path), name)
-    return view
-
-
-def _compare(expected: str, found: str, file: str, field: str) -> None:
-    if expected != found:
-        raise InvalidInput(
-            "TLC103",
-            "not the file the certificate was made for (SHA-256)",
-            file=file,
-            field=field,
-            expected=expected,
-            got=found,
-        )
+        checked_view(path, store, manifest, name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +128,7 @@ class Claims(Sequence[LoadedClaim]):
     loader: _Loader
 
     def __len__(self) -> int:
-        return len(self.loader.manifest.claims)
+        return len(self.loader.bundle.manifest.claims)
 
     @overload
     def __getitem__(self, position: int) -> LoadedClaim: ...
@@ -168,65 +140,49 @@ class Claims(Sequence[LoadedClaim]):
         return self.loader.load(range(len(self))[position])
 
 
-Sources = dict[str, str]
-
-
 @dataclass(frozen=True, eq=False)
 class _Loader:
-    """Caches are keyed by what the manifest says, file and role; a cached value was bound to its hashes when it was read."""
-
-    path: Path
-    store: Store
-    manifest: Manifest
-    sha256: str
-    given_model: Path | None
-    given_property: Path | None
+    bundle: Contents
     options: Options
-    models: dict[object, tuple[Graph, Sources]] = field(default_factory=dict)
-    properties: dict[object, tuple[Query, Sources]] = field(default_factory=dict)
-    arrays: dict[str, tuple[ArrayFile, dict[str, dict[str, str]]]] = field(default_factory=dict)
+    """With the user's model and property."""
 
     def load(self, position: int) -> LoadedClaim:
         """Raises InvalidInput naming the file and the claim's field."""
-        claim = self.manifest.claims[position]
+        claim = self.bundle.manifest.claims[position]
         try:
-            return self._load(claim, claim_name(claim, position))
+            with asked_by() as asked:
+                loaded = self._load(claim, claim_name(claim, position))
+            return replace(loaded, readers=tuple(asked))
         except InvalidInput as error:
             if not error.file and error.field:
                 error.field = f"claims[{position}].{error.field}"
-            raise error.in_file(str(self.path)) from error.__cause__
+            raise error.in_file(str(self.bundle.path)) from error.__cause__
 
     def _load(self, claim: Claim, name: str) -> LoadedClaim:
         if isinstance(claim, ArtifactClaim):
             return self._load_artifact(claim, name)
-        graph, model_sources = self._model(claim.model)
-        query, property_sources = self._property(claim.property, claim.model, graph)
-        sources = {"manifest": self.sha256, **model_sources, **property_sources}
-        producer = f"{self.manifest.producer.name} {self.manifest.producer.version}".strip()
-        if isinstance(claim, Sat):
-            return LoadedClaim(name, SatClaim(graph, query, _witness(claim, graph)), None, sources, producer)
-        evidence = claim.evidence
-        arrays, groups = self._arrays(evidence.arrays)
-        sources["arrays"] = self.manifest.files[evidence.arrays].sha256
-        unsat = UnsatClaim(graph, query)
-        try:
-            guidance = read_guidance(evidence, arrays, groups[evidence.prefix], graph, query)
-        except CoverMissing as problem:
-            return LoadedClaim(name, unsat, None, sources, producer, ("TLC017", str(problem)))
-        return LoadedClaim(name, unsat, guidance, sources, producer)
+        note_asked("tlcheck.readers.bundle.queries")
+        return self._queries.load(claim, name)
+
+    @cached_property
+    def _queries(self) -> Queries:
+        """For claims that are no artifacts."""
+        from tlcheck.readers.bundle.queries import Queries
+
+        return Queries(self.bundle, self.options.model, self.options.property)
 
     def _load_artifact(self, claim: ArtifactClaim, name: str) -> LoadedClaim:
         """One claim of a JSON artifact; the files that it names are the bundle's."""
         from tlcheck.readers.artifacts import ARTIFACTS, read_artifact
 
+        note_asked("tlcheck.readers.artifacts")
         if claim.format not in ARTIFACTS:
             raise InvalidInput("TLC102", "unknown format", field="format", got=ascii(claim.format[:80]))
         files = Files(
-            self._where(claim.artifact), self._of_bundle, {"manifest": self.sha256},
-            read_data=self._data_beside("model"),  # the models that an artifact names are in the bundle's own folder
+            self.bundle.where(claim.artifact), self.bundle.listed, {"manifest": self.bundle.sha256},
+            read_data=self.bundle.data_beside("model"),  # the models that an artifact names are in the bundle's own folder
         )  # fmt: skip
-        options = replace(self.options, model=self.given_model, property=self.given_property)
-        loaded = read_artifact(self._content(claim.artifact), files, options, claim.format)
+        loaded = read_artifact(self.bundle.content(claim.artifact), files, self.options, claim.format)
         chosen = [item for item in loaded if not claim.part or item.name == claim.part]
         if len(chosen) != 1:
             raise InvalidInput(
@@ -236,144 +192,5 @@ class _Loader:
                 expected=", ".join(item.name for item in loaded)[:200],
                 got=ascii(claim.part[:80]),
             )
-        producer = f"{self.manifest.producer.name} {self.manifest.producer.version}".strip()
         part = f"{claim.format}, {chosen[0].name}"
-        return replace(chosen[0], name=name, producer=producer, part=part)
-
-    def _of_bundle(self, name: str) -> bytes:
-        if name not in self.manifest.files:
-            raise InvalidInput("TLC402", "no such file in the bundle", got=ascii(name[:80]))
-        return self._content(name)
-
-    def _model(self, source: str | ModelSource) -> tuple[Graph, Sources]:
-        if source not in self.models:
-            self.models[source] = self._read_model(source)
-        return self.models[source]
-
-    def _read_model(self, source: str | ModelSource) -> tuple[Graph, Sources]:
-        if isinstance(source, ModelSource) and source.weights is not None and source.architecture is not None:
-            self._refuse_given_model(source.weights, source.architecture)
-            weights, architecture = self._content(source.weights), self._content(source.architecture)
-            from tlcheck.readers.sequential.read import read_safetensors_model
-
-            graph = read_safetensors_model(
-                weights,
-                architecture,
-                weights_file=self._where(source.weights),
-                architecture_file=self._where(source.architecture),
-            )
-            return graph, {"weights": sha256_hex(weights), "architecture": sha256_hex(architecture)}
-        if isinstance(source, ModelSource):
-            data, file = self._given(self.given_model, source.sha256 or "", "model")
-            whole = whole_model(data, beside(Path(file).parent), file=file)
-        else:
-            file = self._where(source)
-            whole = whole_model(self._content(source), self._data_beside(source), file=file)
-            self._check_given_model(whole)
-        return read_model(whole.content, file=file), whole.sources()
-
-    def _data_beside(self, model: str) -> ReadData:
-        """Files of the bundle in the folder of the model."""
-
-        def read(name: str) -> bytes:
-            path = (PurePosixPath(model).parent / name).as_posix()
-            if path not in self.manifest.files:
-                raise InvalidInput(
-                    "TLC205", "external data that the bundle does not hold", got=ascii(path[:80])
-                )
-            role = role_of(self.manifest, path)
-            if role is not None:
-                raise InvalidInput(
-                    "TLC101", "a file in two roles", expected=role, got=f"weights of {model[:80]!a}"
-                )
-            return self._stored(path)
-
-        return read
-
-    def _check_given_model(self, model: Whole) -> None:
-        """The user's network is the bundle's, with all its data files: whatever is said of this bundle is said of it."""
-        if self.given_model is None:
-            return
-        given = load_whole(self.given_model)
-        for role, expected in model.sources().items():
-            _compare(expected, given.sources().get(role, "none"), str(self.given_model), f"--{role}")
-
-    def _refuse_given_model(self, weights: str, architecture: str) -> None:
-        """A network of two files is not the one that a single file holds, whatever its bytes are."""
-        if self.given_model is not None:
-            raise InvalidInput(
-                "TLC103", f"the claim's network is weights ({ascii(weights)[1:-1]}) and architecture "
-                f"({ascii(architecture)[1:-1]}) of the bundle, no ONNX file: leave --model out",
-                file=str(self.given_model), field="--model",
-            )  # fmt: skip
-
-    def _property(
-        self, source: str | PropertySource, model: str | ModelSource, graph: Graph
-    ) -> tuple[Query, Sources]:
-        key = (source, model)
-        if key not in self.properties:
-            if isinstance(source, PropertySource):
-                data, file = self._given(self.given_property, source.sha256, "property")
-            else:
-                data, file = self._content(source), self._where(source)
-                self._check_given_property(data)
-            query = read_query(data, graph, file=file)
-            self.properties[key] = query, {"property": sha256_hex(data)}
-        return self.properties[key]
-
-    def _where(self, name: str) -> str:
-        return f"{self.path}/{name}"
-
-    def _content(self, name: str) -> bytes:
-        """The file's bytes, unpacked, bound to the manifest's hashes (again: the file could have changed since)."""
-        stored = self._stored(name)
-        expected = self.manifest.files[name].unpacked_sha256
-        data = gunzip_if_packed(stored, limit=MAX_FILE_BYTES, file=self._where(name))
-        if expected is not None:
-            _compare(expected, sha256_hex(data), str(self.path), f"{name} (unpacked)")
-        return data
-
-    def _stored(self, name: str) -> bytes:
-        stored = bytes(self.store.view(name))
-        _compare(self.manifest.files[name].sha256, sha256_hex(stored), str(self.path), name)
-        return stored
-
-    def _given(self, given: Path | None, expected: str, what: str) -> tuple[bytes, str]:
-        """The user's file, for a claim whose bundle has no copy."""
-        if given is None:
-            raise InvalidInput(
-                "TLC402",
-                f"the bundle has no copy of the {what}",
-                field=what,
-                expected=f"--{what} FILE with SHA-256 {expected}",
-            )
-        data = read_bytes(given)
-        _compare(expected, sha256_hex(data), str(given), "SHA-256")
-        return data, str(given)
-
-    def _check_given_property(self, data: bytes) -> None:
-        """The user's property is the bundle's copy."""
-        given = self.given_property
-        if given is not None:
-            _compare(sha256_hex(data), sha256_hex(read_bytes(given)), str(given), "--property")
-
-    def _arrays(self, name: str) -> tuple[ArrayFile, dict[str, dict[str, str]]]:
-        if name not in self.arrays:
-            arrays = open_arrays(_checked_view(self.path, self.store, self.manifest, name), self._where(name))
-            users = [
-                c.evidence for c in self.manifest.claims if isinstance(c, Unsat) and c.evidence.arrays == name
-            ]
-            self.arrays[name] = arrays, arrays_by_prefix(arrays, [evidence.prefix for evidence in users])
-        return self.arrays[name]
-
-
-def _witness(claim: Sat, graph: Graph) -> tuple[Fraction, ...]:
-    if len(claim.witness) != graph.n_inputs:
-        raise InvalidInput(
-            "TLC101",
-            "wrong number of values",
-            field="witness",
-            expected=str(graph.n_inputs),
-            got=str(len(claim.witness)),
-        )
-    return tuple(exact_number(text, field=f"witness[{i}]") for i, text in enumerate(claim.witness))
+        return replace(chosen[0], name=name, producer=self.bundle.producer, part=part)
