@@ -11,18 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tlcheck.checking.conditions import check_conditions
-from tlcheck.checking.sat import check_sat
-from tlcheck.checking.unsat import check_unsat
 from tlcheck.options import Options, Progress
 from tlcheck.readers.formats.detect import check_there, read_certificate, survey
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.report.record import ClaimRead, FileResult
-from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.conditions import ConditionClaim
-from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.verdict import ClaimResult
+
+if TYPE_CHECKING:
+    from tlcheck.trusted.claim import SatClaim, UnsatClaim
+    from tlcheck.trusted.guidance import Guidance
 
 __all__ = ["Loaded", "convert", "decide", "discover", "kind_of", "load", "survey", "verify_path"]
 
@@ -38,10 +38,18 @@ def verify_path(path: Path, options: Options, progress: Report = None) -> FileRe
 
 def decide(loaded: LoadedClaim, options: Options, progress: Report = None) -> ClaimResult:
     """One claim, as it was read, decided. Raises InvalidInput when its evidence does not fit it."""
-    if isinstance(loaded.claim, SatClaim):
-        return check_sat(loaded, loaded.claim, options)
-    if isinstance(loaded.claim, ConditionClaim):
+    if isinstance(loaded.claim, ConditionClaim):  # what a kind of claim needs is imported with it
+        from tlcheck.checking.conditions import check_conditions
+
         return check_conditions(loaded, loaded.claim, options, progress)
+    from tlcheck.trusted.claim import SatClaim
+
+    if isinstance(loaded.claim, SatClaim):
+        from tlcheck.checking.sat import check_sat
+
+        return check_sat(loaded, loaded.claim, options)
+    from tlcheck.checking.unsat import check_unsat
+
     return check_unsat(loaded, loaded.claim, options, progress)
 
 
@@ -71,6 +79,8 @@ def kind_of(claim: UnsatClaim | SatClaim | ConditionClaim) -> str:
     """As reports name it."""
     if isinstance(claim, ConditionClaim):
         return claim.kind
+    from tlcheck.trusted.claim import SatClaim
+
     return "sat" if isinstance(claim, SatClaim) else "unsat"
 
 
@@ -78,7 +88,7 @@ def statement_of(claim: UnsatClaim | SatClaim | ConditionClaim) -> str:
     """What is claimed, in words that do not depend on the evidence."""
     if isinstance(claim, ConditionClaim):
         return claim.statement
-    return f"{'some' if isinstance(claim, SatClaim) else 'no'} input satisfies the property"
+    return f"{'some' if kind_of(claim) == 'sat' else 'no'} input satisfies the property"
 
 
 def load(path: Path, options: Options) -> Loaded:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from tlcheck.cli.commands import COMPLETE_VARIABLE
 from tlcheck.options import Options
 from tlcheck.report.codes import CODES
 from tlcheck.report.record import ExitCode
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 SCHEMAS: Final = ("report", "bundle", "lock", "referee")
 SHELLS: Final = ("bash", "zsh", "fish")
-COMPLETE_VARIABLE: Final = "_TLCHECK_COMPLETE"
-"""Set by a completion script to ask for completions; click derives the same name."""
 FORMATS: Final = {
     "certificates": (
         ("tlcert", "tlcheck's own bundle: a folder or a zip with manifest.json and arrays.safetensors"),

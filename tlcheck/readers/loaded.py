@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from tlcheck.trusted.claim import SatClaim, UnsatClaim
-from tlcheck.trusted.conditions import ConditionClaim
-from tlcheck.trusted.guidance import Guidance
+if TYPE_CHECKING:
+    from tlcheck.trusted.claim import SatClaim, UnsatClaim
+    from tlcheck.trusted.conditions import ConditionClaim
+    from tlcheck.trusted.guidance import Guidance
 
 
 @dataclass(frozen=True, eq=False)
