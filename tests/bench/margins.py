@@ -34,7 +34,7 @@ from tlcheck.trusted.science.margins import Examples, Margins
 def networks() -> Iterator[tuple[str, Graph, float, str]]:
     """(name, network, value of a full pixel, radius)"""
     sys.path.insert(0, str(CERTIFICATES / "producers"))
-    from accept import model_file  # type: ignore[import-not-found]
+    from digits import model_file  # type: ignore[import-not-found]
 
     yield "the corpus's pooled digits", read_model(model_file("pooled")), 16.0, "1/4"
     old = FAULTS / "maxpool_margins" / "old.onnx"

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from tests.referee.small import Small, decimal, made, text
+from tlcheck.prover.regions import Regions, distance
 from tlcheck.readers.vnnlib.witness import read_witness
-from tlcheck.referee.regions import Regions, distance
 from tlcheck.referee.witness import (
     Model,
     Ruling,

@@ -50,6 +50,12 @@ def entry() -> NoReturn:
     sys.exit(code)
 
 
+def vnnlib_entry() -> NoReturn:
+    """The command ``tlcheck-vnnlib``: ``tlcheck vnnlib`` by one path, as suites of the standard call a solver."""
+    sys.argv[1:1] = ["vnnlib"]
+    entry()
+
+
 def _interrupt(*_: object) -> NoReturn:
     """The first interrupt unwinds; another one while it does ends the process (workers follow it)."""
     if _is_worker():  # that was told to end before it had its own handlers

@@ -21,9 +21,9 @@ from tlcheck import timer
 from tlcheck.checking.pool import work_through
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_PROPERTY_BYTES
+from tlcheck.prover.regions import Regions
 from tlcheck.readers.bytes import read_bytes, sha256_hex
 from tlcheck.readers.onnx import load_whole
-from tlcheck.referee.regions import Regions
 from tlcheck.referee.witness import Model, Ruling, load_regions, rule_file
 
 REQUIRED: Final = ("onnx", "vnnlib", "ce_file")

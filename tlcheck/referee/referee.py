@@ -23,6 +23,7 @@ from tlcheck.errors import InvalidInput
 from tlcheck.keys import graph_key, lasting_key, query_key
 from tlcheck.limits import MAX_PROPERTY_BYTES
 from tlcheck.options import Options
+from tlcheck.prover.regions import Regions
 from tlcheck.readers.bytes import read_bytes, sha256_hex
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.vnnlib.read import read_property
@@ -43,7 +44,6 @@ from tlcheck.referee.document import (
     Verdict,
 )
 from tlcheck.referee.index import KILLED, census
-from tlcheck.referee.regions import Regions
 from tlcheck.referee.results import Answer, InstanceName, shown
 from tlcheck.referee.rulings import Store
 from tlcheck.referee.witness import Model, Ruling, load_regions, rule_bytes, unreadable

@@ -84,7 +84,7 @@ def summary_text(summary: Row) -> str:
     import msgspec
 
     from tlcheck.referee.document import CensusOut
-    from tlcheck.referee.tables import census_lines
+    from tlcheck.referee.shares import census_lines
     from tlcheck.report.text import printable
 
     lines = ["", f"{summary['witnesses']} witnesses"]

@@ -26,11 +26,11 @@ from numpy.typing import NDArray
 
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_PROPERTY_BYTES
+from tlcheck.prover.regions import MAX_REPAIRS, TOLERANCE, Point, Regions, clipped
 from tlcheck.readers.bytes import read_bytes, sha256_hex
 from tlcheck.readers.onnx import load_whole, read_model
 from tlcheck.readers.vnnlib.read import read_named_query
 from tlcheck.readers.vnnlib.witness import MAX_WITNESS_BYTES, Names, Witness, read_witness
-from tlcheck.referee.regions import Point, Regions, clipped
 from tlcheck.runtime.ort import ExecutionFailed, Session, devices, make_session
 from tlcheck.trusted.arith.arb import Arb, ball, floor_float, lower_float, upper_float, working_precision
 from tlcheck.trusted.claim import SatClaim
@@ -44,12 +44,8 @@ from tlcheck.trusted.verdict import Verdict
 RULINGS: Final = (
     "holds", "holds-repaired", "tolerance-only", "fails", "empty", "malformed", "wrong-shape", "unsupported",
 )  # fmt: skip
-TOLERANCE: Final = Fraction(1, 10_000)
-"""The competition's absolute tolerance on inputs."""
 PRECISIONS: Final = (128, 256, 1024)
 """Bits, one after the other while an enclosure straddles its bound (a margin of exactly 0 needs many)."""
-MAX_REPAIRS: Final = 8
-"""Most regions a witness is moved into, nearest first."""
 
 
 @dataclass(frozen=True)

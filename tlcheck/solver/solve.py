@@ -27,13 +27,12 @@ from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
 from tlcheck.prover.attack import Attack, float_near
 from tlcheck.prover.refute import exact_points
+from tlcheck.prover.regions import MAX_REPAIRS, TOLERANCE, Regions, clipped
 from tlcheck.prover.unsat import Prover
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.vnnlib.equivalent import Magnitudes, relaxable
 from tlcheck.readers.vnnlib.joint import Joint
 from tlcheck.readers.vnnlib.version2 import Tensor
-from tlcheck.referee.regions import Regions, clipped
-from tlcheck.referee.witness import MAX_REPAIRS, TOLERANCE
 from tlcheck.runtime.execution import Approximation, Execution, Point, as_float32, holds
 from tlcheck.solver.assignment import decimal
 from tlcheck.trusted.arith.arb import PRECISION, lower_float, upper_float, working_precision

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,10 @@ from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
 Point = tuple[Fraction, ...]
 Floats = NDArray[np.float64]
 
+TOLERANCE: Final = Fraction(1, 10_000)
+"""The competition's absolute tolerance on inputs."""
+MAX_REPAIRS: Final = 8
+"""Most regions a witness is moved into, nearest first."""
 SLACK = 2.0**-49
 """More than the relative error of rounding two rationals to doubles and subtracting them."""
 
