@@ -19,8 +19,8 @@ import numpy as np
 from msgspec import UNSET, Struct, UnsetType
 
 from tlcheck.errors import InvalidInput
-from tlcheck.readers.bundle.numbers import exact_number
 from tlcheck.readers.bytes import without_mark
+from tlcheck.readers.decimals import exact_number
 from tlcheck.readers.expressions import is_name, parse_expression
 from tlcheck.readers.files import Files
 from tlcheck.readers.kinds import instead

@@ -123,7 +123,7 @@ def schema(name: str | None) -> ExitCode:
 
         document = lock_schema()
     elif name == "referee":
-        from tlcheck.referee.document import referee_schema
+        from tlcheck.referee.findings import referee_schema
 
         document = referee_schema()
     else:
