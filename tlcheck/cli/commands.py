@@ -21,11 +21,9 @@ COMMANDS: Final = {
     "explain": "explain",
     "formats": "explain",
     "schema": "explain",
-    "completion": "explain",
+    "completion": "completion",
 }
 """The module in ``tlcheck.cli`` of each command, which is called there as here."""
-COMPLETE_VARIABLE: Final = "_TLCHECK_COMPLETE"
-"""Set by a completion script to ask for completions; click derives the same name."""
 
 
 class Commands(click.Group):
