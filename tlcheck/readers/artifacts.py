@@ -21,11 +21,10 @@ from typing import Any, Final
 
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
-from tlcheck.readers.asked import asked_by, note_asked
 from tlcheck.readers.bytes import read_bytes, sha256_hex, without_mark
 from tlcheck.readers.files import Files, beside
 from tlcheck.readers.kinds import Sample, kind_of, sample_of
-from tlcheck.readers.loaded import LoadedClaim
+from tlcheck.readers.loaded import LoadedClaim, read_by
 from tlcheck.readers.strict_json import check_strict
 
 SUFFIXES: Final = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
@@ -421,9 +420,7 @@ def _read_artifact(data: bytes, files: Files, options: Options, name: str) -> Se
     data = without_mark(data, "TLC106", files.where)
     module = importlib.import_module(f"tlcheck.readers.{ARTIFACTS[name].module}")
     try:
-        with asked_by() as asked:
-            note_asked(module.__name__)
-            loaded: Sequence[LoadedClaim] = module.load(data, files, options, name)
+        claims = read_by(module.__name__, lambda: module.load(data, files, options, name))
     except InvalidInput as error:
         raise error.in_file(files.where) from error.__cause__
     for given, option, roles in (
@@ -432,7 +429,7 @@ def _read_artifact(data: bytes, files: Files, options: Options, name: str) -> Se
     ):
         if given is not None and not any(role in files.sources for role in roles):
             raise InvalidInput("TLC101", f"this artifact has no use for {option}", file=files.where)
-    return [replace(claim, readers=tuple(asked)) for claim in loaded]
+    return claims
 
 
 def _is_object(line: bytes) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from tlcheck.readers.asked import asked_by, note_asked
 
 if TYPE_CHECKING:
     from tlcheck.trusted.claim import SatClaim, UnsatClaim
@@ -27,3 +29,11 @@ class LoadedClaim:
     problem: tuple[str, str] | None = None
     part: str = ""
     readers: tuple[str, ...] = ()
+
+
+def read_by(module: str, read: Callable[[], Sequence[LoadedClaim]]) -> list[LoadedClaim]:
+    """What ``read``, which is of that module, gives; each claim with the modules that were asked for."""
+    with asked_by() as asked:
+        note_asked(module)
+        loaded = read()
+    return [replace(item, readers=tuple(asked)) for item in loaded]

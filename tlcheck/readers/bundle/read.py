@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, overload
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_MANIFEST_BYTES
 from tlcheck.options import Options
-from tlcheck.readers.asked import asked_by, note_asked
+from tlcheck.readers.asked import note_asked
 from tlcheck.readers.bundle.contents import Contents, checked_view
 from tlcheck.readers.bundle.manifest import (
     MANIFEST,
@@ -33,7 +33,7 @@ from tlcheck.readers.bundle.manifest import (
 from tlcheck.readers.bundle.store import Store, open_store
 from tlcheck.readers.bytes import sha256_hex
 from tlcheck.readers.files import Files
-from tlcheck.readers.loaded import LoadedClaim
+from tlcheck.readers.loaded import LoadedClaim, read_by
 
 if TYPE_CHECKING:
     from tlcheck.readers.bundle.queries import Queries
@@ -150,9 +150,7 @@ class _Loader:
         """Raises InvalidInput naming the file and the claim's field."""
         claim = self.bundle.manifest.claims[position]
         try:
-            with asked_by() as asked:
-                loaded = self._load(claim, claim_name(claim, position))
-            return replace(loaded, readers=tuple(asked))
+            return read_by(__name__, lambda: [self._load(claim, claim_name(claim, position))])[0]
         except InvalidInput as error:
             if not error.file and error.field:
                 error.field = f"claims[{position}].{error.field}"

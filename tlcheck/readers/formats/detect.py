@@ -21,7 +21,7 @@ from tlcheck.readers.artifacts import ARTIFACTS, SUFFIXES, load_artifact, look
 from tlcheck.readers.bundle.manifest import FORMAT, MANIFEST
 from tlcheck.readers.bundle.store import Store, open_store
 from tlcheck.readers.kinds import kind_of, refusal, sample_of
-from tlcheck.readers.loaded import LoadedClaim
+from tlcheck.readers.loaded import LoadedClaim, read_by
 
 Reader = Callable[[Path, Options], Sequence[LoadedClaim]]
 
@@ -263,9 +263,9 @@ def _read_bundle(path: Path, options: Options) -> Sequence[LoadedClaim]:
 
 
 def _read_dump(path: Path, options: Options) -> Sequence[LoadedClaim]:
-    from tlcheck.readers.formats.abcrown import load_dump
+    from tlcheck.readers.formats import abcrown
 
-    return load_dump(path, options.model, options.property)
+    return read_by(abcrown.__name__, lambda: abcrown.load_dump(path, options.model, options.property))
 
 
 READERS: dict[str, Reader] = {"tlcert": _read_bundle, "abcrown-dump": _read_dump}

@@ -19,6 +19,7 @@ import numpy as np
 from msgspec import UNSET, Struct, UnsetType
 
 from tlcheck.errors import InvalidInput
+from tlcheck.readers.asked import note_asked
 from tlcheck.readers.bytes import without_mark
 from tlcheck.readers.decimals import exact_number
 from tlcheck.readers.expressions import is_name, parse_expression
@@ -490,6 +491,7 @@ def _tensors(name: str, files: Files, field: str) -> Mapping[str, Array]:
     if name.endswith(".safetensors"):
         from tlcheck.readers.sequential.weights import read_tensors
 
+        note_asked("tlcheck.readers.sequential.weights")
         return {key: known.array.astype(np.float64) for key, known in read_tensors(data).items()}
     found = {}
     for key, stored in decode(data, StateDict, name).tensors.items():
