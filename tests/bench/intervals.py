@@ -39,9 +39,9 @@ from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.ops.activation import Tanh
 from tlcheck.trusted.ops.affine import Linear
 from tlcheck.trusted.ops.structure import Input
-from tlcheck.trusted.science.kinks import bounded
+from tlcheck.trusted.science.by_signs import bounded
 from tlcheck.trusted.science.pinn_domain import Quantity
-from tlcheck.trusted.science.stability import Judge
+from tlcheck.trusted.science.stability_judge import Judge
 from tlcheck.trusted.taylor.models_arb import EngineArb
 from tlcheck.trusted.taylor.network_models import TaylorNetwork
 from tlcheck.trusted.taylor.space import Space

@@ -32,14 +32,17 @@ from tlcheck.readers.torchlean.numbers import literal
 from tlcheck.readers.vnnlib.places import check_places, inputs_of, outputs_of
 from tlcheck.trusted.calculus.expression import Expression
 from tlcheck.trusted.calculus.layers import Layer
-from tlcheck.trusted.calculus.ranges import Box
+from tlcheck.trusted.calculus.ranges import Box, Point
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.ops.activation import LeakyRelu, Relu, Sigmoid, Tanh
 from tlcheck.trusted.ops.affine import Linear, Scale
 from tlcheck.trusted.ops.structure import Input
-from tlcheck.trusted.science.closed_loop import Block, Candidate, Dense, Loop, Matrix, Point
-from tlcheck.trusted.science.stability import ASYMPTOTIC, INVARIANT, PRACTICAL, TAGS, Conditions, Cut, Tree
+from tlcheck.trusted.science.closed_loop import Block, Loop
+from tlcheck.trusted.science.dense_network import Dense, Matrix
+from tlcheck.trusted.science.lyapunov_candidate import Candidate
+from tlcheck.trusted.science.stability_conditions import ASYMPTOTIC, INVARIANT, PRACTICAL, Conditions
+from tlcheck.trusted.science.stability_tree import TAGS, Cut, Tree
 
 WORDS: Final = {"asymptotic": ASYMPTOTIC, "practical": PRACTICAL, "invariant": INVARIANT}
 MAX_TREE_CHARACTERS: Final = 20_000_000

@@ -31,8 +31,8 @@ from tlcheck.readers.torchlean.numbers import (
 )
 from tlcheck.trusted.calculus.expression import Expression
 from tlcheck.trusted.calculus.mlp import Mlp
-from tlcheck.trusted.calculus.ranges import Box, Interval
-from tlcheck.trusted.science.lyapunov_boxes import Condition, Controller, LyapunovConditions, Point
+from tlcheck.trusted.calculus.ranges import Box, Interval, Point
+from tlcheck.trusted.science.lyapunov_boxes import Condition, Controller, LyapunovConditions
 
 T = TypeVar("T")
 
