@@ -15,8 +15,8 @@ from tests.trusted.test_audit import ONE_LEAF, claim, ints, leaves, split, verdi
 from tests.trusted.test_relaxed_ops import BLOCKS, ENGINES, Net, Rng, block, dense
 from tlcheck.trusted.arith.arb import arb, working_precision
 from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.claim import UnsatClaim
-from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import Guidance, LeafSlopes, Leaves, Tree
 from tlcheck.trusted.interval_rules import (

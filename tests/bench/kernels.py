@@ -19,10 +19,10 @@ from threadpoolctl import threadpool_limits
 
 from tlcheck.trusted.arith.ball64 import Ball64, centre_radius_up, dot, gamma_up
 from tlcheck.trusted.arith.box import Box
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.integer import IntegerEngine
 from tlcheck.trusted.bounds import AnyEngine, Enclosure, Slopes, new_form, run_pass
 from tlcheck.trusted.claim import UnsatClaim
-from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.decide import conclude_unsat
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import LEAF, SPLIT, Guidance, LeafSlopes, Leaves, Tree

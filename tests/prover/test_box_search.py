@@ -18,8 +18,8 @@ from tlcheck.prover.float_bounds import FloatBounds, NoFloatBounds
 from tlcheck.readers.vnnlib.read import read_property
 from tlcheck.trusted.arith.arb import arb, working_precision
 from tlcheck.trusted.arith.box import Box
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.claim import UnsatClaim
-from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.leaf_pass import LeafOutcome, check_leaves

@@ -16,7 +16,7 @@ from math import prod
 import numpy as np
 
 from tlcheck.trusted.arith.box import Box
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.maps import ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
 
 Rng = np.random.Generator

@@ -11,9 +11,9 @@ import pytest
 from tests.trusted.test_decide_soundness import decide
 from tlcheck.trusted.arith.ball64 import Ball64
 from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.integer import IntegerEngine, IntegerForm
 from tlcheck.trusted.claim import UnsatClaim
-from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import Guidance, LeafSlopes, Leaves, SharedSlopes, Tree
 from tlcheck.trusted.leaf_pass import check_leaves

@@ -22,8 +22,8 @@ import pytest
 
 from tlcheck.trusted.arith.arb import ball, working_precision
 from tlcheck.trusted.arith.box import OutOfRange
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.claim import UnsatClaim
-from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.decide import conclude_unsat
 from tlcheck.trusted.evaluate import Evaluator
 from tlcheck.trusted.graph import Graph, Node

@@ -16,7 +16,7 @@ from tests.trusted.test_nonlinear import SMOOTH
 from tlcheck.trusted.arith.arb import Arb, arb, working_precision
 from tlcheck.trusted.arith.ball64 import Ball64
 from tlcheck.trusted.arith.box import Box, OutOfRange
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.intervals import image
 from tlcheck.trusted.lines import Lines, lines, product_planes, select_lines
 from tlcheck.trusted.nonlinear import RULES, curvature, derivative, smooth_ball, smooth_ends

@@ -21,11 +21,11 @@ from tlcheck.checking.slack import layer_slack
 from tlcheck.trusted.arith.arb import arb, working_precision
 from tlcheck.trusted.arith.ball64 import Ball64
 from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.integer import IntegerEngine, rows_to_grid, to_grid
 from tlcheck.trusted.bounds import AnyEngine, Enclosure, Slopes, new_form, run_pass
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.conditions import Check, Share
-from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.decide import decide_conditions
 from tlcheck.trusted.evaluate import evaluate
 from tlcheck.trusted.graph import Graph

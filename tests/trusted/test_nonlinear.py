@@ -24,8 +24,8 @@ from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.onnx import read_model
 from tlcheck.trusted.arith.arb import Arb, arb, lower_float, upper_float, working_precision
 from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.claim import SatClaim
-from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.decide import decide_sat
 from tlcheck.trusted.evaluate import Undecided, evaluate
 from tlcheck.trusted.graph import Graph, Node

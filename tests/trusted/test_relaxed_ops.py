@@ -12,7 +12,7 @@ from tests.trusted.oracle import REPEATS
 from tests.trusted.test_audit import ONE_LEAF, claim, ints, leaves, split, verdict
 from tlcheck.trusted.arith.arb import working_precision
 from tlcheck.trusted.arith.box import OutOfRange
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.intervals import NotDeployable

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.maps import ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
 from tlcheck.trusted.network import Network

@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.arb import Arb, arb, arb_mat, ball, current_precision, working_precision
-from tlcheck.trusted.balls import constant_balls
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.balls import constant_balls
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.graph import Graph, Shape
 from tlcheck.trusted.nonlinear import RULES as NONLINEAR
 from tlcheck.trusted.nonlinear import UNDEFINED, finite

@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.interface import B, LinearForm, Multipliers
-from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.interval_rules import matrix_terms, picked, product_range
 from tlcheck.trusted.lines import Lines, product_planes, select_lines
 from tlcheck.trusted.maps import IndexMap

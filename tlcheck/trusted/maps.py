@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.ops.affine import Conv, ConvTranspose, Linear, Scale, Sum
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.structure import Rearrange, ReduceSum

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tlcheck.trusted.arith.arb import Arb, arb, arb_mat
-from tlcheck.trusted.balls import constant_balls
+from tlcheck.trusted.arith.balls import constant_balls
 from tlcheck.trusted.ops.base import Operation, Shape, Undecided
 from tlcheck.trusted.ops.discrete import MAX_TRUNCATED, ArgMax, Compare, Floor, Round, Select, Sign, Truncate
 from tlcheck.trusted.ops.indexed import Indexed, places

@@ -25,7 +25,7 @@ from tlcheck.checking.crosscheck.mp_nonlinear import RULES as NONLINEAR
 from tlcheck.checking.crosscheck.mp_nonlinear import TooLarge as TooLarge
 from tlcheck.checking.crosscheck.mp_nonlinear import smooth_interval
 from tlcheck.trusted.arith.box import Box
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.graph import Graph, Shape
 from tlcheck.trusted.ops.activation import Abs, Clip, Elementwise, LeakyRelu, MaxOver, Relu, Sigmoid, Tanh
 from tlcheck.trusted.ops.affine import Conv, ConvTranspose, Linear, Scale, Sum

@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.trusted.arith import int128
-from tlcheck.trusted.arith.arb import Packed, fmpz_mat, pack, packed_product, small_matrix, unpack
 from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.int128 import Int, Wide
 from tlcheck.trusted.arith.interface import Multipliers
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.packed import Packed, fmpz_mat, pack, packed_product, small_matrix, unpack
 from tlcheck.trusted.maps import ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
 
 Floats = NDArray[np.float64]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.box import Box, OutOfRange
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.maps import Map
 
 Floats = NDArray[np.float64]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.ops.base import Operation, Shape, one, require
 
 

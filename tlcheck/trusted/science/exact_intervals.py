@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball
 from tlcheck.trusted.arith.box import OutOfRange
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.convolution import to_narrow, to_wide
-from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.interval_rules import matrix_terms
 from tlcheck.trusted.maps import Affine, ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
 from tlcheck.trusted.network import Network
