@@ -14,12 +14,12 @@ from tlcheck.trusted.arith.box import Box
 from tlcheck.trusted.arith.int128 import rows_cut, widen
 from tlcheck.trusted.arith.integer import IntegerEngine, IntegerForm
 from tlcheck.trusted.arith.interface import Multipliers
+from tlcheck.trusted.arith.maps import DiagMap, IndexMap, MatMap, SignMap
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.decide import Plan, Settings, check_leaves, root_bounds
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import Guidance
-from tlcheck.trusted.maps import DiagMap, IndexMap, MatMap, SignMap
 from tlcheck.trusted.ops.activation import Abs, LeakyRelu
 from tlcheck.trusted.ops.affine import Linear
 from tlcheck.trusted.ops.discrete import Compare, Select

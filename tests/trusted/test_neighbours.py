@@ -30,12 +30,13 @@ from tlcheck.trusted.decide import LeafOutcome, Plan, Settings, check_leaves, de
 from tlcheck.trusted.evaluate import evaluate
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import NO_GUIDANCE, Guidance, Leaves, Tree
-from tlcheck.trusted.interval_rules import picked
-from tlcheck.trusted.linear_bounds import Pass, selection, window_maps
-from tlcheck.trusted.lines import snap
+from tlcheck.trusted.linear_bounds import Pass
 from tlcheck.trusted.network import Network
-from tlcheck.trusted.ops.activation import Abs, Elementwise, MaxOver, Relu, Sigmoid
+from tlcheck.trusted.ops.activation import Abs, MaxOver, Relu, selection, window_maps
 from tlcheck.trusted.ops.affine import Conv, Linear
+from tlcheck.trusted.ops.elementwise import Elementwise
+from tlcheck.trusted.ops.lines import picked, snap
+from tlcheck.trusted.ops.s_shaped import Sigmoid
 from tlcheck.trusted.ops.structure import Rearrange
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
 from tlcheck.trusted.science.margins import Examples, Margins

@@ -39,7 +39,7 @@ from tlcheck.trusted.decide import (
     decide_conditions,
     decide_sat,
 )
-from tlcheck.trusted.intervals import NotDeployable
+from tlcheck.trusted.ops.base import NotDeployable
 from tlcheck.trusted.verdict import Bound, ClaimResult, Number, Reason, Verdict
 
 ZERO = Number("0", "0x0.0p+0", "exact")

@@ -47,11 +47,11 @@ from tlcheck.trusted.conditions import Check, ConditionClaim, Item, Measure, Sha
 from tlcheck.trusted.cover import BadTree, Leaf, leaves
 from tlcheck.trusted.evaluate import Evaluator, Undecided
 from tlcheck.trusted.guidance import NO_GUIDANCE, Guidance
-from tlcheck.trusted.intervals import NotDeployable
 from tlcheck.trusted.linear_bounds import Pass
-from tlcheck.trusted.lines import Lines, SlopeGuess, lines
 from tlcheck.trusted.network import Network
-from tlcheck.trusted.ops.activation import Elementwise
+from tlcheck.trusted.ops.base import NotDeployable
+from tlcheck.trusted.ops.elementwise import Elementwise
+from tlcheck.trusted.ops.lines import Lines, SlopeGuess
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint
 from tlcheck.trusted.verdict import Verdict
 
@@ -405,7 +405,7 @@ class LeafChunk:
                 raise ValueError("lines of something that is not an activation")
             box = known.boxes[node.inputs[0]]
             if activation in plan.guidance.leaf_slopes:
-                return lines(node.op, box, slopes.shared(activation))
+                return node.op.lines(box, slopes.shared(activation))
             return known.lines(activation, node.op, box, slopes.shared(activation))
 
         run_pass(form, Pass(plan.network, known.boxes, drawn, known.radii, self._multipliers()), after)

@@ -19,8 +19,8 @@ from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.bounds import Enclosure, Slopes
 from tlcheck.trusted.decide import NO_GUIDANCE, NoRelaxation
 from tlcheck.trusted.evaluate import Evaluator, Undecided
-from tlcheck.trusted.intervals import NotDeployable
 from tlcheck.trusted.network import Network
+from tlcheck.trusted.ops.base import NotDeployable
 
 os.environ.setdefault(
     "ALLOW_RELEASED_ONNX_OPSET_ONLY", "0"

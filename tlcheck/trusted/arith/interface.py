@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.maps import Map
 from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.maps import Map
 
 Floats = NDArray[np.float64]
 Line = tuple[Floats, Floats]

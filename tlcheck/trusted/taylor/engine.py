@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.arb import Arb
+from tlcheck.trusted.arith.maps import DiagMap, IndexMap, Map, MatMap, SignMap
 from tlcheck.trusted.formula import Formula, Moved, Stored
-from tlcheck.trusted.maps import DiagMap, IndexMap, Map, MatMap, SignMap
 from tlcheck.trusted.taylor.functions import Univariate
 from tlcheck.trusted.taylor.space import Space
 
