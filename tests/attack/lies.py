@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from tests.attack.mutations import Point, outputs_at
 from tlcheck.readers.vnnlib.read import read_property
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.claim import UnsatClaim
-from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import LEAF, SPLIT, Guidance, LeafSlopes, Leaves, SharedSlopes, Tree
 from tlcheck.trusted.ops.activation import Abs, LeakyRelu, MaxOver, Relu

@@ -16,11 +16,11 @@ from tests.trusted.test_relaxed_ops import BLOCKS, ENGINES, Net, Rng, block, den
 from tlcheck.trusted.arith.arb import arb, working_precision
 from tlcheck.trusted.arith.ball64 import Ball64
 from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.claim import UnsatClaim
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.decide import LeafChunk, Plan, Settings, check_leaves, root_bounds
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import Guidance, LeafSlopes, Leaves, Tree
+from tlcheck.trusted.leaf_pass import LeafChunk, check_leaves
 from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, Relu
 from tlcheck.trusted.ops.affine import Scale, Sum
 from tlcheck.trusted.ops.base import Operation
@@ -40,6 +40,7 @@ from tlcheck.trusted.ops.product import Product, product_planes, product_range
 from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Smooth, Softplus, Sqrt
 from tlcheck.trusted.ops.structure import Input
+from tlcheck.trusted.plan import Plan, Settings, root_bounds
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
 from tlcheck.trusted.verdict import Verdict
 

@@ -20,8 +20,8 @@ from tests.trusted.test_relaxed_ops import Net
 from tlcheck.cli.main import main
 from tlcheck.readers.own.expressions import parse_expression
 from tlcheck.trusted.arith.arb import ball, working_precision
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.integer import _slope_integers
-from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.ops.activation import LeakyRelu
 from tlcheck.trusted.ops.affine import Linear
 from tlcheck.trusted.ops.base import Operation

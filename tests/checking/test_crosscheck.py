@@ -26,7 +26,7 @@ from tlcheck.checking.crosscheck.mp_intervals import (
 )
 from tlcheck.trusted.arith.arb import Arb, arb, lower_float, upper_float, working_precision
 from tlcheck.trusted.arith.box import Box
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.evaluate import Evaluator, evaluate
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, Relu

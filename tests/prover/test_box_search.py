@@ -18,11 +18,11 @@ from tlcheck.prover.float_bounds import FloatBounds, NoFloatBounds
 from tlcheck.readers.vnnlib.read import read_property
 from tlcheck.trusted.arith.arb import arb, working_precision
 from tlcheck.trusted.arith.box import Box
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.claim import UnsatClaim
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.decide import LeafOutcome, Plan, Settings, check_leaves
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import Guidance
+from tlcheck.trusted.leaf_pass import LeafOutcome, check_leaves
 from tlcheck.trusted.ops.activation import LeakyRelu, Relu
 from tlcheck.trusted.ops.affine import Linear
 from tlcheck.trusted.ops.base import Operation
@@ -30,6 +30,7 @@ from tlcheck.trusted.ops.discrete import Floor
 from tlcheck.trusted.ops.product import Product
 from tlcheck.trusted.ops.smooth import Cos, Exp, Sin
 from tlcheck.trusted.ops.structure import Input
+from tlcheck.trusted.plan import Plan, Settings
 from tlcheck.trusted.query import Query
 from tlcheck.verify import verify_path
 

@@ -22,7 +22,7 @@ from tests.operations import operations
 from tests.trusted.oracle import KINDS, Draw, Rng, dense, weight_within
 from tlcheck.trusted import evaluate as module
 from tlcheck.trusted.arith.arb import Arb, arb, working_precision
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.evaluate import Evaluator, evaluate
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.network import Network

@@ -17,7 +17,7 @@ from tests.trusted.test_nonlinear import SMOOTH
 from tlcheck.trusted.arith.arb import Arb, arb, working_precision
 from tlcheck.trusted.arith.ball64 import Ball64
 from tlcheck.trusted.arith.box import Box, OutOfRange
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.intervals import image
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.discrete import ArgMax, Compare, Floor, Round, Select, Sign, Truncate, select_lines

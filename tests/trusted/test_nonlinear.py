@@ -26,9 +26,9 @@ from tlcheck.readers.onnx import read_model
 from tlcheck.trusted.arith.arb import Arb, arb, lower_float, upper_float, working_precision
 from tlcheck.trusted.arith.ball64 import Ball64
 from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.claim import SatClaim
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.decide import NoRelaxation, Plan, Settings, decide_sat
+from tlcheck.trusted.decide import decide_sat
 from tlcheck.trusted.evaluate import Undecided, evaluate
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import Guidance
@@ -42,6 +42,7 @@ from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Smooth, Softplus, Sqrt
 from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.structure import Input, ReduceSum
+from tlcheck.trusted.plan import NoRelaxation, Plan, Settings
 from tlcheck.trusted.verdict import Verdict
 
 SMOOTH: dict[str, tuple[Smooth, Callable[[Any], Any], float, float]] = {

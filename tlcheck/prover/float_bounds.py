@@ -17,8 +17,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.maps import ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
-from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.ops.activation import Abs, LeakyRelu, Relu

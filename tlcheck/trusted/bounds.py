@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.trusted.arith.ball64 import Ball64, Ball64Form
 from tlcheck.trusted.arith.box import Box, OutOfRange
-from tlcheck.trusted.arith.integer import IntegerEngine, IntegerForm
+from tlcheck.trusted.arith.interface import Engine
 from tlcheck.trusted.guidance import Guidance, IntermediateSlopes
 from tlcheck.trusted.intervals import image
 from tlcheck.trusted.linear_bounds import Pass, descend
@@ -27,7 +26,6 @@ from tlcheck.trusted.ops.structure import Input
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-AnyEngine = Ball64 | IntegerEngine
 
 Found = tuple[slice, Floats | None]
 Apply = Callable[[Callable[[int], Found], Iterable[int]], Iterable[Found]]
@@ -81,27 +79,12 @@ def _row(values: Floats | None) -> Floats | None:
     return None if values is None else values[None, :]
 
 
-def new_form(engine: AnyEngine, domains: int, rows: int) -> Ball64Form | IntegerForm:
-    """An empty form in the engine's arithmetic."""
-    if isinstance(engine, Ball64):
-        return Ball64Form(engine, domains, rows)
-    return IntegerForm(engine, domains, rows)
-
-
-def run_pass(form: Ball64Form | IntegerForm, basis: Pass, after: Callable[[int], None] | None = None) -> None:
-    """``descend``, whichever the engine."""
-    if isinstance(form, Ball64Form):
-        descend(form, basis, after)
-    else:
-        descend(form, basis, after)
-
-
 @dataclass(frozen=True, eq=False)
 class Enclosure:
     """The task: enclose all nodes for D domains whose inputs lie in ``inputs`` (node -> box)."""
 
     network: Network
-    engine: AnyEngine
+    engine: Engine
     slopes: Slopes
     deployed: bool = False
     expected: Callable[[int], NDArray[np.bool_] | None] = lambda target: None
@@ -260,7 +243,7 @@ class Enclosure:
     ) -> Floats:
         """One chunk. With one domain every row becomes a domain of its own, so that it can have its own slopes."""
         single = domains == 1
-        form = new_form(self.engine, signs.size if single else domains, 1 if single else signs.size)
+        form = self.engine.form(signs.size if single else domains, 1 if single else signs.size)
         form.seed_units(target, self.network.graph.nodes[target].size, neurons, signs)
         alive = np.arange(signs.size)
         result = np.full((domains, signs.size), -np.inf)
@@ -280,7 +263,7 @@ class Enclosure:
                     form.blocks.clear()  # every row is settled: nothing is left to carry down
 
         basis = Pass(self.network, known.boxes, drawn, known.radii)
-        run_pass(form, basis, after)
+        descend(form, basis, after)
         if alive.size:
             final = form.lower(known.boxes)
             if single:

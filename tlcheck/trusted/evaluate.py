@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.arb import Arb, arb, arb_mat, ball, current_precision, working_precision
+from tlcheck.trusted.arith.balls import constant_balls
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.maps import Affine, ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
-from tlcheck.trusted.balls import constant_balls
-from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.ops.base import AffineOperation, Balls, Shape, Step
 from tlcheck.trusted.ops.base import Undecided as Undecided

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.box import Box
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.interface import B, LinearForm, Multipliers
-from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.graph import Node
 from tlcheck.trusted.network import ENDS, Network
 from tlcheck.trusted.ops.base import Relaxed

@@ -34,7 +34,7 @@ from tlcheck.readers.own.expressions import parse_expression
 from tlcheck.readers.own.pde import read_pde
 from tlcheck.trusted.arith.arb import arb, working_precision
 from tlcheck.trusted.conditions import Share
-from tlcheck.trusted.decide import ConditionsOutcome, check_part, decide_conditions
+from tlcheck.trusted.decide import ConditionsOutcome, decide_conditions
 from tlcheck.trusted.science.differential import (
     NoForm,
     differentiated,
@@ -45,6 +45,7 @@ from tlcheck.trusted.science.differential import (
 )
 from tlcheck.trusted.science.expression import evaluate, text, variables
 from tlcheck.trusted.science.solution_error import SolutionErrorClaim
+from tlcheck.trusted.tally import check_part
 from tlcheck.trusted.verdict import Verdict
 from tlcheck.verify import verify_path
 

@@ -26,12 +26,13 @@ from tlcheck.readers.own.stability import Network, _network, conditions_of, read
 from tlcheck.readers.own.stability import read_artifact as read_claim
 from tlcheck.trusted.arith.arb import Arb, arb, working_precision
 from tlcheck.trusted.conditions import Check
-from tlcheck.trusted.decide import ConditionsOutcome, check_part, decide_conditions
+from tlcheck.trusted.decide import ConditionsOutcome, decide_conditions
 from tlcheck.trusted.science.closed_loop import Kinks, activated, expression_jet, positive_definite, rank
 from tlcheck.trusted.science.equilibrium import Core, least_pivot
 from tlcheck.trusted.science.kinks import Slack, bounded
 from tlcheck.trusted.science.network_jets import Jet, coordinates
 from tlcheck.trusted.science.stability import Conditions, Cut, Judge, leaves_of
+from tlcheck.trusted.tally import check_part
 from tlcheck.trusted.verdict import Verdict
 from tlcheck.verify import verify_path
 

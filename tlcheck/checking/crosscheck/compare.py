@@ -14,10 +14,10 @@ from tlcheck.checking.crosscheck.mp_intervals import (
 from tlcheck.trusted.arith.arb import lower_float, upper_float, working_precision
 from tlcheck.trusted.arith.box import OutOfRange
 from tlcheck.trusted.claim import SatClaim
-from tlcheck.trusted.decide import Plan, root_bounds
 from tlcheck.trusted.evaluate import Undecided, evaluate
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.ops.elementwise import Elementwise
+from tlcheck.trusted.plan import Plan, root_bounds
 
 
 class EnginesDisagree(RuntimeError):

@@ -10,7 +10,7 @@ import numpy as np
 from tlcheck.readers.onnx import exact
 from tlcheck.readers.onnx.call import Call, shown
 from tlcheck.readers.onnx.values import FLOAT32_TINY, FLOAT32_UNIT, INTEGERS, Data, Known, Value
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu
 from tlcheck.trusted.ops.affine import Scale, Sum
 from tlcheck.trusted.ops.base import Operation

@@ -28,7 +28,7 @@ from tlcheck.readers.strict_json import decode
 from tlcheck.readers.torchlean.lyapunov import checked_box
 from tlcheck.readers.torchlean.mlp import MAX_WEIGHTS, literal
 from tlcheck.readers.vnnlib.places import check_places, inputs_of, outputs_of
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.ops.activation import LeakyRelu, Relu
 from tlcheck.trusted.ops.affine import Linear, Scale

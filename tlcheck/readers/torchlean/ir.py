@@ -27,7 +27,7 @@ from tlcheck.readers.onnx import read_model
 from tlcheck.readers.strict_json import decode
 from tlcheck.readers.torchlean.builder import Builder, Shape, quotient
 from tlcheck.readers.torchlean.state_dict import StateDict, layers_of, numeric, read_dense, read_state_dict
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.ops.activation import Abs, MaxOver, Relu
 from tlcheck.trusted.ops.affine import Conv, Linear, Scale, Sum

@@ -20,7 +20,7 @@ from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_TENSOR_ELEMENTS
 from tlcheck.readers.strict_json import decode
 from tlcheck.readers.torchlean.builder import Builder
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Linear

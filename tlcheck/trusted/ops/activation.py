@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from tlcheck.trusted.arith import int128
 from tlcheck.trusted.arith.arb import Arb, arb, lower_float, upper_float
 from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.float32 import LARGEST32, TINY32, UNIT32, flushed, scaled_up
 from tlcheck.trusted.arith.interface import Engine
 from tlcheck.trusted.arith.maps import IndexMap
-from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.ops.base import Relaxed, Shape, Step, one, require
 from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.ops.lines import SLOPE_BITS, Lines, Part, Relaxation, SlopeGuess, grid, picked, snap

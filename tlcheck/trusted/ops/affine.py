@@ -11,8 +11,8 @@ from math import prod
 
 import numpy as np
 
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.maps import Affine, ConvMap, DiagMap, Map, MatMap, SignMap, broadcast
-from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.ops.base import AffineOperation, Shape, one, require
 
 

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.arb import Arb, arb
+from tlcheck.trusted.arith.balls import constant_balls
 from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.interface import Engine
-from tlcheck.trusted.balls import constant_balls
-from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.ops.base import Balls, Boxed, Shape, Step, Undecided, require
 from tlcheck.trusted.ops.structure import constant_box
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.arb import arb, lower_float, upper_float
 from tlcheck.trusted.arith.box import Box
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.interface import Engine
 from tlcheck.trusted.arith.maps import Affine, IndexMap, Map, SignMap
-from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.ops.base import AffineOperation, Floats, Shape, Source, require
 
 

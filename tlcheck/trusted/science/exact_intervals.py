@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball
 from tlcheck.trusted.arith.box import OutOfRange
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.convolution import to_narrow, to_wide
 from tlcheck.trusted.arith.maps import Affine, ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
-from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu
 from tlcheck.trusted.ops.affine import Scale

@@ -31,8 +31,8 @@ from typing import Final, TypeVar
 import numpy as np
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball
-from tlcheck.trusted.balls import constant_balls
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.balls import constant_balls
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu
