@@ -22,6 +22,7 @@ from tlcheck.trusted.arith.box import Box
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.integer import IntegerEngine
 from tlcheck.trusted.arith.interface import Engine
+from tlcheck.trusted.arith.maps import MatMap
 from tlcheck.trusted.bounds import Enclosure, Slopes
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.decide import conclude_unsat
@@ -30,12 +31,12 @@ from tlcheck.trusted.guidance import LEAF, SPLIT, Guidance, LeafSlopes, Leaves, 
 from tlcheck.trusted.intervals import image
 from tlcheck.trusted.leaf_pass import check_leaves
 from tlcheck.trusted.linear_bounds import Pass, descend
-from tlcheck.trusted.lines import Lines, SlopeGuess, lines
-from tlcheck.trusted.maps import MatMap
 from tlcheck.trusted.network import Network
-from tlcheck.trusted.ops.activation import Elementwise, Relu
+from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Conv, Linear, Sum
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.elementwise import Elementwise
+from tlcheck.trusted.ops.lines import Lines, SlopeGuess
 from tlcheck.trusted.ops.structure import Input, Rearrange
 from tlcheck.trusted.plan import Plan, Settings, root_bounds
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
@@ -206,7 +207,7 @@ def case(network: Network, rows: int, domains: int = 1, tight: bool = False) -> 
     for i, node in enumerate(nodes):
         if isinstance(node.op, Elementwise):
             slopes = rng.uniform(0.0, 1.0, (domains, node.size))
-            drawn[i] = lines(node.op, boxes[node.inputs[0]], SlopeGuess(slopes, None))
+            drawn[i] = node.op.lines(boxes[node.inputs[0]], SlopeGuess(slopes, None))
     n = nodes[network.graph.outputs[0]].size
     seeds = rng.standard_normal((domains, rows if domains == 1 else 1, n)) / np.sqrt(n)
     return Case(network, boxes, drawn, seeds)

@@ -27,8 +27,8 @@ from tlcheck.trusted.arith.arb import decimal_outward
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.conditions import Check, ConditionClaim, Item
 from tlcheck.trusted.decide import ConditionsOutcome, conclude_unsat, decide_conditions, decide_sat
-from tlcheck.trusted.intervals import NotDeployable
 from tlcheck.trusted.leaf_pass import LeafOutcome
+from tlcheck.trusted.ops.base import NotDeployable
 from tlcheck.trusted.plan import BadGuidance, NoRelaxation, Plan, Settings
 from tlcheck.trusted.tally import CheckParts, check_part
 from tlcheck.trusted.verdict import Bound, ClaimResult, Number, Reason, Verdict

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.interface import Engine
 from tlcheck.trusted.guidance import Guidance, IntermediateSlopes
-from tlcheck.trusted.intervals import image, rounding_radius
+from tlcheck.trusted.intervals import image
 from tlcheck.trusted.linear_bounds import Pass, descend
-from tlcheck.trusted.lines import Lines, SlopeGuess, lines, stable
 from tlcheck.trusted.network import Network
-from tlcheck.trusted.ops.activation import Elementwise, Relu
+from tlcheck.trusted.ops.activation import Relu
+from tlcheck.trusted.ops.elementwise import Elementwise
+from tlcheck.trusted.ops.lines import Lines, SlopeGuess
 from tlcheck.trusted.ops.structure import Input
 
 Floats = NDArray[np.float64]
@@ -46,7 +47,7 @@ class Bounds:
         """Lines with slopes that every row shares, drawn once for a box."""
         known = self._lines.get(activation)
         if known is None or known[0] is not box:
-            known = self._lines[activation] = (box, lines(op, box, guess))
+            known = self._lines[activation] = (box, op.lines(box, guess))
         return known[1]
 
     def on(self, boxes: dict[int, Box]) -> Bounds:
@@ -105,6 +106,8 @@ class Enclosure:
             shapes = tuple(self.network.graph.nodes[j].shape for j in node.inputs)
             box = image(node.op, affine, operands, self.engine, shapes)
             if self.deployed:
+                from tlcheck.trusted.rounding import rounding_radius  # only float32 executions have radii
+
                 radius = rounding_radius(node.op, affine, operands, self.engine)
                 if radius is not None:
                     result.radii[i] = radius
@@ -124,7 +127,7 @@ class Enclosure:
         open_ = np.zeros(box.lower.shape, bool)
         for consumer in self.network.consumers[target]:
             op = nodes[consumer].op
-            open_ |= ~(stable(op, box) if isinstance(op, Elementwise) else np.zeros(box.lower.shape, bool))
+            open_ |= ~(op.stable(box) if isinstance(op, Elementwise) else np.zeros(box.lower.shape, bool))
         expected = self._expected_unstable(target)
         rows = (
             max((known_box.lower.shape[0] for known_box in known.boxes.values()), default=1),
@@ -281,7 +284,7 @@ class Enclosure:
             if not isinstance(node.op, Elementwise):
                 raise ValueError("lines of something that is not an activation")
             if single and (target, activation) in self.slopes.guidance.intermediate:
-                return lines(node.op, z, row_slopes.guess(activation, alive()))
+                return node.op.lines(z, row_slopes.guess(activation, alive()))
             return known.lines(activation, node.op, z, self.slopes.shared(activation))
 
         return drawn

@@ -33,8 +33,8 @@ from tlcheck.trusted.arith.interface import Engine, LinearForm, Multipliers
 from tlcheck.trusted.bounds import Bounds, Enclosure, Slopes
 from tlcheck.trusted.cover import Leaf
 from tlcheck.trusted.linear_bounds import Pass, descend
-from tlcheck.trusted.lines import Lines, SlopeGuess, lines
-from tlcheck.trusted.ops.activation import Elementwise
+from tlcheck.trusted.ops.elementwise import Elementwise
+from tlcheck.trusted.ops.lines import Lines, SlopeGuess
 from tlcheck.trusted.plan import Plan, WeightedRow
 
 Floats = NDArray[np.float64]
@@ -193,7 +193,7 @@ class LeafChunk:
                 raise ValueError("lines of something that is not an activation")
             box = known.boxes[node.inputs[0]]
             if activation in plan.guidance.leaf_slopes:
-                return lines(node.op, box, slopes.shared(activation))
+                return node.op.lines(box, slopes.shared(activation))
             return known.lines(activation, node.op, box, slopes.shared(activation))
 
         descend(form, Pass(plan.network, known.boxes, drawn, known.radii, self._multipliers()), after)

@@ -29,7 +29,7 @@ from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.cover import BadTree, Leaf, leaves
 from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.network import Network
-from tlcheck.trusted.ops.activation import Elementwise
+from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.query import InputBox, LinearConstraint, Query
 
 Floats = NDArray[np.float64]

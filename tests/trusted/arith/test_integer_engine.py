@@ -32,7 +32,7 @@ from tlcheck.trusted.arith.integer import (
     normalise,
     to_grid,
 )
-from tlcheck.trusted.maps import ConvMap, IndexMap, MatMap, SignMap
+from tlcheck.trusted.arith.maps import ConvMap, IndexMap, MatMap, SignMap
 
 
 def seeds(name: str, salt: int) -> list[np.random.Generator]:

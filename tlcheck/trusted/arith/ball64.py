@@ -27,7 +27,7 @@ from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.convolution import to_narrow, to_wide
 from tlcheck.trusted.arith.interface import Multipliers
-from tlcheck.trusted.maps import ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
+from tlcheck.trusted.arith.maps import ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
 
 Floats = NDArray[np.float64]
 

@@ -26,8 +26,8 @@ from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.int128 import Int, Wide
 from tlcheck.trusted.arith.interface import Multipliers
+from tlcheck.trusted.arith.maps import ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
 from tlcheck.trusted.arith.packed import Packed, fmpz_mat, pack, packed_product, small_matrix, unpack
-from tlcheck.trusted.maps import ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
 
 Floats = NDArray[np.float64]
 Objects = NDArray[np.object_]

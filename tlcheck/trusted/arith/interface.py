@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tlcheck.trusted.arith.arb import Arb
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.constant import Constant
-from tlcheck.trusted.maps import Map
+from tlcheck.trusted.arith.maps import Map
 
 Floats = NDArray[np.float64]
 Line = tuple[Floats, Floats]

@@ -48,9 +48,9 @@ from tlcheck.trusted.evaluate import Evaluator
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import NO_GUIDANCE
 from tlcheck.trusted.linear_bounds import Pass, descend
-from tlcheck.trusted.lines import Lines
 from tlcheck.trusted.network import Network
-from tlcheck.trusted.ops.activation import Elementwise
+from tlcheck.trusted.ops.elementwise import Elementwise
+from tlcheck.trusted.ops.lines import Lines
 from tlcheck.trusted.science.exact_intervals import as_ball
 from tlcheck.trusted.science.expression import number_text
 from tlcheck.trusted.science.output_box import Point, Range, subtract
