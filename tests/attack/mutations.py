@@ -20,9 +20,9 @@ from threadpoolctl import threadpool_limits
 from tests import numpy_eval
 from tlcheck.trusted.arith.arb import ball, upper_float, working_precision
 from tlcheck.trusted.arith.box import OutOfRange
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.bounds import Bounds
 from tlcheck.trusted.claim import UnsatClaim
-from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.decide import conclude_unsat
 from tlcheck.trusted.evaluate import Evaluator
 from tlcheck.trusted.graph import Graph
