@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from tlcheck import timer
 from tlcheck.checking.deadline import Deadline, Stopped
 from tlcheck.checking.outcome import ZERO, about, rounded
 from tlcheck.checking.pool import FORKS, WORKER_KILLED, WorkerDied, processes, silent, workers_for
 from tlcheck.errors import InvalidInput
-from tlcheck.options import Options, Progress
+from tlcheck.options import Options, Progress, Report
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.trusted.conditions import Check, ConditionClaim, Item
 from tlcheck.trusted.decide import ConditionsOutcome, decide_conditions
 from tlcheck.trusted.tally import CheckParts, check_part
 from tlcheck.trusted.verdict import Bound, ClaimResult, Number, Reason, Verdict
-
-Report = Callable[[Progress], None] | None
 
 
 def check_conditions(

@@ -16,14 +16,12 @@ from threadpoolctl import threadpool_limits
 from tlcheck.checking.deadline import Deadline, Stopped
 from tlcheck.checking.journal import Journal
 from tlcheck.checking.pool import FORKS, WORKER_KILLED, Tick, WorkerDied, processes, threads, workers_for
-from tlcheck.options import Progress
+from tlcheck.options import Progress, Report
 from tlcheck.trusted.arith.box import OutOfRange
 from tlcheck.trusted.arith.probe import BlasRefused, probe
 from tlcheck.trusted.bounds import Bounds, Found
 from tlcheck.trusted.leaf_pass import LeafOutcome, check_leaves
 from tlcheck.trusted.plan import Plan, root_bounds
-
-Report = Callable[[Progress], None] | None
 
 CHUNK_BYTES = 6 << 20
 """Coefficients of one chunk on the widest node: small enough for caches and memory, large enough for BLAS."""

@@ -14,10 +14,10 @@ from tlcheck import timer
 from tlcheck.checking.deadline import Deadline, peak_mib
 from tlcheck.checking.journal import Journal
 from tlcheck.checking.outcome import FLOAT32_ASSUMPTIONS, ZERO, about, not_deployable, rounded
-from tlcheck.checking.schedule import LeafRun, Report, blas_usable, run_leaves
+from tlcheck.checking.schedule import LeafRun, blas_usable, run_leaves
 from tlcheck.checking.tripwire import recheck
 from tlcheck.errors import InvalidInput
-from tlcheck.options import Options
+from tlcheck.options import Options, Report
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.trusted.arith.arb import decimal_outward
 from tlcheck.trusted.claim import UnsatClaim
