@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tlcheck.referee.document import (
+from tlcheck.referee.findings import (
     RESULTS,
     VERDICTS,
     AnswerOut,

@@ -70,7 +70,7 @@ def test_verdicts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_report_follows_its_schema(tmp_path: Path) -> None:
     import jsonschema
 
-    from tlcheck.referee.document import referee_schema
+    from tlcheck.referee.findings import referee_schema
 
     _, report = refereed(*competition(tmp_path))
     jsonschema.validate(report, referee_schema())

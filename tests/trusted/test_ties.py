@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.trusted.test_audit import ONE_LEAF, leaves
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.claim import UnsatClaim
-from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.decide import conclude_unsat
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import Guidance, SharedSlopes

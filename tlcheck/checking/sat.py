@@ -9,7 +9,7 @@ from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.report.numerals import point
 from tlcheck.trusted.claim import SatClaim
 from tlcheck.trusted.decide import decide_sat
-from tlcheck.trusted.intervals import NotDeployable
+from tlcheck.trusted.ops.base import NotDeployable
 from tlcheck.trusted.verdict import Bound, ClaimResult, Reason, Verdict
 
 

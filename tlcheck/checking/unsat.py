@@ -22,8 +22,8 @@ from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.trusted.arith.arb import decimal_outward
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.decide import conclude_unsat
-from tlcheck.trusted.intervals import NotDeployable
 from tlcheck.trusted.leaf_pass import LeafOutcome
+from tlcheck.trusted.ops.base import NotDeployable
 from tlcheck.trusted.plan import BadGuidance, NoRelaxation, Plan, Settings
 from tlcheck.trusted.verdict import Bound, ClaimResult, Number, Reason, Verdict
 

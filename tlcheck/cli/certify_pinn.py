@@ -218,7 +218,7 @@ def _bounds(given: Sequence[str]) -> dict[str, Fraction]:
 
 def _number(option: str, text: str) -> Fraction:
     from tlcheck.errors import InvalidInput
-    from tlcheck.readers.bundle.numbers import exact_number
+    from tlcheck.readers.decimals import exact_number
 
     try:
         value = exact_number(text)

@@ -10,7 +10,7 @@ import click
 COMMANDS: Final = {
     "verify": "verify",
     "lock": "lock",
-    "show": "words",
+    "show": "explain",
     "plot": "plot",
     "convert": "convert",
     "certify-pinn": "certify_pinn",
@@ -18,14 +18,12 @@ COMMANDS: Final = {
     "lyapunov-spec": "lyapunov_spec",
     "vnncomp": "vnncomp",
     "vnnlib": "vnnlib",
-    "explain": "words",
-    "formats": "words",
-    "schema": "words",
-    "completion": "words",
+    "explain": "explain",
+    "formats": "explain",
+    "schema": "explain",
+    "completion": "completion",
 }
 """The module in ``tlcheck.cli`` of each command, which is called there as here."""
-COMPLETE_VARIABLE: Final = "_TLCHECK_COMPLETE"
-"""Set by a completion script to ask for completions; click derives the same name."""
 
 
 class Commands(click.Group):

@@ -18,7 +18,8 @@ from typing import Final, NoReturn
 import click
 
 from tlcheck import __version__
-from tlcheck.cli.commands import COMPLETE_VARIABLE, Commands
+from tlcheck.cli.commands import Commands
+from tlcheck.cli.completion import COMPLETE_VARIABLE
 from tlcheck.cli.output import unusable
 from tlcheck.errors import InvalidInput
 from tlcheck.report.record import ExitCode

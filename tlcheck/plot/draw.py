@@ -19,7 +19,7 @@ from tlcheck.trusted.conditions import ConditionClaim
 from tlcheck.trusted.science.corridor import CorridorClaim
 from tlcheck.trusted.science.pinn_domain import IntegralClaim, SupremumClaim
 from tlcheck.trusted.science.solution_error import SolutionErrorClaim
-from tlcheck.trusted.science.stability import Stability
+from tlcheck.trusted.science.stability_claim import Stability
 from tlcheck.verify import kind_of, load
 
 Axes = tuple[str, ...]

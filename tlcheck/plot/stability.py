@@ -17,17 +17,16 @@ from tlcheck.plot.plane import Plane, edges, plane_of
 from tlcheck.trusted.arith.arb import PRECISION, working_precision
 from tlcheck.trusted.calculus.ranges import Box
 from tlcheck.trusted.conditions import Check
-from tlcheck.trusted.science.stability import (
+from tlcheck.trusted.science.stability_claim import WORK, Stability
+from tlcheck.trusted.science.stability_conditions import Conditions
+from tlcheck.trusted.science.stability_judge import Judge
+from tlcheck.trusted.science.stability_tree import (
     CORE,
     DECREASE,
     EMPTY,
     INSIDE,
     OUTSIDE,
     PIECEWISE,
-    WORK,
-    Conditions,
-    Judge,
-    Stability,
     leaves_of,
 )
 

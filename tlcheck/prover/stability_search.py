@@ -33,24 +33,23 @@ from tlcheck.readers.files import Files, beside
 from tlcheck.readers.own.stability import Artifact, Bounds, conditions_of, read_artifact, read_toml, tree_text
 from tlcheck.trusted.arith.arb import PRECISION, upper_float, working_precision
 from tlcheck.trusted.calculus.jets import coordinates
-from tlcheck.trusted.calculus.ranges import Box
+from tlcheck.trusted.calculus.kinked_jets import Kinks, first_order
+from tlcheck.trusted.calculus.ranges import Box, Point
+from tlcheck.trusted.calculus.written import box_text
 from tlcheck.trusted.conditions import Check
 from tlcheck.trusted.query import InputBox
-from tlcheck.trusted.science.closed_loop import Kinks, Point, first_order
-from tlcheck.trusted.science.equilibrium import Core, box_text
-from tlcheck.trusted.science.pieces import Pieces, TooManyPieces, forms
-from tlcheck.trusted.science.stability import (
-    ASYMPTOTIC,
+from tlcheck.trusted.science.by_pieces import Pieces, TooManyPieces, forms
+from tlcheck.trusted.science.core_lemma import Core
+from tlcheck.trusted.science.stability_conditions import ASYMPTOTIC, EXACTLY, Conditions
+from tlcheck.trusted.science.stability_judge import Judge
+from tlcheck.trusted.science.stability_tree import (
     CORE,
     DECREASE,
-    EXACTLY,
     INSIDE,
     MAX_TREE_DEPTH,
     OUTSIDE,
     PIECEWISE,
-    Conditions,
     Cut,
-    Judge,
     Tree,
 )
 from tlcheck.writers.bundle import check_target, write_artifact_bundle

@@ -29,7 +29,7 @@ from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.vnnlib.read import read_property
 from tlcheck.readers.vnnlib.witness import MAX_WITNESS_BYTES
 from tlcheck.referee.benchmarks import Benchmarks, Instance
-from tlcheck.referee.document import (
+from tlcheck.referee.findings import (
     SCHEMA_VERSION,
     VERDICTS,
     AnswerOut,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from tlcheck.referee.document import CensusOut
+from tlcheck.referee.findings import CensusOut
 
 SHARES: Final = (
     ("officially_correct", "count", "officially correct", (

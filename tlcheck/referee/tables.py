@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from textwrap import wrap
 from typing import Any, Final
 
-from tlcheck.referee.document import RESULTS, VERDICTS, AnswerOut, RefereeOut
+from tlcheck.referee.findings import RESULTS, VERDICTS, AnswerOut, RefereeOut
 from tlcheck.referee.render import csv_line
 from tlcheck.referee.shares import census_lines
 from tlcheck.referee.witness import RULINGS

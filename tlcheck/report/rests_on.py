@@ -119,13 +119,12 @@ def source(name: str) -> str:
 @cache
 def _path(name: str) -> Path | None:
     """The file with the module's source; None when there is none."""
-    folder = FOLDER.joinpath(*name.split(".")[1:])
-    if name.split(".")[0] != PACKAGE:
-        return None
-    if folder.name in _entries(folder.parent):
-        return folder / "__init__.py" if "__init__.py" in _entries(folder) else None
-    plain = folder.with_name(f"{folder.name}.py")
-    return plain if plain.name in _entries(plain.parent) else None
+    top, *parts = name.split(".")
+    folder = FOLDER.joinpath(*parts)
+    for path in (folder / "__init__.py", folder.with_name(f"{folder.name}.py")):
+        if top == PACKAGE and path.name in _entries(path.parent):
+            return path
+    return None
 
 
 @cache

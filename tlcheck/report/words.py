@@ -68,7 +68,7 @@ def _cover(claim: ConditionClaim) -> list[str]:
     """The evidence of claims over a whole domain: the cells, or leaves, that it is cut into."""
     from tlcheck.trusted.science.pinn_domain import IntegralClaim, SupremumClaim
     from tlcheck.trusted.science.solution_error import SolutionErrorClaim
-    from tlcheck.trusted.science.stability import Stability
+    from tlcheck.trusted.science.stability_claim import Stability
 
     match claim:
         case SupremumClaim() | IntegralClaim():

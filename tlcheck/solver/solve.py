@@ -39,7 +39,7 @@ from tlcheck.trusted.arith.arb import PRECISION, lower_float, upper_float, worki
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.decide import SatOutcome, decide_sat
 from tlcheck.trusted.evaluate import Evaluator, Undecided
-from tlcheck.trusted.intervals import NotDeployable
+from tlcheck.trusted.ops.base import NotDeployable
 from tlcheck.trusted.ops.product import Product
 from tlcheck.trusted.plan import NoRelaxation
 from tlcheck.trusted.query import Disjunct, InputBox, Query

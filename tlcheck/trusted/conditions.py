@@ -125,6 +125,11 @@ def fact(name: str, holds: bool, where: str = "") -> Check:
     return Check(name, holds, None, None, where)
 
 
+def met(name: str, holds: bool, where: str = "") -> Check:
+    """What a proof needs, decided exactly. Where it fails the proof fails, not the claim."""
+    return Check(name, holds or None, None, None, where)
+
+
 def undecided(name: str, where: str = "") -> Check:
     """A condition that the evidence, or the effort allowed, does not decide."""
     return Check(name, None, None, None, where)

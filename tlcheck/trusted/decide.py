@@ -1,5 +1,7 @@
 """The verdicts. Only this module makes CERTIFIED and REFUTED ones, out of what the passes found.
 
+Each kind of claim loads its own passes, and no other's.
+
 unsat: every leaf of the plan is certified by a leaf pass (leaf_pass.py), or empty.
 sat: some disjunct certainly holds at the witness (witness.py); REFUTED if all certainly fail.
 conditions: every condition that the claim is a conjunction of is proved (tally.py); REFUTED if one is certainly false.
@@ -12,15 +14,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tlcheck.trusted.arith.arb import PRECISION, Arb, decimal_outward
-from tlcheck.trusted.conditions import Check, ConditionClaim
-from tlcheck.trusted.tally import CheckParts, Tally, tally
 from tlcheck.trusted.verdict import Verdict
 
 if TYPE_CHECKING:
     from tlcheck.trusted.claim import SatClaim
+    from tlcheck.trusted.conditions import Check, ConditionClaim
     from tlcheck.trusted.evaluate import Evaluator
     from tlcheck.trusted.leaf_pass import LeafOutcome
     from tlcheck.trusted.plan import Plan
+    from tlcheck.trusted.tally import CheckParts, Tally
 
 
 def conclude_unsat(plan: Plan, outcomes: Iterable[LeafOutcome]) -> tuple[Verdict, LeafOutcome | None]:
@@ -116,6 +118,8 @@ def decide_conditions(
 
     ``check_parts``: how the parts are distributed; by default the claim is checked here, as a whole.
     """
+    from tlcheck.trusted.tally import tally  # what claims of conditions alone need
+
     found = tally(claim, precision, tick, check_parts)
     total, proved = found.total, found.proved
     common = found.tallies, found.least, found.measures

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from math import inf
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,19 +24,17 @@ from tlcheck.trusted.arith.arb import (
     ball,
     compare_nonnegative,
     compare_positive,
-    exact_ball,
     lower_float,
     working_precision,
 )
-from tlcheck.trusted.arith.ball64 import Ball64Form
 from tlcheck.trusted.arith.box import Box, OutOfRange
-from tlcheck.trusted.arith.integer import GRID, IntegerForm
-from tlcheck.trusted.arith.interface import Multipliers
-from tlcheck.trusted.bounds import AnyEngine, Bounds, Enclosure, Slopes, new_form, run_pass
+from tlcheck.trusted.arith.integer import IntegerForm
+from tlcheck.trusted.arith.interface import Engine, LinearForm, Multipliers
+from tlcheck.trusted.bounds import Bounds, Enclosure, Slopes
 from tlcheck.trusted.cover import Leaf
-from tlcheck.trusted.linear_bounds import Pass
-from tlcheck.trusted.lines import Lines, SlopeGuess, lines
-from tlcheck.trusted.ops.activation import Elementwise
+from tlcheck.trusted.linear_bounds import Pass, descend
+from tlcheck.trusted.ops.elementwise import Elementwise
+from tlcheck.trusted.ops.lines import Lines, SlopeGuess
 from tlcheck.trusted.plan import Plan, WeightedRow
 
 Floats = NDArray[np.float64]
@@ -99,9 +98,9 @@ class LeafChunk:
             return self._apart(bounds, 1)  # rows with slopes of their own: one domain a pass
         try:
             known, empty = self.domain(bounds)
-            form = new_form(self.plan.deciding_engine, len(self.ranks), 1)
+            form = self.plan.deciding_engine.form(len(self.ranks), 1)
             rows = self.run(form, known)
-            lows = _lower_balls(form, known.boxes)
+            lows = form.lower_balls(known.boxes)
         except OutOfRange:
             if len(self.ranks) > 1:
                 return self._apart(bounds, (len(self.ranks) + 1) // 2)
@@ -126,7 +125,7 @@ class LeafChunk:
         engine = self.plan.close
         try:
             known, empty = self.domain(None, engine)
-            form = IntegerForm(engine, len(self.ranks), 1)
+            form = engine.form(len(self.ranks), 1)
             rows = self.run(form, known)
             lows = [form.lower_exact(k, self._exact_ends(form, known, k)) for k in range(len(self.ranks))]
         except OutOfRange:
@@ -162,9 +161,7 @@ class LeafChunk:
             ends[node] = low, high
         return ends
 
-    def domain(
-        self, bounds: Bounds | None, engine: AnyEngine | None = None
-    ) -> tuple[Bounds, NDArray[np.bool_]]:
+    def domain(self, bounds: Bounds | None, engine: Engine | None = None) -> tuple[Bounds, NDArray[np.bool_]]:
         """Bounds of every node on each leaf's domain, and which domains are empty. Raises OutOfRange."""
         inputs, empty = self._clamped(self.plan.input_boxes(self.region), None)
         if bounds is None:
@@ -177,13 +174,13 @@ class LeafChunk:
         boxes, void = self._clamped(known.boxes, inputs)
         return known.on(boxes), empty | void
 
-    def task(self, engine: AnyEngine) -> Enclosure:
+    def task(self, engine: Engine) -> Enclosure:
         """The enclosure of all nodes on the leaves' own input boxes, with their own slopes."""
         slopes = Slopes(self.plan.guidance, self._slopes_at({}))
         return Enclosure(self.plan.network, engine, slopes, self.plan.settings.deployed)
 
     def run(
-        self, form: Ball64Form | IntegerForm, known: Bounds, after: Callable[[int], None] | None = None
+        self, form: LinearForm[Any], known: Bounds, after: Callable[[int], None] | None = None
     ) -> list[WeightedRow]:
         """The deciding pass: carries the leaves' weighted constraints in ``form`` to the inputs; returns these."""
         plan = self.plan
@@ -196,10 +193,10 @@ class LeafChunk:
                 raise ValueError("lines of something that is not an activation")
             box = known.boxes[node.inputs[0]]
             if activation in plan.guidance.leaf_slopes:
-                return lines(node.op, box, slopes.shared(activation))
+                return node.op.lines(box, slopes.shared(activation))
             return known.lines(activation, node.op, box, slopes.shared(activation))
 
-        run_pass(form, Pass(plan.network, known.boxes, drawn, known.radii, self._multipliers()), after)
+        descend(form, Pass(plan.network, known.boxes, drawn, known.radii, self._multipliers()), after)
         return rows
 
     def _clamped(
@@ -273,7 +270,7 @@ class LeafChunk:
 
         return at
 
-    def _seed(self, form: Ball64Form | IntegerForm, known: Bounds) -> list[WeightedRow]:
+    def _seed(self, form: LinearForm[Any], known: Bounds) -> list[WeightedRow]:
         """Put each leaf's weighted constraints into the form; returns them."""
         plan = self.plan
         rows = [plan.weighted_row(leaf) for leaf in self.leaves]
@@ -320,13 +317,6 @@ def _columns(entries: dict[tuple[int, int], tuple[float, float]]) -> Multipliers
     keys = np.array(list(entries), dtype=np.int64)
     values = np.array(list(entries.values()), dtype=np.float64)
     return Multipliers(keys[:, 0], keys[:, 1], values[:, 0], values[:, 1])
-
-
-def _lower_balls(form: Ball64Form | IntegerForm, boxes: dict[int, Box]) -> list[Arb]:
-    """Each domain's proved lower bound as an exact ball."""
-    if isinstance(form, IntegerForm):
-        return [exact_ball(v, -GRID) for v in form.lower_on_grid(boxes)]
-    return [Arb(float(v)) for v in form.lower(boxes)[:, 0]]
 
 
 def _decided(low: Arb, row: WeightedRow) -> tuple[bool, float]:

@@ -20,15 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.arb import PRECISION, floor_float, working_precision
-from tlcheck.trusted.arith.ball64 import Ball64
 from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.engines import engine
 from tlcheck.trusted.arith.integer import IntegerEngine
-from tlcheck.trusted.bounds import AnyEngine, Apply, Bounds, Enclosure, Slopes
+from tlcheck.trusted.arith.interface import Engine
+from tlcheck.trusted.bounds import Apply, Bounds, Enclosure, Slopes
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.cover import BadTree, Leaf, leaves
 from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.network import Network
-from tlcheck.trusted.ops.activation import Elementwise
+from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.query import InputBox, LinearConstraint, Query
 
 Floats = NDArray[np.float64]
@@ -141,15 +142,15 @@ class Plan:
         return IntegerEngine(close=True)
 
     @cached_property
-    def ball64(self) -> Ball64:
-        return Ball64()
+    def ball64(self) -> Engine:
+        return engine("ball64")
 
     @cached_property
-    def deciding_engine(self) -> AnyEngine:
+    def deciding_engine(self) -> Engine:
         return self.ball64 if self.settings.arith == "ball64" else self.integer
 
     @cached_property
-    def bounding_engine(self) -> AnyEngine:
+    def bounding_engine(self) -> Engine:
         """The engine of intermediate bounds."""
         if self.settings.arith == "auto":
             return self.integer if self.bounding_cost <= self.settings.budget else self.ball64
@@ -236,7 +237,7 @@ def root_bounds(plan: Plan, region: int, apply: Apply = map) -> Bounds:
         return root_task(plan, plan.bounding_engine, apply).bounds(plan.input_boxes(region))
 
 
-def root_task(plan: Plan, engine: AnyEngine, apply: Apply = map) -> Enclosure:
+def root_task(plan: Plan, engine: Engine, apply: Apply = map) -> Enclosure:
     """The enclosure of all nodes over a region, in an engine's arithmetic."""
     slopes = Slopes(plan.guidance, lambda _: None)
     return Enclosure(plan.network, engine, slopes, plan.settings.deployed, plan.expected_unstable, apply)

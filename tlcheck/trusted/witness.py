@@ -20,8 +20,8 @@ from tlcheck.trusted.bounds import Enclosure, Slopes
 from tlcheck.trusted.claim import SatClaim
 from tlcheck.trusted.evaluate import Evaluator, Undecided
 from tlcheck.trusted.guidance import NO_GUIDANCE
-from tlcheck.trusted.intervals import NotDeployable
 from tlcheck.trusted.network import Network
+from tlcheck.trusted.ops.base import NotDeployable
 from tlcheck.trusted.query import Disjunct
 
 Ruling = tuple[bool | None, float | None]

@@ -19,8 +19,8 @@ from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.bounds import Enclosure, Slopes
 from tlcheck.trusted.evaluate import Evaluator, Undecided
 from tlcheck.trusted.guidance import NO_GUIDANCE
-from tlcheck.trusted.intervals import NotDeployable
 from tlcheck.trusted.network import Network
+from tlcheck.trusted.ops.base import NotDeployable
 from tlcheck.trusted.plan import NoRelaxation
 
 os.environ.setdefault(

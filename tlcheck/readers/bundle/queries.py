@@ -16,9 +16,9 @@ from tlcheck.readers.bundle.arrays import ArrayFile, open_arrays
 from tlcheck.readers.bundle.contents import Contents, Sources, checked_view, compare
 from tlcheck.readers.bundle.evidence import CoverMissing, arrays_by_prefix, read_guidance
 from tlcheck.readers.bundle.manifest import ModelSource, PropertySource, Sat, Unsat
-from tlcheck.readers.bundle.numbers import exact_number
 from tlcheck.readers.bytes import read_bytes, sha256_hex
 from tlcheck.readers.data_files import beside
+from tlcheck.readers.decimals import exact_number
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.onnx import Whole, load_whole, read_model, whole_model
 from tlcheck.readers.vnnlib.read import read_query

@@ -20,8 +20,8 @@ from msgspec import UNSET, Struct, UnsetType
 
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.asked import note_asked
-from tlcheck.readers.bundle.numbers import exact_number
 from tlcheck.readers.bytes import without_mark
+from tlcheck.readers.decimals import exact_number
 from tlcheck.readers.expressions import is_name, parse_expression
 from tlcheck.readers.files import Files
 from tlcheck.readers.kinds import instead
@@ -30,16 +30,21 @@ from tlcheck.readers.torchlean.lyapunov import checked_box
 from tlcheck.readers.torchlean.mlp import MAX_WEIGHTS
 from tlcheck.readers.torchlean.numbers import literal
 from tlcheck.readers.vnnlib.places import check_places, inputs_of, outputs_of
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.calculus.expression import Expression
 from tlcheck.trusted.calculus.layers import Layer
-from tlcheck.trusted.calculus.ranges import Box
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.calculus.ranges import Box, Point
 from tlcheck.trusted.graph import Graph
-from tlcheck.trusted.ops.activation import LeakyRelu, Relu, Sigmoid, Tanh
+from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Linear, Scale
+from tlcheck.trusted.ops.bent import LeakyRelu
+from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.ops.structure import Input
-from tlcheck.trusted.science.closed_loop import Block, Candidate, Dense, Loop, Matrix, Point
-from tlcheck.trusted.science.stability import ASYMPTOTIC, INVARIANT, PRACTICAL, TAGS, Conditions, Cut, Tree
+from tlcheck.trusted.science.closed_loop import Block, Loop
+from tlcheck.trusted.science.dense_network import Dense, Matrix
+from tlcheck.trusted.science.lyapunov_candidate import Candidate
+from tlcheck.trusted.science.stability_conditions import ASYMPTOTIC, INVARIANT, PRACTICAL, Conditions
+from tlcheck.trusted.science.stability_tree import TAGS, Cut, Tree
 
 WORDS: Final = {"asymptotic": ASYMPTOTIC, "practical": PRACTICAL, "invariant": INVARIANT}
 MAX_TREE_CHARACTERS: Final = 20_000_000

@@ -15,7 +15,7 @@ from msgspec import Raw, Struct
 
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
-from tlcheck.readers.bundle.numbers import exact_number
+from tlcheck.readers.decimals import exact_number
 from tlcheck.readers.expressions import parse_expression
 from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
@@ -31,8 +31,8 @@ from tlcheck.readers.torchlean.numbers import (
 )
 from tlcheck.trusted.calculus.expression import Expression
 from tlcheck.trusted.calculus.mlp import Mlp
-from tlcheck.trusted.calculus.ranges import Box, Interval
-from tlcheck.trusted.science.lyapunov_boxes import Condition, Controller, LyapunovConditions, Point
+from tlcheck.trusted.calculus.ranges import Box, Interval, Point
+from tlcheck.trusted.science.lyapunov_boxes import Condition, Controller, LyapunovConditions
 
 T = TypeVar("T")
 

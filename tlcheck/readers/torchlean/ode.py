@@ -15,8 +15,7 @@ from msgspec import Meta, Raw, Struct
 
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
-from tlcheck.readers.bundle.numbers import exact_number
-from tlcheck.readers.decimals import parse_decimal
+from tlcheck.readers.decimals import exact_number, parse_decimal
 from tlcheck.readers.expressions import is_name, parse_expression
 from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim

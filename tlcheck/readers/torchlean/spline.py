@@ -16,8 +16,8 @@ from msgspec import Meta, Struct
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
 from tlcheck.readers.asked import note_asked
-from tlcheck.readers.bundle.numbers import exact_number
 from tlcheck.readers.bytes import sha256_hex
+from tlcheck.readers.decimals import exact_number
 from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.strict_json import decode

@@ -159,3 +159,22 @@ def mapped(weight: arb_mat, jets: Sequence[Jet]) -> list[Jet]:
         kind(entries[k], tuple(entries[k + 1 : k + 1 + n]), tuple(entries[k + 1 + n : k + width]))
         for k in range(0, len(entries), width)
     ]
+
+
+NO_BOUND: Final = arb("-inf")
+
+
+def three_forms(over_cell: Jet, at_centre: Jet, spread: list[Arb]) -> Arb:
+    """The greatest of the lower ends of the three forms; -inf when none is finite."""
+    mean = second = at_centre.value
+    for slope, slope_at_centre, d in zip(over_cell.gradient, at_centre.gradient, spread, strict=True):
+        mean = mean + slope * d
+        second = second + slope_at_centre * d
+    for (i, j), h in zip(pairs(len(spread)), over_cell.hessian, strict=False):
+        second = second + h * (spread[i] * spread[j] if i != j else square(spread[i]) / 2)
+    forms = [over_cell.value, mean, *([second] if over_cell.hessian else [])]
+    best = NO_BOUND
+    for form in forms:
+        if form.is_finite() and form.lower() > best:
+            best = form.lower()
+    return best

@@ -10,6 +10,8 @@ from tlcheck.trusted.arith.arb import Arb, ball
 Interval = tuple[Fraction, Fraction]
 Box = tuple[Interval, ...]
 
+Point = tuple[Fraction, ...]
+
 
 def over(interval: Interval) -> Arb:
     """A ball that holds the interval."""

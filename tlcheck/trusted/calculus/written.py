@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 from typing import Final
 
 from tlcheck.trusted.arith.arb import ball
+from tlcheck.trusted.calculus.ranges import Box, Point
 
 _BRIEF: Final = 200
 """Bits of a number that is written out; Python refuses to write very long ones."""
@@ -38,3 +40,12 @@ def number_text(q: Fraction, *, nearest: bool = False) -> str:
     if f and q == Fraction(f):
         return repr(f) if nearest else f.hex()
     return str(q)
+
+
+def box_text(box: Box, *, nearest: bool = False) -> str:
+    written = partial(number_text, nearest=nearest)
+    return " x ".join(f"[{written(a)}, {written(b)}]" for a, b in box)
+
+
+def point_text(x: Point) -> str:
+    return f"({', '.join(map(number_text, x))})"

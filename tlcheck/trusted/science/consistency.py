@@ -12,8 +12,8 @@ from fractions import Fraction
 
 from tlcheck.trusted.calculus.written import number_text
 from tlcheck.trusted.conditions import Check, ConditionClaim, Measure, ends, fact, nonnegative, positive, zero
-from tlcheck.trusted.science.margins import others
-from tlcheck.trusted.science.nodes import Row
+
+Row = tuple[Fraction, ...]
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class MarginArtifact(ConditionClaim):
             for j, (low, high) in enumerate(zip(e.lower, e.upper, strict=True)):
                 if low > high:
                     yield nonnegative("ordered bounds", high - low, f"example {k}, class {j}")
-            gap = min(e.lower[e.label] - e.upper[j] for j in others(e.label, len(e.lower)))
+            gap = min(e.lower[e.label] - upper for j, upper in enumerate(e.upper) if j != e.label)
             least = abs(gap) if least is None else min(least, abs(gap))
             if e.certified is not None:
                 yield fact("certified flag", e.certified == (gap > 0), f"example {k}")

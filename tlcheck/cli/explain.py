@@ -1,4 +1,4 @@
-"""Commands that only say something: show, explain, formats, schema, completion."""
+"""Commands that only say something: show, explain, formats, schema."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from tlcheck.cli.commands import COMPLETE_VARIABLE
 from tlcheck.options import Options
 from tlcheck.report.codes import CODES
 from tlcheck.report.record import ExitCode
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 SCHEMAS: Final = ("report", "bundle", "lock", "referee")
-SHELLS: Final = ("bash", "zsh", "fish")
 FORMATS: Final = {
     "certificates": (
         ("tlcert", "tlcheck's own bundle: a folder or a zip with manifest.json and arrays.safetensors"),
@@ -123,7 +121,7 @@ def schema(name: str | None) -> ExitCode:
 
         document = lock_schema()
     elif name == "referee":
-        from tlcheck.referee.document import referee_schema
+        from tlcheck.referee.findings import referee_schema
 
         document = referee_schema()
     else:
@@ -131,19 +129,4 @@ def schema(name: str | None) -> ExitCode:
 
         document = report_schema()
     click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
-    return ExitCode.OK
-
-
-@click.command()
-@click.argument("shell", type=click.Choice(SHELLS))
-@click.pass_context
-def completion(context: click.Context, shell: str) -> ExitCode:
-    """Print the completion script of SHELL, for example: eval "$(tlcheck completion bash)"."""
-    from click.shell_completion import get_completion_class
-
-    kind = get_completion_class(shell)
-    if kind is None:
-        raise click.UsageError(f"click has no completion for {shell}")
-    script = kind(context.find_root().command, {}, "tlcheck", COMPLETE_VARIABLE)
-    click.echo(script.source_template % script.source_vars())
     return ExitCode.OK

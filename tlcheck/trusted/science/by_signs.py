@@ -7,7 +7,7 @@ either slope; where H = G, one of the two functions that arise is G too. So G >=
 of it for every H in which this ends, by whatever bound. (G's value must depend on the kinks' values alone, not on
 their slopes: derivatives are left as they are.)
 
-Besides ``bisection``'s three forms there is a convex one, for narrow valleys across the coordinates. With d = r t, t
+Besides the three forms of ``jets`` there is a convex one, for narrow valleys across the coordinates. With d = r t, t
 in [-1, 1]^n, and second derivatives H over the box in these units, any positive definite M gives
 
     h(c) + g t + t^T H t / 2  >=  h(c) - g^T M^-1 g / 2 - sum_ij |H - M|_ij / 2,
@@ -24,10 +24,9 @@ from typing import Final
 import numpy as np
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball
-from tlcheck.trusted.calculus.jets import Jet, coordinates, pairs
+from tlcheck.trusted.calculus.jets import Jet, coordinates, pairs, three_forms
+from tlcheck.trusted.calculus.kinked_jets import Kinks
 from tlcheck.trusted.calculus.ranges import Box, square
-from tlcheck.trusted.science.bisection import lower_bound as three_forms
-from tlcheck.trusted.science.closed_loop import Kinks
 
 Slack = Callable[[Sequence[Jet], Kinks], Jet]
 """A function on the jets of its arguments, its kinks treated as told."""

@@ -25,8 +25,8 @@ from typing import Final, TypeVar, cast
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball
 from tlcheck.trusted.calculus.jets import Function, Jet
+from tlcheck.trusted.calculus.kinked_jets import Kinks
 from tlcheck.trusted.calculus.ranges import Box, square
-from tlcheck.trusted.science.closed_loop import Kinks
 
 T = TypeVar("T")
 MAX_PIECES: Final = 400

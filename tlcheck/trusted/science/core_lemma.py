@@ -29,10 +29,12 @@ from typing import Final
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball
 from tlcheck.trusted.calculus.jets import Jet, coordinates
-from tlcheck.trusted.calculus.ranges import Box, square
-from tlcheck.trusted.calculus.written import number_text
-from tlcheck.trusted.conditions import Check, Measure, positive, undecided
-from tlcheck.trusted.science.closed_loop import Candidate, Kinks, Loop, Point, first_order
+from tlcheck.trusted.calculus.kinked_jets import Kinks, first_order
+from tlcheck.trusted.calculus.ranges import Box, Point, square
+from tlcheck.trusted.calculus.written import box_text
+from tlcheck.trusted.conditions import Check, Measure, met, positive, undecided
+from tlcheck.trusted.science.closed_loop import Loop
+from tlcheck.trusted.science.lyapunov_candidate import Candidate
 
 NO_FORM: Final = "a form of V for the core lemma"
 MAX_PIECES: Final = 20_000
@@ -143,15 +145,6 @@ class Core:
             pieces += [(*piece[:axis], part, *piece[axis + 1 :]) for part in ((low, middle), (middle, high))]
         yield positive("core lemma, cone form", least, box_text(self.box))
         yield Measure("cone_pieces", looked)
-
-
-def met(name: str, holds: bool, where: str = "") -> Check:
-    """What a proof needs, decided exactly. Where it fails the proof fails, not the claim."""
-    return Check(name, holds or None, None, None, where)
-
-
-def box_text(box: Box) -> str:
-    return " x ".join(f"[{number_text(a)}, {number_text(b)}]" for a, b in box)
 
 
 def _stays(after: Sequence[Jet], a: Rows, box: Box, region: Box, e: Point) -> Iterator[Check]:
