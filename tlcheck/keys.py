@@ -23,11 +23,11 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from tlcheck.trusted.graph import Graph
-from tlcheck.trusted.query import Query
-
 if TYPE_CHECKING:
     from hashlib import _Hash
+
+    from tlcheck.trusted.graph import Graph
+    from tlcheck.trusted.query import Query
 
 PLAIN_ARRAYS: Final = "biufc"
 """Kinds of arrays whose bytes, type and shape are all there is to them."""

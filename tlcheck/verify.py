@@ -16,6 +16,7 @@ from tlcheck.options import Options, Progress, Report
 from tlcheck.readers.formats.detect import check_there, read_certificate, survey
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.report.record import ClaimRead, FileResult
+from tlcheck.report.roots import roots_of
 from tlcheck.trusted.conditions import ConditionClaim
 from tlcheck.trusted.verdict import ClaimResult
 
@@ -30,7 +31,8 @@ def verify_path(path: Path, options: Options, progress: Report = None) -> FileRe
     """Every claim of the certificate at ``path``, decided. Raises InvalidInput when it cannot be read."""
     loaded = load(path, options)  # 1. read; 2. bind: hashes are compared before anything is parsed
     results = tuple(decide(claim, options, _named(progress, path)) for claim in loaded.items)  # 3. to 5.
-    return FileResult(str(path), loaded.format, results, read=loaded.read)
+    roots = tuple(map(roots_of, loaded.items, results))
+    return FileResult(str(path), loaded.format, results, read=loaded.read, roots=roots)
 
 
 def decide(loaded: LoadedClaim, options: Options, progress: Report = None) -> ClaimResult:

@@ -358,6 +358,7 @@ def _network(
         from tlcheck.readers.onnx import read_model
         from tlcheck.readers.onnx.external import whole_of
 
+        note_asked("tlcheck.readers.onnx")
         _unused(given, "an ONNX model", field, "prefix", "activation", "slope")
         content = whole_of(files, files.read(given.file, f"{field}.file"), given.file)
         graph = read_model(content, file=given.file)
