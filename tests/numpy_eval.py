@@ -43,7 +43,7 @@ def evaluate_all(graph: Graph, inputs: Sequence[NDArray[Any]]) -> list[Array]:
         if isinstance(node.op, Input):
             value = np.asarray(next(given), np.float64).reshape(node.shape)
         else:
-            value = _rule(node.op)(node.op, *(values[j] for j in node.inputs))
+            value = rule(node.op)(node.op, *(values[j] for j in node.inputs))
         if value.shape != node.shape:
             raise AssertionError(f"{node.label}: value of shape {value.shape}, node of shape {node.shape}")
         values.append(value)
@@ -197,7 +197,7 @@ RULES: dict[type[Operation], Callable[..., Array]] = {
 }
 
 
-def _rule(op: Operation) -> Callable[..., Array]:
+def rule(op: Operation) -> Callable[..., Array]:
     """An elementwise function that has no reading here, by its own module's."""
     found = RULES.get(type(op))
     if found is None and isinstance(op, Elementwise):
