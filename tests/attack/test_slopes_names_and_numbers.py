@@ -22,9 +22,9 @@ from tlcheck.readers.own.expressions import parse_expression
 from tlcheck.trusted.arith.arb import ball, working_precision
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.integer import _slope_integers
-from tlcheck.trusted.ops.activation import LeakyRelu
 from tlcheck.trusted.ops.affine import Linear
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.bent import LeakyRelu
 from tlcheck.trusted.ops.lines import snap
 from tlcheck.trusted.ops.smooth import Power
 from tlcheck.trusted.science.closed_loop import ACTIVATIONS, OUTER, Block, Dense, Kinks, Loop, Matrix

@@ -30,8 +30,9 @@ from tlcheck.readers.torchlean.mlp import MAX_WEIGHTS, literal
 from tlcheck.readers.vnnlib.places import check_places, inputs_of, outputs_of
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.graph import Graph
-from tlcheck.trusted.ops.activation import LeakyRelu, Relu
+from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Linear, Scale
+from tlcheck.trusted.ops.bent import LeakyRelu
 from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.ops.structure import Input
 from tlcheck.trusted.science.closed_loop import Block, Candidate, Dense, Loop, Matrix, Point
