@@ -14,7 +14,7 @@ from tlcheck import timer
 from tlcheck.checking.deadline import Deadline, peak_mib
 from tlcheck.checking.journal import Journal
 from tlcheck.checking.outcome import FLOAT32_ASSUMPTIONS, ZERO, about, not_deployable, rounded
-from tlcheck.checking.schedule import LeafRun, blas_usable, run_leaves
+from tlcheck.checking.schedule import LeafRun, planned, run_leaves
 from tlcheck.checking.tripwire import recheck
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options, Report
@@ -120,8 +120,7 @@ def _half(
     if loaded.guidance is None:
         raise ValueError("no evidence")
     try:
-        arith = options.arith if blas_usable() else "arb"
-        plan = Plan(claim, loaded.guidance, Settings(arith, options.precision, deployed))
+        plan = planned(claim, loaded.guidance, Settings(options.arith, options.precision, deployed))
         journal = Journal.open(options.resume, plan) if options.resume else None
         run = run_leaves(plan, options.jobs, deadline, report, journal)
         verdict, _ = conclude_unsat(plan, run.outcomes)
