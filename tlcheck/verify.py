@@ -8,12 +8,11 @@ decision) and ``tlcheck/readers`` (faithful reading of the model and the propert
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tlcheck.options import Options, Progress
+from tlcheck.options import Options, Progress, Report
 from tlcheck.readers.formats.detect import check_there, read_certificate, survey
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.report.record import ClaimRead, FileResult
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from tlcheck.trusted.guidance import Guidance
 
 __all__ = ["Loaded", "convert", "decide", "discover", "kind_of", "load", "survey", "verify_path"]
-
-Report = Callable[[Progress], None] | None
 
 
 def verify_path(path: Path, options: Options, progress: Report = None) -> FileResult:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from tlcheck import timer
 from tlcheck.checking.deadline import Deadline, Stopped
 from tlcheck.checking.outcome import ZERO, about, rounded
 from tlcheck.checking.pool import FORKS, WORKER_KILLED, WorkerDied, processes, silent, workers_for
 from tlcheck.errors import InvalidInput
-from tlcheck.options import Options, Progress
+from tlcheck.options import Options, Progress, Report
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.trusted.conditions import Check, ConditionClaim, Item
 from tlcheck.trusted.decide import ConditionsOutcome, decide_conditions
 from tlcheck.trusted.tally import CheckParts, check_part
 from tlcheck.trusted.verdict import Bound, ClaimResult, Number, Reason, Verdict
-
-Report = Callable[[Progress], None] | None
 
 
 def check_conditions(
@@ -29,7 +28,16 @@ def check_conditions(
         )
     start = timer.now()
     deadline = Deadline(options.timeout, options.max_memory_mib)
-    details = about(loaded)
+    try:
+        parts = _parts_checker(claim, options, deadline, report)
+        result = _result(loaded, claim, decide_conditions(claim, options.precision, deadline.check, parts))
+    except Stopped as stopped:
+        reason = Reason("TLC015", str(stopped))
+        result = ClaimResult(claim.kind, claim.statement, Verdict.UNPROVEN, reason, details=about(loaded))
+    return replace(result, arithmetic=_arithmetic(claim, options), seconds=timer.now() - start)
+
+
+def _arithmetic(claim: ConditionClaim, options: Options) -> dict[str, object]:
     arithmetic: dict[str, object] = {
         "deciding": "exact and arb",
         "precision": options.precision,
@@ -37,30 +45,10 @@ def check_conditions(
     }
     if options.cross_check:
         arithmetic["cross_check"] = f"skipped: for unsat and sat claims, not for a {claim.kind}"
-    try:
-        outcome = decide_conditions(
-            claim, options.precision, deadline.check, _parts_checker(claim, options, deadline, report)
-        )
-    except Stopped as stopped:
-        reason = Reason("TLC015", str(stopped))
-        return ClaimResult(
-            claim.kind, claim.statement, Verdict.UNPROVEN, reason, arithmetic=arithmetic, details=details,
-            seconds=timer.now() - start,
-        )  # fmt: skip
-    details["conditions"] = {
-        name: {
-            "checked": t.total,
-            "proved": t.proved,
-            "refuted": t.disproved,
-            **({} if t.least is None else {"least_slack": t.least.low, "where": t.least.where}),
-        }
-        for name, t in outcome.tallies.items()
-    }
-    if outcome.failures:
-        details["failures"] = [
-            {"condition": f.name, "where": f.where, "slack": [f.low, f.high]} for f in outcome.failures
-        ]
-    details.update(outcome.measures)
+    return arithmetic
+
+
+def _result(loaded: LoadedClaim, claim: ConditionClaim, outcome: ConditionsOutcome) -> ClaimResult:
     return ClaimResult(
         kind=claim.kind,
         statement=f"{claim.statement} ({loaded.name})",
@@ -70,10 +58,28 @@ def check_conditions(
         leaves_total=sum(t.total for t in outcome.tallies.values()),
         leaves_certified=sum(t.proved for t in outcome.tallies.values()),
         assumptions=claim.assumptions,
-        arithmetic=arithmetic,
-        details=details,
-        seconds=timer.now() - start,
+        details={**about(loaded), **_details(outcome)},
     )
+
+
+def _details(outcome: ConditionsOutcome) -> dict[str, object]:
+    """How many conditions of each name were checked, where the least slack of each is, and what failed."""
+    details: dict[str, object] = {
+        "conditions": {
+            name: {
+                "checked": t.total,
+                "proved": t.proved,
+                "refuted": t.disproved,
+                **({} if t.least is None else {"least_slack": t.least.low, "where": t.least.where}),
+            }
+            for name, t in outcome.tallies.items()
+        }
+    }
+    if outcome.failures:
+        details["failures"] = [
+            {"condition": f.name, "where": f.where, "slack": [f.low, f.high]} for f in outcome.failures
+        ]
+    return {**details, **outcome.measures}
 
 
 def _slack(outcome: ConditionsOutcome) -> Number | None:

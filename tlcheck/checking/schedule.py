@@ -7,8 +7,8 @@ the plan and the bounds. Leaves are streamed: no worker holds more than one chun
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from math import inf
 
 from threadpoolctl import threadpool_limits
@@ -16,14 +16,13 @@ from threadpoolctl import threadpool_limits
 from tlcheck.checking.deadline import Deadline, Stopped
 from tlcheck.checking.journal import Journal
 from tlcheck.checking.pool import FORKS, WORKER_KILLED, Tick, WorkerDied, processes, threads, workers_for
-from tlcheck.options import Progress
+from tlcheck.options import Progress, Report
 from tlcheck.trusted.arith.box import OutOfRange
-from tlcheck.trusted.arith.probe import BlasRefused, probe
 from tlcheck.trusted.bounds import Bounds, Found
+from tlcheck.trusted.claim import UnsatClaim
+from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.leaf_pass import LeafOutcome, check_leaves
-from tlcheck.trusted.plan import Plan, root_bounds
-
-Report = Callable[[Progress], None] | None
+from tlcheck.trusted.plan import Plan, Settings, root_bounds
 
 CHUNK_BYTES = 6 << 20
 """Coefficients of one chunk on the widest node: small enough for caches and memory, large enough for BLAS."""
@@ -38,8 +37,22 @@ POOL_FROM = 4e8
 """Estimated multiply-adds of the deciding passes from which a pool pays for its start (some tenths of a second of work)."""
 
 
+def planned(claim: UnsatClaim, guidance: Guidance, settings: Settings) -> Plan:
+    """The plan; in integers alone where it would use float64, and the BLAS at hand is none that its error bounds hold for.
+
+    Raises BadGuidance, NoRelaxation and NotDeployable, as ``Plan``.
+    """
+    plan = Plan(claim, guidance, settings)
+    if "ball64" in (plan.bounding_engine.name, plan.deciding_engine.name) and not blas_usable():
+        return Plan(claim, guidance, replace(settings, arith="arb"))
+    return plan
+
+
+@cache
 def blas_usable() -> bool:
-    """The BLAS at hand passes the probe that ball64's error bounds need; if not, everything is done in integers."""
+    """The BLAS at hand passes the probe that ball64's error bounds need."""
+    from tlcheck.trusted.arith.probe import BlasRefused, probe
+
     try:
         with threadpool_limits(1, "blas"):
             probe()

@@ -6,7 +6,7 @@ and in any process; ``conclude_unsat`` certifies only when every leaf is account
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,10 +14,10 @@ from tlcheck import timer
 from tlcheck.checking.deadline import Deadline, peak_mib
 from tlcheck.checking.journal import Journal
 from tlcheck.checking.outcome import FLOAT32_ASSUMPTIONS, ZERO, about, not_deployable, rounded
-from tlcheck.checking.schedule import LeafRun, Report, blas_usable, run_leaves
+from tlcheck.checking.schedule import LeafRun, planned, run_leaves
 from tlcheck.checking.tripwire import recheck
 from tlcheck.errors import InvalidInput
-from tlcheck.options import Options
+from tlcheck.options import Options, Report
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.trusted.arith.arb import decimal_outward
 from tlcheck.trusted.claim import UnsatClaim
@@ -57,41 +57,43 @@ def check_unsat(loaded: LoadedClaim, claim: UnsatClaim, options: Options, report
     among = _count(len(claim.query.disjuncts), "disjunct")
     statement = f"no input of {among} satisfies the property ({loaded.name})"
     if loaded.problem is not None or loaded.guidance is None:
-        code, message = loaded.problem or ("TLC010", "the claim comes without evidence")
-        return ClaimResult(
-            "unsat", statement, Verdict.UNPROVEN, Reason(code, message), seconds=timer.now() - start
-        )
+        reason = Reason(*(loaded.problem or ("TLC010", "the claim comes without evidence")))
+        return ClaimResult("unsat", statement, Verdict.UNPROVEN, reason, seconds=timer.now() - start)
     deadline = Deadline(options.timeout, options.max_memory_mib)
     real = _half(loaded, claim, options, False, deadline, report)
-    deployed = (
-        _half(loaded, claim, options, True, deadline, report) if options.semantics == "deployed" else None
-    )
+    wanted = options.semantics == "deployed"
+    deployed = _half(loaded, claim, options, True, deadline, report) if wanted else None
+    result = replace(_result(loaded, statement, options, real, deployed), seconds=timer.now() - start)
+    if options.details:
+        result.details.update(_told(claim))
+    if options.cross_check:
+        result.arithmetic["cross_check"] = _cross_checked(real)
+    return result
+
+
+def _result(
+    loaded: LoadedClaim, statement: str, options: Options, real: Half, deployed: Half | None
+) -> ClaimResult:
     deciding = deployed or real
-    total = len(deciding.plan.leaves)
-    done = sum(o.certified for o in deciding.outcomes)
-    result = ClaimResult(
+    return ClaimResult(
         kind="unsat",
         statement=statement,
         verdict=deciding.verdict,
         reason=_reason(deciding, real, deployed is not None),
         bound=Bound(_margin(real), _claimed(real), ZERO),
         deployed=None if deployed is None else Bound(_margin(deployed), None, ZERO),
-        leaves_total=total,
-        leaves_certified=done,
+        leaves_total=len(deciding.plan.leaves),
+        leaves_certified=sum(o.certified for o in deciding.outcomes),
         assumptions=_assumptions(deciding.plan, options),
         arithmetic=_arithmetic(deciding, options),
         details=_details(loaded, real, deployed, options.details),
-        seconds=timer.now() - start,
     )
-    if options.details:
-        result.details.update(_told(claim))
-    if options.cross_check:
-        from tlcheck.checking.crosscheck.compare import cross_check
 
-        result.arithmetic["cross_check"] = (
-            f"skipped: {real.stopped}" if real.stopped else cross_check(real.plan)
-        )
-    return result
+
+def _cross_checked(real: Half) -> str:
+    from tlcheck.checking.crosscheck.compare import cross_check
+
+    return f"skipped: {real.stopped}" if real.stopped else cross_check(real.plan)
 
 
 def _told(claim: UnsatClaim) -> dict[str, object]:
@@ -120,8 +122,7 @@ def _half(
     if loaded.guidance is None:
         raise ValueError("no evidence")
     try:
-        arith = options.arith if blas_usable() else "arb"
-        plan = Plan(claim, loaded.guidance, Settings(arith, options.precision, deployed))
+        plan = planned(claim, loaded.guidance, Settings(options.arith, options.precision, deployed))
         journal = Journal.open(options.resume, plan) if options.resume else None
         run = run_leaves(plan, options.jobs, deadline, report, journal)
         verdict, _ = conclude_unsat(plan, run.outcomes)

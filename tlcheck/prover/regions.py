@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
+from math import inf
 from typing import Final
 
 import numpy as np
@@ -134,11 +135,12 @@ def _floats(values: Point) -> list[float]:
     try:
         return [float(q) for q in values]
     except OverflowError:
-        return [_float(q) for q in values]
+        return [double(q) for q in values]
 
 
-def _float(q: Fraction) -> float:
+def double(q: Fraction) -> float:
+    """To nearest; infinite where a double cannot be."""
     try:
         return float(q)
     except OverflowError:
-        return float("inf") if q > 0 else float("-inf")
+        return inf if q > 0 else -inf

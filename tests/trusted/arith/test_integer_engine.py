@@ -25,13 +25,13 @@ from tlcheck.trusted.arith.integer import (
     ROW_BITS,
     IntegerEngine,
     IntegerForm,
-    _convolve,
     dot_exact,
     float_outward,
     integer_weights,
     normalise,
     to_grid,
 )
+from tlcheck.trusted.arith.integer_convolution import convolve
 from tlcheck.trusted.arith.maps import ConvMap, IndexMap, MatMap, SignMap
 
 
@@ -184,7 +184,7 @@ def test_convolve_is_the_exact_integer_convolution(name: str, to_wide: bool) -> 
         weights = m.weight.mid.astype(np.int64)
         for rows in (1, 5, 200):
             x = random_ints(rng, 58, (rows, applied.shape[1]))
-            got = objects(_convolve(m, weights, x, to_wide))
+            got = objects(convolve(m, weights, x, to_wide))
             want = np.dot(x.astype(object), applied.ints.T) * (1 << applied.exponent)
             assert (got == want).all()
 
