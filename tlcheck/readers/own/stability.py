@@ -26,20 +26,11 @@ from tlcheck.readers.expressions import is_name, parse_expression
 from tlcheck.readers.files import Files
 from tlcheck.readers.kinds import instead
 from tlcheck.readers.strict_json import decode
-from tlcheck.readers.torchlean.lyapunov import checked_box
 from tlcheck.readers.torchlean.mlp import MAX_WEIGHTS
-from tlcheck.readers.torchlean.numbers import literal
-from tlcheck.readers.vnnlib.places import check_places, inputs_of, outputs_of
-from tlcheck.trusted.arith.constant import Constant
+from tlcheck.readers.torchlean.numbers import checked_box, literal
 from tlcheck.trusted.calculus.expression import Expression
 from tlcheck.trusted.calculus.layers import Layer
 from tlcheck.trusted.calculus.ranges import Box, Point
-from tlcheck.trusted.graph import Graph
-from tlcheck.trusted.ops.activation import Relu
-from tlcheck.trusted.ops.affine import Linear, Scale
-from tlcheck.trusted.ops.bent import LeakyRelu
-from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
-from tlcheck.trusted.ops.structure import Input
 from tlcheck.trusted.science.closed_loop import Block, Loop
 from tlcheck.trusted.science.dense_network import Dense, Matrix
 from tlcheck.trusted.science.lyapunov_candidate import Candidate
@@ -355,16 +346,11 @@ def _network(
         ]
         return _dense(pairs, *_activation(given, len(pairs), field), field)
     if given.file.endswith(".onnx"):
-        from tlcheck.readers.onnx import read_model
-        from tlcheck.readers.onnx.external import whole_of
+        from tlcheck.readers.own.stability_onnx import read_layers
 
-        note_asked("tlcheck.readers.onnx")
+        note_asked("tlcheck.readers.own.stability_onnx")
         _unused(given, "an ONNX model", field, "prefix", "activation", "slope")
-        content = whole_of(files, files.read(given.file, f"{field}.file"), given.file)
-        graph = read_model(content, file=given.file)
-        check_places(inputs_of(graph), inputs, f"the inputs of {field}", field="inputs", file=given.file)
-        check_places(outputs_of(graph), outputs, f"the outputs of {field}", field="outputs", file=given.file)
-        return _of_graph(graph, field)
+        return _dense(*read_layers(given.file, files, field, inputs, outputs), field)
     prefix = f"{given.prefix}." if given.prefix else ""
     tensors = {k: v for k, v in _tensors(given.file, files, field).items() if k.startswith(prefix)}
     name = re.compile(re.escape(prefix) + r"(0|[1-9][0-9]{0,5})\.(weight|bias)")
@@ -421,64 +407,6 @@ def _dense(pairs: Sequence[tuple[Matrix, Point]], activation: str, slope: Fracti
         return Dense(tuple(Layer(weight, bias) for weight, bias in pairs), activation, slope)
     except ValueError as error:
         raise InvalidInput("TLC204", str(error), field=field) from None
-
-
-_ACTIVATIONS: Final = {Relu: "relu", Tanh: "tanh", Sigmoid: "sigmoid", LeakyRelu: "leaky_relu"}
-
-
-def _of_graph(graph: Graph, field: str) -> Dense:
-    """A chain of dense layers with one kind of activation between them. Raises InvalidInput TLC202 for anything else."""
-    pairs: list[tuple[Matrix, Point]] = []
-    between: list[tuple[str, float]] = []
-    for k, node in enumerate(graph.nodes):
-        op, open_ = (
-            node.op,
-            len(pairs) == len(between) + 1,
-        )  # open_: the last layer is not followed by an activation
-        chained = k > 0 and node.inputs == (k - 1,)
-        if k == 0 and isinstance(op, Input):
-            continue
-        if chained and isinstance(op, Linear) and not open_ and _exact(op.weight, op.bias):
-            bias = np.zeros(op.weight.shape[1]) if op.bias is None else op.bias.mid
-            pairs.append((_rows(op.weight.mid.T), _row(bias)))
-        elif (
-            chained
-            and isinstance(op, Scale)
-            and open_
-            and _exact(op.factor, op.offset)
-            and bool((op.factor.mid == 1).all())
-        ):
-            weight, bias_ = pairs[-1]
-            offset = (
-                np.zeros(len(bias_))
-                if op.offset is None
-                else np.broadcast_to(op.offset.mid, node.shape).reshape(-1)
-            )
-            pairs[-1] = (weight, tuple(x + y for x, y in zip(bias_, _row(offset), strict=True)))
-        elif chained and type(op) in _ACTIVATIONS and open_:
-            between.append((_ACTIVATIONS[type(op)], op.alpha if isinstance(op, LeakyRelu) else 0.0))
-        else:
-            raise InvalidInput(
-                "TLC202", "not a chain of dense layers and activations", field=field,
-                expected=", ".join(sorted(_ACTIVATIONS.values())), got=f"node {node.label!a}",
-            )  # fmt: skip
-        if k == 1 and node.size != len(pairs[0][1]):
-            raise InvalidInput("TLC204", "a network of several rows", field=field, expected="a batch of one")
-    if len(set(between)) > 1 or len(pairs) != len(between) + 1 or graph.outputs != (len(graph.nodes) - 1,):
-        raise InvalidInput(
-            "TLC202", "not a chain of dense layers with one activation between them", field=field,
-            got=", ".join(sorted({name for name, _ in between})) or f"{len(pairs)} layers",
-        )  # fmt: skip
-    name, slope = next(iter(between), ("linear", 0.0))
-    return _dense(pairs, name, Fraction(slope), field)
-
-
-def _exact(*constants: Constant | None) -> bool:
-    return all(c is None or c.rad is None for c in constants)
-
-
-def _row(array: np.ndarray[tuple[int, ...], np.dtype[np.floating]]) -> Point:
-    return tuple(map(Fraction, array.astype(np.float64).tolist()))
 
 
 class Stored(Struct, frozen=True):

@@ -21,6 +21,10 @@ from tlcheck.readers.decimals import parse_decimal
 Read = Callable[[Raw, str], Fraction]
 """A number as written, and its field, to its value. Raises InvalidInput TLC101, TLC106 or TLC401."""
 
+Intervals = tuple[tuple[Fraction, Fraction], ...]
+
+MAX_DIMENSION: Final = 16
+"""Most states: a cell is halved along one of them at a time."""
 MAX_LITERAL_BITS: Final = 14_000
 """Longest number of a formula: 4200 digits, a little below Python's limit on int to str."""
 
@@ -69,6 +73,18 @@ def intervals(ends: EndLists, read: Read, field: str, count: int) -> list[tuple[
         (read(low, f"{field}.lo[{k}]"), read(high, f"{field}.hi[{k}]"))
         for k, (low, high) in enumerate(zip(ends.lo, ends.hi, strict=True))
     ]
+
+
+def checked_box(box: Intervals, field: str) -> Intervals:
+    """The box, of 1 to MAX_DIMENSION intervals, none of them empty."""
+    if not 0 < len(box) <= MAX_DIMENSION:
+        raise InvalidInput(
+            "TLC101", "wrong dimension", field=field, expected=f"1 to {MAX_DIMENSION}", got=str(len(box))
+        )
+    for k, (low, high) in enumerate(box):
+        if low > high:
+            raise InvalidInput("TLC101", "an empty interval", field=f"{field}[{k}]")
+    return box
 
 
 def _exact(raw: Raw, field: str) -> Fraction:
