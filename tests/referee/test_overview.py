@@ -44,10 +44,10 @@ def test_lines_fit_a_terminal() -> None:
 
 def test_twenty_contradictions_then_a_count() -> None:
     report = made(700)
-    assert len(report.contradictions) > tables.SHOWN_CONTRADICTIONS
+    assert len(report.contradictions) > overview.SHOWN_CONTRADICTIONS
     text = overview.summary_text(report)
-    assert text.count(", but certified ") == tables.SHOWN_CONTRADICTIONS
-    assert f"  and {len(report.contradictions) - tables.SHOWN_CONTRADICTIONS} more\n" in text
+    assert text.count(", but certified ") == overview.SHOWN_CONTRADICTIONS
+    assert f"  and {len(report.contradictions) - overview.SHOWN_CONTRADICTIONS} more\n" in text
 
 
 def test_an_empty_incomplete_report() -> None:
