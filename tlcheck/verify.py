@@ -8,38 +8,47 @@ decision) and ``tlcheck/readers`` (faithful reading of the model and the propert
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tlcheck.checking.claims import check_conditions, check_sat, check_unsat
-from tlcheck.options import Options, Progress
-from tlcheck.readers.detect import check_there, read_certificate, survey
+from tlcheck.options import Options, Progress, Report
+from tlcheck.readers.formats.detect import check_there, read_certificate, survey
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.report.record import ClaimRead, FileResult
-from tlcheck.trusted.claim import SatClaim, UnsatClaim
+from tlcheck.report.result import ClaimResult
+from tlcheck.report.roots import roots_of
 from tlcheck.trusted.conditions import ConditionClaim
-from tlcheck.trusted.guidance import Guidance
-from tlcheck.trusted.verdict import ClaimResult
+
+if TYPE_CHECKING:
+    from tlcheck.trusted.claim import SatClaim, UnsatClaim
+    from tlcheck.trusted.guidance import Guidance
 
 __all__ = ["Loaded", "convert", "decide", "discover", "kind_of", "load", "survey", "verify_path"]
-
-Report = Callable[[Progress], None] | None
 
 
 def verify_path(path: Path, options: Options, progress: Report = None) -> FileResult:
     """Every claim of the certificate at ``path``, decided. Raises InvalidInput when it cannot be read."""
     loaded = load(path, options)  # 1. read; 2. bind: hashes are compared before anything is parsed
     results = tuple(decide(claim, options, _named(progress, path)) for claim in loaded.items)  # 3. to 5.
-    return FileResult(str(path), loaded.format, results, read=loaded.read)
+    roots = tuple(map(roots_of, loaded.items, results))
+    return FileResult(str(path), loaded.format, results, read=loaded.read, roots=roots)
 
 
 def decide(loaded: LoadedClaim, options: Options, progress: Report = None) -> ClaimResult:
     """One claim, as it was read, decided. Raises InvalidInput when its evidence does not fit it."""
-    if isinstance(loaded.claim, SatClaim):
-        return check_sat(loaded, loaded.claim, options)
-    if isinstance(loaded.claim, ConditionClaim):
+    if isinstance(loaded.claim, ConditionClaim):  # what a kind of claim needs is imported with it
+        from tlcheck.checking.conditions import check_conditions
+
         return check_conditions(loaded, loaded.claim, options, progress)
+    from tlcheck.trusted.claim import SatClaim
+
+    if isinstance(loaded.claim, SatClaim):
+        from tlcheck.checking.sat import check_sat
+
+        return check_sat(loaded, loaded.claim, options)
+    from tlcheck.checking.unsat import check_unsat
+
     return check_unsat(loaded, loaded.claim, options, progress)
 
 
@@ -69,6 +78,8 @@ def kind_of(claim: UnsatClaim | SatClaim | ConditionClaim) -> str:
     """As reports name it."""
     if isinstance(claim, ConditionClaim):
         return claim.kind
+    from tlcheck.trusted.claim import SatClaim
+
     return "sat" if isinstance(claim, SatClaim) else "unsat"
 
 
@@ -76,7 +87,7 @@ def statement_of(claim: UnsatClaim | SatClaim | ConditionClaim) -> str:
     """What is claimed, in words that do not depend on the evidence."""
     if isinstance(claim, ConditionClaim):
         return claim.statement
-    return f"{'some' if isinstance(claim, SatClaim) else 'no'} input satisfies the property"
+    return f"{'some' if kind_of(claim) == 'sat' else 'no'} input satisfies the property"
 
 
 def load(path: Path, options: Options) -> Loaded:

@@ -11,22 +11,24 @@ from typing import Any
 
 import mpmath
 import pytest
+from tlcheck.trusted.science.spline_distance import Distance
 
 from tests.clocks import Cpu, Steps
 from tests.trusted.science.networks import ONE_JOB, checked, failing, refused, verdicts
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
-from tlcheck.readers.own.expressions import parse_expression
+from tlcheck.readers.expressions import parse_expression
 from tlcheck.readers.torchlean.lyapunov import decay, over_norm
+from tlcheck.trusted.calculus.layers import Layer, ScalarNetwork
+from tlcheck.trusted.calculus.mlp import Mlp
+from tlcheck.trusted.calculus.polynomial import negative_point
+from tlcheck.trusted.calculus.written import brief, number_text
 from tlcheck.trusted.conditions import ConditionClaim
 from tlcheck.trusted.decide import decide_conditions
 from tlcheck.trusted.science.corridor import CorridorClaim, Segment
-from tlcheck.trusted.science.expression import number_text
-from tlcheck.trusted.science.jets import Layer, ScalarNetwork
 from tlcheck.trusted.science.lyapunov_boxes import LyapunovConditions
-from tlcheck.trusted.science.network_jets import Mlp
-from tlcheck.trusted.science.polynomial import brief, negative_point
-from tlcheck.trusted.science.spline import Distance, Piece, SplineClaim, Wants
+from tlcheck.trusted.science.piecewise import Piece
+from tlcheck.trusted.science.spline import SplineClaim, Wants
 from tlcheck.trusted.verdict import Verdict
 from tlcheck.verify import verify_path
 

@@ -20,11 +20,13 @@ from tlcheck.readers.files import Files
 from tlcheck.readers.own.stability import conditions_of
 from tlcheck.readers.own.stability import read_artifact as read_claim
 from tlcheck.trusted.arith.arb import arb, working_precision
+from tlcheck.trusted.calculus.ranges import Box
 from tlcheck.trusted.decide import decide_conditions
-from tlcheck.trusted.science import pieces
-from tlcheck.trusted.science.network_jets import Box
-from tlcheck.trusted.science.pieces import MAX_PIECES
-from tlcheck.trusted.science.stability import DECREASE, PIECEWISE, Conditions, Judge
+from tlcheck.trusted.science import by_pieces as pieces
+from tlcheck.trusted.science.by_pieces import MAX_PIECES
+from tlcheck.trusted.science.stability_conditions import Conditions
+from tlcheck.trusted.science.stability_judge import Judge
+from tlcheck.trusted.science.stability_tree import DECREASE, PIECEWISE
 from tlcheck.trusted.verdict import Verdict
 
 sys.path.append(str(CERTIFICATES / "producers"))

@@ -12,11 +12,13 @@ from tests.trusted.science.test_stability import Document, claim_of, judged
 from tlcheck.readers.onnx import read_model
 from tlcheck.readers.own.pde import read_pde
 from tlcheck.trusted.arith.arb import arb
+from tlcheck.trusted.calculus.jets import Jet
+from tlcheck.trusted.calculus.kinked_jets import Kinks, absolute
+from tlcheck.trusted.calculus.layers import Layer
 from tlcheck.trusted.decide import decide_conditions
-from tlcheck.trusted.science.closed_loop import Candidate, Dense, Kinks, absolute
-from tlcheck.trusted.science.jets import Layer
-from tlcheck.trusted.science.kinks import bounded
-from tlcheck.trusted.science.network_jets import Jet
+from tlcheck.trusted.science.by_signs import bounded
+from tlcheck.trusted.science.dense_network import Dense
+from tlcheck.trusted.science.lyapunov_candidate import Candidate
 from tlcheck.trusted.science.pinn_domain import IntegralClaim, Quantity
 from tlcheck.trusted.verdict import Verdict
 

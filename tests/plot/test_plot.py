@@ -23,10 +23,11 @@ from tlcheck.plot import floats, pinn, stability
 from tlcheck.plot.canvas import plain, scale
 from tlcheck.plot.plane import plane_of
 from tlcheck.prover.pinn_search import Request, certify
-from tlcheck.trusted.science.closed_loop import Kinks
-from tlcheck.trusted.science.network_jets import coordinates
+from tlcheck.trusted.calculus.jets import coordinates
+from tlcheck.trusted.calculus.kinked_jets import Kinks
 from tlcheck.trusted.science.pinn_domain import IntegralClaim, SupremumClaim
-from tlcheck.trusted.science.stability import OUTSIDE, Stability, leaves_of
+from tlcheck.trusted.science.stability_claim import Stability
+from tlcheck.trusted.science.stability_tree import OUTSIDE, leaves_of
 from tlcheck.verify import load
 
 ACCEPT, REJECT = CERTIFICATES / "accept", CERTIFICATES / "reject"

@@ -25,11 +25,13 @@ from tlcheck.readers.files import Files
 from tlcheck.readers.own.stability import conditions_of
 from tlcheck.readers.own.stability import read_artifact as read_claim
 from tlcheck.trusted.arith.arb import working_precision
+from tlcheck.trusted.calculus.jets import coordinates
+from tlcheck.trusted.calculus.kinked_jets import Kinks, activated, exactly
+from tlcheck.trusted.calculus.layers import Layer
 from tlcheck.trusted.decide import decide_conditions
-from tlcheck.trusted.science.closed_loop import Dense, Kinks, activated, exactly
-from tlcheck.trusted.science.jets import Layer
-from tlcheck.trusted.science.network_jets import coordinates
-from tlcheck.trusted.science.stability import Conditions, Judge
+from tlcheck.trusted.science.dense_network import Dense
+from tlcheck.trusted.science.stability_conditions import Conditions
+from tlcheck.trusted.science.stability_judge import Judge
 from tlcheck.trusted.verdict import Verdict
 
 sys.path.append(str(CERTIFICATES / "producers"))

@@ -15,9 +15,10 @@ from tlcheck.errors import InvalidInput
 from tlcheck.plot import canvas, floats
 from tlcheck.plot.canvas import Axes, Panel, plain, short
 from tlcheck.trusted.arith.arb import PRECISION, Arb, ball, working_precision
+from tlcheck.trusted.calculus.affine_pieces import TooManyPieces
+from tlcheck.trusted.calculus.series import Undefined
 from tlcheck.trusted.science.corridor import CorridorClaim, Segment
 from tlcheck.trusted.science.curves import TIME, Piece, together
-from tlcheck.trusted.science.jets import TooManyPieces, Undefined
 from tlcheck.trusted.science.residuals import Effort, Inequality, Search
 
 Floats = NDArray[np.float64]

@@ -13,13 +13,13 @@ from tlcheck.options import Options
 from tlcheck.plot import corridor, pinn, stability, unsat
 from tlcheck.plot.canvas import Panel, plain, rendered
 from tlcheck.readers.loaded import LoadedClaim
+from tlcheck.trusted.calculus.written import number_text
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.conditions import ConditionClaim
 from tlcheck.trusted.science.corridor import CorridorClaim
-from tlcheck.trusted.science.expression import number_text
 from tlcheck.trusted.science.pinn_domain import IntegralClaim, SupremumClaim
 from tlcheck.trusted.science.solution_error import SolutionErrorClaim
-from tlcheck.trusted.science.stability import Stability
+from tlcheck.trusted.science.stability_claim import Stability
 from tlcheck.verify import kind_of, load
 
 Axes = tuple[str, ...]

@@ -8,8 +8,10 @@ from math import pi
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.trusted.science.closed_loop import Block, Candidate, Dense, Loop
-from tlcheck.trusted.science.expression import Apply, Expression, Number, Pi, Power, Product, Sum, Variable
+from tlcheck.trusted.calculus.expression import Apply, Expression, Number, Pi, Power, Product, Sum, Variable
+from tlcheck.trusted.science.closed_loop import Block, Loop
+from tlcheck.trusted.science.dense_network import Dense
+from tlcheck.trusted.science.lyapunov_candidate import Candidate
 
 Floats = NDArray[np.float64]
 Field = Callable[[Floats], Floats]

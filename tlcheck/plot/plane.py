@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tlcheck.errors import InvalidInput
 from tlcheck.plot.canvas import plain, short
-from tlcheck.trusted.science.network_jets import Box
+from tlcheck.trusted.calculus.ranges import Box
 
 Floats = NDArray[np.float64]
 

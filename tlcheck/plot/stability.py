@@ -15,19 +15,18 @@ from tlcheck.plot import canvas, floats
 from tlcheck.plot.canvas import Axes, Handle, Line2D, Panel, Patch, Rectangle, plain, short
 from tlcheck.plot.plane import Plane, edges, plane_of
 from tlcheck.trusted.arith.arb import PRECISION, working_precision
+from tlcheck.trusted.calculus.ranges import Box
 from tlcheck.trusted.conditions import Check
-from tlcheck.trusted.science.network_jets import Box
-from tlcheck.trusted.science.stability import (
+from tlcheck.trusted.science.stability_claim import WORK, Stability
+from tlcheck.trusted.science.stability_conditions import Conditions
+from tlcheck.trusted.science.stability_judge import Judge
+from tlcheck.trusted.science.stability_tree import (
     CORE,
     DECREASE,
     EMPTY,
     INSIDE,
     OUTSIDE,
     PIECEWISE,
-    WORK,
-    Conditions,
-    Judge,
-    Stability,
     leaves_of,
 )
 

@@ -12,7 +12,8 @@ from enum import IntEnum
 from typing import Final
 
 from tlcheck.errors import InvalidInput
-from tlcheck.trusted.verdict import ClaimResult, Reason, Verdict
+from tlcheck.report.result import ClaimResult, Reason
+from tlcheck.trusted.verdict import Verdict
 
 
 class ExitCode(IntEnum):
@@ -57,13 +58,21 @@ class ClaimRead:
 
 @dataclass(frozen=True)
 class FileResult:
-    """The claims of one certificate; ``path`` as the user gave it. ``error`` is set when a bug ended its check."""
+    """The claims of one certificate; ``path`` as the user gave it. ``error`` is set when a bug ended its check.
+    ``roots``: for each claim the modules of rings 0 and 1 that what it rests on starts from (``rests_on``)."""
 
     path: str
     format: str
     claims: tuple[ClaimResult, ...]
     error: Reason | None = None
     read: tuple[ClaimRead, ...] = ()
+    roots: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def with_roots(self) -> list[tuple[ClaimResult, tuple[str, ...]]]:
+        """Each claim and its roots: none where nothing was read."""
+        roots = dict(enumerate(self.roots))
+        return [(claim, roots.get(k, ())) for k, claim in enumerate(self.claims)]
 
 
 @dataclass(frozen=True)

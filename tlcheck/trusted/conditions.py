@@ -73,6 +73,12 @@ class ConditionClaim(ABC):
     @abstractmethod
     def statement(self) -> str: ...
 
+    @property
+    def asks_for(self) -> tuple[str, ...]:
+        """The modules of this ring that this claim needs beside its class's own and what that imports at its top, by their
+        dotted names: what only some claims need is imported in functions. Operations of a network, and engines, are not named."""
+        return ()
+
     @abstractmethod
     def checks(self, precision: int, tick: Callable[[], None]) -> Iterator[Item]:
         """Every condition but those of ``conclude``, at ``precision`` bits; ``tick`` is called often and may raise to stop."""
@@ -117,6 +123,11 @@ def zero(name: str, value: Slack, where: str = "") -> Check:
 def fact(name: str, holds: bool, where: str = "") -> Check:
     """A condition that was decided exactly and has no slack."""
     return Check(name, holds, None, None, where)
+
+
+def met(name: str, holds: bool, where: str = "") -> Check:
+    """What a proof needs, decided exactly. Where it fails the proof fails, not the claim."""
+    return Check(name, holds or None, None, None, where)
 
 
 def undecided(name: str, where: str = "") -> Check:

@@ -22,11 +22,11 @@ from tests.helpers import CERTIFICATES, DATA, needs_data
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
 from tlcheck.readers.artifacts import artifact_format
+from tlcheck.trusted.calculus.affine_pieces import affine_pieces
+from tlcheck.trusted.calculus.expression import text
 from tlcheck.trusted.decide import ConditionsOutcome, decide_conditions
 from tlcheck.trusted.science.corridor import CorridorClaim
 from tlcheck.trusted.science.curves import together
-from tlcheck.trusted.science.expression import text
-from tlcheck.trusted.science.jets import affine_pieces
 from tlcheck.verify import load, verify_path
 
 F = Fraction

@@ -12,24 +12,15 @@ import mpmath
 import pytest
 
 from tlcheck.errors import InvalidInput
-from tlcheck.readers.own.expressions import is_name, parse_expression
+from tlcheck.readers.expressions import is_name, parse_expression
 from tlcheck.trusted.arith.arb import Arb, ball, working_precision
-from tlcheck.trusted.science.expression import Expression, evaluate, is_total, text, variables
-from tlcheck.trusted.science.jets import (
-    ACTIVATIONS,
-    FUNCTIONS,
-    Layer,
-    NotSmooth,
-    ScalarNetwork,
-    Series,
-    TooManyPieces,
-    Undefined,
-    affine_pieces,
-    hull,
-    square,
-    times,
-    variable,
-)
+from tlcheck.trusted.calculus.affine_pieces import TooManyPieces, affine_pieces
+from tlcheck.trusted.calculus.expression import Expression, is_total, text, variables
+from tlcheck.trusted.calculus.expression_series import evaluate
+from tlcheck.trusted.calculus.layers import ACTIVATIONS, Layer, ScalarNetwork
+from tlcheck.trusted.calculus.network_series import compiled
+from tlcheck.trusted.calculus.ranges import hull, square, times
+from tlcheck.trusted.calculus.series import FUNCTIONS, NotSmooth, Series, Undefined, variable
 
 F = Fraction
 mp = mpmath.mp.clone()
@@ -290,7 +281,7 @@ def test_network_jets(activation: str) -> None:
     for _ in range(3):
         network = random_network(rng, activation)
         with working_precision(160):
-            run = network.compiled()
+            run = compiled(network)
             whole = run(variable(hull(ball(F(1, 8)), ball(F(1, 4))), 3))
             for t in (F(1, 8), F(1, 5), F(1, 4)):
                 truth = mp.taylor(lambda s, n=network: network_value(n, s, exact), exact(t), 3)
@@ -318,7 +309,7 @@ def test_relu_jets_on_balls_enclose_both_sides() -> None:
     rng = random.Random(8)
     for _ in range(20):
         network = random_network(rng, "relu")
-        run = network.compiled()
+        run = compiled(network)
         value, slope = run(variable(hull(ball(F(-1)), ball(F(1))), 1))
         for p in affine_pieces(network, F(-1), F(1), 1000):
             assert slope.contains(ball(p.slope)) and value.contains(ball(p.value + p.slope * p.start))

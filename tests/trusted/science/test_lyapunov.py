@@ -22,10 +22,11 @@ from tlcheck.options import Options
 from tlcheck.readers.artifacts import artifact_format, load_artifact, read_artifact
 from tlcheck.readers.files import Files
 from tlcheck.trusted.arith.arb import arb, working_precision
+from tlcheck.trusted.calculus.jets import FUNCTIONS, Jet, constant, coordinates
+from tlcheck.trusted.calculus.layers import Layer
+from tlcheck.trusted.calculus.mlp import Mlp
 from tlcheck.trusted.decide import ConditionsOutcome, decide_conditions
 from tlcheck.trusted.science.bisection import least_values, outside
-from tlcheck.trusted.science.jets import Layer
-from tlcheck.trusted.science.network_jets import FUNCTIONS, Jet, Mlp, constant, coordinates
 from tlcheck.trusted.verdict import Verdict
 from tlcheck.verify import verify_path
 

@@ -29,12 +29,14 @@ from tlcheck.options import Options
 from tlcheck.prover.pinn_search import READY, Request
 from tlcheck.prover.solution_search import certify_solutions
 from tlcheck.readers.artifacts import load_artifact
+from tlcheck.readers.expressions import parse_expression
 from tlcheck.readers.onnx import read_model
-from tlcheck.readers.own.expressions import parse_expression
 from tlcheck.readers.own.pde import read_pde
 from tlcheck.trusted.arith.arb import arb, working_precision
+from tlcheck.trusted.calculus.expression import text, variables
+from tlcheck.trusted.calculus.expression_series import evaluate
 from tlcheck.trusted.conditions import Share
-from tlcheck.trusted.decide import ConditionsOutcome, check_part, decide_conditions
+from tlcheck.trusted.decide import ConditionsOutcome, decide_conditions
 from tlcheck.trusted.science.differential import (
     NoForm,
     differentiated,
@@ -43,8 +45,8 @@ from tlcheck.trusted.science.differential import (
     normal_form,
     number,
 )
-from tlcheck.trusted.science.expression import evaluate, text, variables
 from tlcheck.trusted.science.solution_error import SolutionErrorClaim
+from tlcheck.trusted.tally import check_part
 from tlcheck.trusted.verdict import Verdict
 from tlcheck.verify import verify_path
 

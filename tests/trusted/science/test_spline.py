@@ -21,8 +21,8 @@ from tlcheck.options import Options
 from tlcheck.readers.artifacts import artifact_format, load_artifact
 from tlcheck.readers.files import Files
 from tlcheck.readers.torchlean import spline
+from tlcheck.trusted.calculus.polynomial import evaluate, negative_point, odd_part
 from tlcheck.trusted.decide import ConditionsOutcome, decide_conditions
-from tlcheck.trusted.science.polynomial import evaluate, negative_point, odd_part
 from tlcheck.trusted.verdict import Verdict
 from tlcheck.verify import verify_path
 

@@ -25,13 +25,18 @@ from tlcheck.readers.files import Files
 from tlcheck.readers.own.stability import Network, _network, conditions_of, read_toml, read_tree, tree_text
 from tlcheck.readers.own.stability import read_artifact as read_claim
 from tlcheck.trusted.arith.arb import Arb, arb, working_precision
+from tlcheck.trusted.calculus.expression_jets import expression_jet
+from tlcheck.trusted.calculus.jets import Jet, coordinates
+from tlcheck.trusted.calculus.kinked_jets import Kinks, activated
 from tlcheck.trusted.conditions import Check
-from tlcheck.trusted.decide import ConditionsOutcome, check_part, decide_conditions
-from tlcheck.trusted.science.closed_loop import Kinks, activated, expression_jet, positive_definite, rank
-from tlcheck.trusted.science.equilibrium import Core, least_pivot
-from tlcheck.trusted.science.kinks import Slack, bounded
-from tlcheck.trusted.science.network_jets import Jet, coordinates
-from tlcheck.trusted.science.stability import Conditions, Cut, Judge, leaves_of
+from tlcheck.trusted.decide import ConditionsOutcome, decide_conditions
+from tlcheck.trusted.science.by_signs import Slack, bounded
+from tlcheck.trusted.science.core_lemma import Core, least_pivot
+from tlcheck.trusted.science.lyapunov_candidate import positive_definite, rank
+from tlcheck.trusted.science.stability_conditions import Conditions
+from tlcheck.trusted.science.stability_judge import Judge
+from tlcheck.trusted.science.stability_tree import Cut, leaves_of
+from tlcheck.trusted.tally import check_part
 from tlcheck.trusted.verdict import Verdict
 from tlcheck.verify import verify_path
 
@@ -179,7 +184,7 @@ def _arb(q: Fraction) -> Arb:
 
 
 def test_expressions_on_jets_agree_with_differences() -> None:
-    from tlcheck.readers.own.expressions import parse_expression
+    from tlcheck.readers.expressions import parse_expression
 
     text = "x^3*y - cos(x*y)/(2 + sin(x)) + exp(-x^2)*log(3 + y) + sqrt(2 + x) - tanh(y)^2 + (3 + x)^(3/2) + abs(x - 5)"
     e = parse_expression(text, ["x", "y"])

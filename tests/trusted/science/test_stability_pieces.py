@@ -16,17 +16,22 @@ from tests.helpers import CERTIFICATES, DATA, needs_data
 from tlcheck.options import Options
 from tlcheck.prover.stability_search import find
 from tlcheck.readers.artifacts import read_artifact
+from tlcheck.readers.expressions import parse_expression
 from tlcheck.readers.files import Files
-from tlcheck.readers.own.expressions import parse_expression
 from tlcheck.readers.own.stability import conditions_of, tree_text
 from tlcheck.readers.own.stability import read_artifact as read_claim
 from tlcheck.trusted.arith.arb import Arb, arb, ball, lower_float, working_precision
+from tlcheck.trusted.calculus.expression_jets import expression_jet
+from tlcheck.trusted.calculus.jets import Jet, constant, coordinates
+from tlcheck.trusted.calculus.kinked_jets import Kinks
+from tlcheck.trusted.calculus.layers import Layer
+from tlcheck.trusted.calculus.ranges import Box
 from tlcheck.trusted.decide import ConditionsOutcome, decide_conditions
-from tlcheck.trusted.science.closed_loop import Dense, Kinks, expression_jet
-from tlcheck.trusted.science.jets import Layer
-from tlcheck.trusted.science.network_jets import Box, Jet, constant, coordinates
-from tlcheck.trusted.science.pieces import Form, Pieces, TooManyPieces, as_form, forms
-from tlcheck.trusted.science.stability import CORE, PIECEWISE, Conditions, Judge, leaves_of
+from tlcheck.trusted.science.by_pieces import Form, Pieces, TooManyPieces, as_form, forms
+from tlcheck.trusted.science.dense_network import Dense
+from tlcheck.trusted.science.stability_conditions import Conditions
+from tlcheck.trusted.science.stability_judge import Judge
+from tlcheck.trusted.science.stability_tree import CORE, PIECEWISE, leaves_of
 from tlcheck.trusted.verdict import Verdict
 
 sys.path.append(str(CERTIFICATES / "producers"))

@@ -14,15 +14,17 @@ from tests.trusted.taylor.oracle import RandomNetwork
 from tests.trusted.taylor.test_models import combined, every, exact_at, sampled, value64, value_arb
 from tlcheck.prover.models64 import Engine64, Models64
 from tlcheck.trusted.arith.arb import ball, working_precision
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.constant import Constant
+from tlcheck.trusted.calculus.expression import Variable
 from tlcheck.trusted.decide import decide_conditions
 from tlcheck.trusted.graph import Graph, Node
-from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu
+from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Linear
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
 from tlcheck.trusted.ops.discrete import Compare, Select
+from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.structure import Fixed, Input
-from tlcheck.trusted.science.expression import Variable
 from tlcheck.trusted.science.pinn_domain import IntegralClaim, Quantity, SupremumClaim
 from tlcheck.trusted.taylor.engine import OutsideDomain
 from tlcheck.trusted.taylor.models_arb import EngineArb, Model

@@ -22,27 +22,33 @@ from mpmath import iv, libmp
 from numpy.typing import NDArray
 
 from tlcheck.checking.crosscheck.mp_nonlinear import RULES as NONLINEAR
+from tlcheck.checking.crosscheck.mp_nonlinear import NothingToCheck, smooth, smooth_interval
 from tlcheck.checking.crosscheck.mp_nonlinear import TooLarge as TooLarge
-from tlcheck.checking.crosscheck.mp_nonlinear import smooth_interval
 from tlcheck.trusted.arith.box import Box
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.graph import Graph, Shape
-from tlcheck.trusted.ops.activation import Abs, Clip, Elementwise, LeakyRelu, MaxOver, Relu, Sigmoid, Tanh
-from tlcheck.trusted.ops.affine import Conv, ConvTranspose, Linear, Scale, Sum
+from tlcheck.trusted.ops.activation import Relu
+from tlcheck.trusted.ops.affine import Linear, Scale, Sum
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
+from tlcheck.trusted.ops.convolution import Conv, ConvTranspose
+from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.ops.product import MatProduct
+from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
+from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.smooth import Smooth
 from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
 
 if TYPE_CHECKING:
-    from tlcheck.trusted.lines import Lines
+    from tlcheck.trusted.ops.lines import Lines
 
 Real = tuple[Any, ...]
 """One of mpmath's binary floats (sign, mantissa, exponent, bits)."""
 Interval = tuple[Real, Real]
 Values = list[Interval]
 Side = tuple[Fraction, Fraction]
+Rule = Callable[[Any, list[Values], tuple[Shape, ...], int], Values]
 
 DOWN, UP = libmp.round_floor, libmp.round_ceiling
 ZERO: Interval = (libmp.fzero, libmp.fzero)
@@ -231,14 +237,19 @@ def _all_values(graph: Graph, inputs: Sequence[Sequence[Side]], prec: int) -> li
         if isinstance(node.op, Input):
             values.append([_rational(low, high, prec) for low, high in next(given)])
             continue
-        rule = RULES.get(type(node.op))
-        if rule is None:
-            raise ValueError(f"cross-check: no rule for {type(node.op).__name__}")
+        rule = _rule(node.op)
         operands = [values[j] for j in node.inputs]
         values.append(rule(node.op, operands, tuple(graph.nodes[j].shape for j in node.inputs), prec))
         if len(values[-1]) != node.size:
             raise ValueError(f"cross-check: {len(values[-1])} values for a node of size {node.size}")
     return values
+
+
+def _rule(op: Operation) -> Rule:
+    found: Rule | None = smooth if isinstance(op, Smooth) else RULES.get(type(op))
+    if found is None:
+        raise NothingToCheck(f"cross-check: no rule for {type(op).__name__}")
+    return found
 
 
 def _products(graph: Graph, i: int) -> int:
@@ -476,7 +487,7 @@ def _exp_minus(t: Real, prec: int) -> Interval:
     return libmp.mpf_sub(value, slack, prec, DOWN), libmp.mpf_add(value, slack, prec, UP)
 
 
-RULES: dict[type[Operation], Callable[[Any, list[Values], tuple[Shape, ...], int], Values]] = {
+RULES: dict[type[Operation], Rule] = {
     Fixed: _fixed,
     Rearrange: _rearrange,
     ReduceSum: _reduce_sum,
@@ -523,7 +534,7 @@ def _kinks(op: Elementwise, position: int) -> list[float]:
 
 def _tangent_points(op: Elementwise, slope: float) -> Iterator[float]:
     """Doubles near which f' is ``slope``: sigmoid' = s(1 - s) = w at s = (1 +- r)/2, tanh' = 1 - t^2 = w at t = +-r."""
-    scale = {Sigmoid: 4.0, Tanh: 1.0}.get(type(op))
+    scale = 4.0 if isinstance(op, Sigmoid) else 1.0 if isinstance(op, Tanh) else None
     if scale is None or not 0 < scale * slope < 1:
         return
     r = math.sqrt(1 - scale * slope)

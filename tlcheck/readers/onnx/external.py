@@ -8,8 +8,7 @@ away. What has been made whole is read and executed from its bytes alone.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -18,14 +17,14 @@ from typing import TYPE_CHECKING, Final
 from tlcheck.errors import InvalidInput
 from tlcheck.keys import key
 from tlcheck.limits import MAX_FILE_BYTES
-from tlcheck.readers.bytes import read_bytes, read_stored_bytes, sha256_hex
+from tlcheck.readers.bytes import read_bytes, sha256_hex
+from tlcheck.readers.data_files import ReadData, beside
+from tlcheck.readers.files import Files
 from tlcheck.readers.onnx.tensors import checked_shape, element_type, item_bytes
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto
 
-ReadData = Callable[[str], bytes]
-"""The content of the data file of that plain name, beside the model. Raises InvalidInput."""
 EXTERNAL: Final = 1
 """TensorProto.DataLocation of a tensor whose data is in another file."""
 VALUES: Final = (
@@ -77,30 +76,17 @@ def whole_model(data: bytes, read: ReadData, *, file: str = "") -> Whole:
         raise error.in_file(file) from error.__cause__
 
 
-def beside(folder: Path, *others: Path) -> ReadData:
-    """Data files in that folder; ``others`` are files that mean something else there."""
-    taken = {os.path.realpath(other) for other in others}
-
-    def read(name: str) -> bytes:
-        path = folder / name
-        if os.path.realpath(path) in taken:
-            raise InvalidInput("TLC101", "a file in two roles, weights and another", got=ascii(name))
-        if os.path.dirname(os.path.realpath(path)) != os.path.realpath(folder):
-            raise InvalidInput(
-                "TLC205", "external data through a link that leaves the model's folder", got=ascii(name)
-            )
-        if not os.path.isfile(path):
-            raise InvalidInput(
-                "TLC402", "the file with the model's weights is not beside it", got=ascii(name)
-            )
-        return read_stored_bytes(path)
-
-    return read
-
-
-def no_data(name: str) -> bytes:
-    """For a model that has no folder."""
-    raise InvalidInput("TLC205", "external data of a model that has no folder", got=ascii(name))
+def whole_of(files: Files, data: bytes, name: str, given: Path | None = None) -> bytes:
+    """The model of an artifact with the weights in other files put inside: those beside the model that the user gave, else
+    the artifact's. Raises InvalidInput as ``whole_model``."""
+    if given is not None:
+        model = whole_model(data, beside(given.parent), file=str(given))
+        files.sources.update(model.sources())
+        return model.content
+    model = whole_model(data, files.read_data, file=name)
+    for plain, content in model.files.items():
+        files.named(plain, content, "external data")
+    return model.content
 
 
 def has_external_data(data: bytes) -> bool:

@@ -26,16 +26,17 @@ from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.strict_json import decode
 from tlcheck.readers.torchlean.ir import ModelFile, read_network
-from tlcheck.readers.torchlean.mlp import EndLists, Read, decimals_text, intervals, number_reader
+from tlcheck.readers.torchlean.numbers import EndLists, Read, decimals_text, intervals, number_reader
+from tlcheck.readers.trees import tree_from_leaves
 from tlcheck.readers.vnnlib.read import read_query
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.conditions import ends
-from tlcheck.trusted.cover import BadTree, tree_from_leaves
+from tlcheck.trusted.cover import BadTree
 from tlcheck.trusted.cover import Literal as Cut
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import Guidance, Leaves
 from tlcheck.trusted.query import Query
-from tlcheck.trusted.science.leaves import LeafArtifact, StatedLeaf
+from tlcheck.trusted.science.consistency import LeafArtifact, StatedLeaf
 
 Nat = Annotated[int, Meta(ge=0)]
 Box = tuple[tuple[Fraction, ...], tuple[Fraction, ...]]

@@ -22,9 +22,9 @@ from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.strict_json import decode
 from tlcheck.readers.torchlean.lyapunov import decay, equations, over_norm
-from tlcheck.trusted.science.jets import Layer
+from tlcheck.trusted.calculus.layers import Layer
+from tlcheck.trusted.calculus.mlp import Mlp
 from tlcheck.trusted.science.lyapunov_boxes import Controller, LyapunovConditions
-from tlcheck.trusted.science.network_jets import Mlp
 
 FORMAT: Final = "uint32-bits-as-decimal-strings"
 DYNAMICS: Final = ("x2", "-x1 + (1 - x1^2)*x2 + u1")

@@ -1,4 +1,4 @@
-"""Elementwise functions of one variable."""
+"""ReLU. Its lines are computed in exact integers."""
 
 from __future__ import annotations
 
@@ -7,88 +7,76 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.ops.base import Operation, Shape, one, require
+from tlcheck.trusted.arith import int128
+from tlcheck.trusted.arith.arb import Arb
+from tlcheck.trusted.arith.box import Box
+from tlcheck.trusted.arith.float32 import flushed
+from tlcheck.trusted.arith.interface import Engine
+from tlcheck.trusted.ops.base import Shape
+from tlcheck.trusted.ops.elementwise import Elementwise, signed
+from tlcheck.trusted.ops.lines import SLOPE_BITS, Lines, SlopeGuess, grid
+from tlcheck.trusted.ops.ranges import ZERO
 
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
-class Elementwise(Operation):
-    """y_k = f_k(x_k)."""
-
-    def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
-        return one(inputs, type(self).__name__)
+_ONE = np.int64(1) << np.int64(SLOPE_BITS)
 
 
 @dataclass(frozen=True, eq=False)
 class Relu(Elementwise):
     """max(x, 0)"""
 
+    def ball(self, x: Arb, k: int = 0) -> Arb:
+        return x if x >= 0 else ZERO if x <= 0 else ZERO.union(x.upper())
 
-@dataclass(frozen=True, eq=False)
-class LeakyRelu(Elementwise):
-    """x for x >= 0, alpha x for x < 0; alpha an exact float (any finite value)."""
+    def approximate(self, x: Floats) -> Floats:
+        return np.maximum(x, 0.0)
 
-    alpha: float
+    def image(self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], engine: Engine) -> Box:
+        return Box(np.maximum(boxes[0].lower, 0.0), np.maximum(boxes[0].upper, 0.0))
 
-    def __post_init__(self) -> None:
-        require(bool(np.isfinite(self.alpha)), "LeakyRelu: alpha must be finite")
+    def stable(self, box: Box) -> Bools:
+        return signed(box)
 
+    def drawn(self, box: Box, guess: SlopeGuess) -> Lines:
+        """Lower alpha z with alpha in [0, 1]; upper s z + t with t >= max(0 - s l, 0, u - s u): exact integers."""
+        l, u = box.lower, box.upper
+        active, inactive = l >= 0, u <= 0
+        unstable = ~(active | inactive)
+        some = np.flatnonzero(unstable.any(axis=0))
+        alpha = active.astype(np.float64)
+        if some.size:
+            if guess.lower is None:
+                wanted = (u[:, some] > -l[:, some]).astype(np.float64)
+            else:
+                wanted = grid(np.clip(np.nan_to_num(guess.lower[:, some], nan=0.0), 0.0, 1.0))
+            if wanted.shape[0] > alpha.shape[0]:
+                alpha = np.repeat(alpha, wanted.shape[0], axis=0)
+            alpha[:, some] = np.where(unstable[:, some], wanted, alpha[:, some])
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            chord = np.where(unstable, u / (u - l), 0.0)
+        s = np.where(active, _ONE, np.ceil(np.ldexp(np.clip(chord, 0.0, 1.0), SLOPE_BITS)).astype(np.int64))
+        s = np.where(inactive & ~active, np.int64(0), s)
+        t = np.zeros(s.shape)
+        if some.size:
+            part = np.maximum(_times_up(-s[:, some], l[:, some]), _times_up(_ONE - s[:, some], u[:, some]))
+            t[:, some] = np.where(unstable[:, some], np.maximum(part, 0.0), 0.0)
+        slope = np.ldexp(s.astype(np.float64), -SLOPE_BITS)
+        return Lines((alpha, np.zeros((1, l.shape[1]))), (slope, t))
 
-@dataclass(frozen=True, eq=False)
-class Abs(Elementwise):
-    """|x|"""
-
-
-@dataclass(frozen=True, eq=False)
-class Clip(Elementwise):
-    """min(max(x, lower), upper); a bound that is None is absent. A bound is one number, or one
-    per value (x's shape), and exact (no radius).
-
-    Covers ONNX Clip, and Max and Min of a variable with a constant. lower > upper gives upper, as in ONNX.
-    """
-
-    lower: Constant | None
-    upper: Constant | None
-
-    def __post_init__(self) -> None:
-        for c in (self.lower, self.upper):
-            require(c is None or c.rad is None, "Clip: bounds must be exact")
-
-    def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
-        shape = one(inputs, "Clip")
-        for c in (self.lower, self.upper):
-            require(
-                c is None or c.size == 1 or c.shape == shape, "Clip: a bound is one number or has x's shape"
-            )
-        return shape
-
-
-@dataclass(frozen=True, eq=False)
-class Sigmoid(Elementwise):
-    """1 / (1 + exp(-x))"""
+    def radius(self, boxes: tuple[Box, ...]) -> Floats | None:
+        return flushed(boxes[0].lower.shape[1])
 
 
-@dataclass(frozen=True, eq=False)
-class Tanh(Elementwise):
-    """tanh(x)"""
-
-
-@dataclass(frozen=True, eq=False)
-class MaxOver(Operation):
-    """y.flat[k] = max over j with index[k,j] >= 0 of x.flat[index[k,j]]; every row has at least one such j.
-
-    Covers MaxPool (padding takes no part), and Max of variables after a Rearrange that concatenates them.
-    """
-
-    shape: Shape
-    index: NDArray[np.int64]
-
-    def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
-        shape = one(inputs, "MaxOver")
-        require(
-            self.index.dtype == np.int64 and self.index.ndim == 2, "MaxOver: index must be a table of int64"
-        )
-        require(self.index.shape[0] == int(np.prod(self.shape, dtype=np.int64)), "MaxOver: one row per value")
-        size = int(np.prod(shape, dtype=np.int64))
-        require(bool(((self.index >= -1) & (self.index < size)).all()), "MaxOver: index out of range")
-        require(bool((self.index >= 0).any(axis=1).all()), "MaxOver: empty window")
-        return self.shape
+def _times_up(w: NDArray[np.int64], x: Floats) -> Floats:
+    """A double >= w 2^-40 x, for |w| <= 2^41, entrywise; exact integer arithmetic, rounded up."""
+    mantissa, exponent = np.frexp(x)
+    m = np.ldexp(mantissa, 53).astype(np.int64)
+    product = int128.negate(int128.multiply(w, m))
+    s = np.maximum(int128.bit_length(product) - 53, 0)
+    q = -int128.shift_right_floor(product, s)  # ceil
+    e = exponent.astype(np.int64) - 53 - SLOPE_BITS + s
+    result = np.ldexp(q.astype(np.float64), e.astype(np.int32))
+    # |q| <= 2^53 converts exactly; ldexp is exact unless the result is subnormal, where one step up covers it.
+    return np.where((np.abs(result) < 2.0**-1000) & (q != 0), np.maximum(result, 0.0) + 2.0**-1000, result)

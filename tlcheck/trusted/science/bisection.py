@@ -23,11 +23,11 @@ from fractions import Fraction
 from math import inf
 from typing import Final
 
-from tlcheck.trusted.arith.arb import Arb, arb, ball, lower_float, upper_float
+from tlcheck.trusted.arith.arb import Arb, ball, lower_float, upper_float
+from tlcheck.trusted.calculus.jets import NO_BOUND, Jet, three_forms
+from tlcheck.trusted.calculus.ranges import Box
+from tlcheck.trusted.calculus.written import number_text
 from tlcheck.trusted.conditions import Check
-from tlcheck.trusted.science.expression import number_text
-from tlcheck.trusted.science.jets import square
-from tlcheck.trusted.science.network_jets import Box, Jet, pairs
 
 MAX_BOXES: Final = 20_000
 """Boxes looked at before a condition is given up as undecided."""
@@ -94,7 +94,7 @@ def least_values(
         for least, jet in zip(leasts, functions(tuple((x, x) for x in point)), strict=True):
             least.sampled(jet.value, point)
     everything = range(len(leasts))
-    queue = deque(Cell(cell, list(everything), dict.fromkeys(everything, _NO_BOUND), 0) for cell in cells)
+    queue = deque(Cell(cell, list(everything), dict.fromkeys(everything, NO_BOUND), 0) for cell in cells)
     looked = 0
     while queue:
         cell = queue.popleft()
@@ -114,9 +114,6 @@ def least_values(
         if least.holds is None and least.low is not None and least.proves(least.low):
             least.holds = True
     return leasts, looked
-
-
-_NO_BOUND: Final = arb("-inf")
 
 
 @dataclass(frozen=True)
@@ -139,14 +136,14 @@ def _examined(
         for k in todo:
             value = at_centre[k].value
             leasts[k].sampled(value, centre)
-            leasts[k].bounded(value.lower() if value.is_finite() else _NO_BOUND)
+            leasts[k].bounded(value.lower() if value.is_finite() else NO_BOUND)
         return []
     over_cell = functions(cell)
     spread = [(half := ball((b - a) / 2)).union(-half) for a, b in cell]
     known: dict[int, Arb] = {}
     faces: dict[Box, list[int]] = {}
     for k in todo:
-        known[k] = lower_bound(over_cell[k], at_centre[k], spread)
+        known[k] = three_forms(over_cell[k], at_centre[k], spread)
         if leasts[k].proves(known[k]):
             leasts[k].bounded(known[k])
             continue
@@ -158,22 +155,6 @@ def _examined(
         parts = [face] if face != cell else _halves(cell, [over_cell[k] for k in open_])
         further += [Cell(part, open_, known, halvings + (face == cell)) for part in parts]
     return further
-
-
-def lower_bound(over_cell: Jet, at_centre: Jet, spread: list[Arb]) -> Arb:
-    """The greatest of the lower ends of the three forms; -inf when none is finite."""
-    mean = second = at_centre.value
-    for slope, slope_at_centre, d in zip(over_cell.gradient, at_centre.gradient, spread, strict=True):
-        mean = mean + slope * d
-        second = second + slope_at_centre * d
-    for (i, j), h in zip(pairs(len(spread)), over_cell.hessian, strict=False):
-        second = second + h * (spread[i] * spread[j] if i != j else square(spread[i]) / 2)
-    forms = [over_cell.value, mean, *([second] if over_cell.hessian else [])]
-    best = _NO_BOUND
-    for form in forms:
-        if form.is_finite() and form.lower() > best:
-            best = form.lower()
-    return best
 
 
 def _face(cell: Box, gradient: Sequence[Arb]) -> Box:

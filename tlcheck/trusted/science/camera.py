@@ -17,7 +17,7 @@ over one positive denominator, which cancels), so ties are decided.
 - *lens*: r -> r (1 + k1 r^2 + k2 r^4 + ...) increases on [0, radius]: its derivative is a polynomial in r^2, not negative
   there (``polynomial.negative_point`` is complete) and 1 at 0, so it has finitely many zeros. The corners' own r^2 =
   (x^2 + y^2)/z^2 are at most radius^2.
-- *uncertainty*: :mod:`tlcheck.trusted.science.pose`.
+- *uncertainty*: :mod:`tlcheck.trusted.science.pose_envelope`.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil, floor, lcm
-from typing import Final
+from math import ceil, floor
+from typing import TYPE_CHECKING, Final
 
+from tlcheck.trusted.calculus.written import brief
 from tlcheck.trusted.conditions import (
     Check,
     ConditionClaim,
@@ -39,12 +40,11 @@ from tlcheck.trusted.conditions import (
     undecided,
     zero,
 )
-from tlcheck.trusted.science.polynomial import Poly, brief, evaluate, negative_point
-from tlcheck.trusted.science.pose import SIDES, Uncertainty, pose_checks
+from tlcheck.trusted.science.pixels import SIDES, Matrix, Ray, Rectangle, Vector, rays_of
 
-Vector = tuple[Fraction, ...]
-Matrix = tuple[Vector, ...]
-Ray = tuple[int, int, int]
+if TYPE_CHECKING:
+    from tlcheck.trusted.calculus.polynomial import Poly
+    from tlcheck.trusted.science.pose_envelope import Uncertainty
 
 ORDERS: Final = {"bits": (1, 2, 4, 3, 5, 6, 7), "ring": (1, 3, 4, 2, 5, 7, 6)}
 """Where the corners 0+u, 0+v, 0+w, 0+u+v, 0+u+w, 0+v+w, 0+u+v+w are. bits: corner k has u, v, w by the bits of k;
@@ -171,7 +171,7 @@ class CameraBox:
 
     def checks(self, tick: Callable[[], None]) -> Iterator[Check | Measure]:
         """Every condition; ``where`` is without the box's name."""
-        rays = _rays(self.projection, self.corners)
+        rays = rays_of(self.projection, self.corners)
         yield from self._rectangles()
         yield from self._projected(rays)
         if self.tight is not None:
@@ -185,8 +185,7 @@ class CameraBox:
         if self.lens is not None:
             yield from self._lens(self.lens, tick)
         if self.uncertainty is not None and self.pose is not None:
-            points = [self.pose.camera_point(corner) for corner in self.corners]
-            yield from pose_checks(self.uncertainty, self.pose.intrinsics, points, tick)
+            yield from self._envelope(self.uncertainty, self.pose, tick)
 
     def _rectangles(self) -> Iterator[Check]:
         if self.image is not None:
@@ -206,9 +205,9 @@ class CameraBox:
     def _projected(self, rays: Sequence[tuple[Ray, int]]) -> Iterator[Check]:
         rectangles = []
         if self.image is not None and not self.truncated:
-            rectangles.append(_Rectangle("corner inside the image", (Fraction(0), Fraction(0), *self.image)))
+            rectangles.append(Rectangle("corner inside the image", (Fraction(0), Fraction(0), *self.image)))
         if self.box is not None:
-            rectangles.append(_Rectangle("corner inside the box", self._widened(self.box)))
+            rectangles.append(Rectangle("corner inside the box", self._widened(self.box)))
         for k, (ray, scale) in enumerate(rays):
             yield positive("positive depth", Fraction(ray[2], scale), f"corner {k}")
             for rectangle in rectangles:
@@ -263,7 +262,23 @@ class CameraBox:
                 where = f"corner {k}, {'xy'[axis]}" + (f": it is {is_}" if is_ != values[axis] else "")
                 yield fact("integer pixel", is_ == values[axis], where)
 
+    @property
+    def asks_for(self) -> set[str]:
+        """The rules of a lens and of an envelope are imported where they are claimed."""
+        rules = (("calculus.polynomial", self.lens), ("science.pose_envelope", self.uncertainty))
+        return {f"tlcheck.trusted.{rule}" for rule, claimed in rules if claimed is not None}
+
+    def _envelope(
+        self, uncertainty: Uncertainty, pose: Pose, tick: Callable[[], None]
+    ) -> Iterator[Check | Measure]:
+        from tlcheck.trusted.science.pose_envelope import pose_checks
+
+        points = [pose.camera_point(corner) for corner in self.corners]
+        yield from pose_checks(uncertainty, pose.intrinsics, points, tick)
+
     def _lens(self, lens: Lens, tick: Callable[[], None]) -> Iterator[Check]:
+        from tlcheck.trusted.calculus.polynomial import evaluate, negative_point
+
         name, square = "monotone lens", lens.radius * lens.radius
         yield positive("lens radius", lens.radius)
         if lens.radius > 0:
@@ -309,6 +324,10 @@ class CameraClaim(ConditionClaim):
         many = "" if len(self.boxes) == 1 else f"for each of {len(self.boxes)} boxes: "
         return f"{self.preface}{many}{', '.join(parts)}{self.note}"
 
+    @property
+    def asks_for(self) -> tuple[str, ...]:
+        return tuple(sorted(set[str]().union(*(box.asks_for for box in self.boxes))))
+
     def checks(self, precision: int, tick: Callable[[], None]) -> Iterator[Check | Measure]:
         single = len(self.boxes) == 1
         for i, box in enumerate(self.boxes):
@@ -328,45 +347,9 @@ class CameraClaim(ConditionClaim):
             yield from _hull(self.boxes[0])
 
 
-class _Rectangle:
-    """left <= x <= right and top <= y <= bottom, in pixels; None asks nothing."""
-
-    def __init__(self, name: str, sides: Sequence[Fraction | None]) -> None:
-        self.name = name
-        self.scale = lcm(*(side.denominator for side in sides if side is not None))
-        self.sides = [
-            (k, k % 2, 1 if k < 2 else -1, side.numerator * (self.scale // side.denominator))
-            for k, side in enumerate(sides)
-            if side is not None
-        ]
-
-    def check(self, ray: Ray, corner: int) -> Check:
-        """The least of the slacks, in pixels: sign (coordinate / c - side), over one denominator."""
-        c = ray[2]
-        if c <= 0:
-            return undecided(self.name, f"corner {corner} has no pixel")
-        if not self.sides:
-            return fact(self.name, True, f"corner {corner}")
-        least, k = min((sign * (ray[axis] * self.scale - side * c), k) for k, axis, sign, side in self.sides)
-        return nonnegative(self.name, Fraction(least, c * self.scale), f"corner {corner}, {SIDES[k]}")
-
-
-def _rays(projection: Matrix, corners: Sequence[Vector]) -> list[tuple[Ray, int]]:
-    """Per corner P [X, 1], times the positive integer beside it."""
-    common = lcm(*(p.denominator for row in projection for p in row))
-    rows = [[p.numerator * (common // p.denominator) for p in row] for row in projection]
-    rays = []
-    for x, y, z in corners:
-        own = lcm(x.denominator, y.denominator, z.denominator)
-        i, j, k = (q.numerator * (own // q.denominator) for q in (x, y, z))
-        a, b, c = (row[0] * i + row[1] * j + row[2] * k + row[3] * own for row in rows)
-        rays.append(((a, b, c), common * own))
-    return rays
-
-
 def _hull(box: CameraBox) -> Iterator[Measure]:
     """The least and greatest pixel, for the eye: doubles at or below."""
-    rays = [ray for ray, _ in _rays(box.projection, box.corners)]
+    rays = [ray for ray, _ in rays_of(box.projection, box.corners)]
     if all(ray[2] > 0 for ray in rays):
         sides = [f([Fraction(ray[axis], ray[2]) for ray in rays]) for f in (min, max) for axis in (0, 1)]
         yield Measure("projected hull", [ends(q)[0] for q in sides])

@@ -42,10 +42,14 @@ from fractions import Fraction
 from functools import partial
 
 from tlcheck.trusted.arith.arb import Arb, ball, lower_float, upper_float
+from tlcheck.trusted.calculus.affine_pieces import TooManyPieces
+from tlcheck.trusted.calculus.expression import Expression, is_total, text, variables
+from tlcheck.trusted.calculus.expression_series import evaluate
+from tlcheck.trusted.calculus.ranges import hull
+from tlcheck.trusted.calculus.series import Series, Undefined, variable
+from tlcheck.trusted.calculus.written import number_text
 from tlcheck.trusted.conditions import Check, ConditionClaim, Measure, Slack, fact, nonnegative, undecided
 from tlcheck.trusted.science.curves import TIME, Curve, Piece, Tick, middle_of, together, value_at, values_on
-from tlcheck.trusted.science.expression import Expression, evaluate, is_total, number_text, text, variables
-from tlcheck.trusted.science.jets import Series, TooManyPieces, Undefined, hull, variable
 from tlcheck.trusted.science.residuals import MAX_BOXES, MAX_DEPTH, Effort, Gap, Inequality, Search
 
 

@@ -13,20 +13,15 @@ from fractions import Fraction
 from typing import Final, TypeAlias
 
 from tlcheck.trusted.arith.arb import Arb, ball
+from tlcheck.trusted.calculus.affine_pieces import TooManyPieces, affine_pieces
+from tlcheck.trusted.calculus.exact_values import Coefficients, exact_value, polynomial
+from tlcheck.trusted.calculus.expression import Expression
+from tlcheck.trusted.calculus.expression_series import evaluate
+from tlcheck.trusted.calculus.layers import ScalarNetwork
+from tlcheck.trusted.calculus.network_series import compiled
+from tlcheck.trusted.calculus.ranges import hull
+from tlcheck.trusted.calculus.series import Function, NotSmooth, Undefined, add, constant, variable
 from tlcheck.trusted.conditions import Slack
-from tlcheck.trusted.science.expression import Coefficients, Expression, evaluate, exact_value, polynomial
-from tlcheck.trusted.science.jets import (
-    Function,
-    NotSmooth,
-    ScalarNetwork,
-    TooManyPieces,
-    Undefined,
-    add,
-    affine_pieces,
-    constant,
-    hull,
-    variable,
-)
 
 Curve: TypeAlias = ScalarNetwork | Expression
 """A function of t: a network, or an expression in t."""
@@ -52,7 +47,7 @@ def pieces_of(curve: Curve, start: Fraction, end: Fraction, tick: Tick = lambda:
         exact = polynomial(curve, {TIME: IDENTITY})
         return [Piece(start, end, (lambda t: evaluate(curve, {TIME: t}, len(t) - 1),), (exact,))]
     if not curve.piecewise_linear:
-        return [Piece(start, end, (curve.compiled(),), (None,))]
+        return [Piece(start, end, (compiled(curve),), (None,))]
     return [
         Piece(p.start, p.end, (_affine(ball(p.value), ball(p.slope)),), ((p.value, p.slope),))
         for p in affine_pieces(curve, start, end, MAX_PIECES, tick)
@@ -91,7 +86,7 @@ def value_at(curve: Curve, t: Fraction) -> Slack | None:
             (line,) = affine_pieces(curve, t, t, 1)
             value = line.value + line.slope * t
         else:
-            value = curve.compiled()([ball(t)])[0]
+            value = compiled(curve)([ball(t)])[0]
     except (Undefined, TooManyPieces):
         return None
     return value

@@ -14,11 +14,9 @@ from fractions import Fraction
 from typing import Final
 
 from tlcheck.trusted.arith.arb import Arb
-from tlcheck.trusted.science import jets
-from tlcheck.trusted.science.expression import (
-    MAX_BITS,
+from tlcheck.trusted.calculus.exact_values import MAX_BITS, Coefficients, polynomial
+from tlcheck.trusted.calculus.expression import (
     Apply,
-    Coefficients,
     Expression,
     Number,
     Pi,
@@ -27,10 +25,10 @@ from tlcheck.trusted.science.expression import (
     Sum,
     Variable,
     children,
-    evaluate,
-    polynomial,
     variables,
 )
+from tlcheck.trusted.calculus.expression_series import evaluate
+from tlcheck.trusted.calculus.series import Undefined
 
 Index = tuple[int, ...]
 Monomial = tuple[Index, ...]
@@ -293,6 +291,6 @@ def number(e: Expression) -> Arb | None:
     """A ball that holds the value of ``e``, which has no variables; None where it has none, or may have none."""
     try:
         value: Arb = evaluate(e, {}, 0)[0]
-    except jets.Undefined:
+    except Undefined:
         return None
     return value if value.is_finite() else None

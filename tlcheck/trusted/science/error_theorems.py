@@ -27,6 +27,7 @@ from functools import cached_property
 from typing import Final
 
 from tlcheck.trusted.arith.arb import Arb, ball
+from tlcheck.trusted.calculus.expression import Expression, Number, Product
 from tlcheck.trusted.conditions import Check, nonnegative, positive, undecided
 from tlcheck.trusted.science.differential import (
     ONE,
@@ -40,7 +41,6 @@ from tlcheck.trusted.science.differential import (
     number,
     subtract,
 )
-from tlcheck.trusted.science.expression import Expression, Number, Product
 from tlcheck.trusted.science.solution_error import Lift, Problem, Term, Theorem, constant, only
 
 CLASSICAL: Final = (

@@ -25,17 +25,18 @@ from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball
 from tlcheck.trusted.arith.box import OutOfRange
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.convolution import to_narrow, to_wide
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.interval_rules import matrix_terms
-from tlcheck.trusted.maps import Affine, ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
+from tlcheck.trusted.arith.maps import Affine, ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
 from tlcheck.trusted.network import Network
-from tlcheck.trusted.nonlinear import smooth_ball, smooth_ends
-from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu, Sigmoid, Tanh
+from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Scale
 from tlcheck.trusted.ops.base import Operation
-from tlcheck.trusted.ops.product import MatProduct, Product
-from tlcheck.trusted.ops.smooth import Erf, Exp, Log, Power, Reciprocal, Smooth, Softplus, Sqrt
+from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
+from tlcheck.trusted.ops.product import MatProduct, Product, matrix_terms
+from tlcheck.trusted.ops.s_shaped import SShaped
+from tlcheck.trusted.ops.selection import MaxOver
+from tlcheck.trusted.ops.smooth import Power, Reciprocal, Smooth, Sqrt
 from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
 
@@ -287,15 +288,16 @@ def _rounded(m: Map) -> bool:
 
 # Functions.
 
-Rising = Relu | Clip | Sigmoid | Tanh | Exp | Log | Sqrt | Erf | Softplus
-
 
 def _elementwise(op: Operation, x: Ends) -> Ends:
     pairs = list(zip(x.lower.tolist(), x.upper.tolist(), strict=True))
     match op:
-        case Relu() | Clip() | Sigmoid() | Tanh() | Exp() | Log() | Sqrt() | Erf() | Softplus():
-            ends = [(rising(op, l, k), rising(op, u, k)) for k, (l, u) in enumerate(pairs)]
+        case Relu() | Clip() | SShaped():
+            ends = [(at_end(op, l, k), at_end(op, u, k)) for k, (l, u) in enumerate(pairs)]
             sharp = True
+        case Smooth() if op.monotone:
+            ends = [(at_end(op, l, k), at_end(op, u, k)) for k, (l, u) in enumerate(pairs)]
+            ends, sharp = (ends if op.monotone > 0 else [(u, l) for l, u in ends]), True
         case LeakyRelu() if op.alpha >= 0:
             a = Fraction(op.alpha)
             ends = [(_leaky(a, l), _leaky(a, u)) for l, u in pairs]
@@ -314,7 +316,7 @@ def _elementwise(op: Operation, x: Ends) -> Ends:
                 all(s for _, s in found),
             )
         case Smooth():
-            ends = [smooth_ends(op, as_ball(l).lower(), as_ball(u).upper()) for l, u in pairs]
+            ends = [op.ends(as_ball(l).lower(), as_ball(u).upper()) for l, u in pairs]
             sharp = False
         case _:
             raise NoRule(f"no interval rule for {type(op).__name__}")
@@ -323,8 +325,8 @@ def _elementwise(op: Operation, x: Ends) -> Ends:
     return Ends(vector([l for l, _ in ends]), vector([u for _, u in ends]), x.sharp and sharp)
 
 
-def rising(op: Operation, x: End, k: int) -> End:
-    """f at an end, for f that never decreases; ``k``: which value of the node."""
+def at_end(op: Operation, x: End, k: int) -> End:
+    """f at an end, for f that is monotone; ``k``: which value of the node."""
     match op:
         case Relu():
             return largest([ZERO, x])
@@ -333,12 +335,10 @@ def rising(op: Operation, x: End, k: int) -> End:
                 if bound is not None:
                     x = choose([x, _entry(bound, k)])
             return x
-        case Sigmoid():
-            return (1 + (as_ball(x) / 2).tanh()) / 2
-        case Tanh():
-            return as_ball(x).tanh()
+        case SShaped():
+            return op.curve(as_ball(x))
         case Smooth():
-            return smooth_ball(op, as_ball(x))
+            return op.ball(as_ball(x))
         case _:
             raise NoRule(f"no interval rule for {type(op).__name__}")
 

@@ -21,20 +21,15 @@ from functools import partial
 from typing import Final
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball
+from tlcheck.trusted.calculus.expression import Expression, text, variables
+from tlcheck.trusted.calculus.expression_series import evaluate
+from tlcheck.trusted.calculus.jets import FUNCTIONS, UNKNOWN, Jet, constant, coordinates, squared
+from tlcheck.trusted.calculus.mlp import Mlp
+from tlcheck.trusted.calculus.ranges import Box, Point
+from tlcheck.trusted.calculus.series import Undefined
+from tlcheck.trusted.calculus.written import box_text, number_text
 from tlcheck.trusted.conditions import Check, ConditionClaim, Measure, fact
 from tlcheck.trusted.science.bisection import least_values, outside
-from tlcheck.trusted.science.expression import Expression, evaluate, number_text, text, variables
-from tlcheck.trusted.science.jets import Undefined
-from tlcheck.trusted.science.network_jets import (
-    FUNCTIONS,
-    UNKNOWN,
-    Box,
-    Jet,
-    Mlp,
-    constant,
-    coordinates,
-    squared,
-)
 
 FORMS: Final = {
     "network": "N(x)",
@@ -43,8 +38,6 @@ FORMS: Final = {
     "difference squared": "|N(x) - N(e)|^2",
 }
 """What V is, of the network N; the scalar ones need one output."""
-
-Point = tuple[Fraction, ...]
 
 
 @dataclass(frozen=True)
@@ -125,8 +118,8 @@ class LyapunovConditions(ConditionClaim):
     @property
     def statement(self) -> str:
         nearest = self.decimals != "exact"
-        box = _box_text(self.region, nearest)
-        where = f"{box} outside the interior of {_box_text(self.core, nearest)}" if self.core else box
+        box = box_text(self.region, nearest=nearest)
+        where = f"{box} outside the interior of {box_text(self.core, nearest=nearest)}" if self.core else box
         conditions = "; ".join(c.text(nearest=nearest) for c in self.conditions)
         f = ", ".join(f"x{k + 1}' = {text(e, nearest=nearest)}" for k, e in enumerate(self.dynamics))
         v = FORMS[self.form] + (" + (x - e)^T P (x - e)" if self.quadratic else "")
@@ -266,8 +259,3 @@ def _within(point: Point, box: Box) -> bool:
 def _signed(q: Fraction, name: str, nearest: bool) -> str:
     factor = "" if abs(q) == 1 else f"{number_text(abs(q), nearest=nearest)} "
     return f"{'-' if q < 0 else '+'} {factor}{name}"
-
-
-def _box_text(box: Box, nearest: bool) -> str:
-    written = partial(number_text, nearest=nearest)
-    return " x ".join(f"[{written(a)}, {written(b)}]" for a, b in box)

@@ -20,37 +20,36 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from math import inf
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball, lower_float, upper_float, working_precision
-from tlcheck.trusted.arith.ball64 import Ball64, Ball64Form
+from tlcheck.trusted.arith.ball64 import Ball64
 from tlcheck.trusted.arith.box import Box, OutOfRange
-from tlcheck.trusted.arith.integer import IntegerEngine, IntegerForm
+from tlcheck.trusted.arith.integer import IntegerEngine
+from tlcheck.trusted.arith.interface import Engine, LinearForm
 from tlcheck.trusted.arith.probe import BlasRefused, probe
-from tlcheck.trusted.bounds import AnyEngine, Bounds, Enclosure, Slopes, new_form, run_pass
+from tlcheck.trusted.bounds import Bounds, Enclosure, Slopes
+from tlcheck.trusted.calculus.written import number_text
 from tlcheck.trusted.conditions import (
     Check,
     ConditionClaim,
     Item,
     Measure,
     Share,
-    ends,
-    fact,
-    nonnegative,
     positive,
     undecided,
 )
 from tlcheck.trusted.evaluate import Evaluator
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import NO_GUIDANCE
-from tlcheck.trusted.linear_bounds import Pass
-from tlcheck.trusted.lines import Lines
+from tlcheck.trusted.linear_bounds import Pass, descend
 from tlcheck.trusted.network import Network
-from tlcheck.trusted.ops.activation import Elementwise
+from tlcheck.trusted.ops.elementwise import Elementwise
+from tlcheck.trusted.ops.lines import Lines
 from tlcheck.trusted.science.exact_intervals import as_ball
-from tlcheck.trusted.science.expression import number_text
 from tlcheck.trusted.science.output_box import Point, Range, subtract
 
 Floats = NDArray[np.float64]
@@ -119,7 +118,7 @@ class Rows:
     """Lower bounds of linear forms of the only output, in the arithmetic of ``engine``."""
 
     network: Network
-    engine: AnyEngine
+    engine: Engine
 
     def bounds(self, lower: Floats, upper: Floats, rows: Floats) -> Floats:
         """(D, R): lower bounds of rows . outputs, for ``rows`` (D, R, C) and boxes (D, n); -inf where there is none."""
@@ -151,11 +150,11 @@ class Rows:
         inputs = {n: Box(lower[:, s], upper[:, s]) for n, s in self.network.input_slices.items()}
         return Enclosure(self.network, self.engine, Slopes(NO_GUIDANCE, lambda _: None)).bounds(inputs)
 
-    def _pass(self, known: Bounds, rows: Floats) -> Ball64Form | IntegerForm:
+    def _pass(self, known: Bounds, rows: Floats) -> LinearForm[Any]:
         ((node, _),) = self.network.output_slices
-        form = new_form(self.engine, *rows.shape[:2])
+        form = self.engine.form(*rows.shape[:2])
         form.seed_rows(node, np.ascontiguousarray(rows), None, known.boxes[node])
-        run_pass(form, Pass(self.network, known.boxes, self._lines(known), known.radii))
+        descend(form, Pass(self.network, known.boxes, self._lines(known), known.radii))
         return form
 
     def _lines(self, known: Bounds) -> Callable[[int], Lines]:
@@ -446,59 +445,3 @@ class LogitBounds(_ByExample):
                 where = f"example {k}, class {j}"
                 yield over.at_least("lower bound", j, 1, low[j], where)
                 yield over.at_least("upper bound", j, -1, -high[j], where)
-
-
-@dataclass(frozen=True)
-class Stored:
-    """An example of a margin artifact as it is written. ``certified``, ``predicted``: None when it does not say."""
-
-    label: int
-    lower: tuple[Fraction, ...]
-    upper: tuple[Fraction, ...]
-    certified: bool | None
-    predicted: int | None
-
-
-@dataclass(frozen=True, eq=False)
-class MarginArtifact(ConditionClaim):
-    """The artifact's flags and counts follow from the bounds in it: no network takes part.
-
-    Flag: lower[label] > every other upper, strictly. Counts: None where the artifact does not give one.
-    """
-
-    stored: tuple[Stored, ...]
-    total: int | None
-    nominal: int | None
-    certified: int | None
-    decimals: str
-    kind = "margin artifact"
-
-    @property
-    def statement(self) -> str:
-        return (
-            "the artifact is internally consistent: its flags and counts follow from the bounds that it states; "
-            "nothing about a network"
-        )
-
-    def checks(self, precision: int, tick: Callable[[], None]) -> Iterator[Check | Measure]:
-        counts = {"nominal": 0, "certified": 0}
-        least: Fraction | None = None
-        for k, e in enumerate(self.stored):
-            tick()
-            for j, (low, high) in enumerate(zip(e.lower, e.upper, strict=True)):
-                if low > high:
-                    yield nonnegative("ordered bounds", high - low, f"example {k}, class {j}")
-            gap = min(e.lower[e.label] - e.upper[j] for j in others(e.label, len(e.lower)))
-            least = abs(gap) if least is None else min(least, abs(gap))
-            if e.certified is not None:
-                yield fact("certified flag", e.certified == (gap > 0), f"example {k}")
-            counts["nominal"] += e.predicted == e.label
-            counts["certified"] += gap > 0
-        stated = (("examples", self.total, len(self.stored)), ("nominal_ok", self.nominal, counts["nominal"]),
-                  ("certified_ok", self.certified, counts["certified"]))  # fmt: skip
-        for name, given, found in stated:
-            if given is not None:
-                yield fact(f"summary {name}", given == found, f"stated {given}, counted {found}")
-        yield Measure("certified by the stated bounds", f"{counts['certified']} of {len(self.stored)}")
-        yield Measure("smallest decision margin", None if least is None else ends(least)[0])
-        yield Measure("decimals", self.decimals)

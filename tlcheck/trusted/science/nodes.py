@@ -24,10 +24,10 @@ from functools import cached_property
 import numpy as np
 
 from tlcheck.trusted.arith.arb import Arb, ball, lower_float, upper_float
-from tlcheck.trusted.conditions import Check, ConditionClaim, Measure, fact, nonnegative, undecided
+from tlcheck.trusted.arith.maps import Affine
+from tlcheck.trusted.conditions import Check, ConditionClaim, Measure, nonnegative, undecided
 from tlcheck.trusted.evaluate import Evaluator
 from tlcheck.trusted.graph import Graph
-from tlcheck.trusted.maps import Affine
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.structure import Input
@@ -366,24 +366,3 @@ def _constants(values: Sequence[Fraction], n: int) -> Objects:
     rows = np.full((len(values), n + 1), ZERO, object)
     rows[:, n] = values
     return rows
-
-
-@dataclass(frozen=True, eq=False)
-class NodeArtifact(ConditionClaim):
-    """A node certificate by itself: boxes are ordered. Its sizes, slopes and phases were checked when it was read."""
-
-    boxes: tuple[tuple[Row, Row] | None, ...]
-    decimals: str
-    kind = "node artifact"
-
-    @property
-    def statement(self) -> str:
-        return "the artifact is internally consistent: its boxes are not empty; nothing about a network"
-
-    def checks(self, precision: int, tick: Callable[[], None]) -> Iterator[Check | Measure]:
-        for i, box in enumerate(self.boxes):
-            tick()
-            if box is not None:
-                yield fact("ordered box", all(l <= u for l, u in zip(*box, strict=True)), f"node {i}")
-        yield Measure("nodes without a box", sum(box is None for box in self.boxes))
-        yield Measure("decimals", self.decimals)

@@ -28,10 +28,10 @@ from math import isfinite, prod
 from typing import Final, TypeVar
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball, lower_float, upper_float
+from tlcheck.trusted.calculus.expression import Expression, text, variables
+from tlcheck.trusted.calculus.ranges import Box, square
+from tlcheck.trusted.calculus.written import number_text
 from tlcheck.trusted.conditions import Check, ConditionClaim, Item, Measure, Share, nonnegative, undecided
-from tlcheck.trusted.science.expression import Expression, number_text, text, variables
-from tlcheck.trusted.science.jets import square
-from tlcheck.trusted.science.network_jets import Box
 from tlcheck.trusted.taylor.engine import Dense, Engine, OutsideDomain
 from tlcheck.trusted.taylor.models_arb import EngineArb, MatrixArb, Model
 from tlcheck.trusted.taylor.network_models import (

@@ -12,11 +12,16 @@ from functools import partial
 from typing import Final
 
 from tlcheck.trusted.arith.arb import ball
-from tlcheck.trusted.conditions import Check, ConditionClaim, Measure, fact, nonnegative
+from tlcheck.trusted.calculus.expression import Expression, text, variables
+from tlcheck.trusted.calculus.expression_series import evaluate
+from tlcheck.trusted.calculus.jets import UNKNOWN, Jet, pairs
+from tlcheck.trusted.calculus.layers import ScalarNetwork
+from tlcheck.trusted.calculus.network_series import compiled
+from tlcheck.trusted.calculus.ranges import Box, Interval, over
+from tlcheck.trusted.calculus.series import NotSmooth, Series, Undefined, variable
+from tlcheck.trusted.calculus.written import number_text
+from tlcheck.trusted.conditions import Check, ConditionClaim, Measure, fact
 from tlcheck.trusted.science.bisection import least_values
-from tlcheck.trusted.science.expression import Expression, evaluate, number_text, text, variables
-from tlcheck.trusted.science.jets import NotSmooth, ScalarNetwork, Series, Undefined, variable
-from tlcheck.trusted.science.network_jets import UNKNOWN, Box, Interval, Jet, Mlp, constant, over, pairs
 
 DERIVATIVES: Final = {"u": 0, "ux": 1, "u_x": 1, "uxx": 2, "u_xx": 2}
 """The variables of a residual: which derivative of u each is."""
@@ -112,7 +117,7 @@ class PinnPoints(ConditionClaim):
         return centre - self.radius, centre + self.radius
 
     def _prepared(self) -> Callable[[Interval], Series]:
-        network = self.network.compiled()
+        network = compiled(self.network)
 
         def u(interval: Interval) -> Series:
             """u, u', u''/2, u'''/6 over the interval."""
@@ -157,45 +162,3 @@ def _slacks(function: Callable[[Box], Jet], claimed: Interval) -> Callable[[Box]
         return value.shifted(-lower), (-value).shifted(upper)
 
     return slacks
-
-
-@dataclass(frozen=True)
-class Datum:
-    """``where`` names its section and row."""
-
-    point: tuple[Fraction, ...]
-    value: Fraction
-    where: str
-
-
-@dataclass(frozen=True)
-class DataPoints(ConditionClaim):
-    """|u(x) - v| <= tolerance for each datum (x, v), u enclosed at the exact point x."""
-
-    network: Mlp
-    data: tuple[Datum, ...]
-    tolerance: Fraction
-    origin: str
-    decimals: str
-    kind = "PINN data"
-
-    def __post_init__(self) -> None:
-        if self.network.outputs != 1 or any(len(d.point) != self.network.inputs for d in self.data):
-            raise ValueError("the network must have one output, and an input for each coordinate")
-
-    @property
-    def statement(self) -> str:
-        return (
-            f"every listed value ({len(self.data)} of them) is within {number_text(self.tolerance)} (the tolerance that "
-            f"--slack gives) of the network {self.origin} at its point; nothing about other points"
-        )
-
-    def checks(self, precision: int, tick: Callable[[], None]) -> Iterator[Check | Measure]:
-        u = self.network.prepared()
-        tolerance = ball(self.tolerance)
-        for datum in self.data:
-            tick()
-            distance = abs(u([constant(ball(x), 0) for x in datum.point])[0].value - ball(datum.value))
-            yield nonnegative("data value within the tolerance", tolerance - distance, datum.where)
-        yield Measure("decimals", self.decimals)
-        yield Measure("tolerance", number_text(self.tolerance))

@@ -18,29 +18,24 @@ from math import inf
 from typing import Final, TypeAlias
 
 from tlcheck.trusted.arith.arb import Arb, ball, lower_float, upper_float
-from tlcheck.trusted.conditions import Check, fact, nonnegative, undecided
-from tlcheck.trusted.science.curves import IDENTITY, TIME, Piece, Tick, middle_of
-from tlcheck.trusted.science.expression import (
-    Coefficients,
-    Expression,
-    evaluate,
-    number_text,
-    polynomial,
-    variables,
-)
-from tlcheck.trusted.science.jets import (
+from tlcheck.trusted.calculus.exact_values import Coefficients, polynomial
+from tlcheck.trusted.calculus.expression import Expression, variables
+from tlcheck.trusted.calculus.expression_series import evaluate
+from tlcheck.trusted.calculus.polynomial import evaluate as poly_value
+from tlcheck.trusted.calculus.polynomial import negative_point, shifted
+from tlcheck.trusted.calculus.ranges import hull, square
+from tlcheck.trusted.calculus.series import (
     Function,
     NotSmooth,
     Series,
     Undefined,
     derivative,
-    hull,
-    square,
     subtract,
     variable,
 )
-from tlcheck.trusted.science.polynomial import evaluate as poly_value
-from tlcheck.trusted.science.polynomial import negative_point
+from tlcheck.trusted.calculus.written import number_text
+from tlcheck.trusted.conditions import Check, fact, nonnegative, undecided
+from tlcheck.trusted.science.curves import IDENTITY, TIME, Piece, Tick, middle_of
 
 ORDER: Final = 2
 """Of Taylor forms; wide margins need no more."""
@@ -157,7 +152,7 @@ class Search:
             p = residual.exact(piece)
             if p is None:
                 return check
-            q = _shifted(p, piece.start)
+            q = shifted(p, piece.start)
             q = (q[0] + self.slack, *q[1:]) if q else (self.slack,)
             s = negative_point(q, piece.end - piece.start, self.tick)
             if s is not None:
@@ -259,12 +254,3 @@ def _lower_bounds(inner: Series | None, outer: Series, step: Arb) -> Iterator[Ar
         total = total + inner[k - 1] * powers[k - 1]
         yield (total if k % 2 == 0 and outer[k] >= 0 else total + outer[k] * powers[k]).lower()
         powers.append(powers[k] * step if k % 2 == 0 else square(powers[(k + 1) // 2]))
-
-
-def _shifted(p: Coefficients, a: Fraction) -> Coefficients:
-    """The coefficients of s -> p(a + s), by repeated synthetic division."""
-    q = list(p)
-    for k in range(len(q) - 1):
-        for j in range(len(q) - 2, k - 1, -1):
-            q[j] += a * q[j + 1]
-    return tuple(q)

@@ -22,7 +22,10 @@ from functools import cached_property
 from itertools import combinations
 from typing import Final
 
-from tlcheck.trusted.arith.arb import Arb, arb, ball, decimal_outward, upper_float
+from tlcheck.trusted.arith.arb import Arb, arb, ball, upper_float
+from tlcheck.trusted.arith.decimals import decimal_outward
+from tlcheck.trusted.calculus.expression import Expression, Number, Variable, text, variables
+from tlcheck.trusted.calculus.written import number_text
 from tlcheck.trusted.conditions import (
     Check,
     ConditionClaim,
@@ -49,7 +52,6 @@ from tlcheck.trusted.science.differential import (
     normal_form,
     subtract,
 )
-from tlcheck.trusted.science.expression import Expression, Number, Variable, number_text, text, variables
 from tlcheck.trusted.science.pinn_domain import Amount, Quantity, Splittable, derivative_names, in_parts
 from tlcheck.trusted.taylor.network_models import KINKED
 

@@ -31,17 +31,21 @@ from typing import Final, TypeVar
 import numpy as np
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball
-from tlcheck.trusted.balls import constant_balls
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.balls import constant_balls
+from tlcheck.trusted.arith.constant import Constant
+from tlcheck.trusted.calculus import expression as ex
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.network import Network
-from tlcheck.trusted.ops.activation import Abs, Clip, Elementwise, LeakyRelu, MaxOver, Relu, Sigmoid, Tanh
+from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
 from tlcheck.trusted.ops.discrete import Compare, Select
+from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.ops.product import Product as ProductOperation
+from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
+from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Softplus, Sqrt
 from tlcheck.trusted.ops.structure import Fixed, Input
-from tlcheck.trusted.science import expression as ex
 from tlcheck.trusted.taylor import functions
 from tlcheck.trusted.taylor.engine import (
     MAX_ENTRIES,
