@@ -31,6 +31,8 @@ ENGINES: Final = {
     "ball64": (f"{RING_0}arith.ball64", f"{RING_0}arith.probe"),
 }
 """By their names in reports; float64 with the probe of its products."""
+DEPLOYED: Final = (f"{RING_0}rounding",)
+"""Radii of what float32 rounds."""
 
 
 def roots_of(loaded: LoadedClaim, result: ClaimResult) -> tuple[str, ...]:
@@ -41,6 +43,8 @@ def roots_of(loaded: LoadedClaim, result: ClaimResult) -> tuple[str, ...]:
     if result.kind == "unsat":
         for word in ("deciding", "intermediate"):
             found += ENGINES.get(str(result.arithmetic.get(word)), ())
+    if result.arithmetic.get("semantics") == "deployed":
+        found += DEPLOYED
     return tuple(dict.fromkeys(found))
 
 

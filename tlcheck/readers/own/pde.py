@@ -18,7 +18,7 @@ from tlcheck.readers.bytes import without_mark
 from tlcheck.readers.decimals import parse_decimal
 from tlcheck.readers.expressions import MAX_DEPTH, is_name, parse_expression
 from tlcheck.readers.kinds import instead
-from tlcheck.readers.own.tables import Table, only, table
+from tlcheck.readers.own.toml_table import Table, only, table
 from tlcheck.readers.vnnlib.places import check_places, inputs_of, outputs_of
 from tlcheck.trusted.calculus.exact_values import exact_value
 from tlcheck.trusted.calculus.expression import Apply, Expression, Number, Power, Product, Sum, Variable

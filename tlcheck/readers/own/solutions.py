@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.expressions import is_name
-from tlcheck.readers.own.tables import only, table
+from tlcheck.readers.own.toml_table import only, table
 from tlcheck.trusted.science.differential import NoForm
 from tlcheck.trusted.science.error_theorems import THEOREMS
 from tlcheck.trusted.science.pinn_domain import Quantity
