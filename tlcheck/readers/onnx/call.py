@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_NODES
 from tlcheck.readers.onnx.exact import MAX_FOLDED
+from tlcheck.readers.onnx.operands import INTEGERS, MASKS, Data, Known, Late, Shape, Value
 from tlcheck.readers.onnx.standard import misfit
 from tlcheck.readers.onnx.tensors import checked_shape, read_tensor
-from tlcheck.readers.onnx.values import INTEGERS, MASKS, Data, Known, Late, Shape, Value
 from tlcheck.trusted.formula import Formula, gathered
 from tlcheck.trusted.graph import Node
 from tlcheck.trusted.ops.base import Operation
@@ -179,6 +179,10 @@ class Call:
             raise InvalidInput("TLC201", f"operand {i} of {self.op} is missing", field=f"node '{self.label}'")
         return operand
 
+    def variable(self, i: int) -> Data:
+        """Operand i as a graph node."""
+        return self.data(self.value(i))
+
     def values(self) -> list[Value]:
         """All operands, none absent."""
         if not self._operands:
@@ -218,10 +222,28 @@ class Call:
             raise self.unsupported(f"an operand without entries, of shape {value.shape}")
         return self._builder.fixed(value, self.label)
 
+    def numbers(self, value: Value) -> Data:
+        """``value`` as a graph node, integers and booleans as the numbers they are."""
+        if isinstance(value, Known) and not value.is_float:
+            if value.dtype != "bool":
+                self.require_whole(value)
+            value = Known(value.array.astype(np.float64), "float64")
+        return self.data(value)
+
     def require_float(self, *values: Value) -> None:
         for value in values:
             if isinstance(value, Known) and not value.is_float:
                 raise self.unsupported(f"operand of type {value.dtype}")
+
+    def require_exact(self, what: str, *values: Known) -> None:
+        """Every one holds the numbers themselves: no enclosure, nothing that float32 rounds."""
+        if not all(value.is_exact for value in values):
+            raise self.unsupported(what)
+
+    def require_whole(self, *values: Known) -> None:
+        """Integers are below ``WHOLE``, where those of the network end."""
+        if any(value.is_large for value in values):
+            raise self.unsupported("an integer beyond 2^31")
 
     def same_type(self, *values: Value | None) -> str:
         """The common element type. Raises TLC202."""
@@ -383,6 +405,21 @@ class Call:
             return None
         found = how([np.zeros(x.shape, np.bool_) if x.hidden is None else x.hidden for x in xs])
         return np.asarray(found, np.bool_) if bool(found.any()) else None
+
+    def over_last(self, x: Value, axis: int, function: Callable[[Data], Value]) -> Value:
+        """``function``, which works along the last axis and keeps the shape, along ``axis``."""
+        last = self.data(self.move(x, lambda a: np.moveaxis(a, axis, -1)))
+        return self.move(function(last), lambda a: np.moveaxis(a, -1, axis))
+
+    def over_axis(self, x: Data, function: Callable[[Data], Value]) -> Value:
+        """``function`` along the attribute ``axis``. Before opset 13 the axes from it on count as one."""
+        axis = self.axis(self.attr_int("axis", -1 if self.opset >= 13 else 1), len(x.shape))
+        if 0 in x.shape:
+            raise self.unsupported("empty set")
+        if self.opset >= 13:
+            return self.over_last(x, axis, function)
+        flat = self.data(self.reshape(x, (prod(x.shape[:axis]), prod(x.shape[axis:]))))
+        return self.reshape(function(flat), x.shape)
 
     def broadcast(self, x: Value, shape: Shape) -> Value:
         """x broadcast to ``shape``."""

@@ -11,9 +11,9 @@ from math import prod
 import numpy as np
 
 from tlcheck.readers.onnx.call import Call
-from tlcheck.readers.onnx.linear import product
-from tlcheck.readers.onnx.pooling import sum_over
-from tlcheck.readers.onnx.values import Value
+from tlcheck.readers.onnx.matrices import product
+from tlcheck.readers.onnx.operands import Value
+from tlcheck.readers.onnx.reductions import sum_over
 
 
 def einsum(call: Call) -> list[Value]:

@@ -1,27 +1,21 @@
-"""Pooling and reductions."""
+"""MaxPool and AveragePool: windows over the spatial axes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from math import prod
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.readers.onnx import exact
+from tlcheck.readers.onnx.arithmetic import averaged
 from tlcheck.readers.onnx.call import Call
-from tlcheck.readers.onnx.elementwise import below_halves, scale, signed_max, whole
-from tlcheck.readers.onnx.linear import padding, per_axis
-from tlcheck.readers.onnx.values import Data, Known, Shape, Value
+from tlcheck.readers.onnx.convolution import padding, per_axis, spatial_axes
+from tlcheck.readers.onnx.operands import Shape, Value
 from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.ops.activation import Abs, MaxOver
+from tlcheck.trusted.ops.activation import MaxOver
 from tlcheck.trusted.ops.affine import Conv
-from tlcheck.trusted.ops.product import Product
-from tlcheck.trusted.ops.smooth import Exp, Log, Power, Sqrt
-from tlcheck.trusted.ops.structure import ReduceSum
 
 
 @dataclass(frozen=True)
@@ -112,15 +106,9 @@ def _check_tools(call: Call, mode: str, n: int, reach: int, stride: int) -> None
         )
 
 
-def _spatial(call: Call, x: Value) -> Shape:
-    if len(x.shape) < 3:
-        raise call.misshapen(f"operand {x.shape} without spatial axes")
-    return x.shape[2:]
-
-
 def max_pool(call: Call) -> list[Value]:
-    x = call.data(call.value(0))
-    spatial = _spatial(call, x)
+    x = call.variable(0)
+    spatial = spatial_axes(call, x)
     windows = _windows(call, spatial)
     call.attr_flag("storage_order", False)
     call.harmless(1)  # Indices: where the largest entries are
@@ -141,8 +129,8 @@ def max_pool(call: Call) -> list[Value]:
 
 def average_pool(call: Call) -> list[Value]:
     """Sum of each window as a depthwise convolution with ones, times 1 / (number of entries counted)."""
-    x = call.data(call.value(0))
-    spatial = _spatial(call, x)
+    x = call.variable(0)
+    spatial = spatial_axes(call, x)
     windows = _windows(call, spatial)
     count_pads = call.attr_flag("count_include_pad", False)
     beyond = [c - n - b for c, n, b in zip(windows.covered, spatial, windows.begin, strict=True)]
@@ -155,7 +143,7 @@ def average_pool(call: Call) -> list[Value]:
     call.checked((channels, *windows.kernel))
     ones = Constant(np.ones((channels, 1, *windows.kernel), np.float32))
     sums = call.emit(Conv(ones, None, windows.strides, windows.dilations, windows.begin, end, channels), x)
-    return [_averaged(call, sums, _counts(windows, spatial, count_pads))]
+    return [averaged(call, sums, _counts(windows, spatial, count_pads))]
 
 
 def _counts(windows: Windows, spatial: Shape, count_pads: bool) -> NDArray[np.int64]:
@@ -166,123 +154,3 @@ def _counts(windows: Windows, spatial: Shape, count_pads: bool) -> NDArray[np.in
         taps = windows.taps(axis)
         counts.append(((taps >= low) & (taps < high)).sum(axis=1))
     return np.asarray(reduce(np.multiply.outer, counts))
-
-
-def _averaged(call: Call, sums: Data, counts: NDArray[np.int64]) -> Data:
-    """sums / counts, counts broadcasting over the last axes. Two roundings: some runtimes multiply by 1/count."""
-    if counts.size and int(counts.min()) == int(counts.max()):
-        counts = counts.reshape(-1)[:1].reshape(())
-    values, inverse = np.unique(counts, return_inverse=True)
-    factors = call.exactly(lambda: exact.reciprocal(Constant(values.astype(np.float64))))
-    return scale(call, sums, factors.moved(lambda a: a[inverse].reshape(counts.shape)), None, 2)
-
-
-def global_average_pool(call: Call) -> list[Value]:
-    x = call.data(call.value(0))
-    return [mean(call, x, tuple(range(2, 2 + len(_spatial(call, x)))), keep=True)]
-
-
-def global_max_pool(call: Call) -> list[Value]:
-    x = call.data(call.value(0))
-    return [_max_over(call, x, tuple(range(2, 2 + len(_spatial(call, x)))), keep=True, sign=1)]
-
-
-# reductions
-
-
-def mean(call: Call, x: Data, axes: Shape, *, keep: bool) -> Data:
-    """x's mean over ``axes``."""
-    count = prod(x.shape[a] for a in axes)
-    return _averaged(call, call.emit(ReduceSum(axes, keep), x), np.array(count))
-
-
-def _max_over(call: Call, x: Data, axes: Shape, *, keep: bool, sign: int) -> Data:
-    """Max (sign 1) or min (sign -1) over ``axes``."""
-    others = tuple(a for a in range(len(x.shape)) if a not in axes)
-    positions = np.arange(prod(x.shape), dtype=np.int64).reshape(x.shape).transpose(*others, *axes)
-    shape = ReduceSum(axes, keep).output_shape((x.shape,))
-    index = positions.reshape(prod(shape), prod(x.shape[a] for a in axes))
-    return signed_max(call, x, MaxOver(shape, np.ascontiguousarray(index)), sign)
-
-
-def _reduction(
-    on_data: Callable[[Call, Data, Shape, bool], Data], on_integers: Callable[..., Any] | None = None
-) -> Callable[[Call], list[Value]]:
-    """A reduction operator, from its rule on data and, for shape arithmetic, its numpy function on integers."""
-
-    def lower(call: Call) -> list[Value]:
-        x, axes = call.value(0), call.ints_of_input_or_attribute(1, "axes")
-        keep = call.attr_flag("keepdims", True)
-        noop = call.attr_flag("noop_with_empty_axes", False)
-        if not axes and noop:
-            # the reduction over no axes, entry by entry
-            normal: Shape = ()
-        else:
-            normal = call.axes(axes, len(x.shape)) if axes else tuple(range(len(x.shape)))
-        if isinstance(x, Known) and not x.is_float:
-            return [_integers(call, x, on_integers, normal, keep)]
-        x = call.data(x)
-        if 0 in x.shape:
-            raise call.unsupported("empty set")
-        y = on_data(call, x, normal, keep)
-        return [y if x.is_float else whole(call, y, x.dtype)]
-
-    return lower
-
-
-def _integers(call: Call, x: Known, function: Callable[..., Any] | None, axes: Shape, keep: bool) -> Known:
-    if function is None or x.dtype == "bool":
-        raise call.unsupported(f"constant of type {x.dtype}")
-    if function in (np.max, np.min):
-        below_halves(call, x)
-    result = np.asarray(function(x.array.astype(object), axis=axes, keepdims=keep), dtype=object)
-    limits = np.iinfo(x.dtype)
-    if any(not limits.min <= v <= limits.max for v in result.ravel().tolist()):
-        raise call.unsupported("integer overflow")
-    return Known(result.astype(np.dtype(x.dtype)), x.dtype)
-
-
-def sum_over(call: Call, x: Data, axes: Shape, keep: bool) -> Data:
-    """x's sum over ``axes``, kept of size 1 or not; over no axes, x."""
-    return call.emit(ReduceSum(axes, keep), x) if axes else x
-
-
-reduce_sum = _reduction(sum_over, np.sum)
-reduce_l1 = _reduction(lambda call, x, axes, keep: sum_over(call, call.emit(Abs(), x), axes, keep))
-reduce_mean = _reduction(lambda call, x, axes, keep: mean(call, x, axes, keep=keep) if axes else x)
-reduce_max = _reduction(
-    lambda call, x, axes, keep: _max_over(call, x, axes, keep=keep, sign=1) if axes else x, np.max
-)
-reduce_min = _reduction(
-    lambda call, x, axes, keep: _max_over(call, x, axes, keep=keep, sign=-1) if axes else x, np.min
-)
-
-
-def _squares(call: Call, x: Data, axes: Shape, keep: bool) -> Data:
-    return sum_over(call, call.emit(Power(2.0), x), axes, keep)
-
-
-def _product(call: Call, x: Data, axes: Shape, keep: bool) -> Data:
-    """By halves, so that the depth is the logarithm of the number of factors."""
-    if not axes:
-        return x
-    others = tuple(a for a in range(len(x.shape)) if a not in axes)
-    size, shape = prod(x.shape[a] for a in axes), ReduceSum(axes, keep).output_shape((x.shape,))
-    y = call.data(call.move(x, lambda a: a.transpose(*axes, *others).reshape(size, -1)))
-    while size > 1:
-        parts = np.split(np.arange(size), [size // 2, size - size % 2])
-        low, high, rest = (call.move(y, lambda a, part=part: a[part]) for part in parts)  # type: ignore[misc]
-        y = call.emit(Product(), call.data(low), call.data(high))
-        if size % 2:
-            y = call.data(call.moves([y, rest], np.concatenate))
-        size = y.shape[0]
-    return call.data(call.reshape(y, shape))
-
-
-reduce_prod = _reduction(_product, np.prod)
-reduce_sum_square = _reduction(_squares, lambda x, **how: np.sum(x * x, **how))
-reduce_l2 = _reduction(lambda call, x, axes, keep: call.emit(Sqrt(), _squares(call, x, axes, keep)))
-reduce_log_sum = _reduction(lambda call, x, axes, keep: call.emit(Log(), sum_over(call, x, axes, keep)))
-reduce_log_sum_exp = _reduction(
-    lambda call, x, axes, keep: call.emit(Log(), sum_over(call, call.emit(Exp(), x), axes, keep))
-)

@@ -11,15 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
-from math import ceil, floor, prod
+from math import ceil, floor
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.limits import MAX_TENSOR_ELEMENTS
 from tlcheck.readers.onnx.call import Call
-from tlcheck.readers.onnx.linear import product
-from tlcheck.readers.onnx.values import FLOAT32_UNIT, Known, Shape, Value
+from tlcheck.readers.onnx.matrices import along
+from tlcheck.readers.onnx.operands import FLOAT32_UNIT, Known, Shape, Value
 from tlcheck.trusted.formula import Rationals
 
 HALF = Fraction(1, 2)
@@ -200,10 +200,7 @@ def _interpolated(call: Call, x: Value, axis: int, m: int, s: Fraction, frame: s
                 radius[k, i] = 0.0 if Fraction(float(t)) == t else 2.0**-53
         if not exact:  # float32 may find the place in the next cell on either side
             radius[max(j - 1, 0) : j + 3, i] += float(off) + 2 * FLOAT32_UNIT
-    last = call.move(call.data(x), lambda a: np.moveaxis(a, axis, -1))
-    flat = call.reshape(last, (prod(last.shape[:-1]), n))
     known = Known(weight, x.dtype, None, 4)
     if radius.any():
         known = replace(known, rad=radius, formula=Rationals((n, m), tuple(exactly)))
-    y = product(call, flat, known)
-    return call.move(call.reshape(y, (*last.shape[:-1], m)), lambda a: np.moveaxis(a, -1, axis))
+    return along(call, x, axis, known)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_RANK, MAX_TENSOR_ELEMENTS
-from tlcheck.readers.onnx.values import FLOATS, Known
+from tlcheck.readers.onnx.operands import FLOATS, Known
 
 if TYPE_CHECKING:
     from onnx import TensorProto

@@ -10,11 +10,10 @@ import numpy as np
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_NODES
 from tlcheck.readers.onnx.call import Builder, Call
-from tlcheck.readers.onnx.indexed import decided_late
+from tlcheck.readers.onnx.operands import INTEGERS, Data, Known, Late, Shape, Value
 from tlcheck.readers.onnx.standard import MIN_OPSET, max_opset
-from tlcheck.readers.onnx.table import LATE, LOWERINGS, ON_INTEGERS
+from tlcheck.readers.onnx.table import LOWERINGS, ON_INTEGERS, Row, late_row, remember
 from tlcheck.readers.onnx.tensors import checked_shape, element_type, read_tensor
-from tlcheck.readers.onnx.values import INTEGERS, Data, Known, Late, Shape, Value
 from tlcheck.trusted.graph import Graph
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def read_graph(data: bytes) -> Graph:
     for tensor in graph.initializer:
         if tensor.name in needed:
             values[tensor.name] = read_tensor(tensor, masks=True)
-    builder = Builder()
+    builder, rows = Builder(), set[Row]()
     stored = {tensor.name for tensor in graph.initializer}
     inputs = [info for info in graph.input if info.name not in stored]
     if not inputs:
@@ -47,12 +46,11 @@ def read_graph(data: bytes) -> Graph:
         if any(name in needed for name in node.output if name):
             operands = [_operand(name, values, node) for name in node.input]
             call = Call(node, operands, builder, opset=opset, needed=needed)
-            values.update(
-                (name, result)
-                for name, result in zip(node.output, _lower(node, call, operands), strict=False)
-                if name
-            )
-    return _finished(graph, inputs, values, builder)
+            row = _row(node, call, operands)
+            rows.add(row)
+            results = call.lowered(row.load())
+            values.update((name, x) for name, x in zip(node.output, results, strict=False) if name)
+    return remember(_finished(graph, inputs, values, builder), rows)
 
 
 def _parse(data: bytes) -> ModelProto:
@@ -168,21 +166,20 @@ def _input_shape(info: ValueInfoProto, where: str) -> Shape:
     return checked_shape(tuple(shape), where)
 
 
-def _lower(node: NodeProto, call: Call, operands: Sequence[Value | Late | None]) -> Sequence[Value | Late]:
+def _row(node: NodeProto, call: Call, operands: Sequence[Value | Late | None]) -> Row:
+    """How the node is read. Raises TLC202 for one that is not, TLC203 for minus infinity where it has no place."""
     if node.domain not in ("", "ai.onnx"):
         raise call.unsupported(f"domain {node.domain}")
-    lowering = LOWERINGS.get(node.op_type)
-    if lowering is None:
+    row = LOWERINGS.get(node.op_type)
+    if row is None:
         raise call.unsupported()
-    late = LATE.get(node.op_type) if decided_late(node.op_type, operands) else None
+    late = late_row(node.op_type, operands)
     call.refuse_infinity(late is not None)
-    if late is not None:
-        return call.lowered(late)
-    if node.op_type not in ON_INTEGERS:
+    if late is None and node.op_type not in ON_INTEGERS:
         for x in operands:
             if isinstance(x, Data) and not x.is_float:
                 raise call.unsupported(f"operand of type {x.dtype}")
-    return call.lowered(lowering)
+    return late or row
 
 
 def _operand(name: str, values: dict[str, Value | Late], node: NodeProto) -> Value | Late | None:

@@ -7,41 +7,19 @@ one ``Indexed`` operation. Steps on integers and on places only: arithmetic on l
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.readers.onnx.call import Call
-from tlcheck.readers.onnx.values import Data, Known, Late, Shape, Value
+from tlcheck.readers.onnx.operands import Data, Known, Late, Shape, Value
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.formula import Formula, Moved, Stored
 from tlcheck.trusted.ops import indexed
 
 Part = Late | Known | Data
 Ints = NDArray[np.int64]
-
-INDICES: dict[str, tuple[int, ...]] = {
-    "ConstantOfShape": (0,),
-    "Expand": (1,),
-    "Gather": (1,),
-    "Range": (0, 1, 2),
-    "Reshape": (1,),
-    "ScatterND": (1,),
-    "Slice": (1, 2, 3, 4),
-}
-"""Operands that say where, or what shape: integers."""
-
-
-def decided_late(operator: str, operands: Sequence[Value | Late | None]) -> bool:
-    """The operator takes a late tensor, or integers that the network computes as its indices."""
-    if any(isinstance(x, Late) for x in operands):
-        return True
-    return any(
-        isinstance(operands[i], Data) for i in INDICES.get(operator, ()) if i < len(operands)
-    ) and not any(
-        isinstance(x, Data) and x.is_float for i, x in enumerate(operands) if i in INDICES[operator]
-    )
-
 
 # One lowering per operator.
 
@@ -182,7 +160,7 @@ def _identity(call: Call) -> list[Value | Late]:
     return [_part(call, 0)]
 
 
-LATE: dict[str, Callable[[Call], list[Value | Late]]] = {
+RULES: Final[dict[str, Callable[[Call], list[Value | Late]]]] = {
     "Add": _on_integers("Add"),
     "Concat": _concat,
     "ConstantOfShape": _constant_of_shape,
@@ -201,6 +179,11 @@ LATE: dict[str, Callable[[Call], list[Value | Late]]] = {
     "Unsqueeze": _axes("Unsqueeze"),
     "Where": _where,
 }
+
+
+def late(call: Call) -> list[Value | Late]:
+    """The node, an operand of which is late, or says by integers of the network where or what shape."""
+    return RULES[call.op](call)
 
 
 # The operation.

@@ -1,143 +1,18 @@
-"""Operators with constant weights: Gemm, MatMul, Conv, ConvTranspose, BatchNormalization."""
+"""Conv and ConvTranspose, and the geometry that pooling has too: strides, dilations, padding."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from math import prod
-
-import numpy as np
-
-from tlcheck.readers.onnx import exact
 from tlcheck.readers.onnx.call import Call
-from tlcheck.readers.onnx.elementwise import add_signed, scale, times
-from tlcheck.readers.onnx.values import Data, Known, Shape, Value
+from tlcheck.readers.onnx.operands import Data, Known, Shape, Value
 from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.ops.affine import Conv, ConvTranspose, Linear
-from tlcheck.trusted.ops.product import MatProduct
+from tlcheck.trusted.ops.affine import Conv, ConvTranspose
 
 
-def transposed(call: Call, x: Value) -> Value:
-    """x with its last two axes swapped."""
-    return call.move(x, lambda a: np.swapaxes(a, -1, -2))
-
-
-def gemm(call: Call) -> list[Value]:
-    """alpha A' B' + beta C."""
-    a, b, c = call.value(0), call.value(1), call.optional(2)
-    call.same_type(a, b, c)
-    call.require_float(a)
-    alpha, beta = call.attr_float("alpha", 1.0), call.attr_float("beta", 1.0)
-    if len(a.shape) != 2 or len(b.shape) != 2:
-        raise call.misshapen(f"operands of shapes {a.shape} and {b.shape} are not matrices")
-    if call.attr_flag("transA", False):
-        a = transposed(call, a)
-    if call.attr_flag("transB", False):
-        b = transposed(call, b)
-    shape = (a.shape[0], b.shape[1])
-    if c is not None and not call.fits(c.shape, shape):
-        raise call.misshapen(f"C of shape {c.shape} does not broadcast to {shape}")
-    roundings = int(alpha != 1 or (c is not None and beta != 1))
-    bias = None
-    if (
-        isinstance(c, Known)
-        and isinstance(b, Known)
-        and (c.array.size == 1 or c.shape[-1:] == (c.array.size,) == shape[1:])
-    ):
-        flat = call.move(c, lambda v: np.broadcast_to(v.reshape(-1), (shape[1],)))
-        bias, c = _known(call, flat), None
-        bias = times(call, bias, beta)
-    y = product(call, a, b, alpha=alpha, bias=bias, roundings=roundings)
-    if c is None:
-        return [y]
-    if isinstance(c, Known):
-        scaled = times(call, c, beta)
-        charged = replace(scaled, roundings=c.roundings + int(beta != 1))
-        return [add_signed(call, y, charged, 1)]
-    factor = Constant(np.array(beta))
-    return [add_signed(call, y, c if beta == 1 else scale(call, c, factor, None, 1), 1)]
-
-
-def _known(call: Call, value: Value) -> Known:
-    if not isinstance(value, Known):
-        raise call.unsupported("variable weight")
-    return value
-
-
-def product(
-    call: Call, a: Value, b: Value, *, alpha: float = 1.0, bias: Known | None = None, roundings: int = 0
-) -> Value:
-    """alpha (a b) + bias, numpy.matmul of operands of two or more axes; a bias needs a constant b."""
-    if isinstance(b, Known):
-        return _right(call, call.data(a), times(call, b, alpha), bias, roundings)
-    if isinstance(a, Known):
-        # A B = (B^T A^T)^T
-        weight = _known(call, transposed(call, times(call, a, alpha)))
-        return transposed(call, _right(call, call.data(transposed(call, b)), weight, None, roundings))
-    y = _variable(call, a, b)
-    return y if alpha == 1 else scale(call, y, Constant(np.array(alpha)), None, 1)
-
-
-def _variable(call: Call, a: Data, b: Data) -> Data:
-    """A product of two variables, batch entry by batch entry."""
-    try:
-        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    except ValueError as error:
-        raise call.misshapen(f"{a.shape} and {b.shape} do not multiply") from error
-    left, right = (call.data(call.broadcast(x, (*batch, *x.shape[-2:]))) for x in (a, b))
-    return call.emit(MatProduct(), left, right)
-
-
-def _right(call: Call, x: Data, weight: Known, bias: Known | None, roundings: int) -> Data:
-    """x weight + bias for x (..., M, K), weight (..., K, N)."""
-    if x.shape[-1] != weight.shape[-2]:
-        raise call.misshapen(f"{x.shape} and {weight.shape} do not multiply")
-    batch = weight.shape[:-2]
-    if prod(batch) != 1:
-        return _batched(call, x, weight)
-    flat = _known(call, call.reshape(weight, weight.shape[-2:]))
-    roundings += max(flat.roundings, 0 if bias is None else bias.roundings)
-    y = call.emit(Linear(flat.constant(), None if bias is None else bias.constant(), roundings), x)
-    extra = len(batch) + 2 - len(x.shape)
-    return y if extra <= 0 else call.data(call.reshape(y, (1,) * extra + y.shape))
-
-
-def _batched(call: Call, x: Data, weight: Known) -> Data:
-    """One matrix per batch entry: a convolution of kernel size 1 with one group per batch entry."""
-    try:
-        batch = np.broadcast_shapes(x.shape[:-2], weight.shape[:-2])
-    except ValueError as error:
-        raise call.misshapen(f"{x.shape} and {weight.shape} do not multiply") from error
-    (m, k), n, groups = x.shape[-2:], weight.shape[-1], prod(batch)
-    columns = transposed(call, call.broadcast(x, (*batch, m, k)))
-    rows = _known(call, transposed(call, call.broadcast(weight, (*batch, k, n))))
-    kernels = _known(call, call.reshape(rows, (groups * n, k, 1)))
-    call.require_float(kernels)
-    op = Conv(kernels.constant(), None, (1,), (1,), (0,), (0,), groups, kernels.roundings)
-    y = call.emit(op, call.data(call.reshape(columns, (1, groups * k, m))))
-    return call.data(transposed(call, call.reshape(y, (*batch, n, m))))
-
-
-def matmul(call: Call) -> list[Value]:
-    a, b = call.value(0), call.value(1)
-    call.same_type(a, b)
-    call.require_float(a, b)
-    if not a.shape or not b.shape:
-        raise call.misshapen("operand without axes")
-    vector_a, vector_b = len(a.shape) == 1, len(b.shape) == 1
-    y = product(
-        call,
-        call.reshape(a, (1, *a.shape)) if vector_a else a,
-        call.reshape(b, (*b.shape, 1)) if vector_b else b,
-    )
-    shape = y.shape
-    if vector_b:
-        shape = shape[:-1]
-    if vector_a:
-        shape = shape[:-2] + shape[-1:] if not vector_b else shape[:-1]
-    return [call.reshape(y, shape)]
-
-
-# convolutions
+def spatial_axes(call: Call, x: Value) -> Shape:
+    """The sizes of x's axes after batch and channel."""
+    if len(x.shape) < 3:
+        raise call.misshapen(f"operand {x.shape} without spatial axes")
+    return x.shape[2:]
 
 
 def per_axis(call: Call, name: str, rank: int, default: int) -> tuple[int, ...]:
@@ -315,34 +190,3 @@ def _total_padding(call: Call, full: list[int], spatial: Shape, wanted: list[int
             f"output_shape {wanted} below the operand's {list(spatial)}: shape inference refuses it"
         )
     return [f - w for f, w in zip(full, wanted, strict=True)]
-
-
-def batch_normalization(call: Call) -> list[Value]:
-    """factor (x - mean) + bias, factor = scale / sqrt(var + epsilon), per channel.
-
-    Two steps, so that the deployed radius sees |x| + |mean|: runtimes also compute x factor + (bias - mean factor), whose
-    second term may cancel. Roundings: at most 6 of x factor or mean factor, 2 of the bias.
-    """
-    x = call.data(call.value(0))
-    if call.attr_flag("training_mode", False) or call.attr_int("spatial", 1) != 1:
-        raise call.unsupported("training mode or spatial 0")
-    if len(call.outputs) > 1:
-        # before opset 14 this is what training mode is; from 14 on it is no form at all
-        raise call.unsupported(f"more outputs than one ({', '.join(map(repr, call.outputs))}): training mode")
-    call.attr_float("momentum", 0.9)
-    epsilon = call.attr_float("epsilon", 1e-5)
-    parts = [call.known(i).settled() for i in (1, 2, 3, 4)]
-    call.require_float(*parts)
-    channels = x.shape[1] if len(x.shape) > 1 else 1
-    if any(p.shape != (channels,) for p in parts):
-        raise call.misshapen(f"statistics of shapes {[p.shape for p in parts]} for {channels} channels")
-    gain, bias, mean, variance = (p.constant() for p in parts)
-    factor = call.exactly(lambda: exact.normalisation(gain, variance, epsilon))
-    shape = (channels, *(1,) * max(len(x.shape) - 2, 0))
-
-    def spread(values: Constant) -> Constant:
-        return values.moved(lambda a: a.reshape(shape))
-
-    one = Constant(np.ones((1,) * len(shape)))
-    centred = scale(call, x, one, spread(exact.negative(mean)), 5)
-    return [scale(call, centred, spread(factor), spread(bias), 4)]

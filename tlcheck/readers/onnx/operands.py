@@ -1,4 +1,4 @@
-"""What a tensor of the ONNX graph is while it is being read: known, or data."""
+"""What a tensor of the ONNX graph is while it is being read: known, or data, or late."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.readers.onnx import exact
+from tlcheck.readers.onnx.exact import widen
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.formula import Formula
 
@@ -28,6 +28,8 @@ FLOAT32_UNIT = 2.0**-24
 """Largest relative error of one float32 rounding to nearest, in the normal range."""
 FLOAT32_TINY = 2.0**-126
 """Below it float32 loses relative accuracy."""
+WHOLE = 2.0**31
+"""Integers that meet the network's numbers are below it: there, no arithmetic of theirs overflows or rounds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +59,16 @@ class Known:
     def is_float(self) -> bool:
         return self.dtype in FLOATS
 
+    @property
+    def is_exact(self) -> bool:
+        """It holds the numbers themselves, and a float32 execution has them so."""
+        return self.rad is None and self.roundings == 0
+
+    @property
+    def is_large(self) -> bool:
+        """Some entry is not below ``WHOLE``."""
+        return bool((np.abs(self.array.astype(np.float64)) >= WHOLE).any())
+
     def moved(self, how: Callable[[NDArray[Any]], NDArray[Any]]) -> Known:
         """``how`` applied, which only selects and repeats entries."""
         rad = None if self.rad is None else how(self.rad)
@@ -81,7 +93,7 @@ class Known:
         if self.roundings == 0:
             return self
         # gamma_k = k u / (1 - k u) <= 2 k u while k u <= 1/2
-        widened = exact.widen(self.constant(), 2 * self.roundings * FLOAT32_UNIT, FLOAT32_TINY)
+        widened = widen(self.constant(), 2 * self.roundings * FLOAT32_UNIT, FLOAT32_TINY)
         return Known.of(widened, self.dtype)
 
 

@@ -1,0 +1,74 @@
+"""Which entry is the largest, as an index (ArgMax, ArgMin) or as a code of one 1 and zeros (Hardmax, OneHot)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from tlcheck.readers.onnx.arithmetic import negative
+from tlcheck.readers.onnx.call import Call
+from tlcheck.readers.onnx.operands import INTEGERS, Data, Known, Value
+from tlcheck.trusted.ops.affine import Sum
+from tlcheck.trusted.ops.discrete import ArgMax, Compare, Select
+
+
+def arg_extreme(call: Call) -> list[Value]:
+    x = call.variable(0)
+    x = x if call.op == "ArgMax" else negative(call, x)
+    axis, keep = call.axis(call.attr_int("axis", 0), len(x.shape)), call.attr_flag("keepdims", True)
+    if x.shape[axis] == 0:
+        raise call.unsupported("empty set")
+    last = call.data(call.move(x, lambda a: np.moveaxis(a, axis, -1)))
+    found = call.emit(ArgMax(call.attr_flag("select_last_index", False)), last).as_type("int64")
+    shape = tuple(1 if a == axis else n for a, n in enumerate(x.shape) if keep or a != axis)
+    return [call.reshape(found, shape)]
+
+
+def hardmax(call: Call) -> list[Value]:
+    """1 at the first largest entry along ``axis``, else 0."""
+
+    def codes(x: Data) -> Data:
+        return _codes(call, call.emit(ArgMax(), x), x.shape[-1], wrap=False).as_type(x.dtype)
+
+    return [call.over_axis(call.variable(0), codes)]
+
+
+def _codes(call: Call, index: Value, depth: int, *, wrap: bool) -> Data:
+    """(*index.shape, depth): 1 where the last place is the index (``wrap``: or the index + depth)."""
+    shape = call.checked((*index.shape, depth))
+    column = call.reshape(index, (*index.shape, 1))
+    if isinstance(column, Known):
+        column = Known(column.array.astype(np.float64), "float64")
+    wide = call.data(call.broadcast(column, shape))
+    places = [np.arange(depth), np.arange(depth) - depth] if wrap else [np.arange(depth)]
+    numbers = (Known(np.array(np.broadcast_to(p, shape), np.float64), "float64") for p in places)
+    hits = [call.emit(Compare("=="), wide, call.data(known)) for known in numbers]
+    return call.emit(Sum((1, 1)), *hits) if wrap else hits[0]
+
+
+def one_hot(call: Call) -> list[Value]:
+    """values[1] where the index (negative ones from the end) is the place along ``axis``, else values[0]."""
+    index, depths, values = call.value(0), call.known(1), call.known(2)
+    if depths.array.size != 1 or values.shape != (2,) or index.dtype not in INTEGERS:
+        raise call.misshapen(f"depth of shape {depths.shape}, values of shape {values.shape}")
+    call.require_whole(*(v for v in (index, values) if isinstance(v, Known) and not v.is_float))
+    call.require_exact("a computed depth", depths)
+    if call.opset < 11 and not (isinstance(index, Known) and bool((index.array >= 0).all())):
+        # before opset 11 the text gives negative indices no place; onnxruntime counts them from the end
+        raise call.unsupported(
+            "indices that may be negative before opset 11: the standard and runtimes differ"
+        )
+    depth = int(depths.array.reshape(()))
+    axis = call.axis(call.attr_int("axis", -1), len(index.shape) + 1)
+    if depth < 1:
+        raise call.unsupported(f"depth {depth}")
+    found = _codes(call, index, depth, wrap=True)
+    settled = values.settled()
+    entries = replace(settled, array=settled.array.astype(np.float64), dtype="float64")
+    off, on = (
+        call.data(entries.moved(lambda a, k=k: np.broadcast_to(a[k], found.shape)))  # type: ignore[misc]
+        for k in (0, 1)
+    )
+    chosen = call.emit(Select(), found, on, off).as_type(values.dtype)
+    return [call.move(chosen, lambda a: np.moveaxis(a, -1, axis))]
