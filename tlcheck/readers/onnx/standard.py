@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 MIN_OPSET = 7
 """Before 7, Add and others had another meaning."""
@@ -67,25 +66,19 @@ def form_of(operator: str, opset: int) -> Form | None:
     except defs.SchemaError:
         return None
     option = defs.OpSchema.FormalParameterOption
-    operands, rest = [], False
+    operands = []
     for entry in schema.inputs:
-        rest = rest or entry.option == option.Variadic
         alone = entry.option == option.Variadic and not entry.is_homogeneous
-        types = frozenset(entry.types)
-        operands.append(
-            Operand(entry.name, entry.option == option.Single, "" if alone else entry.type_str, types)
-        )
-    kinds: dict[str, Any] = {name: a.type for name, a in schema.attributes.items()}
-    attributes = {name: int(kind) for name, kind in kinds.items()}
-    required = tuple(name for name, a in schema.attributes.items() if a.required)
+        kind, types = "" if alone else entry.type_str, frozenset(entry.types)
+        operands.append(Operand(entry.name, entry.option == option.Single, kind, types))
     return Form(
         schema.since_version,
         schema.deprecated,
         tuple(operands),
-        rest,
-        schema.max_output,
-        attributes,
-        required,
+        rest=any(entry.option == option.Variadic for entry in schema.inputs),
+        max_outputs=schema.max_output,
+        attributes={name: int(a.type) for name, a in schema.attributes.items()},  # type: ignore[call-overload]
+        required=tuple(name for name, a in schema.attributes.items() if a.required),
     )
 
 
@@ -93,10 +86,8 @@ def first_opset(operator: str) -> int | None:
     """The opset that brought the operator; None when the package has no such operator."""
     from onnx import defs
 
-    found = [
-        s.since_version for s in defs.get_all_schemas_with_history() if s.name == operator and not s.domain
-    ]
-    return min(found) if found else None
+    history = defs.get_all_schemas_with_history()
+    return min((s.since_version for s in history if s.name == operator and not s.domain), default=None)
 
 
 def tensor_type(dtype: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_NODES
 from tlcheck.readers.onnx.call import Builder, Call
+from tlcheck.readers.onnx.external import parse
 from tlcheck.readers.onnx.operands import INTEGERS, Data, Known, Late, Shape, Value
 from tlcheck.readers.onnx.standard import MIN_OPSET, max_opset
 from tlcheck.readers.onnx.table import LOWERINGS, ON_INTEGERS, Row, late_row, remember
@@ -31,17 +32,15 @@ def read_graph(data: bytes) -> Graph:
     _check_features(model)
     _check_names(graph)
     needed = _needed(graph)
-    values: dict[str, Value | Late] = {}
-    for tensor in graph.initializer:
-        if tensor.name in needed:
-            values[tensor.name] = read_tensor(tensor, masks=True)
+    values: dict[str, Value | Late] = {
+        tensor.name: read_tensor(tensor, masks=True) for tensor in graph.initializer if tensor.name in needed
+    }
     builder, rows = Builder(), set[Row]()
     stored = {tensor.name for tensor in graph.initializer}
     inputs = [info for info in graph.input if info.name not in stored]
     if not inputs:
         raise InvalidInput("TLC202", "model without inputs")
-    for info in inputs:
-        values[info.name] = _input(info, builder)
+    values.update((info.name, _input(info, builder)) for info in inputs)
     for node in graph.node:
         if any(name in needed for name in node.output if name):
             operands = [_operand(name, values, node) for name in node.input]
@@ -54,55 +53,41 @@ def read_graph(data: bytes) -> Graph:
 
 
 def _parse(data: bytes) -> ModelProto:
-    from google.protobuf.message import DecodeError
-    from onnx import ModelProto
-
-    model = ModelProto()
-    try:
-        model.ParseFromString(data)
-    except (DecodeError, RuntimeError) as error:
-        raise InvalidInput("TLC201", "not an ONNX file (protobuf does not parse)") from error
+    model = parse(data)
     if not model.HasField("graph") or not model.opset_import:
         raise InvalidInput("TLC201", "not an ONNX model: no graph or no opset")
-    if len(model.graph.node) > MAX_NODES:
-        raise InvalidInput(
-            "TLC401", "too many nodes", expected=f"at most {MAX_NODES}", got=str(len(model.graph.node))
-        )
+    size = len(model.graph.node)
+    if size > MAX_NODES:
+        raise InvalidInput("TLC401", "too many nodes", expected=f"at most {MAX_NODES}", got=str(size))
     return model
 
 
 def _opset(model: ModelProto) -> int:
     from onnx import IR_VERSION
 
-    if not MIN_IR <= model.ir_version <= IR_VERSION:
-        raise InvalidInput(
-            "TLC202",
-            "unsupported version of the ONNX format (ir_version)",
-            expected=f"{MIN_IR} to {IR_VERSION}",
-            got=str(model.ir_version),
-        )
+    text = "unsupported version of the ONNX format (ir_version)"
+    _require_between(text, MIN_IR, IR_VERSION, model.ir_version)
     versions = {entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")}
     if len(versions) != 1:
-        raise InvalidInput(
-            "TLC201", "the default operator set is not imported exactly once", got=str(sorted(versions))
-        )
+        text = "the default operator set is not imported exactly once"
+        raise InvalidInput("TLC201", text, got=str(sorted(versions)))
     (version,) = versions
-    newest = max_opset()
-    if not MIN_OPSET <= version <= newest:
-        raise InvalidInput(
-            "TLC202", "unsupported opset", expected=f"{MIN_OPSET} to {newest}", got=str(version)
-        )
+    _require_between("unsupported opset", MIN_OPSET, max_opset(), version)
     return int(version)
+
+
+def _require_between(what: str, least: int, most: int, got: int) -> None:
+    if not least <= got <= most:
+        raise InvalidInput("TLC202", what, expected=f"{least} to {most}", got=str(got))
 
 
 def _check_features(model: ModelProto) -> None:
     """Parts of the format that change what nodes mean, and that are not read."""
-    present = {
-        "local functions": bool(model.functions),
-        "training info": bool(model.training_info),
-        "sparse initializers": bool(model.graph.sparse_initializer),
-    }
-    for feature, found in present.items():
+    for feature, found in (
+        ("local functions", model.functions),
+        ("training info", model.training_info),
+        ("sparse initializers", model.graph.sparse_initializer),
+    ):
         if found:
             raise InvalidInput("TLC202", f"unsupported {feature}")
 
@@ -144,9 +129,8 @@ def _input(info: ValueInfoProto, builder: Builder) -> Data:
         raise InvalidInput("TLC202", "input is not a tensor of known rank", field=where)
     dtype = element_type(info.type.tensor_type.elem_type, where)
     if dtype not in ("float32", "float64"):
-        raise InvalidInput(
-            "TLC202", "unsupported input type", field=where, expected="float32 or float64", got=dtype
-        )
+        read = "float32 or float64"
+        raise InvalidInput("TLC202", "unsupported input type", field=where, expected=read, got=dtype)
     return builder.input(info.name, _input_shape(info, where), dtype)
 
 
@@ -158,9 +142,8 @@ def _input_shape(info: ValueInfoProto, where: str) -> Shape:
         elif axis == 0:
             shape.append(1)
         else:
-            raise InvalidInput(
-                "TLC202", f"unsupported symbolic size of axis {axis}", field=where, got=dim.dim_param
-            )
+            text = f"unsupported symbolic size of axis {axis}"
+            raise InvalidInput("TLC202", text, field=where, got=dim.dim_param)
     if 0 in shape:
         raise InvalidInput("TLC204", "empty input", field=where, got=str(shape))
     return checked_shape(tuple(shape), where)
@@ -185,43 +168,37 @@ def _row(node: NodeProto, call: Call, operands: Sequence[Value | Late | None]) -
 def _operand(name: str, values: dict[str, Value | Late], node: NodeProto) -> Value | Late | None:
     """The tensor's value; None for an optional operand left out. Raises TLC201: missing, or nodes out of order."""
     if name and name not in values:
-        raise InvalidInput(
-            "TLC201",
-            f"tensor '{name}' is not defined before its use (missing, cyclic or out of order)",
-            field=f"node '{node.name or node.op_type}'",
-        )
+        text = f"tensor '{name}' is not defined before its use (missing, cyclic or out of order)"
+        raise InvalidInput("TLC201", text, field=f"node '{node.name or node.op_type}'")
     return values[name] if name else None
 
 
 def _finished(
     graph: GraphProto, inputs: list[ValueInfoProto], values: dict[str, Value | Late], builder: Builder
 ) -> Graph:
-    outputs = []
-    for info in graph.output:
-        value = values.get(info.name)
-        if value is None:
-            raise InvalidInput("TLC201", f"output '{info.name}' is not defined")
-        if isinstance(value, Late):
-            raise InvalidInput("TLC202", f"output '{info.name}' has a shape that the network's values decide")
-        if value.hidden is not None:
-            raise InvalidInput("TLC203", f"output '{info.name}' holds minus infinity")
-        if isinstance(value, Known):
-            value = values[info.name] = builder.fixed(_number(value, info.name), info.name)
-        outputs.append(value.node)
+    outputs = tuple(_output(info.name, values, builder) for info in graph.output)
     # a tensor with minus infinity in it is no node
-    names = {
-        name: value.node for name, value in values.items() if isinstance(value, Data) and value.hidden is None
-    }
+    nodes = {name: x for name, x in values.items() if isinstance(x, Data) and x.hidden is None}
+    names = {name: x.node for name, x in nodes.items()}
+    given, made = tuple(i.name for i in inputs), tuple(o.name for o in graph.output)
     try:
-        return Graph(
-            tuple(builder.nodes),
-            tuple(outputs),
-            tuple(i.name for i in inputs),
-            tuple(o.name for o in graph.output),
-            names,
-        )
+        return Graph(tuple(builder.nodes), outputs, given, made, names)
     except ValueError as error:
         raise InvalidInput("TLC204", str(error)) from error
+
+
+def _output(name: str, values: dict[str, Value | Late], builder: Builder) -> int:
+    """The node of an output; a constant one becomes a node, which then is the tensor's."""
+    value = values.get(name)
+    if value is None:
+        raise InvalidInput("TLC201", f"output '{name}' is not defined")
+    if isinstance(value, Late):
+        raise InvalidInput("TLC202", f"output '{name}' has a shape that the network's values decide")
+    if value.hidden is not None:
+        raise InvalidInput("TLC203", f"output '{name}' holds minus infinity")
+    if isinstance(value, Known):
+        value = values[name] = builder.fixed(_number(value, name), name)
+    return value.node
 
 
 def _number(value: Known, name: str) -> Known:
