@@ -6,30 +6,31 @@ one ``Indexed`` operation. Steps on integers and on places only: arithmetic on l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.readers.onnx.call import Call
+from tlcheck.readers.onnx.call import Call, positions
 from tlcheck.readers.onnx.operands import Data, Known, Late, Shape, Value
+from tlcheck.readers.onnx.table import LATE
 from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.formula import Formula, Moved, Stored
+from tlcheck.trusted.formula import Moved, Stored
 from tlcheck.trusted.ops import indexed
 
 Part = Late | Known | Data
-Ints = NDArray[np.int64]
 
-# One lowering per operator.
-
-
-def _part(call: Call, i: int) -> Part:
-    x = call.raw(i)
-    return call.value(i) if x is None else x
+# Operators: the functions that rows of table.LATE name.
 
 
-def _integers(call: Call, *parts: Part) -> None:
+def _parts(call: Call, count: int) -> list[Part]:
+    """The first operands, all there; those that say where or what shape hold integers."""
+    parts = [call.value(i) if (x := call.raw(i)) is None else x for i in range(count)]
+    _require_integers(call, *(parts[i] for i in LATE[call.op].indices if i < count))
+    return parts
+
+
+def _require_integers(call: Call, *parts: Part) -> None:
     for x in parts:
         if x.dtype not in ("int32", "int64"):
             raise call.unsupported(f"operand of type {x.dtype} beside integers of the network")
@@ -37,188 +38,139 @@ def _integers(call: Call, *parts: Part) -> None:
 
 def _step(
     call: Call,
-    name: str,
     *parts: Part,
     numbers: Sequence[int] = (),
     dtype: str | None = None,
     shape: Shape | None = None,
 ) -> list[Value | Late]:
-    """The step; as soon as its shape is fixed and it holds floats, the operation."""
-    late = Late(name, parts, np.array(numbers, np.int64), dtype or parts[0].dtype, shape)
-    if shape is None or not late.is_float:
-        return [late]
-    return [_emitted(call, late, shape)]
+    """The operator's step; as soon as its shape is fixed and it holds floats, the operation."""
+    name = "Expand" if call.op == "ConstantOfShape" else call.op
+    late = Late(name, tuple(parts), np.array(numbers, np.int64), dtype or parts[0].dtype, shape)
+    return [late if shape is None or not late.is_float else _emitted(call, late, shape)]
 
 
-def _on_integers(name: str) -> Callable[[Call], list[Value | Late]]:
-    def lower(call: Call) -> list[Value | Late]:
-        a, b = _part(call, 0), _part(call, 1)
-        _integers(call, a, b)
-        if a.dtype != b.dtype:
-            raise call.unsupported(f"operands of different types: {a.dtype}, {b.dtype}")
-        return _step(call, name, a, b, dtype="bool" if name == "Equal" else a.dtype)
-
-    return lower
+def identity(call: Call) -> list[Value | Late]:
+    return [*_parts(call, 1)]
 
 
-def _where(call: Call) -> list[Value | Late]:
-    c, a, b = _part(call, 0), _part(call, 1), _part(call, 2)
+def arithmetic(call: Call) -> list[Value | Late]:
+    """Add, Sub, Mul and Equal of integers."""
+    a, b = _parts(call, 2)
+    _require_integers(call, a, b)
+    if a.dtype != b.dtype:
+        raise call.unsupported(f"operands of different types: {a.dtype}, {b.dtype}")
+    return _step(call, a, b, dtype="bool" if call.op == "Equal" else a.dtype)
+
+
+def where(call: Call) -> list[Value | Late]:
+    c, a, b = _parts(call, 3)
     if c.dtype != "bool" or a.dtype != b.dtype:
         raise call.unsupported(f"operands of types {c.dtype}, {a.dtype}, {b.dtype}")
-    return _step(call, "Where", c, a, b, dtype=a.dtype)
+    return _step(call, c, a, b, dtype=a.dtype)
 
 
-def _shape(call: Call) -> list[Value | Late]:
-    return _step(call, "Shape", _part(call, 0), dtype="int64")
+def shape_of(call: Call) -> list[Value | Late]:
+    return _step(call, *_parts(call, 1), dtype="int64")
 
 
-def _range(call: Call) -> list[Value | Late]:
-    parts = [_part(call, i) for i in range(3)]
-    _integers(call, *parts)
-    return _step(call, "Range", *parts)
+def range_(call: Call) -> list[Value | Late]:
+    return _step(call, *_parts(call, 3))
 
 
-def _slice(call: Call) -> list[Value | Late]:
+def slice_(call: Call) -> list[Value | Late]:
     """The form with operands; axes must be given as constants."""
-    x, starts, ends = (_part(call, i) for i in range(3))
-    _integers(call, starts, ends)
+    x, starts, ends = _parts(call, 3)
     axes = call.known(3)
     ones = Known(np.ones(len(call.integers(axes)), np.int64), "int64")
-    steps = ones if call.raw(4) is None else _part(call, 4)
-    _integers(call, steps)
+    steps = call.raw(4) or ones
+    _require_integers(call, steps)
     if call.opset < 13 and not (isinstance(steps, Known) and bool((steps.array > 0).all())):
         raise call.unsupported("a negative step before opset 13: the standard and runtimes may differ")
-    return _step(call, "Slice", x, starts, ends, axes, steps)
+    return _step(call, x, starts, ends, axes, steps)
 
 
-def _gather(call: Call) -> list[Value | Late]:
-    x, index = _part(call, 0), _part(call, 1)
-    _integers(call, index)
-    axis = call.attr_int("axis", 0)
-    shape = None
+def gather(call: Call) -> list[Value | Late]:
+    x, index = _parts(call, 2)
+    axis, shape = call.attr_int("axis", 0), None
     if x.shape is not None and index.shape is not None:
         axis = call.axis(axis, len(x.shape))
         shape = call.checked(x.shape[:axis] + index.shape + x.shape[axis + 1 :])
-    return _step(call, "Gather", x, index, numbers=[axis], shape=shape)
+    return _step(call, x, index, numbers=[axis], shape=shape)
 
 
-def _scatter_nd(call: Call) -> list[Value | Late]:
-    x, index, updates = (_part(call, i) for i in range(3))
-    _integers(call, index)
+def scatter_nd(call: Call) -> list[Value | Late]:
+    x, index, updates = _parts(call, 3)
     if call.attr_str("reduction", "none") != "none":
         raise call.unsupported("reduction")
     if x.dtype != updates.dtype:
         raise call.unsupported(f"operands of different types: {x.dtype}, {updates.dtype}")
-    return _step(call, "ScatterND", x, index, updates, shape=x.shape)
+    return _step(call, x, index, updates, shape=x.shape)
 
 
-def _reshape(call: Call) -> list[Value | Late]:
-    x, target = _part(call, 0), _part(call, 1)
-    _integers(call, target)
+def reshape(call: Call) -> list[Value | Late]:
+    x, target = _parts(call, 2)
     keep_zero = int(call.attr_flag("allowzero", False))
     fixed = call.integers(target) if isinstance(target, Known) else []
-    shape = tuple(fixed) if fixed and all(n > 0 for n in fixed) else None
-    if shape is not None:
-        call.checked(shape)
-    return _step(call, "Reshape", x, target, numbers=[keep_zero], shape=shape)
+    shape = call.checked(tuple(fixed)) if fixed and all(n > 0 for n in fixed) else None
+    return _step(call, x, target, numbers=[keep_zero], shape=shape)
 
 
-def _expand(call: Call) -> list[Value | Late]:
-    x, target = _part(call, 0), _part(call, 1)
-    _integers(call, target)
-    return _step(call, "Expand", x, target)
+def expand(call: Call) -> list[Value | Late]:
+    return _step(call, *_parts(call, 2))
 
 
-def _constant_of_shape(call: Call) -> list[Value | Late]:
-    target, value = _part(call, 0), call.attr_tensor("value")
-    _integers(call, target)
-    if value is None:
-        value = Known(np.zeros((), np.float32), "float32")
+def constant_of_shape(call: Call) -> list[Value | Late]:
+    (target,) = _parts(call, 1)
+    value = call.attr_tensor("value") or Known(np.zeros((), np.float32), "float32")
     if value.array.size != 1:
         raise call.misshapen(f"value of shape {value.shape}")
-    return _step(call, "Expand", Known(value.array.reshape(()), value.dtype), target)
+    return _step(call, Known(value.array.reshape(()), value.dtype), target)
 
 
-def _axes(name: str) -> Callable[[Call], list[Value | Late]]:
-    def lower(call: Call) -> list[Value | Late]:
-        axes = call.ints_of_input_or_attribute(1, "axes")
-        if not axes:
-            raise call.unsupported("no axes")
-        return _step(call, name, _part(call, 0), numbers=axes)
-
-    return lower
+def squeeze(call: Call) -> list[Value | Late]:
+    """Squeeze and Unsqueeze, with axes."""
+    axes = call.ints_of_input_or_attribute(1, "axes")
+    if not axes:
+        raise call.unsupported("no axes")
+    return _step(call, *_parts(call, 1), numbers=axes)
 
 
-def _concat(call: Call) -> list[Value | Late]:
-    parts = [_part(call, i) for i in range(call.n_inputs)]
+def concat(call: Call) -> list[Value | Late]:
+    parts = _parts(call, call.n_inputs)
     if len({x.dtype for x in parts}) != 1:
         raise call.unsupported("operands of different types")
-    return _step(call, "Concat", *parts, numbers=[call.required_int("axis")])
-
-
-def _identity(call: Call) -> list[Value | Late]:
-    return [_part(call, 0)]
-
-
-RULES: Final[dict[str, Callable[[Call], list[Value | Late]]]] = {
-    "Add": _on_integers("Add"),
-    "Concat": _concat,
-    "ConstantOfShape": _constant_of_shape,
-    "Equal": _on_integers("Equal"),
-    "Expand": _expand,
-    "Gather": _gather,
-    "Identity": _identity,
-    "Mul": _on_integers("Mul"),
-    "Range": _range,
-    "Reshape": _reshape,
-    "ScatterND": _scatter_nd,
-    "Shape": _shape,
-    "Slice": _slice,
-    "Squeeze": _axes("Squeeze"),
-    "Sub": _on_integers("Sub"),
-    "Unsqueeze": _axes("Unsqueeze"),
-    "Where": _where,
-}
-
-
-def late(call: Call) -> list[Value | Late]:
-    """The node, an operand of which is late, or says by integers of the network where or what shape."""
-    return RULES[call.op](call)
+    return _step(call, *parts, numbers=[call.required_int("axis")])
 
 
 # The operation.
 
 
 def _emitted(call: Call, late: Late, shape: Shape) -> Data:
-    """All steps that ``late`` rests on, as one operation."""
-    order: list[Late] = []
-    leaves: list[Known | Data] = []
-    _collect(late, order, leaves, set())
+    """All steps that ``late`` rests on, as one operation. Entries of floats are numbered through: those of nodes first."""
+    order, leaves = _collected(late)
     operands = [x for x in leaves if isinstance(x, Data)]
+    constants = [x for x in leaves if isinstance(x, Known)]
+    floats, pool = [x for x in operands if x.is_float], [x for x in constants if x.is_float]
+    places = dict(zip(map(id, [*floats, *pool]), positions([x.shape for x in (*floats, *pool)]), strict=True))
+    position = {id(x): i for i, x in enumerate([*operands, *constants, *order])}
+    steps = [
+        *(_constant(x, places[id(x)] if x.is_float else x.array.astype(np.int64)) for x in constants),
+        *(indexed.Call(s.name, tuple(position[id(p)] for p in s.operands), s.numbers) for s in order),
+    ]
     moved = tuple(x.is_float for x in operands)
-    place = sum(int(np.prod(x.shape)) for x in operands if x.is_float)
-    position = {id(x): i for i, x in enumerate(operands)}
-    steps: list[indexed.Call] = []
-    pool: list[Known] = []
-    for x in leaves:
-        if isinstance(x, Known):
-            entries = (
-                np.arange(place, place + x.array.size) if x.is_float else x.array.astype(np.int64).ravel()
-            )
-            if x.is_float:
-                pool.append(x.settled())
-                place += x.array.size
-            position[id(x)] = len(operands) + len(steps)
-            steps.append(indexed.Call("Constant", (), np.array([len(x.shape), *x.shape, *entries], np.int64)))
-    for step in order:
-        position[id(step)] = len(operands) + len(steps)
-        steps.append(indexed.Call(step.name, tuple(position[id(p)] for p in step.operands), step.numbers))
-    op = indexed.Indexed(shape, moved, _pool(pool), tuple(steps))
+    op = indexed.Indexed(shape, moved, _pool([x.settled() for x in pool]), tuple(steps))
     return call.emit(op, *operands).as_type(late.dtype)
 
 
-def _collect(late: Late, order: list[Late], leaves: list[Known | Data], seen: set[int]) -> None:
+def _constant(x: Known, entries: NDArray[np.int64]) -> indexed.Call:
+    return indexed.Call("Constant", (), np.array([len(x.shape), *x.shape, *entries.ravel()], np.int64))
+
+
+def _collected(late: Late) -> tuple[list[Late], list[Known | Data]]:
     """Steps in order (operands first), and the constants and nodes that they read, each once."""
+    order: list[Late] = []
+    leaves: list[Known | Data] = []
+    seen: set[int] = set()
     pending: list[tuple[Part, bool]] = [(late, False)]
     while pending:
         part, expanded = pending.pop()
@@ -231,17 +183,16 @@ def _collect(late: Late, order: list[Late], leaves: list[Known | Data], seen: se
                 pending.extend((p, False) for p in part.operands)
             else:
                 leaves.append(part)
+    return order, leaves
 
 
 def _pool(pool: list[Known]) -> Constant:
+    """The constants' entries, one after the other."""
     if not pool:
         return Constant(np.zeros(0))
     mid = np.concatenate([x.array.astype(np.float64).ravel() for x in pool])
     if all(x.rad is None for x in pool):
         return Constant(mid)
     rad = np.concatenate([np.zeros(x.array.size) if x.rad is None else x.rad.ravel() for x in pool])
-    return Constant(mid, rad, Moved(tuple(_numbers(x) for x in pool), np.arange(mid.size)))
-
-
-def _numbers(x: Known) -> Formula:
-    return x.formula or Stored(x.array.astype(np.float64), x.rad)
+    formulas = tuple(x.formula or Stored(x.array.astype(np.float64), x.rad) for x in pool)
+    return Constant(mid, rad, Moved(formulas, np.arange(mid.size)))

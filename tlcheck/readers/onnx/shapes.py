@@ -140,15 +140,15 @@ def split(call: Call) -> list[Value]:
     axis = call.axis(call.attr_int("axis", 0), len(x.shape))
     total = x.shape[axis]
     if sizes is None:
-        parts = call.attr_int("num_outputs", call.n_outputs)
-        if parts != call.n_outputs or (total % parts and not call.has("num_outputs")):
+        parts = call.attr_int("num_outputs", len(call.outputs))
+        if parts != len(call.outputs) or (total % parts and not call.has("num_outputs")):
             raise call.misshapen(f"{total} does not split into {parts} parts")
         chunk = -(-total // parts)
         sizes = [chunk] * (parts - 1) + [total - chunk * (parts - 1)]
         if sizes[-1] < min(chunk, 1):
             raise call.unsupported(f"{total} into {parts} parts of {chunk}: only the last may be smaller")
-    if sum(sizes) != total or any(n < 0 for n in sizes) or len(sizes) != call.n_outputs:
-        raise call.misshapen(f"{total} does not split into {sizes} for {call.n_outputs} outputs")
+    if sum(sizes) != total or any(n < 0 for n in sizes) or len(sizes) != len(call.outputs):
+        raise call.misshapen(f"{total} does not split into {sizes} for {len(call.outputs)} outputs")
     results, start = [], 0
     for k, n in enumerate(sizes):
         cut = (slice(None),) * axis + (slice(start, start + n),)

@@ -139,22 +139,45 @@ ON_INTEGERS: Final = frozenset({
 })  # fmt: skip
 """Operators that mean the same on integers and booleans that the network computes; the others refuse them."""
 
-LATE: Final[dict[str, tuple[int, ...]]] = {
-    "Add": (), "Concat": (), "ConstantOfShape": (0,), "Equal": (), "Expand": (1,), "Gather": (1,), "Identity": (), "Mul": (),
-    "Range": (0, 1, 2), "Reshape": (1,), "ScatterND": (1,), "Shape": (), "Slice": (1, 2, 3, 4), "Squeeze": (), "Sub": (),
-    "Unsqueeze": (), "Where": (),
-}  # fmt: skip
-"""Operators on tensors that integers of the network decide, and their operands that say where, or what shape."""
+
+@dataclass(frozen=True)
+class LateRow:
+    """A function of ``computed_indices``, and the operands that say where, or what shape."""
+
+    name: str
+    indices: tuple[int, ...] = ()
+
+
+LATE: Final[dict[str, LateRow]] = {
+    "Add": LateRow("arithmetic"),
+    "Concat": LateRow("concat"),
+    "ConstantOfShape": LateRow("constant_of_shape", (0,)),
+    "Equal": LateRow("arithmetic"),
+    "Expand": LateRow("expand", (1,)),
+    "Gather": LateRow("gather", (1,)),
+    "Identity": LateRow("identity"),
+    "Mul": LateRow("arithmetic"),
+    "Range": LateRow("range_", (0, 1, 2)),
+    "Reshape": LateRow("reshape", (1,)),
+    "ScatterND": LateRow("scatter_nd", (1,)),
+    "Shape": LateRow("shape_of"),
+    "Slice": LateRow("slice_", (1, 2, 3, 4)),
+    "Squeeze": LateRow("squeeze"),
+    "Sub": LateRow("arithmetic"),
+    "Unsqueeze": LateRow("squeeze"),
+    "Where": LateRow("where"),
+}
+"""Operators on tensors that integers of the network decide."""
 
 
 def late_row(operator: str, operands: Sequence[Value | Late | None]) -> Row | None:
     """The row of an operator that takes a late tensor, or integers that the network computes as its indices."""
     if operator not in LATE:
         return None
-    indices = [operands[i] for i in LATE[operator] if i < len(operands)]
+    indices = [operands[i] for i in LATE[operator].indices if i < len(operands)]
     computed = [x for x in indices if isinstance(x, Data)]
     if any(isinstance(x, Late) for x in operands) or (computed and not any(x.is_float for x in computed)):
-        return Row(f"{__package__}.computed_indices", "late")
+        return Row(f"{__package__}.computed_indices", LATE[operator].name)
     return None
 
 
