@@ -60,8 +60,7 @@ def selu(call: Call) -> list[Value]:
 def celu(call: Call) -> list[Value]:
     """max(x, 0) + min(0, alpha (e^(x / alpha) - 1)), alpha > 0"""
     alpha = call.attr_float("alpha", 1.0)
-    if not alpha > 0:
-        raise call.unsupported(f"alpha {alpha}")
+    call.refuse(not alpha > 0, f"alpha {alpha}")
     return [_elu(call, call.variable(0), Constant(np.array(alpha)), evaluated(1 / rational(alpha)))]
 
 
@@ -129,8 +128,7 @@ def _where_above(call: Call, x: Data, level: float, y: Data) -> Data:
 def shrink(call: Call) -> list[Value]:
     """x + bias where x < -lambd, x - bias where x > lambd, else 0. With bias = lambd there is no step."""
     x, bias, lambd = call.variable(0), call.attr_float("bias", 0.0), call.attr_float("lambd", 0.5)
-    if lambd < 0:
-        raise call.unsupported(f"lambd {lambd}")
+    call.refuse(lambd < 0, f"lambd {lambd}")
 
     def beyond(side: Data) -> Data:
         shifted = linear(call, side, 1.0, -bias)

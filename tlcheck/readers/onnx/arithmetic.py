@@ -32,8 +32,7 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 def folded(call: Call, value: Constant, dtype: str, roundings: int) -> Known:
     """The exact result of an operation on constants whose float32 execution makes ``roundings`` relative roundings."""
-    if dtype not in ("float32", "float64"):
-        raise call.unsupported(f"arithmetic on constants of type {dtype}")
+    call.refuse(dtype not in ("float32", "float64"), f"arithmetic on constants of type {dtype}")
     size = np.abs(value.mid.astype(np.float64))
     if dtype != "float64" and bool((size > FLOAT32_MAX).any()):
         raise call.nonfinite(f"a constant overflows {dtype}")
@@ -53,8 +52,7 @@ def in_range(values: Iterable[Any], dtype: str) -> bool:
 def fold_integers(call: Call, function: Callable[..., object], *operands: Known) -> Known:
     """``function`` on Python integers, entry by entry; a result outside the type is refused."""
     dtype = call.same_type(*operands)
-    if dtype not in INTEGERS:
-        raise call.unsupported(f"constants of type {dtype}")
+    call.refuse(dtype not in INTEGERS, f"constants of type {dtype}")
     call.foldable(prod(call.common_shape(*operands)))
     arrays = np.broadcast_arrays(*(x.array.astype(object) for x in operands))
     try:
@@ -62,8 +60,7 @@ def fold_integers(call: Call, function: Callable[..., object], *operands: Known)
         result = np.array(values, dtype=object).astype(np.dtype(dtype)).reshape(arrays[0].shape)
     except (OverflowError, ZeroDivisionError) as error:
         raise call.unsupported(f"integer arithmetic: {error}") from error
-    if not in_range(values, dtype):
-        raise call.unsupported("integer overflow")
+    call.refuse(not in_range(values, dtype), "integer overflow")
     return Known(result, dtype)
 
 
@@ -156,8 +153,7 @@ def _masked_sum(call: Call, a: Value, b: Value) -> Value:
 
 def _on_integers(call: Call, op: Operation, a: Value, b: Value) -> Data:
     """``op`` on int64; no other type's arithmetic is read."""
-    if a.dtype != "int64":
-        raise call.unsupported(f"arithmetic on variable {a.dtype}")
+    call.refuse(a.dtype != "int64", f"arithmetic on variable {a.dtype}")
     shape = call.common_shape(a, b)
     return whole(call, call.emit(op, *(call.numbers(call.broadcast(x, shape)) for x in (a, b))), "int64")
 

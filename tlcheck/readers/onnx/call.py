@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_NODES
 from tlcheck.readers.onnx.exact import MAX_FOLDED
-from tlcheck.readers.onnx.operands import INTEGERS, MASKS, Data, Known, Late, Shape, Value
+from tlcheck.readers.onnx.operands import INTEGERS, MASKS, Data, Known, Late, Part, Shape, Value
 from tlcheck.readers.onnx.standard import misfit
 from tlcheck.readers.onnx.tensors import checked_shape, read_tensor
 from tlcheck.trusted.formula import Formula, gathered
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from onnx import AttributeProto, NodeProto
 
 T = TypeVar("T")
-R = TypeVar("R", bound=Value | Late)
+R = TypeVar("R", bound=Part)
 How = Callable[[list[NDArray[Any]]], NDArray[Any]]
 """Selects and repeats entries of arrays."""
 
@@ -79,7 +79,7 @@ class Call:
     def __init__(
         self,
         node: NodeProto,
-        operands: Sequence[Value | Late | None],
+        operands: Sequence[Part | None],
         builder: Builder,
         *,
         opset: int,
@@ -88,6 +88,7 @@ class Call:
         self.op = node.op_type
         self.label = (node.name or f"{node.op_type}/{next((o for o in node.output if o), '')}")[:MAX_LABEL]
         self.opset = opset
+        self.n_inputs = len(operands)
         self.outputs = tuple(node.output)
         self.wanted = tuple(name in needed for name in node.output)
         self._where = f"node '{self.label}'"
@@ -141,6 +142,16 @@ class Call:
     def nonfinite(self, detail: str) -> InvalidInput:
         return InvalidInput("TLC203", f"{self.op}: {detail}", field=self._where)
 
+    def refuse(self, wrong: bool, detail: str) -> None:
+        """Raises TLC202 where that is so."""
+        if wrong:
+            raise self.unsupported(detail)
+
+    def refuse_shape(self, wrong: bool, detail: str) -> None:
+        """Raises TLC204 where that is so."""
+        if wrong:
+            raise self.misshapen(detail)
+
     def refuse_infinity(self, late: bool = False) -> None:
         """No operand holds minus infinity, unless the operator may take it. Raises TLC203, naming node and tensor."""
         if self.op in MASKS and not late:
@@ -158,10 +169,6 @@ class Call:
 
     # operands
 
-    @property
-    def n_inputs(self) -> int:
-        return len(self._operands)
-
     def optional(self, i: int) -> Value | None:
         """Operand i, or None when absent."""
         operand = self.raw(i)
@@ -169,7 +176,7 @@ class Call:
             raise self.unsupported(f"operand {i} has a shape that the network's values decide")
         return operand
 
-    def raw(self, i: int) -> Value | Late | None:
+    def raw(self, i: int) -> Part | None:
         """Operand i, of whatever kind."""
         self._used.add(i)
         return self._operands[i] if i < len(self._operands) else None
@@ -389,9 +396,8 @@ class Call:
         if same and bool((index.ravel() == np.arange(index.size)).all()):
             return self.reshape(xs[0], index.shape)
         parts = [self.data(shown(x)) for x in xs if prod(x.shape)]
-        return self._rearranged(
-            Rearrange(index.shape, np.ascontiguousarray(index.ravel())), parts, dtype, hidden
-        )
+        op = Rearrange(index.shape, np.ascontiguousarray(index.ravel()))
+        return self._rearranged(op, parts, dtype, hidden)
 
     def over_last(self, x: Value, axis: int, function: Callable[[Data], Value]) -> Value:
         """``function``, which works along the last axis and keeps the shape, along ``axis``."""
@@ -448,11 +454,9 @@ class Call:
 
 def positions(shapes: Sequence[Shape]) -> list[NDArray[np.int64]]:
     """The entries of arrays of these shapes numbered, one array after the other."""
-    starts = np.cumsum([0, *(prod(shape) for shape in shapes)])
-    return [
-        np.arange(start, start + prod(shape), dtype=np.int64).reshape(shape)
-        for start, shape in zip(starts.tolist(), shapes, strict=False)
-    ]
+    ends = np.cumsum([0, *(prod(shape) for shape in shapes)])
+    parts = np.split(np.arange(ends[-1], dtype=np.int64), ends[1:-1])
+    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=False)]
 
 
 def _hidden(xs: Sequence[Value], how: How) -> NDArray[np.bool_] | None:

@@ -57,16 +57,14 @@ def _not_zero(call: Call, x: Data) -> Data:
 
 def _converted(call: Call, x: Known, dtype: str) -> NDArray[Any]:
     """x's entries in ``dtype``: floats rounded to nearest even, floats to integers towards zero."""
-    if dtype == "bfloat16":
-        raise call.unsupported("constant to bfloat16")
+    call.refuse(dtype == "bfloat16", "constant to bfloat16")
     if dtype == "bool":
         return np.asarray(x.array != 0)
     target = np.dtype(dtype)
     if dtype in INTEGERS:
         call.foldable(x.array.size)
         values = (np.trunc(x.array) if x.is_float else x.array).ravel().tolist()
-        if not in_range(values, dtype):
-            raise call.unsupported(f"value out of range of {dtype}")
+        call.refuse(not in_range(values, dtype), f"value out of range of {dtype}")
         return np.array([int(v) for v in values], dtype=target).reshape(x.shape)
     with np.errstate(over="ignore"):
         result = x.array.astype(target)
@@ -83,8 +81,7 @@ def dequantize(call: Call) -> list[Value]:
     axis = call.attr_int("axis", 1)
     if call.attr_int("block_size", 0) or call.attr_int("output_dtype", 0):
         raise call.unsupported("blocks, or a given output type")
-    if x.dtype not in INTEGERS or by.dtype != "float32":
-        raise call.unsupported(f"{x.dtype} by a scale of type {by.dtype}")
+    call.refuse(x.dtype not in INTEGERS or by.dtype != "float32", f"{x.dtype} by a scale of type {by.dtype}")
     call.require_whole(x)
     shifted = x.array.astype(np.float64)
     shape = [1] * len(x.shape)

@@ -12,13 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.readers.onnx.call import Call, positions
-from tlcheck.readers.onnx.operands import Data, Known, Late, Shape, Value
+from tlcheck.readers.onnx.operands import Data, Known, Late, Part, Shape
 from tlcheck.readers.onnx.table import LATE
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.formula import Moved, Stored
 from tlcheck.trusted.ops import indexed
-
-Part = Late | Known | Data
 
 # Operators: the functions that rows of table.LATE name.
 
@@ -42,42 +40,40 @@ def _step(
     numbers: Sequence[int] = (),
     dtype: str | None = None,
     shape: Shape | None = None,
-) -> list[Value | Late]:
+) -> list[Part]:
     """The operator's step; as soon as its shape is fixed and it holds floats, the operation."""
     name = "Expand" if call.op == "ConstantOfShape" else call.op
     late = Late(name, tuple(parts), np.array(numbers, np.int64), dtype or parts[0].dtype, shape)
     return [late if shape is None or not late.is_float else _emitted(call, late, shape)]
 
 
-def identity(call: Call) -> list[Value | Late]:
+def identity(call: Call) -> list[Part]:
     return [*_parts(call, 1)]
 
 
-def arithmetic(call: Call) -> list[Value | Late]:
+def arithmetic(call: Call) -> list[Part]:
     """Add, Sub, Mul and Equal of integers."""
     a, b = _parts(call, 2)
     _require_integers(call, a, b)
-    if a.dtype != b.dtype:
-        raise call.unsupported(f"operands of different types: {a.dtype}, {b.dtype}")
+    call.refuse(a.dtype != b.dtype, f"operands of different types: {a.dtype}, {b.dtype}")
     return _step(call, a, b, dtype="bool" if call.op == "Equal" else a.dtype)
 
 
-def where(call: Call) -> list[Value | Late]:
+def where(call: Call) -> list[Part]:
     c, a, b = _parts(call, 3)
-    if c.dtype != "bool" or a.dtype != b.dtype:
-        raise call.unsupported(f"operands of types {c.dtype}, {a.dtype}, {b.dtype}")
+    call.refuse(c.dtype != "bool" or a.dtype != b.dtype, f"operands of types {c.dtype}, {a.dtype}, {b.dtype}")
     return _step(call, c, a, b, dtype=a.dtype)
 
 
-def shape_of(call: Call) -> list[Value | Late]:
+def shape_of(call: Call) -> list[Part]:
     return _step(call, *_parts(call, 1), dtype="int64")
 
 
-def range_(call: Call) -> list[Value | Late]:
+def range_(call: Call) -> list[Part]:
     return _step(call, *_parts(call, 3))
 
 
-def slice_(call: Call) -> list[Value | Late]:
+def slice_(call: Call) -> list[Part]:
     """The form with operands; axes must be given as constants."""
     x, starts, ends = _parts(call, 3)
     axes = call.known(3)
@@ -89,7 +85,7 @@ def slice_(call: Call) -> list[Value | Late]:
     return _step(call, x, starts, ends, axes, steps)
 
 
-def gather(call: Call) -> list[Value | Late]:
+def gather(call: Call) -> list[Part]:
     x, index = _parts(call, 2)
     axis, shape = call.attr_int("axis", 0), None
     if x.shape is not None and index.shape is not None:
@@ -98,16 +94,14 @@ def gather(call: Call) -> list[Value | Late]:
     return _step(call, x, index, numbers=[axis], shape=shape)
 
 
-def scatter_nd(call: Call) -> list[Value | Late]:
+def scatter_nd(call: Call) -> list[Part]:
     x, index, updates = _parts(call, 3)
-    if call.attr_str("reduction", "none") != "none":
-        raise call.unsupported("reduction")
-    if x.dtype != updates.dtype:
-        raise call.unsupported(f"operands of different types: {x.dtype}, {updates.dtype}")
+    call.refuse(call.attr_str("reduction", "none") != "none", "reduction")
+    call.refuse(x.dtype != updates.dtype, f"operands of different types: {x.dtype}, {updates.dtype}")
     return _step(call, x, index, updates, shape=x.shape)
 
 
-def reshape(call: Call) -> list[Value | Late]:
+def reshape(call: Call) -> list[Part]:
     x, target = _parts(call, 2)
     keep_zero = int(call.attr_flag("allowzero", False))
     fixed = call.integers(target) if isinstance(target, Known) else []
@@ -115,30 +109,27 @@ def reshape(call: Call) -> list[Value | Late]:
     return _step(call, x, target, numbers=[keep_zero], shape=shape)
 
 
-def expand(call: Call) -> list[Value | Late]:
+def expand(call: Call) -> list[Part]:
     return _step(call, *_parts(call, 2))
 
 
-def constant_of_shape(call: Call) -> list[Value | Late]:
+def constant_of_shape(call: Call) -> list[Part]:
     (target,) = _parts(call, 1)
     value = call.attr_tensor("value") or Known(np.zeros((), np.float32), "float32")
-    if value.array.size != 1:
-        raise call.misshapen(f"value of shape {value.shape}")
+    call.refuse_shape(value.array.size != 1, f"value of shape {value.shape}")
     return _step(call, Known(value.array.reshape(()), value.dtype), target)
 
 
-def squeeze(call: Call) -> list[Value | Late]:
+def squeeze(call: Call) -> list[Part]:
     """Squeeze and Unsqueeze, with axes."""
     axes = call.ints_of_input_or_attribute(1, "axes")
-    if not axes:
-        raise call.unsupported("no axes")
-    return _step(call, *_parts(call, 1), numbers=axes)
+    call.refuse(not axes, "no axes")
+    return _step(call, *_parts(call, 1), numbers=axes or ())
 
 
-def concat(call: Call) -> list[Value | Late]:
+def concat(call: Call) -> list[Part]:
     parts = _parts(call, call.n_inputs)
-    if len({x.dtype for x in parts}) != 1:
-        raise call.unsupported("operands of different types")
+    call.refuse(len({x.dtype for x in parts}) != 1, "operands of different types")
     return _step(call, *parts, numbers=[call.required_int("axis")])
 
 
@@ -151,7 +142,8 @@ def _emitted(call: Call, late: Late, shape: Shape) -> Data:
     operands = [x for x in leaves if isinstance(x, Data)]
     constants = [x for x in leaves if isinstance(x, Known)]
     floats, pool = [x for x in operands if x.is_float], [x for x in constants if x.is_float]
-    places = dict(zip(map(id, [*floats, *pool]), positions([x.shape for x in (*floats, *pool)]), strict=True))
+    numbered: list[Data | Known] = [*floats, *pool]
+    places = dict(zip(map(id, numbered), positions([x.shape for x in numbered]), strict=True))
     position = {id(x): i for i, x in enumerate([*operands, *constants, *order])}
     steps = [
         *(_constant(x, places[id(x)] if x.is_float else x.array.astype(np.int64)) for x in constants),

@@ -10,8 +10,7 @@ from tlcheck.trusted.ops.affine import Conv, ConvTranspose
 
 def spatial_axes(call: Call, x: Value) -> Shape:
     """The sizes of x's axes after batch and channel."""
-    if len(x.shape) < 3:
-        raise call.misshapen(f"operand {x.shape} without spatial axes")
+    call.refuse_shape(len(x.shape) < 3, f"operand {x.shape} without spatial axes")
     return x.shape[2:]
 
 
@@ -28,19 +27,16 @@ def per_axis(call: Call, name: str, rank: int, default: int) -> tuple[int, ...]:
 def padding(call: Call, reach: Shape, strides: Shape, spatial: Shape) -> tuple[Shape, Shape]:
     """Begin and end padding per axis from ``pads`` or ``auto_pad``; ``reach`` = dilation (kernel - 1) + 1."""
     rank, mode, pads = len(reach), call.attr_str("auto_pad", "NOTSET"), call.attr_ints("pads")
-    if mode != "NOTSET" and any(pads or ()):
-        raise call.unsupported("pads together with auto_pad")
+    call.refuse(mode != "NOTSET" and any(pads or ()), "pads together with auto_pad")
     if mode in ("SAME_UPPER", "SAME_LOWER"):
-        if len(spatial) != rank:
-            raise call.misshapen(f"operand needs {rank} spatial axes")
+        call.refuse_shape(len(spatial) != rank, f"operand needs {rank} spatial axes")
         # SAME: ceil(size / stride) results
         total = [(-(-n // s) - 1) * s + r - n for n, s, r in zip(spatial, strides, reach, strict=True)]
         check_same(call, mode, strides, total)
         return split_padding(total, upper=mode == "SAME_UPPER")
     if mode == "VALID":
         return (0,) * rank, (0,) * rank
-    if mode != "NOTSET":
-        raise call.unsupported(f"auto_pad {mode}")
+    call.refuse(mode != "NOTSET", f"auto_pad {mode}")
     if pads is None:
         return (0,) * rank, (0,) * rank
     if len(pads) != 2 * rank or any(p < 0 for p in pads):
@@ -81,8 +77,7 @@ def _weights(call: Call) -> tuple[Data, Known, Known | None]:
     kernel = call.attr_ints("kernel_shape")
     if kernel is not None and tuple(kernel) != weight.shape[2:]:
         raise call.misshapen(f"kernel_shape {kernel} differs from the weight's {weight.shape[2:]}")
-    if 0 in weight.shape:
-        raise call.misshapen(f"empty weight {weight.shape}")
+    call.refuse_shape(0 in weight.shape, f"empty weight {weight.shape}")
     return x, weight, bias
 
 
@@ -96,8 +91,7 @@ def _constants(call: Call, weight: Known, bias: Known | None) -> tuple[Constant,
 
 def _groups(call: Call) -> int:
     groups = call.attr_int("group", 1)
-    if groups < 1:
-        raise call.misshapen(f"group {groups} must be positive")
+    call.refuse_shape(groups < 1, f"group {groups} must be positive")
     return groups
 
 
@@ -155,8 +149,7 @@ def _transpose_padding(
     if wanted is None and not same:
         begin, end = padding(call, (1,) * rank, strides, spatial)
         return begin, end, extra
-    if any(call.attr_ints("pads") or ()):
-        raise call.unsupported("pads together with output_shape or auto_pad")
+    call.refuse(any(call.attr_ints("pads") or ()), "pads together with output_shape or auto_pad")
     if wanted is None and any(extra):
         raise call.unsupported(f"auto_pad {mode} with output_padding: shape inference and runtimes differ")
     if wanted is not None and mode == "VALID":

@@ -35,8 +35,7 @@ def stepped(call: Call) -> list[Value]:
     x = call.value(0)
     if isinstance(x, Data):
         return [on_data(call, x)]
-    if not x.is_exact or x.dtype == "bool":
-        raise call.unsupported("computed constant")
+    call.refuse(not x.is_exact or x.dtype == "bool", "computed constant")
     return [Known(np.asarray(on_constant(x.array)).astype(x.array.dtype), x.dtype)]
 
 
@@ -63,8 +62,7 @@ def comparison(call: Call) -> list[Value]:
 
 
 def _require_bool(call: Call, *operands: Value) -> None:
-    if any(x.dtype != "bool" for x in operands):
-        raise call.unsupported("operand that is not bool")
+    call.refuse(any(x.dtype != "bool" for x in operands), "operand that is not bool")
 
 
 def logical_not(call: Call) -> list[Value]:
@@ -100,8 +98,7 @@ def logic(call: Call) -> list[Value]:
 
 def where(call: Call) -> list[Value]:
     condition, x, y = call.value(0), call.value(1), call.value(2)
-    if condition.dtype != "bool":
-        raise call.unsupported(f"condition of type {condition.dtype}")
+    call.refuse(condition.dtype != "bool", f"condition of type {condition.dtype}")
     dtype = call.same_type(x, y)
     shape = call.common_shape(condition, x, y)
     if isinstance(condition, Known):
@@ -125,8 +122,7 @@ def mod(call: Call) -> list[Value]:
     x = call.value(0)
     if isinstance(x, Data):
         return [_remainder(call, x, call.known(1))]
-    if call.attr_flag("fmod", False):
-        raise call.unsupported("fmod")
+    call.refuse(call.attr_flag("fmod", False), "fmod")
     return [fold_integers(call, lambda p, q: p % q, x, call.known(1))]
 
 
@@ -136,8 +132,7 @@ def _remainder(call: Call, x: Data, divisor: Known) -> Value:
     m = divisor.array.astype(np.float64)
     if not divisor.is_exact or fmod != x.is_float or not m.all():
         raise call.unsupported("fmod of integers, a remainder of floats, or a divisor that is not exact")
-    if divisor.is_large:
-        raise call.unsupported("a divisor beyond 2^31")
+    call.refuse(divisor.is_large, "a divisor beyond 2^31")
     shape = call.common_shape(x, divisor)
     wide = call.data(call.broadcast(x, shape))
     inverse = exact.reciprocal(Constant(m))

@@ -74,8 +74,7 @@ def _sizes(call: Call, terms: list[str]) -> dict[str, int]:
     call.same_type(*values)
     call.require_float(*values)
     for x, term in zip(values, terms, strict=True):
-        if len(x.shape) != len(term):
-            raise call.misshapen(f"term {term} for operand {x.shape}")
+        call.refuse_shape(len(x.shape) != len(term), f"term {term} for operand {x.shape}")
         for letter, n in zip(term, x.shape, strict=True):
             if sizes.setdefault(letter, n) != n or n == 0:
                 raise call.misshapen(f"letter {letter} has size {n} and {sizes[letter]}")

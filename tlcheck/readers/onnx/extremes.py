@@ -47,13 +47,11 @@ def _bound(call: Call, x: Value, i: int, name: str) -> Known | None:
     """A number of x's type: operand i, or before opset 11 an attribute."""
     known = call.optional_known(i)
     if call.has(name):
-        if known is not None:
-            raise call.unsupported(f"{name} given twice")
+        call.refuse(known is not None, f"{name} given twice")
         known = Known(np.array(call.attr_float(name, 0.0)), x.dtype)
     if known is not None:
         call.same_type(x, known)
-        if known.shape:
-            raise call.misshapen(f"{name} of shape {known.shape} is not a scalar")
+        call.refuse_shape(known.shape != (), f"{name} of shape {known.shape} is not a scalar")
     return known
 
 

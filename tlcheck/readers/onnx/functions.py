@@ -102,8 +102,7 @@ def power(call: Call) -> list[Value]:
     base = call.data(call.broadcast(x, shape))
     if len(values) == 1:
         return [_power(call, base, values[0])]
-    if len(values) > MAX_EXPONENTS:
-        raise call.unsupported(f"{len(values)} different exponents, at most {MAX_EXPONENTS}")
+    call.refuse(len(values) > MAX_EXPONENTS, f"{len(values)} different exponents, at most {MAX_EXPONENTS}")
     # each power on its own entries only: elsewhere it may have no value
     flat = call.reshape(base, (exponents.size,))
     chosen = [np.flatnonzero(exponents.ravel() == value) for value in values]

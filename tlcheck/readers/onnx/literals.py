@@ -16,8 +16,7 @@ KINDS = ("value", "value_float", "value_int", "value_floats", "value_ints")
 
 def constant(call: Call) -> list[Value]:
     given = [name for name in KINDS if call.has(name)]
-    if len(given) != 1:
-        raise call.unsupported("value of an unsupported kind")
+    call.refuse(len(given) != 1, "value of an unsupported kind")
     tensor = call.attr_tensor("value") or _written(call, given[0])
     if tensor.is_float and not bool((np.isfinite(tensor.array) | np.isneginf(tensor.array)).all()):
         raise call.nonfinite("NaN or infinity in a constant")
@@ -39,8 +38,7 @@ def constant_of_shape(call: Call) -> list[Value]:
     call.checked(shape)
     if value is None:
         return [Known(np.zeros(shape, np.float32), "float32")]
-    if value.array.size != 1:
-        raise call.misshapen(f"value of shape {value.shape}")
+    call.refuse_shape(value.array.size != 1, f"value of shape {value.shape}")
     return [Known(np.broadcast_to(value.array.reshape(()), shape), value.dtype)]
 
 
@@ -58,19 +56,15 @@ def size(call: Call) -> list[Value]:
 def range_(call: Call) -> list[Value]:
     parts = [call.known(i) for i in range(3)]
     dtype = call.same_type(*parts)
-    if any(p.array.size != 1 for p in parts):
-        raise call.misshapen("start, limit and delta must be scalars")
-    if dtype not in INTEGERS:
-        raise call.unsupported(f"range of type {dtype}")
+    call.refuse_shape(any(p.array.size != 1 for p in parts), "start, limit and delta must be scalars")
+    call.refuse(dtype not in INTEGERS, f"range of type {dtype}")
     start, limit, delta = (int(p.array.item()) for p in parts)
-    if delta == 0:
-        raise call.unsupported("delta 0")
+    call.refuse(delta == 0, "delta 0")
     call.checked((max(-(-(limit - start) // delta), 0),))
     return [Known(np.array(range(start, limit, delta), dtype=np.dtype(dtype)), dtype)]
 
 
 def non_zero(call: Call) -> list[Value]:
     x = call.known(0)
-    if x.rad is not None:
-        raise call.unsupported("computed constant")
+    call.refuse(x.rad is not None, "computed constant")
     return [Known(np.array(np.nonzero(x.array), dtype=np.int64).reshape(len(x.shape), -1), "int64")]

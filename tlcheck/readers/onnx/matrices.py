@@ -95,8 +95,7 @@ def _batch(call: Call, a: Value, b: Value) -> Shape:
 
 def _right(call: Call, x: Data, weight: Known, bias: Known | None, roundings: int) -> Data:
     """x weight + bias for x (..., M, K), weight (..., K, N)."""
-    if x.shape[-1] != weight.shape[-2]:
-        raise call.misshapen(f"{x.shape} and {weight.shape} do not multiply")
+    call.refuse_shape(x.shape[-1] != weight.shape[-2], f"{x.shape} and {weight.shape} do not multiply")
     batch = weight.shape[:-2]
     if prod(batch) != 1:
         return _batched(call, x, weight)
@@ -124,8 +123,7 @@ def matmul(call: Call) -> list[Value]:
     a, b = call.value(0), call.value(1)
     call.same_type(a, b)
     call.require_float(a, b)
-    if not a.shape or not b.shape:
-        raise call.misshapen("operand without axes")
+    call.refuse_shape(not a.shape or not b.shape, "operand without axes")
     left = call.reshape(a, (1, *a.shape)) if len(a.shape) == 1 else a
     right = call.reshape(b, (*b.shape, 1)) if len(b.shape) == 1 else b
     y = product(call, left, right)
@@ -137,8 +135,7 @@ def matmul(call: Call) -> list[Value]:
 def cum_sum(call: Call) -> list[Value]:
     """A product with a triangle of ones along the axis."""
     x, axes = call.value(0), call.ints(1)
-    if len(axes) != 1:
-        raise call.misshapen(f"axis {axes}")
+    call.refuse_shape(len(axes) != 1, f"axis {axes}")
     axis = call.axis(axes[0], len(x.shape))
     n = x.shape[axis]
     call.foldable(n * n)

@@ -27,8 +27,7 @@ def _normalised(call: Call, x: Data, axes: Shape, epsilon: float) -> tuple[Data,
 
 def _by_mean_square(call: Call, x: Data, axes: Shape, epsilon: float) -> tuple[Data, Data]:
     """x / sqrt(mean of x^2 + epsilon) and 1 / sqrt(..)."""
-    if any(x.shape[a] == 0 for a in axes):
-        raise call.unsupported("empty set")
+    call.refuse(any(x.shape[a] == 0 for a in axes), "empty set")
     square = mean(call, call.emit(Power(2.0), x), axes, True)
     root = call.emit(Sqrt(), scale(call, square, ONE, Constant(np.array(epsilon)), 1))
     inverse = call.emit(Reciprocal(), root)
@@ -51,8 +50,7 @@ def _trailing(call: Call, x: Data) -> Shape:
 
 def _stash(call: Call) -> None:
     """Statistics in float32: in another type they may overflow, and runtimes have no such form. Raises TLC202."""
-    if call.attr_int("stash_type", 1) != 1:
-        raise call.unsupported("stash_type other than float32")
+    call.refuse(call.attr_int("stash_type", 1) != 1, "stash_type other than float32")
 
 
 def layer_normalization(call: Call) -> list[Value]:
@@ -74,8 +72,7 @@ def rms_normalization(call: Call) -> list[Value]:
 def instance_normalization(call: Call) -> list[Value]:
     """Over the spatial axes; one gain and bias per channel."""
     x = call.variable(0)
-    if len(x.shape) < 3:
-        raise call.misshapen(f"operand {x.shape} without spatial axes")
+    call.refuse_shape(len(x.shape) < 3, f"operand {x.shape} without spatial axes")
     y, *_ = _normalised(call, x, tuple(range(2, len(x.shape))), call.attr_float("epsilon", 1e-5))
     return [_affine(call, y, *(_per_channel(call, x, call.value(i), 1) for i in (1, 2)))]
 
@@ -105,8 +102,7 @@ def _per_channel(call: Call, x: Data, values: Value, repeats: int) -> Value:
 def mean_variance_normalization(call: Call) -> list[Value]:
     """(x - mean) / (deviation + 1e-9), the number as onnxruntime and the specification's function have it."""
     x, axes = call.variable(0), call.attr_ints("axes")
-    if axes == []:
-        raise call.unsupported("an empty list of axes: tools take it for none, or for all")
+    call.refuse(axes == [], "an empty list of axes: tools take it for none, or for all")
     normal = call.axes([0, 2, 3] if axes is None else axes, len(x.shape))
     centre = mean(call, x, normal, True)
     centred = call.emit(Sum((1, -1)), x, call.data(call.broadcast(centre, x.shape)))
@@ -120,8 +116,7 @@ def lp_normalization(call: Call) -> list[Value]:
     """x / |x|_p along ``axis``, p = 1 or 2; no value where the norm is 0."""
     x, p = call.variable(0), call.attr_int("p", 2)
     axes = (call.axis(call.attr_int("axis", -1), len(x.shape)),)
-    if p not in (1, 2):
-        raise call.unsupported(f"p {p}")
+    call.refuse(p not in (1, 2), f"p {p}")
     size = sum_over(call, call.emit(Abs() if p == 1 else Power(2.0), x), axes, True)
     inverse = call.emit(Reciprocal(), size if p == 1 else call.emit(Sqrt(), size))
     return [call.emit(Product(), x, call.data(call.broadcast(inverse, x.shape)))]

@@ -17,8 +17,7 @@ def arg_extreme(call: Call) -> list[Value]:
     x = call.variable(0)
     x = x if call.op == "ArgMax" else negative(call, x)
     axis, keep = call.axis(call.attr_int("axis", 0), len(x.shape)), call.attr_flag("keepdims", True)
-    if x.shape[axis] == 0:
-        raise call.unsupported("empty set")
+    call.refuse(x.shape[axis] == 0, "empty set")
     last = call.data(call.move(x, lambda a: np.moveaxis(a, axis, -1)))
     found = call.emit(ArgMax(call.attr_flag("select_last_index", False)), last).as_type("int64")
     shape = tuple(1 if a == axis else n for a, n in enumerate(x.shape) if keep or a != axis)
@@ -61,8 +60,7 @@ def one_hot(call: Call) -> list[Value]:
         )
     depth = int(depths.array.reshape(()))
     axis = call.axis(call.attr_int("axis", -1), len(index.shape) + 1)
-    if depth < 1:
-        raise call.unsupported(f"depth {depth}")
+    call.refuse(depth < 1, f"depth {depth}")
     found = _codes(call, index, depth, wrap=True)
     settled = values.settled()
     entries = replace(settled, array=settled.array.astype(np.float64), dtype="float64")

@@ -137,3 +137,7 @@ class Late:
     @property
     def is_float(self) -> bool:
         return self.dtype in FLOATS
+
+
+Part = Value | Late
+"""Whatever a tensor may be."""

@@ -22,17 +22,14 @@ def pad(call: Call) -> list[Value]:
     # negative widths remove entries
     cut = tuple(slice(max(-b, 0), n - max(-e, 0)) for n, (b, e) in zip(x.shape, widths, strict=True))
     grow = [(max(b, 0), max(e, 0)) for b, e in widths]
-    if any(c.stop < c.start for c in cut):
-        raise call.misshapen(f"pads {widths} remove more than {x.shape}")
+    call.refuse_shape(any(c.stop < c.start for c in cut), f"pads {widths} remove more than {x.shape}")
     call.checked(tuple(c.stop - c.start + b + e for c, (b, e) in zip(cut, grow, strict=True)))
     if not any(b or e for b, e in widths):
         return [x]
     if mode == "constant":
         return [_padded(call, x, fill, cut, grow)]
-    if mode not in MODES:
-        raise call.unsupported(f"mode {mode}")
-    if any(b < 0 or e < 0 for b, e in widths):
-        raise call.unsupported(f"negative pads in mode {mode}")
+    call.refuse(mode not in MODES, f"mode {mode}")
+    call.refuse(any(b < 0 or e < 0 for b, e in widths), f"negative pads in mode {mode}")
     if mode == "reflect" and any(max(w) >= n for w, n in zip(widths, x.shape, strict=True) if any(w)):
         raise call.unsupported(f"pads {widths} beyond what {x.shape} reflects: onnxruntime has no such form")
     return [call.move(x, lambda a: np.pad(a, grow, mode=mode))]  # type: ignore[call-overload]
@@ -44,8 +41,7 @@ def _pad_widths(call: Call, rank: int) -> list[tuple[int, int]]:
         raise call.unsupported("no pads")
     axes = list(range(rank)) if axes is None else axes
     call.axes(axes, rank)
-    if len(pads) != 2 * len(axes):
-        raise call.misshapen(f"{len(pads)} pads for {len(axes)} axes")
+    call.refuse_shape(len(pads) != 2 * len(axes), f"{len(pads)} pads for {len(axes)} axes")
     widths = [(0, 0)] * rank
     for k, axis in enumerate(axes):
         widths[axis] = (pads[k], pads[k + len(axes)])
@@ -57,8 +53,7 @@ def _pad_value(call: Call, x: Value) -> Known:
     if value is None:
         zero = np.array(call.attr_float("value", 0.0), dtype=np.float32)
         return Known(zero if x.dtype not in INTEGERS else zero.astype(x.dtype), x.dtype)
-    if value.array.size != 1:
-        raise call.misshapen(f"constant_value of shape {value.shape}")
+    call.refuse_shape(value.array.size != 1, f"constant_value of shape {value.shape}")
     call.same_type(x, value)
     return value.moved(lambda a: a.reshape(()))
 

@@ -53,8 +53,7 @@ def _windows(call: Call, spatial: Shape) -> Windows:
         raise call.misshapen(f"kernel_shape {kernel} for spatial axes {spatial}")
     strides, dilations = per_axis(call, "strides", rank, 1), per_axis(call, "dilations", rank, 1)
     ceil, mode = call.attr_flag("ceil_mode", False), call.attr_str("auto_pad", "NOTSET")
-    if mode != "NOTSET" and ceil:
-        raise call.unsupported("ceil_mode with auto_pad")
+    call.refuse(mode != "NOTSET" and ceil, "ceil_mode with auto_pad")
     if mode != "NOTSET" and any(d > 1 for d in dilations):
         raise call.unsupported(f"auto_pad {mode} with dilations: tools pad differently")
     reach = tuple(d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True))
@@ -63,8 +62,7 @@ def _windows(call: Call, spatial: Shape) -> Windows:
         raise call.unsupported("pads not below the kernel's size: onnxruntime has no such form")
     out = []
     for n, b, e, r, s in zip(spatial, begin, end, reach, strides, strict=True):
-        if n + b + e < r:
-            raise call.misshapen("kernel larger than the padded operand")
+        call.refuse_shape(n + b + e < r, "kernel larger than the padded operand")
         _check_tools(call, mode, n, r, s)
         out.append(_count(call, n + b, e, r, s, ceil=ceil))
     for shape in (kernel, out, *zip(out, kernel, strict=True)):

@@ -106,8 +106,7 @@ def reduced(call: Call) -> list[Value]:
     if isinstance(x, Known) and not x.is_float:
         return [_integers(call, x, on_integers, normal, keep)]
     x = call.data(x)
-    if 0 in x.shape:
-        raise call.unsupported("empty set")
+    call.refuse(0 in x.shape, "empty set")
     y = on_data(call, x, normal, keep)
     return [y if x.is_float else whole(call, y, x.dtype)]
 
@@ -118,8 +117,7 @@ def _integers(call: Call, x: Known, function: Callable[..., Any] | None, axes: S
     if function in (np.max, np.min):
         require_halves(call, x)
     result = np.asarray(function(x.array.astype(object), axis=axes, keepdims=keep), dtype=object)
-    if not in_range(result.ravel().tolist(), x.dtype):
-        raise call.unsupported("integer overflow")
+    call.refuse(not in_range(result.ravel().tolist(), x.dtype), "integer overflow")
     return Known(result.astype(np.dtype(x.dtype)), x.dtype)
 
 

@@ -53,10 +53,8 @@ def upsample(call: Call) -> list[Value]:
     """Resize as it was before opset 10: coordinates i / scale."""
     x, mode = call.value(0), call.attr_str("mode", "nearest")
     scales = call.attr_floats("scales") if call.has("scales") else _floats(call, call.known(1))
-    if any(s < 1 for s in scales or []):
-        raise call.unsupported(f"scales {scales} below 1")
-    if len(scales or []) != len(x.shape):
-        raise call.misshapen(f"{len(scales or [])} scales for shape {x.shape}")
+    call.refuse(any(s < 1 for s in scales or []), f"scales {scales} below 1")
+    call.refuse_shape(len(scales or []) != len(x.shape), f"{len(scales or [])} scales for shape {x.shape}")
     return [
         _resized(
             call,
@@ -76,8 +74,7 @@ def resize(call: Call) -> list[Value]:
     call.attr_float("extrapolation_value", 0.0)
     if call.attr_flag("antialias", False) or call.attr_flag("exclude_outside", False):
         raise call.unsupported("antialias or exclude_outside")
-    if call.attr_str("keep_aspect_ratio_policy", "stretch") != "stretch":
-        raise call.unsupported("keep_aspect_ratio_policy")
+    call.refuse(call.attr_str("keep_aspect_ratio_policy", "stretch") != "stretch", "keep_aspect_ratio_policy")
     frame = call.attr_str("coordinate_transformation_mode", "half_pixel" if call.opset > 10 else "asymmetric")
     nearest = call.attr_str("nearest_mode", "round_prefer_floor" if call.opset > 10 else "floor")
     if call.opset > 10:
@@ -95,8 +92,7 @@ def _targets(call: Call, shape: Shape) -> list[Target]:
     axes = list(range(len(shape))) if given is None else [call.axis(a, len(shape)) for a in given]
     scales, sizes = call.optional_known(2 if call.opset > 10 else 1), call.optional_ints(3)
     by_scale = scales is not None and scales.array.size > 0
-    if by_scale and sizes:
-        raise call.unsupported("scales and sizes together: only one of them may be there")
+    call.refuse(by_scale and bool(sizes), "scales and sizes together: only one of them may be there")
     factors = _floats(call, scales) if scales is not None and by_scale else sizes
     if factors is None:
         raise call.unsupported("neither scales nor sizes")
@@ -110,8 +106,7 @@ def _targets(call: Call, shape: Shape) -> list[Target]:
 
 def _by_scale(call: Call, n: int, s: float) -> Target:
     """Sizes are floor(n s): refused where runtimes, which multiply in float32, get another one."""
-    if not 0 < s <= MAX_TENSOR_ELEMENTS:
-        raise call.unsupported(f"scale {s}")
+    call.refuse(not 0 < s <= MAX_TENSOR_ELEMENTS, f"scale {s}")
     size = floor(n * Fraction(s))
     if {size} != {floor(np.float32(n) * np.float32(s)), floor(np.float64(n) * np.float64(s))}:
         raise call.unsupported(
@@ -130,10 +125,8 @@ def _resized(call: Call, x: Value, targets: list[Target], mode: str, frame: str,
     call.checked(tuple(m for m, _ in targets))
     if mode not in ("nearest", "linear") or frame not in FRAMES or nearest not in NEAREST:
         raise call.unsupported(f"mode {mode}, {frame}, {nearest}")
-    if frame == "half_pixel_symmetric" and call.opset < 19:
-        raise call.unsupported(f"{frame} before opset 19")
-    if any(m < 1 for m, _ in targets):
-        raise call.misshapen(f"sizes {[m for m, _ in targets]}")
+    call.refuse(frame == "half_pixel_symmetric" and call.opset < 19, f"{frame} before opset 19")
+    call.refuse_shape(any(m < 1 for m, _ in targets), f"sizes {[m for m, _ in targets]}")
     if frame == "align_corners" and any(n * s != m for n, (m, s) in zip(x.shape, targets, strict=True)):
         raise call.unsupported("align_corners with a scale that does not give a whole size")
     changed = [a for a, (m, s) in enumerate(targets) if (m, s) != (x.shape[a], Fraction(1))]

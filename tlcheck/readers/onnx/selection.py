@@ -54,8 +54,7 @@ def _taken(call: Call, start: int, end: int, step: int, size: int) -> range:
 
 def _indices(call: Call, i: int) -> NDArray[np.int64]:
     known = call.known(i)
-    if known.dtype not in INTEGERS:
-        raise call.unsupported(f"indices of type {known.dtype}")
+    call.refuse(known.dtype not in INTEGERS, f"indices of type {known.dtype}")
     return known.array.astype(np.int64)
 
 
@@ -75,8 +74,7 @@ def _fits_beside(index: NDArray[np.int64], x: Value, axis: int) -> bool:
 def gather_elements(call: Call) -> list[Value]:
     x, index = call.value(0), _indices(call, 1)
     axis = call.axis(call.attr_int("axis", 0), len(x.shape))
-    if not _fits_beside(index, x, axis):
-        raise call.misshapen(f"indices of shape {index.shape} for data {x.shape}")
+    call.refuse_shape(not _fits_beside(index, x, axis), f"indices of shape {index.shape} for data {x.shape}")
     where: list[NDArray[np.int64]] = list(np.indices(index.shape, sparse=True))
     where[axis] = index
     return [call.move(x, lambda a: a[tuple(where)])]
@@ -113,8 +111,7 @@ def scatter_elements(call: Call) -> list[Value]:
     if index.shape != updates.shape or not _fits_beside(index, x, axis):
         raise call.misshapen(f"indices {index.shape} and updates {updates.shape} for data {x.shape}")
     n = x.shape[axis]
-    if bool(((index < -n) | (index >= n)).any()):
-        raise call.misshapen(f"an index out of range of size {n}")
+    call.refuse_shape(bool(((index < -n) | (index >= n)).any()), f"an index out of range of size {n}")
     where: list[NDArray[np.int64]] = list(np.indices(index.shape))
     where[axis] = np.where(index < 0, index + n, index)
     _require_distinct(call, np.stack([w.ravel() for w in where], axis=1))
@@ -123,15 +120,13 @@ def scatter_elements(call: Call) -> list[Value]:
 
 def _scatter_operands(call: Call) -> tuple[Value, NDArray[np.int64], Value]:
     x, index, updates = call.value(0), _indices(call, 1), call.value(2)
-    if call.attr_str("reduction", "none") != "none":
-        raise call.unsupported("reduction")
+    call.refuse(call.attr_str("reduction", "none") != "none", "reduction")
     return x, index, updates
 
 
 def _require_distinct(call: Call, places: NDArray[np.int64]) -> None:
     """One place a row."""
-    if len(np.unique(places, axis=0)) != len(places):
-        raise call.unsupported("duplicate indices")
+    call.refuse(len(np.unique(places, axis=0)) != len(places), "duplicate indices")
 
 
 def _scattered(call: Call, x: Value, updates: Value, places: tuple[NDArray[np.int64], ...]) -> Value:
@@ -159,16 +154,13 @@ def trilu(call: Call) -> list[Value]:
     x, upper = call.value(0), call.attr_flag("upper", True)
     given = call.optional_ints(1)
     k = given[0] if given else 0
-    if len(x.shape) < 2 or abs(k) > 1 << 31:
-        raise call.misshapen(f"operand {x.shape}, k {k}")
-    if given is not None and len(given) != 1:
-        raise call.misshapen(f"k {given} is not one number")
+    call.refuse_shape(len(x.shape) < 2 or abs(k) > 1 << 31, f"operand {x.shape}, k {k}")
+    call.refuse_shape(given is not None and len(given) != 1, f"k {given} is not one number")
     triangle = np.tri(x.shape[-2], x.shape[-1], k - 1 if upper else k, dtype=np.bool_) != upper
     kept = np.broadcast_to(triangle, x.shape)
     if isinstance(x, Known):
         zero = Known(np.zeros((), x.array.dtype), x.dtype)
         return [call.moves([x, zero], lambda arrays: np.where(kept, *arrays))]
-    if 0 in x.shape:
-        raise call.unsupported("an operand without entries")
+    call.refuse(0 in x.shape, "an operand without entries")
     index = np.where(kept.ravel(), np.arange(prod(x.shape), dtype=np.int64), -1)
     return [call.emit(Rearrange(x.shape, index), x)]

@@ -31,8 +31,7 @@ def dropout(call: Call) -> list[Value]:
             raise call.unsupported("its mask is used, which the standard does not define before opset 12")
         return [call.value(0)]
     training = call.optional_known(2)
-    if training is not None and bool(training.array.any()):
-        raise call.unsupported("training mode")
+    call.refuse(training is not None and bool(training.array.any()), "training mode")
     x = call.value(0)
     return [x, Known(np.broadcast_to(np.array(True), x.shape), "bool")]
 
@@ -46,8 +45,7 @@ def reshape(call: Call) -> list[Value]:
     shape = []
     for axis, n in enumerate(target):
         if n == 0 and not keep_zero:
-            if axis >= len(x.shape):
-                raise call.misshapen(f"{x.shape} does not reshape to {target}")
+            call.refuse_shape(axis >= len(x.shape), f"{x.shape} does not reshape to {target}")
             n = x.shape[axis]
         shape.append(n)
     return [call.reshape(x, _inferred(call, x.shape, shape))]
@@ -64,10 +62,8 @@ def _inferred(call: Call, source: Shape, target: list[int]) -> Shape:
 def flatten(call: Call) -> list[Value]:
     x, axis = call.value(0), call.attr_int("axis", 1)
     rank = len(x.shape)
-    if axis < 0 and call.opset < 11:
-        raise call.unsupported("a negative axis before opset 11")
-    if not -rank <= axis <= rank:
-        raise call.misshapen(f"axis {axis} out of range of rank {rank}")
+    call.refuse(axis < 0 and call.opset < 11, "a negative axis before opset 11")
+    call.refuse_shape(not -rank <= axis <= rank, f"axis {axis} out of range of rank {rank}")
     axis = axis + rank if axis < 0 else axis
     return [call.reshape(x, (prod(x.shape[:axis]), prod(x.shape[axis:])))]
 
@@ -82,12 +78,10 @@ def _listed_axes(call: Call) -> list[int] | None:
 
 def squeeze(call: Call) -> list[Value]:
     x, axes = call.value(0), _listed_axes(call)
-    if axes == []:
-        raise call.unsupported("an empty list of axes: onnxruntime takes it for all of size 1")
+    call.refuse(axes == [], "an empty list of axes: onnxruntime takes it for all of size 1")
     ones = [a for a, n in enumerate(x.shape) if n == 1]
     gone = call.axes(ones if axes is None else axes, len(x.shape))
-    if any(x.shape[a] != 1 for a in gone):
-        raise call.misshapen(f"axes {gone} of {x.shape} are not of size 1")
+    call.refuse_shape(any(x.shape[a] != 1 for a in gone), f"axes {gone} of {x.shape} are not of size 1")
     return [call.reshape(x, tuple(n for a, n in enumerate(x.shape) if a not in gone))]
 
 
@@ -109,8 +103,7 @@ def transpose(call: Call) -> list[Value]:
 
 def expand(call: Call) -> list[Value]:
     x, target = call.value(0), tuple(call.ints(1))
-    if any(n < 0 for n in target):
-        raise call.misshapen(f"negative size in {target}")
+    call.refuse_shape(any(n < 0 for n in target), f"negative size in {target}")
     try:
         shape = np.broadcast_shapes(x.shape, target)
     except ValueError as error:

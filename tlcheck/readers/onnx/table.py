@@ -14,13 +14,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
-from tlcheck.readers.onnx.operands import Data, Late, Value
+from tlcheck.readers.onnx.operands import Data, Late, Part, Value
 from tlcheck.trusted.graph import Graph
 
 if TYPE_CHECKING:
     from tlcheck.readers.onnx.call import Call
 
-Lowering = Callable[["Call"], Sequence[Value | Late]]
+Lowering = Callable[["Call"], Sequence[Part]]
 """From a node to its results, one for each of its outputs."""
 
 Attributes = tuple[tuple[str, float | int], ...]
@@ -170,7 +170,7 @@ LATE: Final[dict[str, LateRow]] = {
 """Operators on tensors that integers of the network decide."""
 
 
-def late_row(operator: str, operands: Sequence[Value | Late | None]) -> Row | None:
+def late_row(operator: str, operands: Sequence[Part | None]) -> Row | None:
     """The row of an operator that takes a late tensor, or integers that the network computes as its indices."""
     if operator not in LATE:
         return None

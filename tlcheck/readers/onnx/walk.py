@@ -11,7 +11,7 @@ from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_NODES
 from tlcheck.readers.onnx.call import Builder, Call
 from tlcheck.readers.onnx.external import parse
-from tlcheck.readers.onnx.operands import INTEGERS, Data, Known, Late, Shape, Value
+from tlcheck.readers.onnx.operands import INTEGERS, Data, Known, Late, Part, Shape
 from tlcheck.readers.onnx.standard import MIN_OPSET, max_opset
 from tlcheck.readers.onnx.table import LOWERINGS, ON_INTEGERS, Row, late_row, remember
 from tlcheck.readers.onnx.tensors import checked_shape, element_type, read_tensor
@@ -32,7 +32,7 @@ def read_graph(data: bytes) -> Graph:
     _check_features(model)
     _check_names(graph)
     needed = _needed(graph)
-    values: dict[str, Value | Late] = {
+    values: dict[str, Part] = {
         tensor.name: read_tensor(tensor, masks=True) for tensor in graph.initializer if tensor.name in needed
     }
     builder, rows = Builder(), set[Row]()
@@ -149,10 +149,9 @@ def _input_shape(info: ValueInfoProto, where: str) -> Shape:
     return checked_shape(tuple(shape), where)
 
 
-def _row(node: NodeProto, call: Call, operands: Sequence[Value | Late | None]) -> Row:
+def _row(node: NodeProto, call: Call, operands: Sequence[Part | None]) -> Row:
     """How the node is read. Raises TLC202 for one that is not, TLC203 for minus infinity where it has no place."""
-    if node.domain not in ("", "ai.onnx"):
-        raise call.unsupported(f"domain {node.domain}")
+    call.refuse(node.domain not in ("", "ai.onnx"), f"domain {node.domain}")
     row = LOWERINGS.get(node.op_type)
     if row is None:
         raise call.unsupported()
@@ -160,12 +159,12 @@ def _row(node: NodeProto, call: Call, operands: Sequence[Value | Late | None]) -
     call.refuse_infinity(late is not None)
     if late is None and node.op_type not in ON_INTEGERS:
         for x in operands:
-            if isinstance(x, Data) and not x.is_float:
-                raise call.unsupported(f"operand of type {x.dtype}")
+            if isinstance(x, Data):
+                call.refuse(not x.is_float, f"operand of type {x.dtype}")
     return late or row
 
 
-def _operand(name: str, values: dict[str, Value | Late], node: NodeProto) -> Value | Late | None:
+def _operand(name: str, values: dict[str, Part], node: NodeProto) -> Part | None:
     """The tensor's value; None for an optional operand left out. Raises TLC201: missing, or nodes out of order."""
     if name and name not in values:
         text = f"tensor '{name}' is not defined before its use (missing, cyclic or out of order)"
@@ -174,7 +173,7 @@ def _operand(name: str, values: dict[str, Value | Late], node: NodeProto) -> Val
 
 
 def _finished(
-    graph: GraphProto, inputs: list[ValueInfoProto], values: dict[str, Value | Late], builder: Builder
+    graph: GraphProto, inputs: list[ValueInfoProto], values: dict[str, Part], builder: Builder
 ) -> Graph:
     outputs = tuple(_output(info.name, values, builder) for info in graph.output)
     # a tensor with minus infinity in it is no node
@@ -187,7 +186,7 @@ def _finished(
         raise InvalidInput("TLC204", str(error)) from error
 
 
-def _output(name: str, values: dict[str, Value | Late], builder: Builder) -> int:
+def _output(name: str, values: dict[str, Part], builder: Builder) -> int:
     """The node of an output; a constant one becomes a node, which then is the tensor's."""
     value = values.get(name)
     if value is None:
