@@ -38,6 +38,10 @@ How = Callable[[list[NDArray[Any]]], NDArray[Any]]
 FLOAT, INT, STRING, TENSOR, FLOATS_, INTS = 1, 2, 3, 4, 6, 7
 FIELDS: Final = {FLOAT: "f", INT: "i", STRING: "s", TENSOR: "t", FLOATS_: "floats", INTS: "ints"}
 """AttributeProto.AttributeType of the types that are read, and the field that holds such an attribute."""
+DIFFER: Final = "the standard and runtimes differ"
+PADS_DIFFER: Final = "tools pad differently"
+NO_FORM: Final = "onnxruntime has no such form"
+"""Why a form that the standard has is refused."""
 MAX_LABEL = 200
 """Longest part of a node's name that messages show."""
 
@@ -142,10 +146,10 @@ class Call:
     def nonfinite(self, detail: str) -> InvalidInput:
         return InvalidInput("TLC203", f"{self.op}: {detail}", field=self._where)
 
-    def refuse(self, wrong: bool, detail: str) -> None:
+    def refuse(self, wrong: bool, detail: str, why: str = "") -> None:
         """Raises TLC202 where that is so."""
         if wrong:
-            raise self.unsupported(detail)
+            raise self.unsupported(f"{detail}: {why}" if why else detail)
 
     def refuse_shape(self, wrong: bool, detail: str) -> None:
         """Raises TLC204 where that is so."""

@@ -24,7 +24,7 @@ from tlcheck.trusted.ops import indexed
 def _parts(call: Call, count: int) -> list[Part]:
     """The first operands, all there; those that say where or what shape hold integers."""
     parts = [call.value(i) if (x := call.raw(i)) is None else x for i in range(count)]
-    _require_integers(call, *(parts[i] for i in LATE[call.op].indices if i < count))
+    _require_integers(call, *(parts[i] for i in LATE[call.op][1] if i < count))
     return parts
 
 

@@ -73,16 +73,17 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
         "Add": "add", "Div": "div", "Mean": "mean_all", "Mul": "mul", "Neg": "neg", "Sub": "sub", "Sum": "sum_all",
     },
     "extremes": {"Abs": "absolute", "Clip": "clip", "Max": "extreme", "Min": "extreme"},
-    "activations": {
-        "Celu": "celu", "Elu": "elu", "Gelu": "gelu", "HardSigmoid": "hard_sigmoid", "HardSwish": "hard_swish", "Mish": "mish",
-        "PRelu": "prelu", "Selu": "selu", "Shrink": "shrink", "Softsign": "softsign", "Swish": "swish",
-        "ThresholdedRelu": "thresholded_relu",
-    },
     "functions": {
-        "Acosh": "acosh", "Asinh": "asinh", "Atanh": "atanh", "Cosh": "exponentials", "Pow": "power",
-        "Reciprocal": "reciprocal", "Sinh": "exponentials", "Sqrt": "sqrt", "Tan": "tan",
+        **dict.fromkeys(
+            "Acosh Asinh Atanh Celu Cosh Elu Gelu HardSigmoid HardSwish Mish Selu Shrink Sinh Softsign Swish Tan"
+            " ThresholdedRelu".split(), "written",
+        ),
+        "PRelu": "prelu", "Pow": "power", "Reciprocal": "reciprocal", "Sqrt": "sqrt",
     },
-    "softmax": {"LogSoftmax": "log_softmax", "Softmax": "softmax"},
+    "along_axis": {
+        "ArgMax": "arg_extreme", "ArgMin": "arg_extreme", "Hardmax": "hardmax", "LogSoftmax": "softmax", "OneHot": "one_hot",
+        "Softmax": "softmax",
+    },
     "normalization": {
         "BatchNormalization": "batch_normalization", "GroupNormalization": "group_normalization",
         "InstanceNormalization": "instance_normalization", "LRN": "lrn", "LayerNormalization": "layer_normalization",
@@ -105,10 +106,9 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
     },
     "selection": {
         "Compress": "compress", "Gather": "gather", "GatherElements": "gather_elements", "GatherND": "gather_nd",
-        "Scatter": "scatter_elements", "ScatterElements": "scatter_elements", "ScatterND": "scatter_nd", "Slice": "slice_",
-        "Trilu": "trilu",
+        "Pad": "pad", "Scatter": "scatter_elements", "ScatterElements": "scatter_elements", "ScatterND": "scatter_nd",
+        "Slice": "slice_", "Trilu": "trilu",
     },
-    "pads": {"Pad": "pad"},
     "resize": {"Resize": "resize", "Upsample": "upsample"},
     "discrete": {
         "And": "logic", "Ceil": "stepped", "Equal": "comparison", "Floor": "stepped", "Greater": "comparison",
@@ -116,7 +116,6 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
         "LessOrEqual": "comparison", "Mod": "mod", "Not": "logical_not", "Or": "logic", "Round": "stepped", "Sign": "stepped",
         "Where": "where", "Xor": "logic",
     },
-    "one_hot": {"ArgMax": "arg_extreme", "ArgMin": "arg_extreme", "Hardmax": "hardmax", "OneHot": "one_hot"},
     "literals": {
         "Constant": "constant", "ConstantOfShape": "constant_of_shape", "NonZero": "non_zero", "Range": "range_",
         "Shape": "shape", "Size": "size",
@@ -140,45 +139,23 @@ ON_INTEGERS: Final = frozenset({
 """Operators that mean the same on integers and booleans that the network computes; the others refuse them."""
 
 
-@dataclass(frozen=True)
-class LateRow:
-    """A function of ``computed_indices``, and the operands that say where, or what shape."""
-
-    name: str
-    indices: tuple[int, ...] = ()
-
-
-LATE: Final[dict[str, LateRow]] = {
-    "Add": LateRow("arithmetic"),
-    "Concat": LateRow("concat"),
-    "ConstantOfShape": LateRow("constant_of_shape", (0,)),
-    "Equal": LateRow("arithmetic"),
-    "Expand": LateRow("expand", (1,)),
-    "Gather": LateRow("gather", (1,)),
-    "Identity": LateRow("identity"),
-    "Mul": LateRow("arithmetic"),
-    "Range": LateRow("range_", (0, 1, 2)),
-    "Reshape": LateRow("reshape", (1,)),
-    "ScatterND": LateRow("scatter_nd", (1,)),
-    "Shape": LateRow("shape_of"),
-    "Slice": LateRow("slice_", (1, 2, 3, 4)),
-    "Squeeze": LateRow("squeeze"),
-    "Sub": LateRow("arithmetic"),
-    "Unsqueeze": LateRow("squeeze"),
-    "Where": LateRow("where"),
-}
-"""Operators on tensors that integers of the network decide."""
+LATE: Final[dict[str, tuple[str, tuple[int, ...]]]] = {
+    "Add": ("arithmetic", ()), "Concat": ("concat", ()), "ConstantOfShape": ("constant_of_shape", (0,)),
+    "Equal": ("arithmetic", ()), "Expand": ("expand", (1,)), "Gather": ("gather", (1,)), "Identity": ("identity", ()),
+    "Mul": ("arithmetic", ()), "Range": ("range_", (0, 1, 2)), "Reshape": ("reshape", (1,)), "ScatterND": ("scatter_nd", (1,)),
+    "Shape": ("shape_of", ()), "Slice": ("slice_", (1, 2, 3, 4)), "Squeeze": ("squeeze", ()), "Sub": ("arithmetic", ()),
+    "Unsqueeze": ("squeeze", ()), "Where": ("where", ()),
+}  # fmt: skip
+"""Operators on tensors that integers of the network decide: the function of ``computed_indices``, and which operands say
+where, or what shape."""
 
 
 def late_row(operator: str, operands: Sequence[Part | None]) -> Row | None:
     """The row of an operator that takes a late tensor, or integers that the network computes as its indices."""
-    if operator not in LATE:
-        return None
-    indices = [operands[i] for i in LATE[operator].indices if i < len(operands)]
-    computed = [x for x in indices if isinstance(x, Data)]
-    if any(isinstance(x, Late) for x in operands) or (computed and not any(x.is_float for x in computed)):
-        return Row(f"{__package__}.computed_indices", LATE[operator].name)
-    return None
+    name, indices = LATE.get(operator, ("", ()))
+    computed = [x for i in indices if i < len(operands) and isinstance(x := operands[i], Data)]
+    late = any(isinstance(x, Late) for x in operands) or (computed and not any(x.is_float for x in computed))
+    return Row(f"{__package__}.computed_indices", name) if name and late else None
 
 
 def modules_for(operators: Iterable[str]) -> tuple[str, ...]:
