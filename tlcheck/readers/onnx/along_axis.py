@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from tlcheck.readers.onnx.arithmetic import negative, scale
-from tlcheck.readers.onnx.call import Call, shown
+from tlcheck.readers.onnx.call import DIFFER, Call, shown
 from tlcheck.readers.onnx.operands import INTEGERS, Data, Known, Value
 from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.ops.affine import Sum
@@ -94,20 +94,16 @@ def one_hot(call: Call) -> list[Value]:
         raise call.misshapen(f"depth of shape {depths.shape}, values of shape {values.shape}")
     call.require_whole(*(v for v in (index, values) if isinstance(v, Known) and not v.is_float))
     call.require_exact("a computed depth", depths)
-    if call.opset < 11 and not (isinstance(index, Known) and bool((index.array >= 0).all())):
-        # before opset 11 the text gives negative indices no place; onnxruntime counts them from the end
-        raise call.unsupported(
-            "indices that may be negative before opset 11: the standard and runtimes differ"
-        )
+    # before opset 11 the text gives negative indices no place; onnxruntime counts them from the end
+    old = call.opset < 11 and not (isinstance(index, Known) and bool((index.array >= 0).all()))
+    call.refuse(old, "indices that may be negative before opset 11", DIFFER)
     depth = int(depths.array.reshape(()))
     axis = call.axis(call.attr_int("axis", -1), len(index.shape) + 1)
     call.refuse(depth < 1, f"depth {depth}")
     found = _codes(call, index, depth, wrap=True)
     settled = values.settled()
     entries = replace(settled, array=settled.array.astype(np.float64), dtype="float64")
-    off, on = (
-        call.data(entries.moved(lambda a, k=k: np.broadcast_to(a[k], found.shape)))  # type: ignore[misc]
-        for k in (0, 1)
-    )
+    off = call.data(entries.moved(lambda a: np.broadcast_to(a[0], found.shape)))
+    on = call.data(entries.moved(lambda a: np.broadcast_to(a[1], found.shape)))
     chosen = call.emit(Select(), found, on, off).as_type(values.dtype)
     return [call.move(chosen, lambda a: np.moveaxis(a, -1, axis))]

@@ -19,10 +19,20 @@ from tlcheck.trusted.ops.smooth import Power, Reciprocal, Sqrt
 
 def _normalised(call: Call, x: Data, axes: Shape, epsilon: float) -> tuple[Data, Data, Data]:
     """(x - m) / sqrt(mean of (x - m)^2 + epsilon), m, and 1 / sqrt(..), over ``axes`` (kept, of size 1)."""
-    centre = mean(call, x, axes, True)
-    centred = call.emit(Sum((1, -1)), x, call.data(call.broadcast(centre, x.shape)))
+    centred, centre = _centred(call, x, axes)
     scaled, inverse = _by_mean_square(call, centred, axes, epsilon)
     return scaled, centre, inverse
+
+
+def _centred(call: Call, x: Data, axes: Shape) -> tuple[Data, Data]:
+    """x - m, and m, the mean over ``axes``."""
+    centre = mean(call, x, axes, True)
+    return call.emit(Sum((1, -1)), x, call.data(call.broadcast(centre, x.shape))), centre
+
+
+def _times(call: Call, x: Data, factor: Value) -> Data:
+    """x times a factor that broadcasts to it."""
+    return call.emit(Product(), x, call.data(call.broadcast(factor, x.shape)))
 
 
 def _by_mean_square(call: Call, x: Data, axes: Shape, epsilon: float) -> tuple[Data, Data]:
@@ -31,7 +41,7 @@ def _by_mean_square(call: Call, x: Data, axes: Shape, epsilon: float) -> tuple[D
     square = mean(call, call.emit(Power(2.0), x), axes, True)
     root = call.emit(Sqrt(), scale(call, square, ONE, Constant(np.array(epsilon)), 1))
     inverse = call.emit(Reciprocal(), root)
-    return call.emit(Product(), x, call.data(call.broadcast(inverse, x.shape))), inverse
+    return _times(call, x, inverse), inverse
 
 
 def _affine(call: Call, x: Value, gain: Value | None, bias: Value | None) -> Value:
@@ -104,12 +114,11 @@ def mean_variance_normalization(call: Call) -> list[Value]:
     x, axes = call.variable(0), call.attr_ints("axes")
     call.refuse(axes == [], "an empty list of axes: tools take it for none, or for all")
     normal = call.axes([0, 2, 3] if axes is None else axes, len(x.shape))
-    centre = mean(call, x, normal, True)
-    centred = call.emit(Sum((1, -1)), x, call.data(call.broadcast(centre, x.shape)))
+    centred, _ = _centred(call, x, normal)
     deviation = call.emit(Sqrt(), mean(call, call.emit(Power(2.0), centred), normal, True))
     tiny = exact.evaluated(rational(1, 10**9))
     inverse = call.emit(Reciprocal(), scale(call, deviation, ONE, tiny, 3))  # two are the number's own
-    return [call.emit(Product(), centred, call.data(call.broadcast(inverse, x.shape)))]
+    return [_times(call, centred, inverse)]
 
 
 def lp_normalization(call: Call) -> list[Value]:
@@ -119,7 +128,7 @@ def lp_normalization(call: Call) -> list[Value]:
     call.refuse(p not in (1, 2), f"p {p}")
     size = sum_over(call, call.emit(Abs() if p == 1 else Power(2.0), x), axes, True)
     inverse = call.emit(Reciprocal(), size if p == 1 else call.emit(Sqrt(), size))
-    return [call.emit(Product(), x, call.data(call.broadcast(inverse, x.shape)))]
+    return [_times(call, x, inverse)]
 
 
 def lrn(call: Call) -> list[Value]:
@@ -133,12 +142,14 @@ def lrn(call: Call) -> list[Value]:
     distance = np.arange(channels)[:, None] - np.arange(channels)
     # channel i counts for channel j when j - (size - 1) // 2 <= i <= j + size // 2
     band = ((distance >= -((size - 1) // 2)) & (distance <= size // 2)).astype(np.float32)
-    last = call.data(call.move(call.emit(Power(2.0), x), lambda a: np.moveaxis(a, 1, -1)))
-    sums = call.emit(Linear(Constant(band)), last)
     factor = exact.divide(Constant(np.array(alpha)), Constant(np.array(float(size))))
-    base = scale(call, sums, factor, Constant(np.array(bias)), 2)
-    inverse = call.emit(Reciprocal(), base if beta == 1 else call.emit(Power(beta), base))
-    return [call.emit(Product(), x, call.data(call.move(inverse, lambda a: np.moveaxis(a, -1, 1))))]
+
+    def inverse(squares: Data) -> Data:
+        sums = call.emit(Linear(Constant(band)), squares)
+        base = scale(call, sums, factor, Constant(np.array(bias)), 2)
+        return call.emit(Reciprocal(), base if beta == 1 else call.emit(Power(beta), base))
+
+    return [_times(call, x, call.over_last(call.emit(Power(2.0), x), 1, inverse))]
 
 
 def batch_normalization(call: Call) -> list[Value]:
@@ -148,18 +159,18 @@ def batch_normalization(call: Call) -> list[Value]:
     second term may cancel. Roundings: at most 6 of x factor or mean factor, 2 of the bias.
     """
     x = call.variable(0)
-    if call.attr_flag("training_mode", False) or call.attr_int("spatial", 1) != 1:
-        raise call.unsupported("training mode or spatial 0")
-    if len(call.outputs) > 1:
-        # before opset 14 this is what training mode is; from 14 on it is no form at all
-        raise call.unsupported(f"more outputs than one ({', '.join(map(repr, call.outputs))}): training mode")
+    other = call.attr_flag("training_mode", False) or call.attr_int("spatial", 1) != 1
+    call.refuse(other, "training mode or spatial 0")
+    # before opset 14 this is what training mode is; from 14 on it is no form at all
+    names = ", ".join(map(repr, call.outputs))
+    call.refuse(len(call.outputs) > 1, f"more outputs than one ({names}): training mode")
     call.attr_float("momentum", 0.9)
     epsilon = call.attr_float("epsilon", 1e-5)
     parts = [call.known(i).settled() for i in (1, 2, 3, 4)]
     call.require_float(*parts)
     channels = x.shape[1] if len(x.shape) > 1 else 1
-    if any(p.shape != (channels,) for p in parts):
-        raise call.misshapen(f"statistics of shapes {[p.shape for p in parts]} for {channels} channels")
+    wrong = any(p.shape != (channels,) for p in parts)
+    call.refuse_shape(wrong, f"statistics of shapes {[p.shape for p in parts]} for {channels} channels")
     gain, bias, mean, variance = (p.constant() for p in parts)
     factor = call.exactly(lambda: exact.normalisation(gain, variance, epsilon))
     shape = (channels, *(1,) * max(len(x.shape) - 2, 0))

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.readers.onnx.call import Call
+from tlcheck.readers.onnx.call import DIFFER, Call
 from tlcheck.readers.onnx.operands import INTEGERS, Data, Known, Value
 from tlcheck.trusted.ops.indexed import cut
 from tlcheck.trusted.ops.structure import Rearrange
@@ -40,15 +40,12 @@ INT32_MAX, INT64_MAX = (1 << 31) - 1, (1 << 63) - 1
 
 def _taken(call: Call, start: int, end: int, step: int, size: int) -> range:
     """The entries along an axis. Raises TLC202 where the standard and onnxruntime differ."""
-    if step < 0 and end in (INT32_MAX, INT64_MAX):
-        # the text clamps it to the last entry; onnxruntime takes it for the end in the step's direction
-        raise call.unsupported(f"end {end} of a negative step: the standard and runtimes differ")
+    # the text clamps it to the last entry; onnxruntime takes it for the end in the step's direction
+    call.refuse(step < 0 and end in (INT32_MAX, INT64_MAX), f"end {end} of a negative step", DIFFER)
     taken = cut(start, end, step, size)
-    if call.opset < 13 and taken != range(size)[start:end:step]:
-        # before opset 13 the text says "similar to numpy"; onnxruntime clamps as the text of version 13
-        raise call.unsupported(
-            f"start {start} of a negative step before opset 13: the standard and runtimes differ"
-        )
+    # before opset 13 the text says "similar to numpy"; onnxruntime clamps as the text of version 13
+    old = call.opset < 13 and taken != range(size)[start:end:step]
+    call.refuse(old, f"start {start} of a negative step before opset 13", DIFFER)
     return taken
 
 

@@ -10,7 +10,7 @@ from math import prod
 
 import numpy as np
 
-from tlcheck.readers.onnx.call import Call
+from tlcheck.readers.onnx.call import DIFFER, Call
 from tlcheck.readers.onnx.operands import Known, Shape, Value
 
 
@@ -27,8 +27,8 @@ def dropout(call: Call) -> list[Value]:
     call.optional_known(1)
     if call.opset < 12:
         call.harmless(1)
-        if any(call.wanted[1:]):
-            raise call.unsupported("its mask is used, which the standard does not define before opset 12")
+        text = "its mask is used, which the standard does not define before opset 12"
+        call.refuse(any(call.wanted[1:]), text)
         return [call.value(0)]
     training = call.optional_known(2)
     call.refuse(training is not None and bool(training.array.any()), "training mode")
@@ -41,21 +41,19 @@ def dropout(call: Call) -> list[Value]:
 
 def reshape(call: Call) -> list[Value]:
     x, target = call.value(0), call.ints(1)
-    keep_zero = call.attr_flag("allowzero", False)
-    shape = []
-    for axis, n in enumerate(target):
-        if n == 0 and not keep_zero:
-            call.refuse_shape(axis >= len(x.shape), f"{x.shape} does not reshape to {target}")
-            n = x.shape[axis]
-        shape.append(n)
-    return [call.reshape(x, _inferred(call, x.shape, shape))]
+    text = f"{x.shape} does not reshape to {target}"
+    if not call.attr_flag("allowzero", False):
+        call.refuse_shape(any(n == 0 for n in target[len(x.shape) :]), text)
+        target = [n or x.shape[axis] for axis, n in enumerate(target)]
+    return [call.reshape(x, _inferred(call, x.shape, target))]
 
 
 def _inferred(call: Call, source: Shape, target: list[int]) -> Shape:
     """``target`` with its -1 replaced."""
     size, rest = prod(source), prod(n for n in target if n != -1)
-    if any(n < -1 for n in target) or target.count(-1) > 1 or (-1 in target and (rest == 0 or size % rest)):
-        raise call.misshapen(f"{source} does not reshape to {target}")
+    wrong = any(n < -1 for n in target) or target.count(-1) > 1
+    open_ = -1 in target and (rest == 0 or size % rest != 0)
+    call.refuse_shape(wrong or open_, f"{source} does not reshape to {target}")
     return tuple(size // rest if n == -1 else n for n in target)
 
 
@@ -71,8 +69,8 @@ def flatten(call: Call) -> list[Value]:
 def _listed_axes(call: Call) -> list[int] | None:
     """The axes of Squeeze and Unsqueeze: before opset 11 not negative ones."""
     axes = call.ints_of_input_or_attribute(1, "axes")
-    if call.opset < 11 and any(a < 0 for a in axes or ()):
-        raise call.unsupported("a negative axis before opset 11: the standard and runtimes differ")
+    old = call.opset < 11 and any(a < 0 for a in axes or ())
+    call.refuse(old, "a negative axis before opset 11", DIFFER)
     return axes
 
 
@@ -142,12 +140,12 @@ def split(call: Call) -> list[Value]:
             raise call.unsupported(f"{total} into {parts} parts of {chunk}: only the last may be smaller")
     if sum(sizes) != total or any(n < 0 for n in sizes) or len(sizes) != len(call.outputs):
         raise call.misshapen(f"{total} does not split into {sizes} for {len(call.outputs)} outputs")
-    results, start = [], 0
-    for k, n in enumerate(sizes):
-        cut = (slice(None),) * axis + (slice(start, start + n),)
-        results.append(call.move(x, lambda a, cut=cut: a[cut]) if call.wanted[k] else x)  # type: ignore[misc]
-        start += n
-    return results
+    places = np.split(np.arange(total), np.cumsum(sizes)[:-1])
+
+    def part(k: int) -> Value:
+        return call.move(x, lambda a: np.take(a, places[k], axis)) if call.wanted[k] else x
+
+    return [part(k) for k in range(len(sizes))]
 
 
 def blocks(call: Call) -> list[Value]:

@@ -96,15 +96,11 @@ def tensor_type(dtype: str) -> str:
 
 
 def misfit(
-    operator: str,
-    opset: int,
-    dtypes: Sequence[str | None],
-    attributes: Mapping[str, int],
-    outputs: Sequence[str],
+    operator: str, opset: int, dtypes: Sequence[str | None], kinds: Mapping[str, int], outputs: Sequence[str]
 ) -> Misfit | None:
     """What the operator's version at ``opset`` does not have, or what it must have; None when the node is of its form.
 
-    ``dtypes``: element type of each operand, None when absent; ``attributes``: AttributeType of each; ``outputs``: names.
+    ``dtypes``: element type of each operand, None when absent; ``kinds``: AttributeType of each attribute; ``outputs``: names.
     """
     form = form_of(operator, opset)
     if form is None:
@@ -114,13 +110,13 @@ def misfit(
     if form.deprecated:
         return "TLC202", f"deprecated since opset {form.since}; the model says opset {opset}"
     version = f"{operator} of opset {opset} (version {form.since})"
-    for name, kind in attributes.items():
+    for name, kind in kinds.items():
         if name not in form.attributes:
             return "TLC202", f"attribute {name}: {version} has none"
         if kind != form.attributes[name]:
             return "TLC202", f"attribute {name} of an unexpected type"
     for name in form.required:
-        if name not in attributes:
+        if name not in kinds:
             return "TLC201", f"{operator} without attribute {name}"
     named = [i for i, name in enumerate(outputs) if name]
     if named and named[-1] >= form.max_outputs:
