@@ -22,6 +22,8 @@ from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.ops.affine import Scale, Sum
 from tlcheck.trusted.ops.base import Operation
 
+Exact = Callable[[Constant, Constant], Constant]
+
 ONE, MINUS_ONE = Constant(np.array(1, np.float32)), Constant(np.array(-1, np.float32))
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -70,28 +72,13 @@ def _truncated(p: int, q: int) -> int:
     return quotient if (p < 0) == (q < 0) else -quotient
 
 
-def _add_known(call: Call, a: Known, b: Known, sign: int) -> Known:
-    """a + sign * b, exactly."""
+def _of_known(
+    call: Call, a: Known, b: Known, on_integers: Callable[[int, int], int], on_numbers: Exact, roundings: int
+) -> Known:
+    """The exact result; ``roundings`` are those of a float32 execution."""
     if not a.is_float:
-        return fold_integers(call, lambda p, q: p + sign * q, a, b)
-    p, q = a.settled().constant(), b.settled().constant()
-    total = call.exactly(lambda: exact.add(p, q if sign == 1 else exact.negative(q)))
-    return folded(call, total, a.dtype, 1)
-
-
-def _multiply_known(call: Call, a: Known, b: Known) -> Known:
-    if not a.is_float:
-        return fold_integers(call, lambda p, q: p * q, a, b)
-    product = call.exactly(lambda: exact.multiply(a.constant(), b.constant()))
-    return folded(call, product, a.dtype, a.roundings + b.roundings + 1)
-
-
-def _divide_known(call: Call, a: Known, b: Known) -> Known:
-    if not a.is_float:
-        return fold_integers(call, _truncated, a, b)
-    # 1/(1 - u) <= (1 + u)^2 and 1/(1 + u) >= 1 - u: a rounding of the divisor counts twice
-    divided = call.exactly(lambda: exact.divide(a.constant(), b.constant()))
-    return folded(call, divided, a.dtype, a.roundings + 2 * b.roundings + 1)
+        return fold_integers(call, on_integers, a, b)
+    return folded(call, call.exactly(lambda: on_numbers(a.constant(), b.constant())), a.dtype, roundings)
 
 
 def times(call: Call, known: Known, factor: float) -> Known:
@@ -124,7 +111,8 @@ def add_signed(call: Call, a: Value, b: Value, sign: int) -> Value:
     if a.hidden is not None or b.hidden is not None:
         return _masked_sum(call, a, b)
     if isinstance(a, Known) and isinstance(b, Known):
-        return _add_known(call, a, b, sign)
+        function = exact.add if sign == 1 else exact.subtract
+        return _of_known(call, a.settled(), b.settled(), lambda p, q: p + sign * q, function, 1)
     if not a.is_float:
         return _on_integers(call, Sum((1, sign)), a, b)
     shape = call.common_shape(a, b)
@@ -198,7 +186,7 @@ def multiplied(call: Call, a: Value, b: Value) -> Value:
     """a b, broadcast."""
     call.same_type(a, b)
     if isinstance(a, Known) and isinstance(b, Known):
-        return _multiply_known(call, a, b)
+        return _of_known(call, a, b, lambda p, q: p * q, exact.multiply, a.roundings + b.roundings + 1)
     for factor, x in ((a, b), (b, a)):
         if isinstance(factor, Known) and a.is_float:
             shape = call.common_shape(a, b)
@@ -222,8 +210,11 @@ def _variables_multiplied(call: Call, a: Value, b: Value) -> Data:
 def div(call: Call) -> list[Value]:
     a, b = call.value(0), call.value(1)
     call.same_type(a, b)
+    if isinstance(a, Known) and isinstance(b, Known):
+        # 1/(1 - u) <= (1 + u)^2 and 1/(1 + u) >= 1 - u: a rounding of the divisor counts twice
+        return [_of_known(call, a, b, _truncated, exact.divide, a.roundings + 2 * b.roundings + 1)]
     if isinstance(b, Known):
-        return [_divide_known(call, a, b) if isinstance(a, Known) else _divided(call, a, b)]
+        return [_divided(call, a, b)]
     from tlcheck.trusted.ops.smooth import Reciprocal
 
     return [multiplied(call, a, call.emit(Reciprocal(), b))]

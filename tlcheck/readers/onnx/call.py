@@ -298,8 +298,7 @@ class Call:
         return value == 1
 
     def required_int(self, name: str) -> int:
-        if name not in self._attributes:
-            raise self.malformed(f"{self.op} without attribute {name}")
+        """One that the operator's form requires (``_check_form``)."""
         return self.attr_int(name, 0)
 
     def attr_float(self, name: str, default: float, *, masks: bool = False) -> float:

@@ -69,8 +69,9 @@ def shape_of(call: Call) -> list[Part]:
     return _step(call, *_parts(call, 1), dtype="int64")
 
 
-def range_(call: Call) -> list[Part]:
-    return _step(call, *_parts(call, 3))
+def sized(call: Call) -> list[Part]:
+    """Range and Expand: the integers decide the shape."""
+    return _step(call, *_parts(call, call.n_inputs))
 
 
 def slice_(call: Call) -> list[Part]:
@@ -107,10 +108,6 @@ def reshape(call: Call) -> list[Part]:
     fixed = call.integers(target) if isinstance(target, Known) else []
     shape = call.checked(tuple(fixed)) if fixed and all(n > 0 for n in fixed) else None
     return _step(call, x, target, numbers=[keep_zero], shape=shape)
-
-
-def expand(call: Call) -> list[Part]:
-    return _step(call, *_parts(call, 2))
 
 
 def constant_of_shape(call: Call) -> list[Part]:

@@ -29,9 +29,7 @@ ReadData = Callable[[str], bytes]
 """The content of the data file of that plain name, beside the model. Raises InvalidInput."""
 EXTERNAL: Final = 1
 """TensorProto.DataLocation of a tensor whose data is in another file."""
-VALUES: Final = tuple(
-    f"{kind}_data" for kind in ("raw", "float", "int32", "string", "int64", "double", "uint64")
-)
+VALUES: Final = [f"{kind}_data" for kind in "raw float int32 string int64 double uint64".split()]
 """Fields of a tensor whose data is inside."""
 
 
@@ -183,10 +181,8 @@ def _content(tensor: TensorProto, files: dict[str, bytes], read: ReadData, where
 def _plain(location: str, where: str) -> str:
     """The location if it is the name of a file beside the model."""
     if not location or location in (".", "..") or not location.isprintable() or set(location) & set("/\\:"):
-        text, plain = (
-            "external data is not in a file beside the model",
-            "the plain name of a file in the model's folder",
-        )
+        text = "external data is not in a file beside the model"
+        plain = "the plain name of a file in the model's folder"
         raise InvalidInput("TLC205", text, field=where, expected=plain, got=ascii(location[:80]))
     return location
 

@@ -44,14 +44,14 @@ def added(call: Call, a: Data, b: Data, sign: int = 1) -> Data:
 
 
 def sqrt(call: Call) -> list[Value]:
-    return [_of_constants_too(call, Sqrt(), exact.sqrt, 1)]
+    return [_with_constants(call, Sqrt(), exact.sqrt, 1)]
 
 
 def reciprocal(call: Call) -> list[Value]:
-    return [_of_constants_too(call, Reciprocal(), exact.reciprocal, 2)]
+    return [_with_constants(call, Reciprocal(), exact.reciprocal, 2)]
 
 
-def _of_constants_too(
+def _with_constants(
     call: Call, op: Operation, function: Callable[[Constant], Constant], weight: int
 ) -> Value:
     """A constant's value exactly; one float32 rounding, and ``weight`` for each that the constant has."""
@@ -98,10 +98,8 @@ def power(call: Call) -> list[Value]:
     # each power on its own entries only: elsewhere it may have no value
     flat = call.reshape(base, (exponents.size,))
     chosen = [np.flatnonzero(exponents.ravel() == value) for value in values]
-    parts = [
-        _power(call, call.data(call.move(flat, itemgetter(c))), p)
-        for c, p in zip(chosen, values, strict=True)
-    ]
+    pieces = zip(chosen, values, strict=True)
+    parts = [_power(call, call.data(call.move(flat, itemgetter(c))), v) for c, v in pieces]
     places = np.argsort(np.concatenate(chosen))
     return [call.moves(parts, lambda arrays: np.concatenate(arrays)[places].reshape(shape))]
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from tlcheck.readers.onnx.call import Call
 from tlcheck.readers.onnx.operands import INTEGERS, Known, Value
-from tlcheck.trusted.ops.indexed import cut
 
 KINDS = ("value", "value_float", "value_int", "value_floats", "value_ints")
 """Attributes of Constant that are read; a node has exactly one."""
@@ -44,9 +43,8 @@ def constant_of_shape(call: Call) -> list[Value]:
 
 def shape(call: Call) -> list[Value]:
     sizes = call.value(0).shape
-    rank = len(sizes)
-    taken = cut(call.attr_int("start", 0), call.attr_int("end", rank), 1, rank)
-    return [Known(np.array([sizes[a] for a in taken], np.int64), "int64")]
+    taken = sizes[call.attr_int("start", 0) : call.attr_int("end", len(sizes))]
+    return [Known(np.array(taken, np.int64), "int64")]
 
 
 def size(call: Call) -> list[Value]:

@@ -33,10 +33,8 @@ def gemm(call: Call) -> list[Value]:
     alpha, beta = call.attr_float("alpha", 1.0), call.attr_float("beta", 1.0)
     if len(a.shape) != 2 or len(b.shape) != 2:
         raise call.misshapen(f"operands of shapes {a.shape} and {b.shape} are not matrices")
-    a, b = (
-        transposed(call, x) if call.attr_flag(name, False) else x
-        for x, name in ((a, "transA"), (b, "transB"))
-    )
+    a = transposed(call, a) if call.attr_flag("transA", False) else a
+    b = transposed(call, b) if call.attr_flag("transB", False) else b
     shape = (a.shape[0], b.shape[1])
     if c is not None and not call.fits(c.shape, shape):
         raise call.misshapen(f"C of shape {c.shape} does not broadcast to {shape}")

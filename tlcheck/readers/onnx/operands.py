@@ -32,8 +32,18 @@ WHOLE = 2.0**31
 """Integers that meet the network's numbers are below it: there, no arithmetic of theirs overflows or rounds."""
 
 
+class Typed:
+    """A tensor's element type."""
+
+    dtype: str
+
+    @property
+    def is_float(self) -> bool:
+        return self.dtype in FLOATS
+
+
 @dataclass(frozen=True, eq=False)
-class Known:
+class Known(Typed):
     """A constant. ``dtype`` is its ONNX element type; ``array`` its exact values (a wider numpy type is possible).
 
     Every exact entry lies in [array - rad, array + rad]; rad None means exact. ``formula``, where there is one, says which
@@ -54,10 +64,6 @@ class Known:
     @property
     def shape(self) -> Shape:
         return self.array.shape
-
-    @property
-    def is_float(self) -> bool:
-        return self.dtype in FLOATS
 
     @property
     def is_exact(self) -> bool:
@@ -98,7 +104,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Data:
+class Data(Typed):
     """The value of a graph node. ``dtype``: float32 or float64; or int32, int64 or bool, whose values are integers.
 
     ``hidden``: where an attention mask put minus infinity, whatever the node's value there; None: nowhere.
@@ -109,10 +115,6 @@ class Data:
     dtype: str
     hidden: NDArray[np.bool_] | None = field(default=None, compare=False)
 
-    @property
-    def is_float(self) -> bool:
-        return self.dtype in FLOATS
-
     def as_type(self, dtype: str) -> Data:
         """The same numbers, as another element type."""
         return Data(self.node, self.shape, dtype, self.hidden)
@@ -122,7 +124,7 @@ Value = Known | Data
 
 
 @dataclass(frozen=True, eq=False)
-class Late:
+class Late(Typed):
     """A tensor that integers of the network decide, its shape included: a step of an ``Indexed`` operation to be.
 
     ``shape`` is None when the integers decide it. Its operands are other steps, constants, and graph nodes.
@@ -133,10 +135,6 @@ class Late:
     numbers: NDArray[np.int64]
     dtype: str
     shape: Shape | None = None
-
-    @property
-    def is_float(self) -> bool:
-        return self.dtype in FLOATS
 
 
 Part = Value | Late

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from math import prod
 from typing import Any, Final
 
@@ -43,14 +44,6 @@ def _max_over(call: Call, x: Data, axes: Shape, keep: bool, sign: int) -> Data:
     return signed_max(call, x, MaxOver(shape, np.ascontiguousarray(index)), sign)
 
 
-def _max(call: Call, x: Data, axes: Shape, keep: bool) -> Data:
-    return _max_over(call, x, axes, keep, 1)
-
-
-def _min(call: Call, x: Data, axes: Shape, keep: bool) -> Data:
-    return _max_over(call, x, axes, keep, -1)
-
-
 def _product(call: Call, x: Data, axes: Shape, keep: bool) -> Data:
     """By halves, so that the depth is the logarithm of the number of factors."""
     others = tuple(a for a in range(len(x.shape)) if a not in axes)
@@ -85,9 +78,9 @@ REDUCTIONS: Final[dict[str, tuple[OnData, Callable[..., Any] | None]]] = {
     "ReduceL2": (_then(Sqrt(), _sum_of(Power(2.0))), None),
     "ReduceLogSum": (_then(Log(), sum_over), None),
     "ReduceLogSumExp": (_then(Log(), _sum_of(Exp())), None),
-    "ReduceMax": (_where_axes(_max), np.max),
+    "ReduceMax": (_where_axes(partial(_max_over, sign=1)), np.max),
     "ReduceMean": (_where_axes(mean), None),
-    "ReduceMin": (_where_axes(_min), np.min),
+    "ReduceMin": (_where_axes(partial(_max_over, sign=-1)), np.min),
     "ReduceProd": (_where_axes(_product), np.prod),
     "ReduceSum": (sum_over, np.sum),
     "ReduceSumSquare": (_sum_of(Power(2.0)), lambda x, **how: np.sum(x * x, **how)),
@@ -125,4 +118,6 @@ def global_pool(call: Call) -> list[Value]:
     """GlobalAveragePool and GlobalMaxPool: over the spatial axes, which are kept."""
     x = call.variable(0)
     axes = tuple(range(2, 2 + len(spatial_axes(call, x))))
-    return [(mean if call.op == "GlobalAveragePool" else _max)(call, x, axes, True)]
+    if call.op == "GlobalAveragePool":
+        return [mean(call, x, axes, True)]
+    return [_max_over(call, x, axes, True, 1)]

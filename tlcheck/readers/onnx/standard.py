@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import zip_longest
 
 MIN_OPSET = 7
 """Before 7, Add and others had another meaning."""
@@ -45,11 +46,6 @@ class Form:
     max_outputs: int
     attributes: Mapping[str, int]
     required: tuple[str, ...]
-
-    def operand(self, i: int) -> Operand | None:
-        if i < len(self.operands):
-            return self.operands[i]
-        return self.operands[-1] if self.rest and self.operands else None
 
 
 Misfit = tuple[str, str]
@@ -125,17 +121,16 @@ def misfit(
 
 
 def _operands_misfit(form: Form, version: str, dtypes: Sequence[str | None]) -> Misfit | None:
+    more = form.operands[-1:] * (len(dtypes) - len(form.operands)) if form.rest else ()
     kinds: dict[str, str] = {}
-    for i in range(max(len(dtypes), len(form.operands))):
-        operand, dtype = form.operand(i), dtypes[i] if i < len(dtypes) else None
-        if dtype is None:
+    for i, (operand, dtype) in enumerate(zip_longest((*form.operands, *more), dtypes)):
+        if operand is None and dtype is not None:
+            return "TLC202", f"operand {i}: {version} has {len(form.operands)}"
+        if operand is None or dtype is None:
             if operand is not None and operand.required:
                 return "TLC201", f"operand {i} of {version} is missing"
             continue
-        if operand is None:
-            return "TLC202", f"operand {i}: {version} has {len(form.operands)}"
-        kind = tensor_type(dtype)
-        if kind not in operand.types:
+        if tensor_type(dtype) not in operand.types:
             return "TLC202", f"operand {i} ({operand.name}) of type {dtype}: {version} has no such type"
         if operand.kind and kinds.setdefault(operand.kind, dtype) != dtype:
             return "TLC202", f"operands of different types: {', '.join(sorted((kinds[operand.kind], dtype)))}"

@@ -141,8 +141,8 @@ ON_INTEGERS: Final = frozenset({
 
 LATE: Final[dict[str, tuple[str, tuple[int, ...]]]] = {
     "Add": ("arithmetic", ()), "Concat": ("concat", ()), "ConstantOfShape": ("constant_of_shape", (0,)),
-    "Equal": ("arithmetic", ()), "Expand": ("expand", (1,)), "Gather": ("gather", (1,)), "Identity": ("identity", ()),
-    "Mul": ("arithmetic", ()), "Range": ("range_", (0, 1, 2)), "Reshape": ("reshape", (1,)), "ScatterND": ("scatter_nd", (1,)),
+    "Equal": ("arithmetic", ()), "Expand": ("sized", (1,)), "Gather": ("gather", (1,)), "Identity": ("identity", ()),
+    "Mul": ("arithmetic", ()), "Range": ("sized", (0, 1, 2)), "Reshape": ("reshape", (1,)), "ScatterND": ("scatter_nd", (1,)),
     "Shape": ("shape_of", ()), "Slice": ("slice_", (1, 2, 3, 4)), "Squeeze": ("squeeze", ()), "Sub": ("arithmetic", ()),
     "Unsqueeze": ("squeeze", ()), "Where": ("where", ()),
 }  # fmt: skip

@@ -135,18 +135,16 @@ def _input(info: ValueInfoProto, builder: Builder) -> Data:
 
 
 def _input_shape(info: ValueInfoProto, where: str) -> Shape:
-    shape = []
-    for axis, dim in enumerate(info.type.tensor_type.shape.dim):
-        if dim.HasField("dim_value"):
-            shape.append(int(dim.dim_value))
-        elif axis == 0:
-            shape.append(1)
-        else:
+    """A first axis without a size is 1."""
+    dims = info.type.tensor_type.shape.dim
+    for axis, dim in enumerate(dims):
+        if axis and not dim.HasField("dim_value"):
             text = f"unsupported symbolic size of axis {axis}"
             raise InvalidInput("TLC202", text, field=where, got=dim.dim_param)
+    shape = tuple(int(dim.dim_value) if dim.HasField("dim_value") else 1 for dim in dims)
     if 0 in shape:
-        raise InvalidInput("TLC204", "empty input", field=where, got=str(shape))
-    return checked_shape(tuple(shape), where)
+        raise InvalidInput("TLC204", "empty input", field=where, got=str(list(shape)))
+    return checked_shape(shape, where)
 
 
 def _row(node: NodeProto, call: Call, operands: Sequence[Part | None]) -> Row:
