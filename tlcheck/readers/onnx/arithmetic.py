@@ -154,11 +154,8 @@ def whole(call: Call, x: Data, dtype: str) -> Data:
 
 
 def add(call: Call) -> list[Value]:
-    return [add_signed(call, call.value(0), call.value(1), 1)]
-
-
-def sub(call: Call) -> list[Value]:
-    return [add_signed(call, call.value(0), call.value(1), -1)]
+    """Add and Sub."""
+    return [add_signed(call, call.value(0), call.value(1), 1 if call.op == "Add" else -1)]
 
 
 def require_same_shapes(call: Call, values: Sequence[Value]) -> None:

@@ -61,24 +61,13 @@ def comparison(call: Call) -> list[Value]:
     return [call.emit(Compare(relation), *operands).as_type("bool")]
 
 
-def _require_bool(call: Call, *operands: Value) -> None:
-    call.refuse(any(x.dtype != "bool" for x in operands), "operand that is not bool")
-
-
-def logical_not(call: Call) -> list[Value]:
-    x = call.value(0)
-    _require_bool(call, x)
-    if isinstance(x, Known):
-        return [Known(np.logical_not(x.array), "bool")]
-    return [_not(call, x).as_type("bool")]
-
-
 def _not(call: Call, x: Data) -> Data:
     return scale(call, x, MINUS_ONE, ONE, 0)
 
 
-LOGIC: Final[dict[str, tuple[OnConstants, Callable[[Call, Data, Data], Data]]]] = {
+LOGIC: Final[dict[str, tuple[OnConstants, Callable[..., Data]]]] = {
     "And": (np.logical_and, lambda call, a, b: call.emit(Product(), a, b)),
+    "Not": (np.logical_not, _not),
     "Or": (np.logical_or, lambda call, a, b: max_of(call, [a, b], 1)),
     "Xor": (np.logical_xor, lambda call, a, b: _not(call, call.emit(Compare("=="), a, b))),
 }
@@ -87,13 +76,13 @@ LOGIC: Final[dict[str, tuple[OnConstants, Callable[[Call, Data, Data], Data]]]] 
 
 def logic(call: Call) -> list[Value]:
     on_constants, on_data = LOGIC[call.op]
-    a, b = call.value(0), call.value(1)
-    _require_bool(call, a, b)
-    shape = call.common_shape(a, b)
-    if isinstance(a, Known) and isinstance(b, Known):
-        return [Known(np.asarray(on_constants(a.array, b.array), dtype=bool), "bool")]
-    x, y = (call.numbers(call.broadcast(v, shape)).as_type("bool") for v in (a, b))
-    return [on_data(call, x, y).as_type("bool")]
+    values = call.values()
+    call.refuse(any(x.dtype != "bool" for x in values), "operand that is not bool")
+    shape, known = call.common_shape(*values), [x.array for x in values if isinstance(x, Known)]
+    if len(known) == len(values):
+        return [Known(np.asarray(on_constants(*known), dtype=bool), "bool")]
+    operands = (call.numbers(call.broadcast(x, shape)).as_type("bool") for x in values)
+    return [on_data(call, *operands).as_type("bool")]
 
 
 def where(call: Call) -> list[Value]:

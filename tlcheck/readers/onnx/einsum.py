@@ -19,10 +19,10 @@ from tlcheck.readers.onnx.reductions import sum_over
 def einsum(call: Call) -> list[Value]:
     terms, kept = _parsed(call)
     sizes = _sizes(call, terms)
-    operands = []
-    for i, term in enumerate(terms):
-        others = "".join(t for j, t in enumerate(terms) if j != i)
-        operands.append(_summed(call, call.value(i), term, kept + others))
+    needed = [kept + "".join(terms[:i] + terms[i + 1 :]) for i in range(len(terms))]
+    operands = [
+        _summed(call, call.value(i), t, n) for i, (t, n) in enumerate(zip(terms, needed, strict=True))
+    ]
     y, letters = operands[0] if len(operands) == 1 else _multiplied(call, operands, sizes, kept)
     return [_ordered(call, y, letters, kept)]
 

@@ -34,9 +34,8 @@ def _written(call: Call, name: str) -> Known:
 
 def constant_of_shape(call: Call) -> list[Value]:
     shape, value = tuple(call.ints(0)), call.attr_tensor("value")
+    value = value or Known(np.zeros((), np.float32), "float32")
     call.checked(shape)
-    if value is None:
-        return [Known(np.zeros(shape, np.float32), "float32")]
     call.refuse_shape(value.array.size != 1, f"value of shape {value.shape}")
     return [Known(np.broadcast_to(value.array.reshape(()), shape), value.dtype)]
 

@@ -70,7 +70,7 @@ OPERATIONS: Final[dict[str, Row]] = {
 
 FAMILIES: Final[dict[str, dict[str, str]]] = {
     "arithmetic": {
-        "Add": "add", "Div": "div", "Mean": "mean_all", "Mul": "mul", "Neg": "neg", "Sub": "sub", "Sum": "sum_all",
+        "Add": "add", "Div": "div", "Mean": "mean_all", "Mul": "mul", "Neg": "neg", "Sub": "add", "Sum": "sum_all",
     },
     "extremes": {"Abs": "absolute", "Clip": "clip", "Max": "extreme", "Min": "extreme"},
     "functions": {
@@ -113,7 +113,7 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
     "discrete": {
         "And": "logic", "Ceil": "stepped", "Equal": "comparison", "Floor": "stepped", "Greater": "comparison",
         "GreaterOrEqual": "comparison", "IsInf": "is_not_a_number", "IsNaN": "is_not_a_number", "Less": "comparison",
-        "LessOrEqual": "comparison", "Mod": "mod", "Not": "logical_not", "Or": "logic", "Round": "stepped", "Sign": "stepped",
+        "LessOrEqual": "comparison", "Mod": "mod", "Not": "logic", "Or": "logic", "Round": "stepped", "Sign": "stepped",
         "Where": "where", "Xor": "logic",
     },
     "literals": {
