@@ -15,6 +15,7 @@ from mpmath import iv
 
 from tests.helpers import DATA, needs_data
 from tests.operations import operations
+from tests.trusted.functions import S_SHAPED
 from tests.trusted.oracle import KINDS, Rng, random_box
 from tests.trusted.test_evaluate import CASES, CURVED, as_fraction, boxes, chain, draws, exact_values
 from tlcheck.checking.crosscheck import mp_intervals as crosscheck
@@ -245,8 +246,7 @@ OPS: dict[str, Elementwise] = {
     "abs": Abs(),
     "clip": Clip(Constant(np.array(-0.5)), Constant(np.array(0.75))),
     "clip-each": Clip(Constant(np.linspace(-1, 0, 6)), None),
-    "sigmoid": Sigmoid(),
-    "tanh": Tanh(),
+    **{name: row.op for name, row in S_SHAPED.items()},
 }
 
 
