@@ -16,8 +16,8 @@ from tlcheck.options import Options, Progress, Report
 from tlcheck.readers.formats.detect import check_there, read_certificate, survey
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.report.record import ClaimRead, FileResult
+from tlcheck.report.result import ClaimResult
 from tlcheck.report.roots import roots_of
-from tlcheck.trusted.verdict import ClaimResult
 
 if TYPE_CHECKING:
     from tlcheck.readers.loaded import Claim

@@ -12,10 +12,11 @@ from tlcheck.checking.pool import FORKS, WORKER_KILLED, WorkerDied, processes, s
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options, Progress, Report
 from tlcheck.readers.loaded import LoadedClaim
+from tlcheck.report.result import Bound, ClaimResult, Number, Reason
 from tlcheck.trusted.conditions import Check, ConditionClaim, Item
 from tlcheck.trusted.decide import ConditionsOutcome, decide_conditions
 from tlcheck.trusted.tally import CheckParts, check_part
-from tlcheck.trusted.verdict import Bound, ClaimResult, Number, Reason, Verdict
+from tlcheck.trusted.verdict import Verdict
 
 
 def check_conditions(

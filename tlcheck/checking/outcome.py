@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.loaded import LoadedClaim
-from tlcheck.trusted.arith.arb import decimal_outward
-from tlcheck.trusted.verdict import Number
+from tlcheck.report.result import Number
+from tlcheck.trusted.arith.decimals import decimal_outward
 
 ZERO = Number("0", "0x0.0p+0", "exact")
 

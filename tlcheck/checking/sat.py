@@ -7,10 +7,11 @@ from tlcheck.checking.outcome import FLOAT32_ASSUMPTIONS, ZERO, about, not_deplo
 from tlcheck.options import Options
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.report.numerals import point
+from tlcheck.report.result import Bound, ClaimResult, Reason
 from tlcheck.trusted.claim import SatClaim
 from tlcheck.trusted.decide import decide_sat
 from tlcheck.trusted.ops.base import NotDeployable
-from tlcheck.trusted.verdict import Bound, ClaimResult, Reason, Verdict
+from tlcheck.trusted.verdict import Verdict
 
 
 def check_sat(loaded: LoadedClaim, claim: SatClaim, options: Options) -> ClaimResult:

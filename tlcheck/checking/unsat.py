@@ -19,13 +19,14 @@ from tlcheck.checking.tripwire import recheck
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options, Report
 from tlcheck.readers.loaded import LoadedClaim
-from tlcheck.trusted.arith.arb import decimal_outward
+from tlcheck.report.result import Bound, ClaimResult, Number, Reason
+from tlcheck.trusted.arith.decimals import decimal_outward
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.decide import conclude_unsat
 from tlcheck.trusted.leaf_pass import LeafOutcome
 from tlcheck.trusted.ops.base import NotDeployable
 from tlcheck.trusted.plan import BadGuidance, NoRelaxation, Plan, Settings
-from tlcheck.trusted.verdict import Bound, ClaimResult, Number, Reason, Verdict
+from tlcheck.trusted.verdict import Verdict
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ import msgspec
 
 from tlcheck.report.record import FileResult, Run
 from tlcheck.report.rests_on import rests_on
+from tlcheck.report.result import Bound, ClaimResult, Number, Reason
 from tlcheck.report.schema import (
     SCHEMA_VERSION,
     BoundOut,
@@ -23,7 +24,6 @@ from tlcheck.report.schema import (
     ResultOut,
     UnexpectedOut,
 )
-from tlcheck.trusted.verdict import Bound, ClaimResult, Number, Reason
 from tlcheck.versions import tool_versions
 
 

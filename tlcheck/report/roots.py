@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from tlcheck.readers.loaded import LoadedClaim
-    from tlcheck.trusted.verdict import ClaimResult
+    from tlcheck.report.result import ClaimResult
 
 RING_0: Final = "tlcheck.trusted."
 READING: Final = ("tlcheck.readers.formats.detect",)

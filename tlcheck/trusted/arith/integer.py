@@ -84,11 +84,15 @@ def ends_to_grid(box: Box, bits: int) -> tuple[Int, Int, Int]:
     return np.ascontiguousarray(both[:, :n]), -both[:, n:], g
 
 
-def integer_weights(w: Floats, bits: int) -> tuple[Int, int, Fraction]:
-    """(v, g, r): |w - v 2^-g| <= r entrywise, |v| <= 2^bits; r = 0 when all weights lie on the grid."""
-    v, g = to_grid(w, bits, up=False)
-    exact = bool((np.ldexp(v.astype(np.float64), -g) == w).all()) if bits <= 53 else False
-    return v, g, Fraction(0) if exact else Fraction(2) ** -g
+def integer_constant(c: Constant, bits: int) -> tuple[Int, int, Fraction]:
+    """(v, g, r): |exact - v 2^-g| <= r entrywise, |v| <= 2^bits; r = 0 when all are floats on the grid. bits <= 60.
+
+    An entry of 2^53 or more is a double times a power of two, so nothing was cut of it; a smaller one is compared exactly.
+    """
+    mid = c.mid.astype(np.float64)
+    v, g = to_grid(mid, bits, up=False)
+    r = Fraction(0) if bool((np.ldexp(v.astype(np.float64), -g) == mid).all()) else Fraction(2) ** -g
+    return v, g, r if c.rad is None or not c.size else r + Fraction(float(c.rad.max()))
 
 
 def dot_exact(q: Int, v: Int) -> list[int]:
@@ -134,9 +138,7 @@ class _IntegerMap:
         if bits < 24:
             raise OutOfRange("sum of too many terms")
         self.map = m
-        self.ints, self.grid, self.residual = integer_weights(m.weight.mid.astype(np.float64), bits)
-        if m.weight.rad is not None and m.weight.size:
-            self.residual += Fraction(float(m.weight.rad.max()))
+        self.ints, self.grid, self.residual = integer_constant(m.weight, bits)
         self._packed: dict[tuple[bool, bool], Packed] = {}
 
     def matrix(self, transposed: bool, magnitude: bool) -> Packed:
@@ -171,24 +173,18 @@ class IntegerEngine:
 
     def __init__(self, *, close: bool = False) -> None:
         self.close = close
-        self._maps: dict[tuple[int, type], _IntegerMap] = {}
-        self._diagonals: dict[int, tuple[Map, Int, int, Fraction]] = {}
+        self._maps: dict[int, tuple[Map, _IntegerMap]] = {}
+        self._diagonals: dict[int, tuple[Map, tuple[Int, int, Fraction]]] = {}
 
     def integer_map(self, m: MatMap | ConvMap) -> _IntegerMap:
-        key = (id(m), type(m))
-        if (
-            key not in self._maps or self._maps[key].map is not m
-        ):  # another process's ids may collide with ours
-            self._maps[key] = _IntegerMap(m)
-        return self._maps[key]
+        if self._maps.get(id(m), (None,))[0] is not m:  # another process's ids may collide with ours
+            self._maps[id(m)] = m, _IntegerMap(m)
+        return self._maps[id(m)][1]
 
     def diagonal(self, m: DiagMap) -> tuple[Int, int, Fraction]:
-        if id(m) not in self._diagonals or self._diagonals[id(m)][0] is not m:
-            v, g, r = integer_weights(m.flat.mid.astype(np.float64), WEIGHT_BITS)
-            if m.flat.rad is not None and m.flat.rad.size:
-                r += Fraction(float(m.flat.rad.max()))
-            self._diagonals[id(m)] = (m, v, g, r)
-        return self._diagonals[id(m)][1:]
+        if self._diagonals.get(id(m), (None,))[0] is not m:
+            self._diagonals[id(m)] = m, integer_constant(m.flat, WEIGHT_BITS)
+        return self._diagonals[id(m)][1]
 
     def form(self, domains: int, rows: int) -> IntegerForm:
         """An empty form."""
@@ -436,14 +432,13 @@ class IntegerForm:
                 residual = w.residual * m.fan_in
                 wide, exponents = w.apply(q, True), e - w.grid
         if residual:
-            self._charge_residual(q, e, residual, box)
+            self._charge_magnitudes(q, e, self._sizes(box, residual))
         result, lossy = normalise(wide, exponents, close=self.engine.close)
         self._charge_units(result[1], 1, m.n_in, box, lossy)
         return result
 
-    def _charge_residual(self, q: Int, e: Int, residual: Fraction, box: Box) -> None:
-        """value -= sum |q| 2^e * residual * max|x|."""
-        sizes = self._sizes(box, residual)
+    def _charge_magnitudes(self, q: Int, e: Int, sizes: list[int]) -> None:
+        """value -= sum |q| 2^e * size, of every row."""
         for m, (total, size, x) in enumerate(zip(_magnitude_sums(q), sizes, e.tolist(), strict=True)):
             self.value[m] -= shift_ceil(total * size, x)
 
@@ -467,18 +462,10 @@ class IntegerForm:
 
     def offset(self, block: Block, offset: Constant) -> None:
         q, e = block
-        mid = offset.mid.astype(np.float64)
-        v, g = to_grid(mid[None, :], 60, up=False)
-        self._add_scaled(dot_exact(q, v), e, g)
-        residual = (
-            Fraction(0) if bool((np.ldexp(v.astype(np.float64), -g) == mid).all()) else Fraction(2) ** -g
-        )
-        if offset.rad is not None and offset.rad.size:
-            residual += Fraction(float(offset.rad.max()))
+        v, g, residual = integer_constant(offset, 60)
+        self._add_scaled(dot_exact(q, v[None, :]), e, g)
         if residual:
-            size = _fraction_up(residual)
-            for m, (total, x) in enumerate(zip(_magnitude_sums(q), e.tolist(), strict=True)):
-                self.value[m] -= shift_ceil(total * size, x)
+            self._charge_magnitudes(q, e, [_fraction_up(residual)] * len(self.value))
 
     def charge(self, block: Block, radius: Floats) -> None:
         q, e = block
