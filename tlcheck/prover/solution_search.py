@@ -18,7 +18,7 @@ from tlcheck.prover.pinn_search import DIGITS_ABOVE, MARGIN, Request, chosen, re
 from tlcheck.readers.own.pinn_domain import FORMAT, ErrorArtifact
 from tlcheck.readers.own.pinn_domain import Cover as CoverText
 from tlcheck.trusted.arith.arb import Arb, arb, decimal_outward, upper_float, working_precision
-from tlcheck.trusted.science.pinn_domain import MAX_CELLS
+from tlcheck.trusted.science.cells import MAX_CELLS
 from tlcheck.trusted.science.solution_error import Term, Theorem
 from tlcheck.writers.bundle import exact_text
 

@@ -24,10 +24,11 @@ from tlcheck.trusted.calculus.ranges import Box, Interval
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.science.differential import NoForm
 from tlcheck.trusted.science.error_theorems import THEOREMS
-from tlcheck.trusted.science.pinn_domain import OTHER, Quantity, derivative_names
+from tlcheck.trusted.science.quantities import OTHER, Quantity, derivative_names
 from tlcheck.trusted.science.solution_error import Problem, Theorem
+from tlcheck.trusted.taylor.derivatives import MAX_DERIVATIVE
 from tlcheck.trusted.taylor.engine import Unsupported
-from tlcheck.trusted.taylor.network_models import MAX_DERIVATIVE, TaylorNetwork
+from tlcheck.trusted.taylor.network_models import TaylorNetwork
 from tlcheck.trusted.taylor.space import MAX_VARIABLES
 
 FORMAT: Final = "tlcheck.pde/1"

@@ -35,6 +35,7 @@ from tlcheck.trusted.conditions import (
     nonnegative,
     undecided,
 )
+from tlcheck.trusted.science.amounts import Amount, Splittable, in_parts
 from tlcheck.trusted.science.differential import (
     ONE,
     ZERO,
@@ -51,7 +52,7 @@ from tlcheck.trusted.science.differential import (
     normal_form,
     subtract,
 )
-from tlcheck.trusted.science.pinn_domain import Amount, Quantity, Splittable, derivative_names, in_parts
+from tlcheck.trusted.science.quantities import Quantity, derivative_names
 from tlcheck.trusted.taylor.network_models import KINKED
 
 LOWER, UPPER = "lower_", "upper_"
