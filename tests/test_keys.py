@@ -26,8 +26,8 @@ from tlcheck.keys import checker, graph_key, key, lasting_key, query_key
 from tlcheck.options import Options
 from tlcheck.readers.bundle import load_bundle
 from tlcheck.trusted.claim import UnsatClaim
-from tlcheck.trusted.decide import Plan, Settings
 from tlcheck.trusted.graph import Graph
+from tlcheck.trusted.plan import Plan, Settings
 
 F = Fraction
 

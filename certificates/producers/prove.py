@@ -33,8 +33,8 @@ from tlcheck.trusted.guidance import (
     SharedSlopes,
     Tree,
 )
-from tlcheck.trusted.lines import s_shaped_slope
-from tlcheck.trusted.ops.activation import Relu, Sigmoid, Tanh
+from tlcheck.trusted.ops.activation import Relu
+from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.query import Disjunct, Query
 
 Floats = NDArray[np.float64]
@@ -430,7 +430,7 @@ def _s_shaped(search: Search) -> dict[int, SharedSlopes]:
         boxes = [known.boxes[node.inputs[0]] for known in _boxes(search)]
         l, u = np.minimum.reduce([b.lower[0] for b in boxes]), np.maximum.reduce([b.upper[0] for b in boxes])
         lower, upper = (
-            np.ldexp(np.rint(np.ldexp(s_shaped_slope(node.op, l, u, below), LINE_BITS)), -LINE_BITS)
+            np.ldexp(np.rint(np.ldexp(node.op.good_slope(l, u, below), LINE_BITS)), -LINE_BITS)
             for below in (True, False)
         )
         found = {**found, k: SharedSlopes(lower, upper)}

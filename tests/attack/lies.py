@@ -17,13 +17,15 @@ from numpy.typing import NDArray
 
 from tests.attack.mutations import Point, outputs_at
 from tlcheck.readers.vnnlib.read import read_property
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.claim import UnsatClaim
-from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import LEAF, SPLIT, Guidance, LeafSlopes, Leaves, SharedSlopes, Tree
-from tlcheck.trusted.ops.activation import Abs, Elementwise, LeakyRelu, MaxOver, Relu, Sigmoid, Tanh
+from tlcheck.trusted.ops.activation import Abs, LeakyRelu, MaxOver, Relu
 from tlcheck.trusted.ops.affine import Linear, Sum
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.elementwise import Elementwise
+from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.ops.structure import Input
 
 Array = NDArray[Any]

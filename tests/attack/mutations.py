@@ -20,24 +20,18 @@ from threadpoolctl import threadpool_limits
 from tests import numpy_eval
 from tlcheck.trusted.arith.arb import ball, upper_float, working_precision
 from tlcheck.trusted.arith.box import OutOfRange
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.bounds import Bounds
 from tlcheck.trusted.claim import UnsatClaim
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.decide import (
-    BadGuidance,
-    LeafOutcome,
-    Plan,
-    Settings,
-    check_leaves,
-    conclude_unsat,
-    root_bounds,
-)
+from tlcheck.trusted.decide import conclude_unsat
 from tlcheck.trusted.evaluate import Evaluator
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import LEAF, SPLIT, Guidance
+from tlcheck.trusted.leaf_pass import LeafOutcome, check_leaves
 from tlcheck.trusted.ops.activation import LeakyRelu, MaxOver, Relu
 from tlcheck.trusted.ops.affine import Conv, Linear, Scale
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
+from tlcheck.trusted.plan import BadGuidance, Plan, Settings, root_bounds
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
 from tlcheck.trusted.verdict import Verdict
 

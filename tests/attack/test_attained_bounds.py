@@ -11,19 +11,20 @@ import pytest
 from tests.trusted.test_audit import ONE_LEAF, chain, leaves, split
 from tests.trusted.test_decide_soundness import decide
 from tlcheck.trusted.arith.box import Box
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.int128 import rows_cut, widen
 from tlcheck.trusted.arith.integer import IntegerEngine, IntegerForm
 from tlcheck.trusted.arith.interface import Multipliers
+from tlcheck.trusted.arith.maps import DiagMap, IndexMap, MatMap, SignMap
 from tlcheck.trusted.claim import UnsatClaim
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.decide import Plan, Settings, check_leaves, root_bounds
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import Guidance
-from tlcheck.trusted.maps import DiagMap, IndexMap, MatMap, SignMap
+from tlcheck.trusted.leaf_pass import check_leaves
 from tlcheck.trusted.ops.activation import Abs, LeakyRelu
 from tlcheck.trusted.ops.affine import Linear
 from tlcheck.trusted.ops.discrete import Compare, Select
 from tlcheck.trusted.ops.structure import Input
+from tlcheck.trusted.plan import Plan, Settings, root_bounds
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
 from tlcheck.trusted.taylor.engine import Unsupported
 from tlcheck.trusted.taylor.network_models import TaylorNetwork

@@ -26,9 +26,8 @@ from tlcheck.trusted.conditions import ConditionClaim
 from tlcheck.trusted.decide import decide_conditions
 from tlcheck.trusted.science.corridor import CorridorClaim, Segment
 from tlcheck.trusted.science.lyapunov_boxes import LyapunovConditions
-from tlcheck.trusted.science.piecewise import Piece
+from tlcheck.trusted.science.piecewise import Distance, Piece
 from tlcheck.trusted.science.spline import SplineClaim, Wants
-from tlcheck.trusted.science.spline_distance import Distance
 from tlcheck.trusted.verdict import Verdict
 from tlcheck.verify import verify_path
 

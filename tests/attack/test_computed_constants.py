@@ -17,8 +17,8 @@ from tests.attack.test_opsets_and_queries import model
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.onnx import exact, read_model
 from tlcheck.trusted.arith.arb import arb, working_precision
-from tlcheck.trusted.balls import constant_balls
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.balls import constant_balls
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.evaluate import evaluate
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.ops.structure import Fixed

@@ -10,8 +10,8 @@ from tests.test_deployed import deployed_box
 from tlcheck.readers.onnx import read_model
 from tlcheck.trusted.arith.arb import arb, working_precision
 from tlcheck.trusted.arith.ball64 import Ball64
-from tlcheck.trusted.balls import formula_balls
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.balls import formula_balls
+from tlcheck.trusted.arith.constant import Constant
 
 
 def model(rng: np.random.Generator, last: str) -> bytes:

@@ -14,28 +14,33 @@ from tests import numpy_eval
 from tests.trusted.test_audit import ONE_LEAF, claim, ints, leaves, split, verdict
 from tests.trusted.test_relaxed_ops import BLOCKS, ENGINES, Net, Rng, block, dense
 from tlcheck.trusted.arith.arb import arb, working_precision
+from tlcheck.trusted.arith.ball64 import Ball64
 from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.claim import UnsatClaim
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.decide import LeafChunk, Plan, Settings, check_leaves, root_bounds
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import Guidance, LeafSlopes, Leaves, Tree
-from tlcheck.trusted.interval_rules import (
-    arg_max_range,
-    compare_range,
-    product_range,
-    select_range,
-    smooth_range,
-)
-from tlcheck.trusted.lines import lines, product_planes, select_lines
-from tlcheck.trusted.nonlinear import smooth_ball
-from tlcheck.trusted.ops.activation import Abs, Clip, Elementwise, LeakyRelu, Relu, Sigmoid, Tanh
+from tlcheck.trusted.leaf_pass import LeafChunk, check_leaves
+from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, Relu
 from tlcheck.trusted.ops.affine import Scale, Sum
 from tlcheck.trusted.ops.base import Operation
-from tlcheck.trusted.ops.discrete import ArgMax, Compare, Floor, Round, Select, Sign, Truncate
-from tlcheck.trusted.ops.product import Product
+from tlcheck.trusted.ops.discrete import (
+    ArgMax,
+    Compare,
+    Floor,
+    Round,
+    Select,
+    Sign,
+    Truncate,
+    select_lines,
+    select_range,
+)
+from tlcheck.trusted.ops.elementwise import Elementwise
+from tlcheck.trusted.ops.product import Product, product_planes, product_range
+from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Smooth, Softplus, Sqrt
 from tlcheck.trusted.ops.structure import Input
+from tlcheck.trusted.plan import Plan, Settings, root_bounds
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
 from tlcheck.trusted.verdict import Verdict
 
@@ -202,11 +207,11 @@ def test_smooth_functions_between_extreme_numbers(op: Smooth) -> None:
         for a, b in product(NUMBERS[::2], NUMBERS[1::2]):
             box = one(a, b)
             try:
-                found, drawn = smooth_range(op, box), lines(op, box)
+                found, drawn = op.image((box,), (box.lower.shape[1:],), Ball64()), op.lines(box)
             except OutOfRange:
                 continue
             for z in (v for v in NUMBERS if min(a, b) <= v <= max(a, b)):
-                y = smooth_ball(op, arb(z))
+                y = op.ball(arb(z))
                 assert y.is_finite(), (a, b, z)
                 assert not (y < found.lower[0, 0] or y > found.upper[0, 0]), (a, b, z)
                 low, high = (s[0, 0] * arb(z) + t[0, 0] for s, t in (drawn.lower, drawn.upper))
@@ -241,7 +246,7 @@ def test_comparisons_and_choices_of_boxes_that_touch() -> None:
     boxes = [(a, b) for a in range(3) for b in range(a, 3)]
     for (a, b), (c, d) in product(boxes, boxes):
         for relation, function in RELATIONS.items():
-            found = compare_range(Compare(relation), one(a, b), one(c, d))
+            found = Compare(relation).image((one(a, b), one(c, d)), ((1,), (1,)), Ball64())
             got = {bool(function(v, w)) for v in range(a, b + 1) for w in range(c, d + 1)}
             assert (found.lower[0, 0], found.upper[0, 0]) == (min(got), max(got)), (relation, a, b, c, d)
             chosen, drawn = (
@@ -265,7 +270,7 @@ def test_places_of_the_largest_with_ties(last: bool) -> None:
         n = int(rng.integers(1, 5))
         ends = rng.integers(-4, 5, (2, 2, 2 * n)) / 2
         box = Box(ends.min(axis=0), ends.max(axis=0))
-        found = arg_max_range(ArgMax(last), box, n)
+        found = ArgMax(last).image((box,), ((n,),), Ball64())
         for _ in range(10):
             x = np.clip(rng.integers(-4, 5, (2, 2 * n)) / 2, box.lower, box.upper).reshape(2, 2, n)
             winner = n - 1 - x[..., ::-1].argmax(-1) if last else x.argmax(-1)

@@ -20,15 +20,15 @@ from tests.trusted.test_relaxed_ops import Net
 from tlcheck.cli.main import main
 from tlcheck.readers.own.expressions import parse_expression
 from tlcheck.trusted.arith.arb import ball, working_precision
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.integer import _slope_integers
 from tlcheck.trusted.calculus.jets import coordinates
 from tlcheck.trusted.calculus.kinked_jets import Kinks
 from tlcheck.trusted.calculus.layers import Layer
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.lines import snap
 from tlcheck.trusted.ops.activation import LeakyRelu
 from tlcheck.trusted.ops.affine import Linear
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.lines import snap
 from tlcheck.trusted.ops.smooth import Power
 from tlcheck.trusted.science.closed_loop import Block, Loop
 from tlcheck.trusted.science.dense_network import ACTIVATIONS, OUTER, Dense, Matrix

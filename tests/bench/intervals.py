@@ -34,10 +34,10 @@ from tlcheck.readers.files import Files
 from tlcheck.readers.own.expressions import parse_expression
 from tlcheck.readers.own.stability import conditions_of, read_artifact
 from tlcheck.trusted.arith.arb import ball, working_precision
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.graph import Graph, Node
-from tlcheck.trusted.ops.activation import Tanh
 from tlcheck.trusted.ops.affine import Linear
+from tlcheck.trusted.ops.s_shaped import Tanh
 from tlcheck.trusted.ops.structure import Input
 from tlcheck.trusted.science.by_signs import bounded
 from tlcheck.trusted.science.quantities import Quantity

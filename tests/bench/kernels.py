@@ -19,22 +19,26 @@ from threadpoolctl import threadpool_limits
 
 from tlcheck.trusted.arith.ball64 import Ball64, centre_radius_up, dot, gamma_up
 from tlcheck.trusted.arith.box import Box
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.integer import IntegerEngine
-from tlcheck.trusted.bounds import AnyEngine, Enclosure, Slopes, new_form, run_pass
+from tlcheck.trusted.arith.interface import Engine
+from tlcheck.trusted.arith.maps import MatMap
+from tlcheck.trusted.bounds import Enclosure, Slopes
 from tlcheck.trusted.claim import UnsatClaim
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.decide import Plan, Settings, check_leaves, conclude_unsat, root_bounds
+from tlcheck.trusted.decide import conclude_unsat
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import LEAF, SPLIT, Guidance, LeafSlopes, Leaves, Tree
 from tlcheck.trusted.intervals import image
-from tlcheck.trusted.linear_bounds import Pass
-from tlcheck.trusted.lines import Lines, SlopeGuess, lines
-from tlcheck.trusted.maps import MatMap
+from tlcheck.trusted.leaf_pass import check_leaves
+from tlcheck.trusted.linear_bounds import Pass, descend
 from tlcheck.trusted.network import Network
-from tlcheck.trusted.ops.activation import Elementwise, Relu
+from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Conv, Linear, Sum
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.elementwise import Elementwise
+from tlcheck.trusted.ops.lines import Lines, SlopeGuess
 from tlcheck.trusted.ops.structure import Input, Rearrange
+from tlcheck.trusted.plan import Plan, Settings, root_bounds
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
 from tlcheck.trusted.verdict import Verdict
 
@@ -157,11 +161,11 @@ class Case:
     def output(self) -> int:
         return self.network.graph.outputs[0]
 
-    def run(self, engine: AnyEngine) -> Floats:
+    def run(self, engine: Engine) -> Floats:
         """Proved lower bounds (D, R)."""
-        form = new_form(engine, *self.seeds.shape[:2])
+        form = engine.form(*self.seeds.shape[:2])
         form.seed_rows(self.output, self.seeds, None, self.boxes[self.output])
-        run_pass(form, Pass(self.network, self.boxes, self.lines.__getitem__))
+        descend(form, Pass(self.network, self.boxes, self.lines.__getitem__))
         return form.lower(dict(self.boxes))
 
     def bare(self, engine: Ball64) -> Floats:
@@ -203,7 +207,7 @@ def case(network: Network, rows: int, domains: int = 1, tight: bool = False) -> 
     for i, node in enumerate(nodes):
         if isinstance(node.op, Elementwise):
             slopes = rng.uniform(0.0, 1.0, (domains, node.size))
-            drawn[i] = lines(node.op, boxes[node.inputs[0]], SlopeGuess(slopes, None))
+            drawn[i] = node.op.lines(boxes[node.inputs[0]], SlopeGuess(slopes, None))
     n = nodes[network.graph.outputs[0]].size
     seeds = rng.standard_normal((domains, rows if domains == 1 else 1, n)) / np.sqrt(n)
     return Case(network, boxes, drawn, seeds)
@@ -279,7 +283,7 @@ def _read(run: Run, count: int) -> tuple[float, float]:
 # Tables.
 
 
-def against_bare(name: str, engine: AnyEngine, cases: Iterator[tuple[str, str, Case]], repeat: int) -> None:
+def against_bare(name: str, engine: Engine, cases: Iterator[tuple[str, str, Case]], repeat: int) -> None:
     """One row a network: milliseconds of the bare pass and of the engine's, and their ratios."""
     print(f"\n{name} against the same backward pass in bare numpy, one BLAS thread, milliseconds")
     print(

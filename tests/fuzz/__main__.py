@@ -471,7 +471,7 @@ def _bundle_runner(files: dict[str, bytes], name: str) -> Callable[[bytes, Path]
 def _laid_out(item: Any) -> int:
     """Leaves of the proof: guidance that a reader lets through must fit, or be refused as bad guidance."""
     from tlcheck.trusted.claim import UnsatClaim
-    from tlcheck.trusted.decide import BadGuidance, Plan, Settings
+    from tlcheck.trusted.plan import BadGuidance, Plan, Settings
 
     if not isinstance(item.claim, UnsatClaim) or item.guidance is None:
         return 0

@@ -18,13 +18,11 @@ from tlcheck.prover.float_bounds import FloatBounds, NoFloatBounds
 from tlcheck.readers.vnnlib.read import read_property
 from tlcheck.trusted.arith.arb import arb, working_precision
 from tlcheck.trusted.arith.box import Box
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.claim import UnsatClaim
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.decide import LeafOutcome, Plan, Settings, check_leaves
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import Guidance
-from tlcheck.trusted.lines import lines
-from tlcheck.trusted.nonlinear import curvature
+from tlcheck.trusted.leaf_pass import LeafOutcome, check_leaves
 from tlcheck.trusted.ops.activation import LeakyRelu, Relu
 from tlcheck.trusted.ops.affine import Linear
 from tlcheck.trusted.ops.base import Operation
@@ -32,6 +30,7 @@ from tlcheck.trusted.ops.discrete import Floor
 from tlcheck.trusted.ops.product import Product
 from tlcheck.trusted.ops.smooth import Cos, Exp, Sin
 from tlcheck.trusted.ops.structure import Input
+from tlcheck.trusted.plan import Plan, Settings
 from tlcheck.trusted.query import Query
 from tlcheck.verify import verify_path
 
@@ -146,7 +145,7 @@ def test_operations_without_bounds_are_refused() -> None:
         FloatBounds(network(0, (Floor(), Relu())))
 
 
-# The rule in trusted.nonlinear that this search rests on: sine bends one way on each side of 0.
+# The rule in trusted.ops.smooth that this search rests on: sine bends one way on each side of 0.
 
 
 def test_lines_of_sine_around_zero_hold() -> None:
@@ -165,7 +164,7 @@ def test_lines_of_sine_around_zero_hold() -> None:
     ends += [tuple(sorted(pair)) for pair in (rng.uniform(-1, 1, (50, 2)) * 1e-8).tolist()]
     lower, upper = (np.array([e[k] for e in ends])[None] for k in (0, 1))
     with working_precision(128):
-        drawn = lines(Sin(), Box(lower, upper))
+        drawn = Sin().lines(Box(lower, upper))
     with working_precision(200):
         for k, (l, u) in enumerate(ends):
             for share in (0.0, 1.0, 0.5, *rng.random(12).tolist()):
@@ -177,10 +176,10 @@ def test_lines_of_sine_around_zero_hold() -> None:
 
 def test_sine_bends_one_way_on_each_side_of_zero_only() -> None:
     with working_precision(128):
-        assert curvature(Sin(), arb(0), arb(3)) == -1 and curvature(Sin(), arb(-3), arb(0)) == 1
-        assert curvature(Sin(), arb(0), arb(3.15)) == 0 and curvature(Sin(), arb(-3.15), arb(0)) == 0
-        assert curvature(Sin(), arb(-1e-300), arb(1)) == 0
-        assert curvature(Cos(), arb(0), arb(3)) == 0
+        assert Sin().curvature(arb(0), arb(3)) == -1 and Sin().curvature(arb(-3), arb(0)) == 1
+        assert Sin().curvature(arb(0), arb(3.15)) == 0 and Sin().curvature(arb(-3.15), arb(0)) == 0
+        assert Sin().curvature(arb(-1e-300), arb(1)) == 0
+        assert Cos().curvature(arb(0), arb(3)) == 0
 
 
 # Shipped queries.

@@ -14,10 +14,10 @@ from tests.trusted.test_audit import ONE_LEAF, claim, leaves
 from tlcheck.readers.onnx import read_model
 from tlcheck.trusted.arith.arb import working_precision
 from tlcheck.trusted.arith.box import Box
-from tlcheck.trusted.decide import Plan, Settings, root_bounds
 from tlcheck.trusted.evaluate import evaluate
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import Guidance
+from tlcheck.trusted.plan import Plan, Settings, root_bounds
 
 F32 = TensorProto.FLOAT
 SHAPES: dict[str, tuple[tuple[int, ...], tuple[int, ...], int]] = {

@@ -20,8 +20,8 @@ from onnx import TensorProto, defs, helper, numpy_helper
 
 from tlcheck.readers.onnx import LOWERINGS, read_model
 from tlcheck.trusted.arith.arb import arb, working_precision
-from tlcheck.trusted.balls import constant_balls
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.balls import constant_balls
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.evaluate import evaluate
 
 LAYERS = 60

@@ -18,7 +18,7 @@ from tests.helpers import DATA, needs_data
 from tests.numpy_eval import evaluate, evaluate_all, random_inputs
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.onnx import load_model, read_model
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Linear, Scale

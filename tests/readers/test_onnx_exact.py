@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tlcheck.readers.onnx import exact
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.constant import Constant
 
 NASTY = [
     0.0,

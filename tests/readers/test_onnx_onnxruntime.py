@@ -14,9 +14,9 @@ from tests.trusted.test_nonlinear import points
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.onnx import read_model
 from tlcheck.trusted.arith.arb import working_precision
-from tlcheck.trusted.decide import Plan, Settings, root_bounds
 from tlcheck.trusted.evaluate import Undecided, evaluate
 from tlcheck.trusted.guidance import Guidance
+from tlcheck.trusted.plan import Plan, Settings, root_bounds
 
 F32 = TensorProto.FLOAT
 RNG = np.random.default_rng(7)

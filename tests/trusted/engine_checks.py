@@ -29,9 +29,9 @@ from tests.trusted.oracle import (
 )
 from tlcheck.trusted.arith import ball64, integer
 from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.interface import Multipliers
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.maps import DiagMap, IndexMap, Map, MatMap, SignMap
+from tlcheck.trusted.arith.maps import DiagMap, IndexMap, Map, MatMap, SignMap
 
 Engine = ball64.Ball64 | integer.IntegerEngine
 POINTS = 12

@@ -16,8 +16,8 @@ from math import prod
 import numpy as np
 
 from tlcheck.trusted.arith.box import Box
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.maps import ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
+from tlcheck.trusted.arith.constant import Constant
+from tlcheck.trusted.arith.maps import ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
 
 Rng = np.random.Generator
 

@@ -11,17 +11,19 @@ import pytest
 from tests.trusted.test_decide_soundness import decide
 from tlcheck.trusted.arith.ball64 import Ball64
 from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.integer import IntegerEngine, IntegerForm
+from tlcheck.trusted.arith.maps import DiagMap, MatMap
 from tlcheck.trusted.claim import UnsatClaim
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.decide import Plan, Settings, check_leaves, root_bounds
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import Guidance, LeafSlopes, Leaves, SharedSlopes, Tree
-from tlcheck.trusted.maps import DiagMap, MatMap
-from tlcheck.trusted.ops.activation import LeakyRelu, MaxOver, Relu, Sigmoid
+from tlcheck.trusted.leaf_pass import check_leaves
+from tlcheck.trusted.ops.activation import LeakyRelu, MaxOver, Relu
 from tlcheck.trusted.ops.affine import Linear
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.s_shaped import Sigmoid
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange
+from tlcheck.trusted.plan import Plan, Settings, root_bounds
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
 from tlcheck.trusted.verdict import Verdict
 

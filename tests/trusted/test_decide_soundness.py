@@ -22,9 +22,9 @@ import pytest
 
 from tlcheck.trusted.arith.arb import ball, working_precision
 from tlcheck.trusted.arith.box import OutOfRange
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.claim import UnsatClaim
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.decide import Plan, Settings, check_leaves, conclude_unsat, root_bounds
+from tlcheck.trusted.decide import conclude_unsat
 from tlcheck.trusted.evaluate import Evaluator
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import (
@@ -37,10 +37,14 @@ from tlcheck.trusted.guidance import (
     SharedSlopes,
     Tree,
 )
-from tlcheck.trusted.ops.activation import Abs, Clip, Elementwise, LeakyRelu, MaxOver, Relu, Sigmoid, Tanh
+from tlcheck.trusted.leaf_pass import check_leaves
+from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu
 from tlcheck.trusted.ops.affine import Conv, ConvTranspose, Linear, Scale, Sum
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.elementwise import Elementwise
+from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
+from tlcheck.trusted.plan import Plan, Settings, root_bounds
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
 from tlcheck.trusted.verdict import Verdict
 

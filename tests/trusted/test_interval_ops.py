@@ -11,19 +11,19 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from tests.operations import step_of
 from tests.trusted.oracle import REPEATS
 from tests.trusted.test_nonlinear import SMOOTH
 from tlcheck.trusted.arith.arb import Arb, arb, working_precision
 from tlcheck.trusted.arith.ball64 import Ball64
 from tlcheck.trusted.arith.box import Box, OutOfRange
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.intervals import image
-from tlcheck.trusted.lines import Lines, lines, product_planes, select_lines
-from tlcheck.trusted.nonlinear import RULES, curvature, derivative, smooth_ball, smooth_ends
 from tlcheck.trusted.ops.base import Operation
-from tlcheck.trusted.ops.discrete import ArgMax, Compare, Floor, Round, Select, Sign, Truncate
+from tlcheck.trusted.ops.discrete import ArgMax, Compare, Floor, Round, Select, Sign, Truncate, select_lines
 from tlcheck.trusted.ops.indexed import Call, Indexed
-from tlcheck.trusted.ops.product import MatProduct, Product
+from tlcheck.trusted.ops.lines import Lines
+from tlcheck.trusted.ops.product import MatProduct, Product, product_planes
 from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Smooth, Softplus, Sqrt
 from tlcheck.trusted.ops.softmax import Softmax
 
@@ -109,7 +109,7 @@ def test_values_lie_in_the_box(name: str, kind: str) -> None:
             except OutOfRange:
                 assert kind in ("huge", "mixed") and name in ("truncate", "matproduct"), (name, kind)
                 continue
-            step = RULES[type(op)](op, tuple(shapes), op.output_shape(tuple(shapes)))
+            step = step_of(op, *shapes)
             for xs in zip(*(points_of(rng, box, 12) for box in boxes), strict=True):
                 for d in range(domains):
                     values = step([balls(x[d]) for x in xs])
@@ -123,7 +123,7 @@ def test_boxes_of_points_are_sharp() -> None:
         xs = [np.round(rng.normal(0, 2, (1, int(np.prod(s)))) * 2) / 2 for s in shapes]
         with working_precision(128):
             found = image(op, None, tuple(Box(x, x) for x in xs), Ball64(), tuple(shapes))
-            step = RULES[type(op)](op, tuple(shapes), op.output_shape(tuple(shapes)))
+            step = step_of(op, *shapes)
             for k, y in enumerate(step([balls(x[0]) for x in xs])):
                 assert found.lower[0, k] == pytest.approx(float(y.mid()), abs=1e-12), name
                 assert found.upper[0, k] == pytest.approx(float(y.mid()), abs=1e-12), name
@@ -213,7 +213,7 @@ POLES: list[tuple[Smooth, float, float]] = [
 def test_at_a_pole_there_is_no_box(op: Smooth, l: float, u: float) -> None:
     box = Box(np.array([[l]]), np.array([[u]]))
     with working_precision(128):
-        for rule in (lambda: image(op, None, (box,), Ball64()), lambda: lines(op, box)):
+        for rule in (lambda: image(op, None, (box,), Ball64()), lambda: op.lines(box)):
             with pytest.raises(OutOfRange):
                 rule()
 
@@ -253,7 +253,7 @@ def test_lines_and_boxes_hold_smooth_functions(op: Smooth, kind: str) -> None:
             box = Box(box.lower * 5, box.upper * 5)
         with working_precision(300):
             try:
-                values, drawn = image(op, None, (box,), Ball64()), lines(op, box)
+                values, drawn = image(op, None, (box,), Ball64()), op.lines(box)
             except OutOfRange:
                 assert kind in ("huge", "mixed", "tiny"), (op, kind)
                 continue
@@ -261,7 +261,7 @@ def test_lines_and_boxes_hold_smooth_functions(op: Smooth, kind: str) -> None:
             for x in inner:
                 for d, k in np.ndindex(x.shape):
                     z = arb(float(x[d, k]))
-                    y = smooth_ball(op, z)
+                    y = op.ball(z)
                     assert inside(y, values.lower[d, k], values.upper[d, k])
                     (ls, lt), (us, ut) = (
                         [arb(float(np.broadcast_to(part, x.shape)[d, k])) for part in line]
@@ -278,7 +278,7 @@ def test_lines_are_of_second_order(op: Smooth) -> None:
     for width in (2.0**-6, 2.0**-7):
         box = Box(np.array([[1.1]]), np.array([[1.1 + width]]))
         with working_precision(128):
-            drawn = lines(op, box)
+            drawn = op.lines(box)
         low, high = (line[0] * (1.1 + width / 2) + line[1] for line in (drawn.lower, drawn.upper))
         gaps.append(float((high - low)[0, 0]))
     assert gaps[1] <= 0.3 * gaps[0] + 1e-9
@@ -294,26 +294,26 @@ def test_derivatives_and_curvatures(op: Smooth) -> None:
             1 if isinstance(op, Log | Sqrt) or not getattr(op, "whole", True) else rng.choice([-1, 1], 25)
         ):
             z = arb(float(x))
-            below, at, above = (smooth_ball(op, v) for v in (z - h, z, z + h))
+            below, at, above = (op.ball(v) for v in (z - h, z, z + h))
             slope, bend = (above - below) / (2 * h), (above - 2 * at + below) / (h * h)
-            assert abs(float((derivative(op, z) - slope).mid())) <= 1e-12 * max(1.0, abs(float(slope.mid())))
-            known = curvature(op, z, z)
+            assert abs(float((op.derivative(z) - slope).mid())) <= 1e-12 * max(1.0, abs(float(slope.mid())))
+            known = op.curvature(z, z)
             assert known == 0 or known * float(bend.mid()) >= -1e-12
 
 
 def test_curvature_is_not_claimed_across_an_inflection() -> None:
     with working_precision(128):
         for op in (Sin(), Erf(), Power(3.0), Reciprocal()):
-            assert curvature(op, arb(-1e-3), arb(1e-3)) == 0
-        assert curvature(Cos(), arb(1.5), arb(1.6)) == 0
-        assert curvature(Softplus(), arb(-9), arb(9)) == curvature(Exp(), arb(-9), arb(9)) == 1
+            assert op.curvature(arb(-1e-3), arb(1e-3)) == 0
+        assert Cos().curvature(arb(1.5), arb(1.6)) == 0
+        assert Softplus().curvature(arb(-9), arb(9)) == Exp().curvature(arb(-9), arb(9)) == 1
 
 
 @pytest.mark.parametrize("op", FUNCTIONS, ids=str)
 def test_ends_of_a_point_are_its_value(op: Smooth) -> None:
     with working_precision(128):
-        low, high = smooth_ends(op, arb(0.7), arb(0.7))
-        value = smooth_ball(op, arb(0.7))
+        low, high = op.ends(arb(0.7), arb(0.7))
+        value = op.ball(arb(0.7))
     assert float(low) == pytest.approx(float(value)) and float(high) == pytest.approx(float(value))
 
 

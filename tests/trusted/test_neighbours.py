@@ -21,22 +21,26 @@ from tlcheck.checking.slack import layer_slack
 from tlcheck.trusted.arith.arb import arb, working_precision
 from tlcheck.trusted.arith.ball64 import Ball64
 from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.integer import IntegerEngine, rows_to_grid, to_grid
-from tlcheck.trusted.bounds import AnyEngine, Enclosure, Slopes, new_form, run_pass
+from tlcheck.trusted.arith.interface import Engine
+from tlcheck.trusted.bounds import Enclosure, Slopes
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.conditions import Check, Share
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.decide import LeafOutcome, Plan, Settings, check_leaves, decide_conditions, root_bounds
+from tlcheck.trusted.decide import decide_conditions
 from tlcheck.trusted.evaluate import evaluate
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import NO_GUIDANCE, Guidance, Leaves, Tree
-from tlcheck.trusted.interval_rules import picked
-from tlcheck.trusted.linear_bounds import Pass, selection, window_maps
-from tlcheck.trusted.lines import snap
+from tlcheck.trusted.leaf_pass import LeafOutcome, check_leaves
+from tlcheck.trusted.linear_bounds import Pass, descend
 from tlcheck.trusted.network import Network
-from tlcheck.trusted.ops.activation import Abs, Elementwise, MaxOver, Relu, Sigmoid
+from tlcheck.trusted.ops.activation import Abs, MaxOver, Relu, selection, window_maps
 from tlcheck.trusted.ops.affine import Conv, Linear
+from tlcheck.trusted.ops.elementwise import Elementwise
+from tlcheck.trusted.ops.lines import picked, snap
+from tlcheck.trusted.ops.s_shaped import Sigmoid
 from tlcheck.trusted.ops.structure import Rearrange
+from tlcheck.trusted.plan import Plan, Settings, root_bounds
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
 from tlcheck.trusted.science.margins import Examples, Margins
 
@@ -182,27 +186,27 @@ def test_margins_alone_and_in_a_file_of_many(kind: str, arith: str) -> None:
 # The pieces.
 
 
-def bounds_of(graph: Graph, engine: AnyEngine, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+def bounds_of(graph: Graph, engine: Engine, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
     """(D, outputs): lower bounds by one pass over all domains."""
     network = Network(graph)
     task = Enclosure(network, engine, Slopes(NO_GUIDANCE, lambda _: None))
     known = task.bounds({0: Box(lower, upper)})
     n = graph.n_outputs
-    form = new_form(engine, lower.shape[0], n)
+    form = engine.form(lower.shape[0], n)
     form.seed_units(graph.outputs[0], n, np.arange(n), np.ones(n, np.int64))
 
     def drawn(activation: int):  # type: ignore[no-untyped-def]
         node = graph.nodes[activation]
         return known.lines(activation, node.op, known.boxes[node.inputs[0]], task.slopes.shared(activation))
 
-    run_pass(form, Pass(network, known.boxes, drawn))
+    descend(form, Pass(network, known.boxes, drawn))
     return form.lower(known.boxes)
 
 
 @pytest.mark.parametrize("engine", [IntegerEngine, Ball64])
 @pytest.mark.parametrize("scale", [1.0, 2.0**-60, 2.0**80])
 @pytest.mark.parametrize("kind", ["pool", "conv", "product"])
-def test_a_neighbour_of_another_size(kind: str, scale: float, engine: type[AnyEngine]) -> None:
+def test_a_neighbour_of_another_size(kind: str, scale: float, engine: type[Engine]) -> None:
     """Grids, exponents, charges and choices are a domain's own: what is proved of the first does not change."""
     for seed in range(5 * REPEATS):
         rng = np.random.default_rng([2, seed])

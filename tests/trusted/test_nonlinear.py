@@ -13,6 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tests import numpy_eval
+from tests.operations import operations, step_of
 from tests.trusted.test_audit import ONE_LEAF, claim, leaves, verdict
 from tests.trusted.test_evaluate import graph_of
 from tlcheck.checking.claims import check_unsat
@@ -23,26 +24,25 @@ from tlcheck.options import Options
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.onnx import read_model
 from tlcheck.trusted.arith.arb import Arb, arb, lower_float, upper_float, working_precision
+from tlcheck.trusted.arith.ball64 import Ball64
 from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.claim import SatClaim
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.decide import NoRelaxation, Plan, Settings, decide_sat
+from tlcheck.trusted.decide import decide_sat
 from tlcheck.trusted.evaluate import Undecided, evaluate
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import Guidance
-from tlcheck.trusted.interval_rules import product_range
-from tlcheck.trusted.intervals import NotDeployable, activation_image
-from tlcheck.trusted.lines import lines
-from tlcheck.trusted.nonlinear import RULES
-from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu, Sigmoid, Tanh
+from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu
 from tlcheck.trusted.ops.affine import Conv, Linear, Scale
-from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.base import NotDeployable, Operation
 from tlcheck.trusted.ops.discrete import ArgMax, Compare, Floor, Round, Select, Sign, Truncate
 from tlcheck.trusted.ops.indexed import Call, Indexed
-from tlcheck.trusted.ops.product import MatProduct, Product
+from tlcheck.trusted.ops.product import MatProduct, Product, product_range
+from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Smooth, Softplus, Sqrt
 from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.structure import Input, ReduceSum
+from tlcheck.trusted.plan import NoRelaxation, Plan, Settings
 from tlcheck.trusted.verdict import Verdict
 
 SMOOTH: dict[str, tuple[Smooth, Callable[[Any], Any], float, float]] = {
@@ -91,7 +91,7 @@ def contains(y: Arb, value: Any) -> bool:
 
 def test_every_operation_is_here() -> None:
     covered = {type(op) for op, *_ in SMOOTH.values()} | {type(op) for op, _ in OTHERS.values()}
-    assert covered | {Select, Indexed} == set(RULES)
+    assert covered | {Select, Indexed} == operations("smooth", "product", "softmax", "discrete", "indexed")
 
 
 @pytest.mark.parametrize("name", list(SMOOTH))
@@ -108,8 +108,8 @@ def test_smooth_functions_enclose(name: str, width: float) -> None:
             arb(x) if x == y else arb(x).union(arb(y)) for x, y in zip(a.tolist(), b.tolist(), strict=True)
         ]
         found = evaluate(graph, [balls]).outputs
-        box = activation_image(op, Box(a[None], b[None]))
-        drawn = lines(op, Box(a[None], b[None]))
+        box = op.image((Box(a[None], b[None]),), ((30,),), Ball64())
+        drawn = op.lines(Box(a[None], b[None]))
         theirs = mp_evaluate(graph, [[(Fraction(x), Fraction(y)) for x, y in zip(a, b, strict=True)]], 128)
         for x in inside:
             for k in range(30):
@@ -161,17 +161,17 @@ def test_nothing_is_guessed_at_a_discontinuity(
     op: Operation, shapes: list[tuple[int, ...]], inputs: list[list[Arb]]
 ) -> None:
     with working_precision(128):
-        node = RULES[type(op)](op, tuple(shapes), op.output_shape(tuple(shapes)))
+        node = step_of(op, *shapes)
         with pytest.raises(Undecided):
             node(inputs)
 
 
 def test_truncation_near_zero_and_ties() -> None:
     with working_precision(128):
-        step = RULES[Truncate](Truncate(), ((4,),), (4,))
+        step = step_of(Truncate(), (4,))
         balls = [arb(0, 0.5), arb(-1.5), arb(2.75), arb(-3)]
         assert [float(y) for y in step([balls])] == [0, -1, 2, -3]
-        first, last = (RULES[ArgMax](ArgMax(at), ((3,),), ()) for at in (False, True))
+        first, last = (step_of(ArgMax(at), (3,)) for at in (False, True))
         assert float(first([[arb(1), arb(2), arb(2)]])[0]) == 1
         assert float(last([[arb(1), arb(2), arb(2)]])[0]) == 2
 
@@ -183,7 +183,7 @@ def test_outside_the_domain_there_is_no_value(op: Smooth, x: float) -> None:
     with working_precision(128):
         assert not evaluate(graph_of(op, (1,)), points([x])).outputs[0].is_finite()
     with pytest.raises(OutOfRange):
-        lines(op, Box(np.array([[x]]), np.array([[x + 1]])))
+        op.lines(Box(np.array([[x]]), np.array([[x + 1]])))
     with pytest.raises((NothingToCheck, ZeroDivisionError)):
         mp_evaluate(graph_of(op, (1,)), [[(Fraction(x), Fraction(x))]])
 
@@ -211,7 +211,7 @@ def test_a_value_that_does_not_exist_stays_so(after: Operation) -> None:
 
 def test_a_matrix_product_with_zero_hides_nothing() -> None:
     with working_precision(128):
-        step = RULES[MatProduct](MatProduct(), ((1, 2), (2, 1)), (1, 1))
+        step = step_of(MatProduct(), (1, 2), (2, 1))
         assert not step([[arb("nan"), arb(1)], [arb(0), arb(0)]])[0].is_finite()
         assert not step([[arb(0), arb(0)], [arb(0, float("inf")), arb(1)]])[0].is_finite()
 
@@ -366,7 +366,7 @@ def indexed(*steps: Call) -> Indexed:
 @pytest.mark.parametrize("value", [7, -7, 2.0**31, 0.5])
 def test_an_index_out_of_range_has_no_meaning(value: float) -> None:
     op = indexed(Call("Gather", (0, 1), np.array([0])))
-    step = RULES[Indexed](op, ((3,), (2,)), (2,))
+    step = step_of(op, (3,), (2,))
     with working_precision(128):
         assert [float(y) for y in step([[arb(4), arb(5), arb(6)], [arb(-1), arb(0)]])] == [6, 4]
         with pytest.raises(Undecided):

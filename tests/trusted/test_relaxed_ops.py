@@ -12,20 +12,21 @@ from tests.trusted.oracle import REPEATS
 from tests.trusted.test_audit import ONE_LEAF, claim, ints, leaves, split, verdict
 from tlcheck.trusted.arith.arb import working_precision
 from tlcheck.trusted.arith.box import OutOfRange
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.decide import Plan, Settings, check_leaves, root_bounds
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import Guidance
-from tlcheck.trusted.intervals import NotDeployable
-from tlcheck.trusted.ops.activation import Abs, Relu, Tanh
+from tlcheck.trusted.leaf_pass import check_leaves
+from tlcheck.trusted.ops.activation import Abs, Relu
 from tlcheck.trusted.ops.affine import Linear, Scale, Sum
-from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.base import NotDeployable, Operation
 from tlcheck.trusted.ops.discrete import ArgMax, Compare, Floor, Round, Select, Sign, Truncate
 from tlcheck.trusted.ops.indexed import Call, Indexed
 from tlcheck.trusted.ops.product import MatProduct, Product
+from tlcheck.trusted.ops.s_shaped import Tanh
 from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Power, Reciprocal, Sin, Softplus, Sqrt
 from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
+from tlcheck.trusted.plan import Plan, Settings, root_bounds
 from tlcheck.trusted.verdict import Verdict
 
 Rng = np.random.Generator

@@ -13,14 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.trusted.test_audit import ONE_LEAF, leaves
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.claim import UnsatClaim
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.decide import Plan, Settings, check_leaves, conclude_unsat, root_bounds
+from tlcheck.trusted.decide import conclude_unsat
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import Guidance, SharedSlopes
+from tlcheck.trusted.leaf_pass import check_leaves
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Linear, Sum
 from tlcheck.trusted.ops.structure import Input
+from tlcheck.trusted.plan import Plan, Settings, root_bounds
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
 from tlcheck.trusted.verdict import Verdict
 

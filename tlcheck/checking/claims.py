@@ -26,20 +26,11 @@ from tlcheck.readers.own.lyapunov_specs import told
 from tlcheck.trusted.arith.arb import decimal_outward
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.conditions import Check, ConditionClaim, Item
-from tlcheck.trusted.decide import (
-    BadGuidance,
-    CheckParts,
-    ConditionsOutcome,
-    LeafOutcome,
-    NoRelaxation,
-    Plan,
-    Settings,
-    check_part,
-    conclude_unsat,
-    decide_conditions,
-    decide_sat,
-)
-from tlcheck.trusted.intervals import NotDeployable
+from tlcheck.trusted.decide import ConditionsOutcome, conclude_unsat, decide_conditions, decide_sat
+from tlcheck.trusted.leaf_pass import LeafOutcome
+from tlcheck.trusted.ops.base import NotDeployable
+from tlcheck.trusted.plan import BadGuidance, NoRelaxation, Plan, Settings
+from tlcheck.trusted.tally import CheckParts, check_part
 from tlcheck.trusted.verdict import Bound, ClaimResult, Number, Reason, Verdict
 
 ZERO = Number("0", "0x0.0p+0", "exact")

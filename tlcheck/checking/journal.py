@@ -16,7 +16,8 @@ from pathlib import Path
 
 from tlcheck.errors import InvalidInput
 from tlcheck.keys import graph_key, lasting_key, query_key
-from tlcheck.trusted.decide import LeafOutcome, Plan
+from tlcheck.trusted.leaf_pass import LeafOutcome
+from tlcheck.trusted.plan import Plan
 
 
 @dataclass

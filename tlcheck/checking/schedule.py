@@ -30,7 +30,8 @@ from tlcheck.options import Progress
 from tlcheck.trusted.arith.box import OutOfRange
 from tlcheck.trusted.arith.probe import BlasRefused, probe
 from tlcheck.trusted.bounds import Bounds, Found
-from tlcheck.trusted.decide import LeafOutcome, Plan, check_leaves, root_bounds
+from tlcheck.trusted.leaf_pass import LeafOutcome, check_leaves
+from tlcheck.trusted.plan import Plan, root_bounds
 
 Report = Callable[[Progress], None] | None
 Tick = Callable[[], None]

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from tlcheck.trusted.arith.ball64 import Ball64, Ball64Form
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.bounds import Bounds
-from tlcheck.trusted.decide import LeafChunk, Plan
+from tlcheck.trusted.leaf_pass import LeafChunk
 from tlcheck.trusted.ops.activation import MaxOver
+from tlcheck.trusted.plan import Plan
 
 Floats = NDArray[np.float64]
 Line = tuple[Floats, Floats]

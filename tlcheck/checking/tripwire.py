@@ -16,7 +16,8 @@ from tlcheck.keys import graph_key, key
 from tlcheck.trusted.arith.arb import working_precision
 from tlcheck.trusted.arith.box import OutOfRange
 from tlcheck.trusted.bounds import Bounds, Enclosure
-from tlcheck.trusted.decide import LeafChunk, Plan, root_task
+from tlcheck.trusted.leaf_pass import LeafChunk
+from tlcheck.trusted.plan import Plan, root_task
 
 ALARM = 2.0**-20
 """Relative to the bound: float64 rounding over these passes stays below 1e-9 of it."""

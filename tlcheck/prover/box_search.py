@@ -27,9 +27,9 @@ from tlcheck.readers.bytes import gunzip_if_packed, read_stored_bytes
 from tlcheck.readers.onnx import beside, read_model, whole_model
 from tlcheck.readers.vnnlib.read import read_query
 from tlcheck.trusted.claim import UnsatClaim
-from tlcheck.trusted.decide import NoRelaxation, Settings
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import LEAF, SPLIT, Guidance, Leaves, Tree
+from tlcheck.trusted.plan import NoRelaxation, Settings
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
 from tlcheck.writers.bundle import UnsatOut, check_target, write_bundle
 

@@ -17,13 +17,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.constant import Constant
+from tlcheck.trusted.arith.maps import ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
 from tlcheck.trusted.graph import Graph, Node
-from tlcheck.trusted.maps import ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
 from tlcheck.trusted.network import Network
-from tlcheck.trusted.ops.activation import Abs, LeakyRelu, Relu, Sigmoid, Tanh
+from tlcheck.trusted.ops.activation import Abs, LeakyRelu, Relu
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.product import MatProduct, Product
+from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.ops.smooth import Cos, Exp, Reciprocal, Sin
 from tlcheck.trusted.ops.structure import Fixed, Input
 
@@ -268,7 +269,7 @@ def _right_factor(graph: Graph, node: Node, b: Floats) -> Floats:
     return result
 
 
-# Relaxations: the choices of ``trusted.lines``.
+# Relaxations: the choices of the operations (``trusted.ops``).
 
 
 def _product(x: Ends, y: Ends) -> tuple[Relaxed, Ends]:

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from tlcheck import timer
 from tlcheck.checking.schedule import Deadline, blas_usable, run_leaves
 from tlcheck.trusted.claim import UnsatClaim
-from tlcheck.trusted.decide import Plan, Settings, holds_nowhere
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import LEAF, SPLIT, Guidance, Leaves, SharedSlopes, Tree
 from tlcheck.trusted.ops.activation import Relu
+from tlcheck.trusted.plan import Plan, Settings, holds_nowhere
 from tlcheck.trusted.query import Disjunct, InputBox, Query
 
 Influence = Callable[[InputBox, Disjunct], NDArray[np.float64]]

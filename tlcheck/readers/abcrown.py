@@ -49,7 +49,7 @@ from tlcheck.trusted.guidance import (
     SharedSlopes,
     Tree,
 )
-from tlcheck.trusted.ops.activation import Elementwise
+from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.query import Query
 
 Ints = NDArray[np.int64]

@@ -38,10 +38,11 @@ from tlcheck.runtime.execution import Approximation, Execution, Point, as_float3
 from tlcheck.solver.assignment import decimal
 from tlcheck.trusted.arith.arb import PRECISION, lower_float, upper_float, working_precision
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
-from tlcheck.trusted.decide import NoRelaxation, SatOutcome, decide_sat
+from tlcheck.trusted.decide import SatOutcome, decide_sat
 from tlcheck.trusted.evaluate import Evaluator, Undecided
-from tlcheck.trusted.intervals import NotDeployable
+from tlcheck.trusted.ops.base import NotDeployable
 from tlcheck.trusted.ops.product import Product
+from tlcheck.trusted.plan import NoRelaxation
 from tlcheck.trusted.query import Disjunct, InputBox, Query
 from tlcheck.trusted.verdict import Verdict
 

@@ -13,20 +13,19 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.trusted.arith.ball64 import Ball64, Ball64Form
 from tlcheck.trusted.arith.box import Box, OutOfRange
-from tlcheck.trusted.arith.integer import IntegerEngine, IntegerForm
+from tlcheck.trusted.arith.interface import Engine
 from tlcheck.trusted.guidance import Guidance, IntermediateSlopes
-from tlcheck.trusted.intervals import image, rounding_radius
+from tlcheck.trusted.intervals import image
 from tlcheck.trusted.linear_bounds import Pass, descend
-from tlcheck.trusted.lines import Lines, SlopeGuess, lines, stable
 from tlcheck.trusted.network import Network
-from tlcheck.trusted.ops.activation import Elementwise, Relu
+from tlcheck.trusted.ops.activation import Relu
+from tlcheck.trusted.ops.elementwise import Elementwise
+from tlcheck.trusted.ops.lines import Lines, SlopeGuess
 from tlcheck.trusted.ops.structure import Input
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-AnyEngine = Ball64 | IntegerEngine
 
 Found = tuple[slice, Floats | None]
 Apply = Callable[[Callable[[int], Found], Iterable[int]], Iterable[Found]]
@@ -48,7 +47,7 @@ class Bounds:
         """Lines with slopes that every row shares, drawn once for a box."""
         known = self._lines.get(activation)
         if known is None or known[0] is not box:
-            known = self._lines[activation] = (box, lines(op, box, guess))
+            known = self._lines[activation] = (box, op.lines(box, guess))
         return known[1]
 
     def on(self, boxes: dict[int, Box]) -> Bounds:
@@ -80,27 +79,12 @@ def _row(values: Floats | None) -> Floats | None:
     return None if values is None else values[None, :]
 
 
-def new_form(engine: AnyEngine, domains: int, rows: int) -> Ball64Form | IntegerForm:
-    """An empty form in the engine's arithmetic."""
-    if isinstance(engine, Ball64):
-        return Ball64Form(engine, domains, rows)
-    return IntegerForm(engine, domains, rows)
-
-
-def run_pass(form: Ball64Form | IntegerForm, basis: Pass, after: Callable[[int], None] | None = None) -> None:
-    """``descend``, whichever the engine."""
-    if isinstance(form, Ball64Form):
-        descend(form, basis, after)
-    else:
-        descend(form, basis, after)
-
-
 @dataclass(frozen=True, eq=False)
 class Enclosure:
     """The task: enclose all nodes for D domains whose inputs lie in ``inputs`` (node -> box)."""
 
     network: Network
-    engine: AnyEngine
+    engine: Engine
     slopes: Slopes
     deployed: bool = False
     expected: Callable[[int], NDArray[np.bool_] | None] = lambda target: None
@@ -122,6 +106,8 @@ class Enclosure:
             shapes = tuple(self.network.graph.nodes[j].shape for j in node.inputs)
             box = image(node.op, affine, operands, self.engine, shapes)
             if self.deployed:
+                from tlcheck.trusted.rounding import rounding_radius  # only float32 executions have radii
+
                 radius = rounding_radius(node.op, affine, operands, self.engine)
                 if radius is not None:
                     result.radii[i] = radius
@@ -141,7 +127,7 @@ class Enclosure:
         open_ = np.zeros(box.lower.shape, bool)
         for consumer in self.network.consumers[target]:
             op = nodes[consumer].op
-            open_ |= ~(stable(op, box) if isinstance(op, Elementwise) else np.zeros(box.lower.shape, bool))
+            open_ |= ~(op.stable(box) if isinstance(op, Elementwise) else np.zeros(box.lower.shape, bool))
         expected = self._expected_unstable(target)
         rows = (
             max((known_box.lower.shape[0] for known_box in known.boxes.values()), default=1),
@@ -257,7 +243,7 @@ class Enclosure:
     ) -> Floats:
         """One chunk. With one domain every row becomes a domain of its own, so that it can have its own slopes."""
         single = domains == 1
-        form = new_form(self.engine, signs.size if single else domains, 1 if single else signs.size)
+        form = self.engine.form(signs.size if single else domains, 1 if single else signs.size)
         form.seed_units(target, self.network.graph.nodes[target].size, neurons, signs)
         alive = np.arange(signs.size)
         result = np.full((domains, signs.size), -np.inf)
@@ -277,7 +263,7 @@ class Enclosure:
                     form.blocks.clear()  # every row is settled: nothing is left to carry down
 
         basis = Pass(self.network, known.boxes, drawn, known.radii)
-        run_pass(form, basis, after)
+        descend(form, basis, after)
         if alive.size:
             final = form.lower(known.boxes)
             if single:
@@ -298,7 +284,7 @@ class Enclosure:
             if not isinstance(node.op, Elementwise):
                 raise ValueError("lines of something that is not an activation")
             if single and (target, activation) in self.slopes.guidance.intermediate:
-                return lines(node.op, z, row_slopes.guess(activation, alive()))
+                return node.op.lines(z, row_slopes.guess(activation, alive()))
             return known.lines(activation, node.op, z, self.slopes.shared(activation))
 
         return drawn

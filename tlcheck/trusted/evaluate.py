@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import reduce
 from itertools import product
 from math import prod
 from typing import Any
@@ -24,20 +23,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.arb import Arb, arb, arb_mat, ball, current_precision, working_precision
-from tlcheck.trusted.balls import constant_balls
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.graph import Graph, Shape
-from tlcheck.trusted.nonlinear import RULES as NONLINEAR
-from tlcheck.trusted.nonlinear import UNDEFINED, finite
-from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu, Sigmoid, Tanh
-from tlcheck.trusted.ops.affine import Conv, ConvTranspose, Linear, Scale, Sum
-from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.arith.balls import constant_balls
+from tlcheck.trusted.arith.constant import Constant
+from tlcheck.trusted.arith.maps import Affine, ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
+from tlcheck.trusted.graph import Graph, Node
+from tlcheck.trusted.ops.base import AffineOperation, Balls, Shape, Step
 from tlcheck.trusted.ops.base import Undecided as Undecided
-from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
+from tlcheck.trusted.ops.ranges import UNDEFINED, finite
+from tlcheck.trusted.ops.structure import Fixed, Input
 
-Balls = Sequence[Arb]
-Step = Callable[[Sequence[Balls]], Balls]
-"""One node's function: its operands' balls (flat, row-major) to its own."""
+MapStep = Callable[[Balls], Balls]
+"""The function of one linear map: its operand's balls to the product's."""
 
 KEPT_ENTRIES = 1 << 20
 """Largest weight matrix kept as balls between points (50 MiB); larger ones are rebuilt in parts of this size."""
@@ -158,11 +154,7 @@ class Evaluator:
         constants = [c for c in vars(node.op).values() if isinstance(c, Constant)]
         key = i, ANY_PRECISION if all(c.formula is None for c in constants) else current_precision()
         if key not in self._steps:
-            rule = RULES.get(type(node.op))
-            if rule is None:
-                raise ValueError(f"evaluate: no rule for {type(node.op).__name__}")
-            shapes = tuple(self.graph.nodes[j].shape for j in node.inputs)
-            self._steps[key] = rule(node.op, shapes, node.shape)
+            self._steps[key] = _step(node, tuple(self.graph.nodes[j].shape for j in node.inputs))
         return self._steps[key]
 
 
@@ -194,7 +186,17 @@ def evaluate(
     return Evaluator(graph).evaluate(inputs, keep)
 
 
-# Constants.
+def _step(node: Node, shapes: tuple[Shape, ...]) -> Step:
+    """An affine operation by its maps, others by their own rule."""
+    if isinstance(node.op, Fixed):
+        value = constant_balls(node.op.value)
+        return lambda _: value
+    if isinstance(node.op, AffineOperation):
+        return affine_step(node.op.affine(shapes, node.shape))
+    return node.op.step(shapes, node.shape)
+
+
+# Affine operations: sum_i M_i x_i + b.
 
 
 class _Matrix:
@@ -235,54 +237,69 @@ def _entries(row: NDArray[np.floating]) -> list[tuple[int, Arb]]:
     return [(int(k), arb(float(row[k]))) for k in np.flatnonzero(row)]
 
 
-# Sources and rearrangements.
+NOTHING = arb(0)
+"""What a gather puts where no entry goes: adds nothing, and rounds nothing."""
 
 
-def _fixed(op: Fixed, inputs: tuple[Shape, ...], shape: Shape) -> Step:
-    value = constant_balls(op.value, shape)
-    return lambda _: value
-
-
-def _rearrange(op: Rearrange, inputs: tuple[Shape, ...], shape: Shape) -> Step:
-    if op.index is None:
-        return lambda xs: xs[0]
-    index: list[int] = op.index.tolist()
+def affine_step(affine: Affine) -> Step:
+    steps = [_map_step(m) for m in affine.maps]
+    offset = None if affine.offset is None else constant_balls(affine.offset)
 
     def step(xs: Sequence[Balls]) -> Balls:
-        flat = [value for x in xs for value in x]
-        zero = arb(0)
-        return [flat[i] if i >= 0 else zero for i in index]
+        first, *others = (apply(x) for apply, x in zip(steps, xs, strict=True))
+        for y in others:
+            first = [_plus(a, b) for a, b in zip(first, y, strict=True)]
+        return first if offset is None else [a + b for a, b in zip(first, offset, strict=True)]
 
     return step
 
 
-def _reduce_sum(op: ReduceSum, inputs: tuple[Shape, ...], shape: Shape) -> Step:
-    kept = tuple(1 if a in op.axes else n for a, n in enumerate(inputs[0]))
-    target = np.broadcast_to(np.arange(prod(shape)).reshape(kept), inputs[0]).reshape(-1).tolist()
+def _plus(a: Arb, b: Arb) -> Arb:
+    return b if a is NOTHING else a if b is NOTHING else a + b
 
-    def step(xs: Sequence[Balls]) -> Balls:
-        result = [arb(0)] * prod(shape)
-        for t, x in zip(target, xs[0], strict=True):
-            result[t] = result[t] + x
+
+def _map_step(m: Map) -> MapStep:
+    match m:
+        case MatMap():
+            return _product(m)
+        case ConvMap():
+            return _correlation(m)
+        case DiagMap():
+            factor = constant_balls(m.factor, m.shape)
+            return lambda x: [f * v for f, v in zip(factor, x, strict=True)]
+        case SignMap():
+            return (lambda x: x) if m.sign == 1 else (lambda x: [-v for v in x])
+        case IndexMap():
+            return _summed(m) if m.transposed else _gathered(m)
+
+
+def _gathered(m: IndexMap) -> MapStep:
+    index: list[int] = m.index.tolist()
+    return lambda x: [x[i] if i >= 0 else NOTHING for i in index]
+
+
+def _summed(m: IndexMap) -> MapStep:
+    target: list[int] = m.index.tolist()
+
+    def step(x: Balls) -> Balls:
+        result = [arb(0)] * m.size
+        for t, value in zip(target, x, strict=True):
+            if t >= 0:
+                result[t] = result[t] + value
         return result
 
     return step
 
 
-# Affine operations.
-
-
-def _linear(op: Linear, inputs: tuple[Shape, ...], shape: Shape) -> Step:
-    turned = op.weight.moved(np.transpose)
+def _product(m: MatMap) -> MapStep:
+    turned = m.weight.moved(np.transpose)
     weight = _Matrix(turned.mid, None if turned.rad is None else constant_balls(turned))
-    bias = None if op.bias is None else constant_balls(op.bias, shape)
-    positions = prod(shape[:-1])
 
-    def step(xs: Sequence[Balls]) -> Balls:
-        if not finite(xs[0]):
-            return [UNDEFINED] * prod(shape)
-        flat = weight.times(_transposed(xs[0], positions, weight.width), positions)
-        return _plus(_transposed(flat, weight.rows, positions), bias)
+    def step(x: Balls) -> Balls:
+        if not finite(x):
+            return [UNDEFINED] * m.n_out
+        flat = weight.times(_transposed(x, m.positions, weight.width), m.positions)
+        return _transposed(flat, weight.rows, m.positions)
 
     return step
 
@@ -294,63 +311,23 @@ def _transposed(flat: Balls, rows: int, columns: int) -> list[Arb]:
     return [flat[r * columns + c] for c in range(columns) for r in range(rows)]
 
 
-def _plus(x: Balls, offset: list[Arb] | None) -> Balls:
-    return x if offset is None else [a + b for a, b in zip(x, offset, strict=True)]
+def _correlation(m: ConvMap) -> MapStep:
+    """y[b, o, q] = sum over c, k of w[o, c, k] x[b, c, source(k, q)], terms without a source left out (``_source``).
 
-
-def _conv(op: Conv, inputs: tuple[Shape, ...], shape: Shape) -> Step:
-    """Weight (O, C/groups, *kernel) as one matrix (O/groups, C/groups * taps) per group."""
-
-    def matrix(w: NDArray[Any]) -> NDArray[Any]:
-        return w.reshape(op.groups, w.shape[0] // op.groups, -1)
-
-    def source(axis: int, k: int, p: int) -> int | None:
-        return op.strides[axis] * p + op.dilations[axis] * k - op.pads_begin[axis]
-
-    return _correlation(op, matrix, source, inputs[0], shape)
-
-
-def _conv_transpose(op: ConvTranspose, inputs: tuple[Shape, ...], shape: Shape) -> Step:
-    """Weight (C, O/groups, *kernel) as one matrix (O/groups, C/groups * taps) per group."""
-
-    def matrix(w: NDArray[Any]) -> NDArray[Any]:
-        split = w.reshape(op.groups, w.shape[0] // op.groups, w.shape[1], -1)
-        return split.transpose(0, 2, 1, 3).reshape(op.groups, w.shape[1], -1)
-
-    def source(axis: int, k: int, q: int) -> int | None:
-        # q = strides p + dilations k - pads_begin
-        p, rest = divmod(q + op.pads_begin[axis] - op.dilations[axis] * k, op.strides[axis])
-        return p if rest == 0 else None
-
-    return _correlation(op, matrix, source, inputs[0], shape)
-
-
-def _correlation(
-    op: Conv | ConvTranspose,
-    matrix: Callable[[NDArray[Any]], NDArray[Any]],
-    source: Callable[[int, int, int], int | None],
-    given: Shape,
-    shape: Shape,
-) -> Step:
-    """y[b, o, q] = bias[o] + sum over c, k of w[o, c, k] x[b, c, source(k, q)], terms without a source left out."""
-    groups, (batch, channels), positions = op.groups, given[:2], prod(shape[2:])
+    The weight as one matrix (result's channels / groups, operand's channels / groups * taps) per group.
+    """
+    given, shape = (m.narrow, m.wide) if m.transposed else (m.wide, m.narrow)
+    groups, (batch, channels), positions = m.groups, given[:2], prod(shape[2:])
     per_group, out_per_group, area = channels // groups, shape[1] // groups, prod(given[2:])
-    given_weights = op.weight.moved(matrix)  # (groups, rows, columns)
-    mids = given_weights.mid
-    balls = None if given_weights.rad is None else constant_balls(given_weights)
-    size = mids[0].size
-    weights = [
-        _Matrix(mids[g], None if balls is None else balls[g * size : (g + 1) * size]) for g in range(groups)
-    ]
-    taps = _taps(op.kernel, given[2:], shape[2:], source)
-    bias = None if op.bias is None else constant_balls(op.bias, (shape[1],))
+    weights = _group_matrices(m)
+    taps = _taps(m, given[2:], shape[2:])
     step_size = max(1, KEPT_ENTRIES // max(1, per_group * taps.shape[0]))
 
-    def step(xs: Sequence[Balls]) -> Balls:
-        if not finite(xs[0]):
-            return [UNDEFINED] * prod(shape)
-        x = [*xs[0], arb(0)]
-        result: list[Arb] = [x[-1]] * prod(shape)
+    def step(xs: Balls) -> Balls:
+        if not finite(xs):
+            return [UNDEFINED] * m.n_out
+        x = [*xs, arb(0)]
+        result: list[Arb] = [x[-1]] * m.n_out
         for b, g, start in product(range(batch), range(groups), range(0, positions, step_size)):
             part = taps[:, start : start + step_size]
             bases = (np.arange(per_group) + (b * channels + g * per_group)) * area
@@ -358,172 +335,45 @@ def _correlation(
             count = part.shape[1]
             found = weights[g].times([x[i] for i in index.reshape(-1).tolist()], count)
             for o in range(out_per_group):
-                channel = g * out_per_group + o
-                at = (b * shape[1] + channel) * positions + start
-                row = found[o * count : (o + 1) * count]
-                result[at : at + count] = row if bias is None else [v + bias[channel] for v in row]
+                at = (b * shape[1] + g * out_per_group + o) * positions + start
+                result[at : at + count] = found[o * count : (o + 1) * count]
         return result
 
     return step
 
 
-def _taps(
-    kernel: Shape, given: Shape, shape: Shape, source: Callable[[int, int, int], int | None]
-) -> NDArray[np.int64]:
+def _group_matrices(m: ConvMap) -> list[_Matrix]:
+    """The weight is (O, C/groups, *kernel), O the narrow side's channels: rows for them, or for C when transposed."""
+
+    def matrices(w: NDArray[Any]) -> NDArray[Any]:
+        split = w.reshape(m.groups, w.shape[0] // m.groups, w.shape[1], -1)
+        rows = split.transpose(0, 2, 1, 3) if m.transposed else split
+        return rows.reshape(m.groups, rows.shape[1], -1)
+
+    turned = m.weight.moved(matrices)
+    balls = None if turned.rad is None else constant_balls(turned)
+    size = turned.mid[0].size
+    return [
+        _Matrix(turned.mid[g], None if balls is None else balls[g * size : (g + 1) * size])
+        for g in range(m.groups)
+    ]
+
+
+def _source(m: ConvMap, axis: int, k: int, q: int) -> int | None:
+    """Narrow p and wide i are linked by i = strides p + dilations k - pads: the operand's place of the result's place q."""
+    if not m.transposed:
+        return m.strides[axis] * q + m.dilations[axis] * k - m.pads[axis]
+    p, rest = divmod(q + m.pads[axis] - m.dilations[axis] * k, m.strides[axis])
+    return p if rest == 0 else None
+
+
+def _taps(m: ConvMap, given: Shape, shape: Shape) -> NDArray[np.int64]:
     """(taps, positions): the flat place of the operand that kernel offset and result position link; -1 for none."""
     table = np.zeros((1, 1), np.int64)
-    for axis, (k, n, m) in enumerate(zip(kernel, given, shape, strict=True)):
-        found = [[source(axis, i, p) for p in range(m)] for i in range(k)]
+    for axis, (k, n, size) in enumerate(zip(m.kernel, given, shape, strict=True)):
+        found = [[_source(m, axis, i, q) for q in range(size)] for i in range(k)]
         line = np.array([[-1 if s is None or not 0 <= s < n else s for s in row] for row in found], np.int64)
         table, line = table[:, None, :, None], line[None, :, None, :]
         joined = np.where((table < 0) | (line < 0), np.int64(-1), table * n + line)
-        table = joined.reshape(joined.shape[0] * k, joined.shape[2] * m)
+        table = joined.reshape(joined.shape[0] * k, joined.shape[2] * size)
     return table
-
-
-def _scale(op: Scale, inputs: tuple[Shape, ...], shape: Shape) -> Step:
-    factor = constant_balls(op.factor, shape)
-    offset = None if op.offset is None else constant_balls(op.offset, shape)
-    return lambda xs: _plus([f * x for f, x in zip(factor, xs[0], strict=True)], offset)
-
-
-def _sum(op: Sum, inputs: tuple[Shape, ...], shape: Shape) -> Step:
-    def step(xs: Sequence[Balls]) -> Balls:
-        signed = [x if s == 1 else [-value for value in x] for s, x in zip(op.signs, xs, strict=True)]
-        return [reduce(lambda a, b: a + b, column) for column in zip(*signed, strict=True)]
-
-    return step
-
-
-# Elementwise functions and selections.
-
-
-def _elementwise(function: Callable[[Arb], Arb]) -> Step:
-    return lambda xs: [function(x) for x in xs[0]]
-
-
-def _relu(op: Relu, inputs: tuple[Shape, ...], shape: Shape) -> Step:
-    zero = arb(0)
-
-    def relu(x: Arb) -> Arb:
-        return x if x >= 0 else zero if x <= 0 else zero.union(x.upper())
-
-    return _elementwise(relu)
-
-
-def _leaky_relu(op: LeakyRelu, inputs: tuple[Shape, ...], shape: Shape) -> Step:
-    alpha, zero = arb(op.alpha), arb(0)
-
-    def leaky(x: Arb) -> Arb:
-        if x >= 0:
-            return x
-        # One kink, at 0: over an interval around it the range is spanned by the ends and 0.
-        return alpha * x if x <= 0 else zero.union(alpha * x.lower()).union(x.upper())
-
-    return _elementwise(leaky)
-
-
-def _abs(op: Abs, inputs: tuple[Shape, ...], shape: Shape) -> Step:
-    zero = arb(0)
-
-    def absolute(x: Arb) -> Arb:
-        if x >= 0:
-            return x
-        return -x if x <= 0 else zero.union(-x.lower()).union(x.upper())
-
-    return _elementwise(absolute)
-
-
-def _clip(op: Clip, inputs: tuple[Shape, ...], shape: Shape) -> Step:
-    """min(max(x, lower), upper)"""
-    lower, upper = (
-        None if c is None else constant_balls(_fitted(c, shape), shape) for c in (op.lower, op.upper)
-    )
-
-    def step(xs: Sequence[Balls]) -> Balls:
-        y = xs[0]
-        if lower is not None:
-            y = [_at_least(x, bound) for x, bound in zip(y, lower, strict=True)]
-        return y if upper is None else [_at_most(x, bound) for x, bound in zip(y, upper, strict=True)]
-
-    return step
-
-
-def _fitted(bound: Constant, shape: Shape) -> Constant:
-    """One number, or one per value of ``shape``."""
-    return bound.moved(lambda a: a.reshape(() if bound.size == 1 else shape))
-
-
-def _at_least(x: Arb, bound: Arb) -> Arb:
-    """max(x, bound), bound exact: where x straddles it, from bound to x's upper end."""
-    return x if x >= bound else bound if x <= bound else bound.union(x.upper())
-
-
-def _at_most(x: Arb, bound: Arb) -> Arb:
-    """min(x, bound), bound exact: where x straddles it, from x's lower end to bound."""
-    return x if x <= bound else bound if x >= bound else bound.union(x.lower())
-
-
-def _sigmoid(op: Sigmoid, inputs: tuple[Shape, ...], shape: Shape) -> Step:
-    return _elementwise(lambda x: _increasing(_sigmoid_at, x))
-
-
-def _tanh(op: Tanh, inputs: tuple[Shape, ...], shape: Shape) -> Step:
-    return _elementwise(lambda x: _increasing(lambda z: z.tanh(), x))
-
-
-def _increasing(f: Callable[[Arb], Arb], x: Arb) -> Arb:
-    """f over the ball, f increasing: spanned by the values at its two ends."""
-    return f(x) if x.is_exact() else f(x.lower()).union(f(x.upper()))
-
-
-def _sigmoid_at(z: Arb) -> Arb:
-    """1/(1 + e^-z) at an exact point, by e^-|z|, which never overflows."""
-    if z >= 0:
-        return 1 / (1 + (-z).exp())
-    e = z.exp()
-    return e / (1 + e)
-
-
-def _max_over(op: MaxOver, inputs: tuple[Shape, ...], shape: Shape) -> Step:
-    windows = [[i for i in row if i >= 0] for row in op.index.tolist()]
-    return lambda xs: [_largest([xs[0][i] for i in window]) for window in windows]
-
-
-def _largest(balls: list[Arb]) -> Arb:
-    """The maximum: the ball that is certainly largest, else from the largest lower end to the largest upper end."""
-    contenders = balls[:1]
-    for x in balls[1:]:
-        if any(x <= c for c in contenders):
-            continue
-        contenders = [*(c for c in contenders if not c <= x), x]
-    if len(contenders) == 1:
-        return contenders[0]
-    if not all(x.is_finite() for x in contenders):
-        return reduce(lambda a, b: a.union(b), contenders)
-    low, high = contenders[0].lower(), contenders[0].upper()
-    for x in contenders[1:]:
-        a, b = x.lower(), x.upper()  # exact balls: one comparison of two of them is always True
-        low, high = (a if a >= low else low), (b if b >= high else high)
-    return low.union(high)
-
-
-RULES: dict[type[Operation], Callable[[Any, tuple[Shape, ...], Shape], Step]] = {
-    Fixed: _fixed,
-    Rearrange: _rearrange,
-    ReduceSum: _reduce_sum,
-    Linear: _linear,
-    Conv: _conv,
-    ConvTranspose: _conv_transpose,
-    Scale: _scale,
-    Sum: _sum,
-    Relu: _relu,
-    LeakyRelu: _leaky_relu,
-    Abs: _abs,
-    Clip: _clip,
-    Sigmoid: _sigmoid,
-    Tanh: _tanh,
-    MaxOver: _max_over,
-    **NONLINEAR,
-}
-"""From an operation to the function that prepares its step; Input has none."""

@@ -7,30 +7,15 @@ from functools import cached_property
 
 import numpy as np
 
-from tlcheck.trusted.graph import Graph
-from tlcheck.trusted.maps import Affine, affine_form
-from tlcheck.trusted.ops.activation import Elementwise, MaxOver
-from tlcheck.trusted.ops.affine import Conv, ConvTranspose, Linear, Scale, Sum
-from tlcheck.trusted.ops.base import Operation
-from tlcheck.trusted.ops.discrete import ArgMax, Compare, Discrete, Select
-from tlcheck.trusted.ops.indexed import Indexed
-from tlcheck.trusted.ops.product import MatProduct, Product
-from tlcheck.trusted.ops.softmax import Softmax
-from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
+from tlcheck.trusted.arith.maps import Affine
+from tlcheck.trusted.graph import Graph, Node
+from tlcheck.trusted.ops.base import AffineOperation, Boxed, Relaxed, Source
+from tlcheck.trusted.ops.structure import Input
 
-RELAXED: tuple[type[Operation], ...] = (
-    Input, Fixed, Linear, Conv, ConvTranspose, Scale, Sum, ReduceSum, Rearrange, Elementwise, MaxOver,
-    Product, MatProduct, Select, Softmax, Discrete, Compare, ArgMax, Indexed,
-)  # fmt: skip
-"""What a pass can go through: sources, affine operations, elementwise functions (``lines``), selections, products; and
-operations whose box is all that is known of them."""
-
-ENDS = Input | Softmax | Discrete | Compare | ArgMax | Indexed
+ENDS = Input | Boxed
 """Where a pass stops: coefficients on these stay, and are bounded over the node's box."""
 
-BOUNDED = (
-    Elementwise | MaxOver | Product | MatProduct | Select | Softmax | Discrete | Compare | ArgMax | Indexed
-)
+BOUNDED = Relaxed | Boxed
 """What has a relaxation or a box that tighter bounds of its operands improve."""
 
 
@@ -42,8 +27,14 @@ class Network:
 
     @cached_property
     def affine(self) -> tuple[Affine | None, ...]:
-        nodes = self.graph.nodes
-        return tuple(affine_form(n.op, tuple(nodes[j].shape for j in n.inputs), n.shape) for n in nodes)
+        return tuple(
+            n.op.affine(self.shapes(n), n.shape) if isinstance(n.op, AffineOperation) else None
+            for n in self.graph.nodes
+        )
+
+    def shapes(self, node: Node) -> tuple[tuple[int, ...], ...]:
+        """Of the node's operands."""
+        return tuple(self.graph.nodes[j].shape for j in node.inputs)
 
     @cached_property
     def needed(self) -> frozenset[int]:
@@ -58,7 +49,14 @@ class Network:
     def without_relaxation(self) -> int | None:
         """The first needed node that no pass can go through; None when there is none."""
         nodes = self.graph.nodes
-        return next((i for i in sorted(self.needed) if not isinstance(nodes[i].op, RELAXED)), None)
+        return next(
+            (
+                i
+                for i in sorted(self.needed)
+                if not isinstance(nodes[i].op, Source | AffineOperation | Relaxed | Boxed)
+            ),
+            None,
+        )
 
     @cached_property
     def targets(self) -> tuple[int, ...]:

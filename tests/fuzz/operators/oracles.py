@@ -17,10 +17,11 @@ from tlcheck.trusted.arith.arb import Arb, arb, working_precision
 from tlcheck.trusted.arith.ball64 import Ball64
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.bounds import Enclosure, Slopes
-from tlcheck.trusted.decide import NO_GUIDANCE, NoRelaxation
 from tlcheck.trusted.evaluate import Evaluator, Undecided
-from tlcheck.trusted.intervals import NotDeployable
+from tlcheck.trusted.guidance import NO_GUIDANCE
 from tlcheck.trusted.network import Network
+from tlcheck.trusted.ops.base import NotDeployable
+from tlcheck.trusted.plan import NoRelaxation
 
 os.environ.setdefault(
     "ALLOW_RELEASED_ONNX_OPSET_ONLY", "0"

@@ -27,8 +27,8 @@ from tests.trusted.engine_checks import (
 from tests.trusted.oracle import KINDS, MAPS, REPEATS
 from tlcheck.trusted.arith.ball64 import Ball64, Ball64Form, gamma_up, slack_up
 from tlcheck.trusted.arith.box import Box, OutOfRange
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.maps import DiagMap, MatMap, SignMap
+from tlcheck.trusted.arith.constant import Constant
+from tlcheck.trusted.arith.maps import DiagMap, MatMap, SignMap
 
 
 def seeds(name: str, salt: int) -> list[np.random.Generator]:

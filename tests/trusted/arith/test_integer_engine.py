@@ -19,6 +19,7 @@ from tests.trusted.oracle import KINDS, MAPS, REPEATS, dense
 from tlcheck.trusted.arith import int128
 from tlcheck.trusted.arith.ball64 import Ball64, Ball64Form
 from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.integer import (
     GRID,
     ROW_BITS,
@@ -31,8 +32,7 @@ from tlcheck.trusted.arith.integer import (
     normalise,
     to_grid,
 )
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.maps import ConvMap, IndexMap, MatMap, SignMap
+from tlcheck.trusted.arith.maps import ConvMap, IndexMap, MatMap, SignMap
 
 
 def seeds(name: str, salt: int) -> list[np.random.Generator]:

@@ -33,7 +33,8 @@ from tlcheck.trusted.conditions import (
     undecided,
     zero,
 )
-from tlcheck.trusted.decide import MAX_FAILURES, decide_conditions
+from tlcheck.trusted.decide import decide_conditions
+from tlcheck.trusted.tally import MAX_FAILURES
 from tlcheck.trusted.verdict import Verdict
 from tlcheck.verify import verify_path
 

@@ -36,7 +36,7 @@ from tlcheck.trusted.arith.arb import arb, working_precision
 from tlcheck.trusted.calculus.expression import text, variables
 from tlcheck.trusted.calculus.expression_series import evaluate
 from tlcheck.trusted.conditions import Share
-from tlcheck.trusted.decide import ConditionsOutcome, check_part, decide_conditions
+from tlcheck.trusted.decide import ConditionsOutcome, decide_conditions
 from tlcheck.trusted.science.differential import (
     NoForm,
     differentiated,
@@ -46,6 +46,7 @@ from tlcheck.trusted.science.differential import (
     number,
 )
 from tlcheck.trusted.science.solution_error import SolutionErrorClaim
+from tlcheck.trusted.tally import check_part
 from tlcheck.trusted.verdict import Verdict
 from tlcheck.verify import verify_path
 

@@ -29,13 +29,14 @@ from tlcheck.trusted.calculus.expression_jets import expression_jet
 from tlcheck.trusted.calculus.jets import Jet, coordinates
 from tlcheck.trusted.calculus.kinked_jets import Kinks, activated
 from tlcheck.trusted.conditions import Check
-from tlcheck.trusted.decide import ConditionsOutcome, check_part, decide_conditions
+from tlcheck.trusted.decide import ConditionsOutcome, decide_conditions
 from tlcheck.trusted.science.by_signs import Slack, bounded
 from tlcheck.trusted.science.core_lemma import Core, least_pivot
 from tlcheck.trusted.science.lyapunov_candidate import positive_definite, rank
 from tlcheck.trusted.science.stability_conditions import Conditions
 from tlcheck.trusted.science.stability_judge import Judge
 from tlcheck.trusted.science.stability_tree import Cut, leaves_of
+from tlcheck.trusted.tally import check_part
 from tlcheck.trusted.verdict import Verdict
 from tlcheck.verify import verify_path
 

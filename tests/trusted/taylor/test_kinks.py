@@ -14,8 +14,8 @@ from tests.trusted.taylor.oracle import RandomNetwork
 from tests.trusted.taylor.test_models import combined, every, exact_at, sampled, value64, value_arb
 from tlcheck.prover.models64 import Engine64, Models64
 from tlcheck.trusted.arith.arb import ball, working_precision
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.calculus.expression import Variable
-from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.decide import decide_conditions
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu

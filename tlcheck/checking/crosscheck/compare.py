@@ -14,11 +14,10 @@ from tlcheck.checking.crosscheck.mp_intervals import (
 from tlcheck.trusted.arith.arb import lower_float, upper_float, working_precision
 from tlcheck.trusted.arith.box import OutOfRange
 from tlcheck.trusted.claim import SatClaim
-from tlcheck.trusted.decide import Plan, root_bounds
 from tlcheck.trusted.evaluate import Undecided, evaluate
-from tlcheck.trusted.lines import lines
 from tlcheck.trusted.network import Network
-from tlcheck.trusted.ops.activation import Elementwise
+from tlcheck.trusted.ops.elementwise import Elementwise
+from tlcheck.trusted.plan import Plan, root_bounds
 
 
 class EnginesDisagree(RuntimeError):
@@ -43,7 +42,7 @@ def cross_check(plan: Plan) -> str:
         for i, node in enumerate(plan.claim.graph.nodes):
             if isinstance(node.op, Elementwise) and i in plan.network.needed:
                 operand = bounds.boxes[node.inputs[0]]
-                found += cross_check_relaxation(node.op, operand, lines(node.op, operand))
+                found += cross_check_relaxation(node.op, operand, node.op.lines(operand))
         if found:
             raise EnginesDisagree(f"TLC902: mpmath and the bounds of region {region} disagree: {found[0]}")
         checked += 1

@@ -25,18 +25,20 @@ from tlcheck.checking.crosscheck.mp_nonlinear import RULES as NONLINEAR
 from tlcheck.checking.crosscheck.mp_nonlinear import TooLarge as TooLarge
 from tlcheck.checking.crosscheck.mp_nonlinear import smooth_interval
 from tlcheck.trusted.arith.box import Box
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.graph import Graph, Shape
-from tlcheck.trusted.ops.activation import Abs, Clip, Elementwise, LeakyRelu, MaxOver, Relu, Sigmoid, Tanh
+from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu
 from tlcheck.trusted.ops.affine import Conv, ConvTranspose, Linear, Scale, Sum
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.ops.product import MatProduct
+from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.ops.smooth import Smooth
 from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
 
 if TYPE_CHECKING:
-    from tlcheck.trusted.lines import Lines
+    from tlcheck.trusted.ops.lines import Lines
 
 Real = tuple[Any, ...]
 """One of mpmath's binary floats (sign, mantissa, exponent, bits)."""
@@ -523,7 +525,7 @@ def _kinks(op: Elementwise, position: int) -> list[float]:
 
 def _tangent_points(op: Elementwise, slope: float) -> Iterator[float]:
     """Doubles near which f' is ``slope``: sigmoid' = s(1 - s) = w at s = (1 +- r)/2, tanh' = 1 - t^2 = w at t = +-r."""
-    scale = {Sigmoid: 4.0, Tanh: 1.0}.get(type(op))
+    scale = 4.0 if isinstance(op, Sigmoid) else 1.0 if isinstance(op, Tanh) else None
     if scale is None or not 0 < scale * slope < 1:
         return
     r = math.sqrt(1 - scale * slope)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from mpmath import libmp
 
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.ops.base import Operation, Shape
 from tlcheck.trusted.ops.discrete import ArgMax, Compare, Floor, Round, Select, Sign, Truncate
 from tlcheck.trusted.ops.indexed import Indexed, places

@@ -25,7 +25,8 @@ from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_LEAVES
 from tlcheck.readers.bundle.arrays import FLOATS, INTEGERS, SLOPES, ArrayFile
 from tlcheck.readers.bundle.manifest import Evidence
-from tlcheck.trusted.cover import BadTree, Literal, tree_from_leaves
+from tlcheck.readers.trees import tree_from_leaves
+from tlcheck.trusted.cover import BadTree, Literal
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import (
     LEAF,
@@ -37,7 +38,7 @@ from tlcheck.trusted.guidance import (
     SharedSlopes,
     Tree,
 )
-from tlcheck.trusted.ops.activation import Elementwise
+from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.query import Query
 
 Ints = NDArray[np.int64]

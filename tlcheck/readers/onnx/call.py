@@ -22,7 +22,7 @@ from tlcheck.readers.onnx.exact import MAX_FOLDED
 from tlcheck.readers.onnx.standard import misfit
 from tlcheck.readers.onnx.tensors import checked_shape, read_tensor
 from tlcheck.readers.onnx.values import INTEGERS, MASKS, Data, Known, Late, Shape, Value
-from tlcheck.trusted.formula import Formula, gathered
+from tlcheck.trusted.arith.formula import Formula, formula_of, gathered
 from tlcheck.trusted.graph import Node
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange
@@ -442,7 +442,7 @@ def _moved(
     if all(x.formula is None for x in known):
         return rad, roundings, None
     index = np.asarray(how(list(positions([x.shape for x in known]))), np.int64)
-    return rad, roundings, gathered([x.constant().exactly for x in known], index)
+    return rad, roundings, gathered([formula_of(x.constant()) for x in known], index)
 
 
 def shown(x: Value) -> Value:

@@ -18,12 +18,13 @@ from tlcheck.readers.onnx.call import Call
 from tlcheck.readers.onnx.elementwise import MINUS_ONE, ONE, multiplied, scale
 from tlcheck.readers.onnx.linear import product
 from tlcheck.readers.onnx.values import INTEGERS, Data, Known, Value
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.formula import Formula, pi, rational
-from tlcheck.trusted.ops.activation import Abs, Clip, Relu, Sigmoid, Tanh
+from tlcheck.trusted.arith.constant import Constant
+from tlcheck.trusted.arith.formula import Formula, pi, rational
+from tlcheck.trusted.ops.activation import Abs, Clip, Relu
 from tlcheck.trusted.ops.affine import Sum
 from tlcheck.trusted.ops.discrete import MAX_TRUNCATED, ArgMax, Compare, Floor, Select, Truncate
 from tlcheck.trusted.ops.product import Product
+from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Softplus, Sqrt
 
 Lowering = Callable[[Call], Sequence[Value]]

@@ -13,7 +13,7 @@ from tlcheck.readers.onnx.call import Call
 from tlcheck.readers.onnx.elementwise import fold_integers, whole
 from tlcheck.readers.onnx.tensors import element_type
 from tlcheck.readers.onnx.values import FLOATS, INTEGERS, Data, Known, Value
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.ops.affine import Scale
 from tlcheck.trusted.ops.discrete import Compare
 from tlcheck.trusted.ops.indexed import cut

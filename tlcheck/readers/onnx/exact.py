@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from tlcheck.errors import InvalidInput
 from tlcheck.trusted.arith.arb import Arb, arb, working_precision
-from tlcheck.trusted.balls import formula_balls
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.formula import MAX_OPERATIONS, Formula, Stored
+from tlcheck.trusted.arith.balls import formula_balls
+from tlcheck.trusted.arith.constant import Constant
+from tlcheck.trusted.arith.formula import MAX_OPERATIONS, Formula, Stored, formula_of
 
 MAX_FOLDED = 1 << 22
 """Most entries of a constant that is computed entry by entry (microseconds each), not just moved."""
@@ -46,7 +46,7 @@ def enclose(function: Callable[..., Formula], *operands: Constant) -> Constant:
     found = evaluated(function(*(Stored(x.mid, x.rad) for x in operands)))
     if found.rad is None:
         return found
-    formula = function(*(x.exactly for x in operands))
+    formula = function(*(formula_of(x) for x in operands))
     return Constant(found.mid, found.rad, formula if _kept(formula) else None)
 
 
@@ -100,7 +100,7 @@ def add(a: Constant, b: Constant) -> Constant:
 
 
 def negative(a: Constant) -> Constant:
-    return Constant(np.asarray(-a.mid), a.rad, None if a.rad is None else -a.exactly)
+    return Constant(np.asarray(-a.mid), a.rad, None if a.rad is None else -formula_of(a))
 
 
 def subtract(a: Constant, b: Constant) -> Constant:
@@ -160,4 +160,4 @@ def widen(a: Constant, relative: float, absolute: float) -> Constant:
     if a.rad is not None:
         size = np.nextafter(size + a.rad, np.inf)
     grown = np.nextafter(np.nextafter(size * relative, np.inf) + absolute, np.inf)
-    return Constant(a.mid, grown if a.rad is None else np.nextafter(grown + a.rad, np.inf), a.exactly)
+    return Constant(a.mid, grown if a.rad is None else np.nextafter(grown + a.rad, np.inf), formula_of(a))

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from tlcheck.readers.onnx.call import Call
 from tlcheck.readers.onnx.values import Data, Known, Late, Shape, Value
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.formula import Formula, Moved, Stored
+from tlcheck.trusted.arith.constant import Constant
+from tlcheck.trusted.arith.formula import Formula, Moved, Stored
 from tlcheck.trusted.ops import indexed
 
 Part = Late | Known | Data

@@ -11,7 +11,7 @@ from tlcheck.readers.onnx import exact
 from tlcheck.readers.onnx.call import Call
 from tlcheck.readers.onnx.elementwise import add_signed, scale, times
 from tlcheck.readers.onnx.values import Data, Known, Shape, Value
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.ops.affine import Conv, ConvTranspose, Linear
 from tlcheck.trusted.ops.product import MatProduct
 

@@ -11,7 +11,7 @@ from tlcheck.readers.onnx import constants
 from tlcheck.readers.onnx.call import Call, shown
 from tlcheck.readers.onnx.elementwise import MINUS_ONE, ONE, max_of, scale
 from tlcheck.readers.onnx.values import Data, Known, Value
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.ops.affine import Sum
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.discrete import MAX_TRUNCATED, ArgMax, Compare, Floor, Round, Select, Sign

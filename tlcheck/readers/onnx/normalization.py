@@ -9,8 +9,8 @@ from tlcheck.readers.onnx.call import Call
 from tlcheck.readers.onnx.elementwise import ONE, add_signed, multiplied, scale
 from tlcheck.readers.onnx.pooling import mean, sum_over
 from tlcheck.readers.onnx.values import Data, Shape, Value
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.formula import rational
+from tlcheck.trusted.arith.constant import Constant
+from tlcheck.trusted.arith.formula import rational
 from tlcheck.trusted.ops.activation import Abs
 from tlcheck.trusted.ops.affine import Linear, Sum
 from tlcheck.trusted.ops.product import Product

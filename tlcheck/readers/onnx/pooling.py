@@ -16,7 +16,7 @@ from tlcheck.readers.onnx.call import Call
 from tlcheck.readers.onnx.elementwise import below_halves, scale, signed_max, whole
 from tlcheck.readers.onnx.linear import padding, per_axis
 from tlcheck.readers.onnx.values import Data, Known, Shape, Value
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.ops.activation import Abs, MaxOver
 from tlcheck.trusted.ops.affine import Conv
 from tlcheck.trusted.ops.product import Product

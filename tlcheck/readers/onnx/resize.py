@@ -20,7 +20,7 @@ from tlcheck.limits import MAX_TENSOR_ELEMENTS
 from tlcheck.readers.onnx.call import Call
 from tlcheck.readers.onnx.linear import product
 from tlcheck.readers.onnx.values import FLOAT32_UNIT, Known, Shape, Value
-from tlcheck.trusted.formula import Rationals
+from tlcheck.trusted.arith.formula import Rationals
 
 HALF = Fraction(1, 2)
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.readers.onnx import exact
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.formula import Formula
+from tlcheck.trusted.arith.constant import Constant
+from tlcheck.trusted.arith.formula import Formula
 
 Shape = tuple[int, ...]
 

@@ -28,13 +28,14 @@ from tlcheck.readers.strict_json import decode
 from tlcheck.readers.torchlean.lyapunov import checked_box
 from tlcheck.readers.torchlean.mlp import MAX_WEIGHTS, literal
 from tlcheck.readers.vnnlib.places import check_places, inputs_of, outputs_of
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.calculus.expression import Expression
 from tlcheck.trusted.calculus.layers import Layer
 from tlcheck.trusted.calculus.ranges import Box, Point
-from tlcheck.trusted.constant import Constant
 from tlcheck.trusted.graph import Graph
-from tlcheck.trusted.ops.activation import LeakyRelu, Relu, Sigmoid, Tanh
+from tlcheck.trusted.ops.activation import LeakyRelu, Relu
 from tlcheck.trusted.ops.affine import Linear, Scale
+from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.ops.structure import Input
 from tlcheck.trusted.science.closed_loop import Block, Loop
 from tlcheck.trusted.science.dense_network import Dense, Matrix

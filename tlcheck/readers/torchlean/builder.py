@@ -8,8 +8,8 @@ from math import inf, nextafter
 
 import numpy as np
 
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.formula import rational
+from tlcheck.trusted.arith.constant import Constant
+from tlcheck.trusted.arith.formula import rational
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.ops.affine import Scale, Sum
 from tlcheck.trusted.ops.base import Operation

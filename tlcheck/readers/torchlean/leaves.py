@@ -27,10 +27,11 @@ from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.strict_json import decode
 from tlcheck.readers.torchlean.ir import ModelFile, read_network
 from tlcheck.readers.torchlean.mlp import EndLists, Read, decimals_text, intervals, number_reader
+from tlcheck.readers.trees import tree_from_leaves
 from tlcheck.readers.vnnlib.read import read_query
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.conditions import ends
-from tlcheck.trusted.cover import BadTree, tree_from_leaves
+from tlcheck.trusted.cover import BadTree
 from tlcheck.trusted.cover import Literal as Cut
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import Guidance, Leaves

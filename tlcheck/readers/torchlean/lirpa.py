@@ -24,11 +24,12 @@ from tlcheck.readers.strict_json import decode
 from tlcheck.readers.torchlean.builder import Builder
 from tlcheck.readers.torchlean.ir import LAYER_NORM_EPSILON, ModelFile, read_network
 from tlcheck.readers.torchlean.mlp import EndLists, decimals_text, intervals, number_reader
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.graph import Graph
-from tlcheck.trusted.ops.activation import Relu, Sigmoid, Tanh
+from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Linear, Sum
 from tlcheck.trusted.ops.product import Product
+from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.science.output_box import IntervalBox, OutputBox
 

@@ -20,10 +20,12 @@ from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_TENSOR_ELEMENTS
 from tlcheck.readers.strict_json import decode
 from tlcheck.readers.torchlean.builder import Builder
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.graph import Graph
-from tlcheck.trusted.ops.activation import Elementwise, Relu, Sigmoid, Tanh
+from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Linear
+from tlcheck.trusted.ops.elementwise import Elementwise
+from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 
 Array = NDArray[np.float64]
 StateDict = Mapping[str, Array]

@@ -16,12 +16,12 @@ from typing import Final
 
 import numpy as np
 
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.graph import Graph, Node
-from tlcheck.trusted.ops.activation import Sigmoid
 from tlcheck.trusted.ops.affine import Scale, Sum
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.product import Product
+from tlcheck.trusted.ops.s_shaped import Sigmoid
 from tlcheck.trusted.ops.smooth import Exp, Power, Reciprocal
 from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.structure import Rearrange, ReduceSum

@@ -22,11 +22,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from tlcheck.trusted.arith.arb import Arb
 from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.convolution import to_narrow, to_wide
 from tlcheck.trusted.arith.interface import Multipliers
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.maps import ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
+from tlcheck.trusted.arith.maps import ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
 
 Floats = NDArray[np.float64]
 
@@ -109,6 +110,10 @@ class Ball64:
         if key not in self._weights or self._weights[key][0].weight is not m.weight:  # ids of another process
             self._weights[key] = (m, Weights(m))
         return self._weights[key][1]
+
+    def form(self, domains: int, rows: int) -> Ball64Form:
+        """An empty form."""
+        return Ball64Form(self, domains, rows)
 
     # Adjoint: rows of coefficients on the map's result -> rows on its operand. Rounded; charged by fold_up.
 
@@ -413,6 +418,10 @@ class Ball64Form:
                 1 + 8 * V
             ) + TINY
         return outward_down(value - error)
+
+    def lower_balls(self, boxes: dict[int, Box]) -> list[Arb]:
+        """The first lower bound of every domain."""
+        return [Arb(v) for v in self.lower(boxes)[:, 0].tolist()]
 
     def keep(self, kept: NDArray[np.int64]) -> None:
         if self.shape[1] == 1:

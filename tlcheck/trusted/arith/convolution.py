@@ -14,7 +14,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.trusted.maps import ConvMap
+from tlcheck.trusted.arith.maps import ConvMap
 
 Slices = tuple[slice, ...]
 every = slice(None)

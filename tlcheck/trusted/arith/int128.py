@@ -75,20 +75,6 @@ def row_bit_length(a: Wide) -> Int:
     return bits
 
 
-def shift_left(a: Int, s: Int) -> Wide:
-    """a * 2^s for s in [0, 126]; exact while |a| 2^s < 2^126."""
-    hi0, lo0 = widen(a)
-    su = s.astype(np.uint64)
-    small = s < 64
-    k = np.where(small, su, su - np.uint64(64))
-    carry = np.where(k > 0, lo0 >> (np.uint64(64) - np.maximum(k, _ONE)), np.uint64(0))
-    kk = k.astype(np.int64)
-    hi_small = (hi0 << kk) | carry.view(np.int64)
-    lo_small = lo0 << k
-    hi = np.where(small, hi_small, lo_small.view(np.int64))
-    return hi, np.where(small, lo_small, np.uint64(0))
-
-
 def shift_right_floor(a: Wide, s: Int) -> Int:
     """floor(a / 2^s) for s in [0, 127]; the result must fit int64."""
     su = s.astype(np.uint64)

@@ -21,12 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.trusted.arith import int128
-from tlcheck.trusted.arith.arb import Packed, fmpz_mat, pack, packed_product, small_matrix, unpack
+from tlcheck.trusted.arith.arb import Arb, exact_ball
 from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.int128 import Int, Wide
 from tlcheck.trusted.arith.interface import Multipliers
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.maps import ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
+from tlcheck.trusted.arith.maps import ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
+from tlcheck.trusted.arith.packed import Packed, fmpz_mat, pack, packed_product, small_matrix, unpack
 
 Floats = NDArray[np.float64]
 Objects = NDArray[np.object_]
@@ -187,6 +188,10 @@ class IntegerEngine:
                 r += Fraction(float(m.flat.rad.max()))
             self._diagonals[id(m)] = (m, v, g, r)
         return self._diagonals[id(m)][1:]
+
+    def form(self, domains: int, rows: int) -> IntegerForm:
+        """An empty form."""
+        return IntegerForm(self, domains, rows)
 
     def image(self, maps: tuple[Map, ...], boxes: tuple[Box, ...], offset: Constant | None) -> Box:
         """An enclosure of sum_i M_i x_i + offset for x_i in boxes[i]; (D, n_out), ends rounded outward."""
@@ -585,6 +590,10 @@ class IntegerForm:
         """Lower bounds (D, R) as doubles, rounded down."""
         flat = [float_outward(v, up=False) for v in self.lower_on_grid(boxes)]
         return np.array(flat).reshape(self.domains, self.rows)
+
+    def lower_balls(self, boxes: dict[int, Box]) -> list[Arb]:
+        """Lower bounds of every row, exactly."""
+        return [exact_ball(v, -GRID) for v in self.lower_on_grid(boxes)]
 
     def keep(self, kept: NDArray[np.int64]) -> None:
         if self.rows == 1:

@@ -1,4 +1,4 @@
-"""What an arithmetic engine offers to the passes. Two implementations: ball64.py and integer.py.
+"""What an arithmetic engine offers to the passes. Two implementations: integer.py and ball64.py (``engines.py``).
 
 ``Block`` is an engine's own representation of coefficients on one node's values. The invariant of a form, for every
 domain, row and point of the domain:
@@ -8,14 +8,15 @@ domain, row and point of the domain:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tlcheck.trusted.arith.arb import Arb
 from tlcheck.trusted.arith.box import Box, OutOfRange
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.maps import Map
+from tlcheck.trusted.arith.constant import Constant
+from tlcheck.trusted.arith.maps import Map
 
 Floats = NDArray[np.float64]
 Line = tuple[Floats, Floats]
@@ -47,18 +48,6 @@ class Multipliers:
         # A repeated pair would be subtracted once and its points added twice.
         if len(set(zip(self.domain.tolist(), self.neuron.tolist(), strict=True))) != self.domain.size:
             raise ValueError("multipliers: a neuron twice in one domain")
-
-
-class Engine(Protocol):
-    """Forward enclosures of linear maps."""
-
-    name: str
-
-    def image(self, maps: tuple[Map, ...], boxes: tuple[Box, ...], offset: Constant | None) -> Box:
-        """An enclosure of sum_i M_i x_i + offset for x_i in boxes[i]."""
-
-    def magnitude_up(self, m: Map, xm: Floats) -> Floats:
-        """>= |M| xm for xm >= 0."""
 
 
 class LinearForm(Protocol[B]):
@@ -102,5 +91,23 @@ class LinearForm(Protocol[B]):
     def lower(self, boxes: dict[int, Box]) -> Floats:
         """Lower bounds (D, R), replacing pending blocks by their least values over their nodes' boxes."""
 
+    def lower_balls(self, boxes: dict[int, Box]) -> list[Arb]:
+        """The same of one row a domain, as exact balls: what an engine proves finer than doubles is kept."""
+
     def keep(self, kept: NDArray[np.int64]) -> None:
         """Keep some rows (of one domain) or some domains (of one row)."""
+
+
+class Engine(Protocol):
+    """Forward enclosures of linear maps, and forms for the backward pass."""
+
+    name: str
+
+    def image(self, maps: tuple[Map, ...], boxes: tuple[Box, ...], offset: Constant | None) -> Box:
+        """An enclosure of sum_i M_i x_i + offset for x_i in boxes[i]."""
+
+    def magnitude_up(self, m: Map, xm: Floats) -> Floats:
+        """>= |M| xm for xm >= 0."""
+
+    def form(self, domains: int, rows: int) -> LinearForm[Any]:
+        """An empty form in this arithmetic."""

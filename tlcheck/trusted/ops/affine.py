@@ -7,15 +7,17 @@ plain sum of its terms (NUMERICS E.2): it only widens the deployed radius, never
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.ops.base import Operation, Shape, one, require
+from tlcheck.trusted.arith.constant import Constant
+from tlcheck.trusted.arith.maps import Affine, ConvMap, DiagMap, Map, MatMap, SignMap, broadcast
+from tlcheck.trusted.ops.base import AffineOperation, Shape, one, require
 
 
 @dataclass(frozen=True, eq=False)
-class Linear(Operation):
+class Linear(AffineOperation):
     """y = x W + b. x: (..., K), W: (K, N), b: (N,) or None, y: (..., N).
 
     ``roundings``: 1 for a Gemm with alpha or beta folded in, else 0.
@@ -33,9 +35,13 @@ class Linear(Operation):
         require(self.bias is None or self.bias.shape == (n,), "Linear: bias must have one entry per column")
         return (*shape[:-1], n)
 
+    def affine(self, inputs: tuple[Shape, ...], output: Shape) -> Affine:
+        product = MatMap(self.weight, prod(inputs[0][:-1]))
+        return Affine((product,), _tile(self.bias, output, -1), self.roundings, False)
+
 
 @dataclass(frozen=True, eq=False)
-class Conv(Operation):
+class Conv(AffineOperation):
     """Cross-correlation, ONNX Conv. x: (B, C, *S), weight: (O, C/groups, *kernel), bias: (O,) or None.
 
     y[b,o,p] = bias[o] + sum_{c,k} weight[o,c,k] x[b, c, strides*p + dilations*k - pads_begin], zero outside.
@@ -78,9 +84,12 @@ class Conv(Operation):
             spatial.append(room // self.strides[a] + 1)
         return (shape[0], o, *spatial)
 
+    def affine(self, inputs: tuple[Shape, ...], output: Shape) -> Affine:
+        return _convolution(self, inputs[0], output, transposed=False)
+
 
 @dataclass(frozen=True, eq=False)
-class ConvTranspose(Operation):
+class ConvTranspose(AffineOperation):
     """ONNX ConvTranspose. x: (B, C, *S), weight: (C, O/groups, *kernel), bias: (O,) or None.
 
     y[b,o,q] = bias[o] + sum over (c,p,k) with q = strides*p + dilations*k - pads_begin of weight[c,o,k] x[b,c,p].
@@ -144,9 +153,12 @@ class ConvTranspose(Operation):
             spatial.append(size)
         return (shape[0], o, *spatial)
 
+    def affine(self, inputs: tuple[Shape, ...], output: Shape) -> Affine:
+        return _convolution(self, inputs[0], output, transposed=True)
+
 
 @dataclass(frozen=True, eq=False)
-class Scale(Operation):
+class Scale(AffineOperation):
     """y = factor * x + offset, entry by entry. Both constants broadcast to x's shape; offset None is zero.
 
     Covers Mul and Div by a constant, Add and Sub of a constant (factor 1 or -1), Neg, and both
@@ -170,9 +182,13 @@ class Scale(Operation):
                 require(fits, f"Scale: constant {c.shape} does not broadcast to {shape}")
         return shape
 
+    def affine(self, inputs: tuple[Shape, ...], output: Shape) -> Affine:
+        offset = None if self.offset is None else broadcast(self.offset, output)
+        return Affine((_scaling(self.factor, output),), offset, self.roundings, self.roundings == 0)
+
 
 @dataclass(frozen=True, eq=False)
-class Sum(Operation):
+class Sum(AffineOperation):
     """y = sum_i signs[i] * x_i, operands of one shape. Covers Add and Sub of variables."""
 
     signs: tuple[int, ...]
@@ -182,6 +198,10 @@ class Sum(Operation):
         require(all(s in (1, -1) for s in self.signs), "Sum: signs are 1 or -1")
         require(all(s == inputs[0] for s in inputs), f"Sum: operands differ in shape: {inputs}")
         return inputs[0]
+
+    def affine(self, inputs: tuple[Shape, ...], output: Shape) -> Affine:
+        maps = tuple(SignMap(s, prod(output)) for s in self.signs)
+        return Affine(maps, None, 0, len(maps) == 1)
 
 
 def _check_geometry(op: Conv | ConvTranspose, rank: int) -> None:
@@ -199,3 +219,25 @@ def _check_geometry(op: Conv | ConvTranspose, rank: int) -> None:
             f"convolution: {name} must be nonnegative, one per spatial axis",
         )
     require(op.groups >= 1, "convolution: groups must be positive")
+
+
+def _convolution(op: Conv | ConvTranspose, given: Shape, output: Shape, *, transposed: bool) -> Affine:
+    wide, narrow = (output, given) if transposed else (given, output)
+    conv = ConvMap(op.weight, op.strides, op.dilations, op.pads_begin, op.groups, wide, narrow, transposed)
+    return Affine((conv,), _tile(op.bias, output, 1), op.roundings, False)
+
+
+def _scaling(factor: Constant, shape: Shape) -> Map:
+    """A factor of exactly 1 or -1 is a sign: no product, no rounding."""
+    for sign in (1, -1):
+        if factor.rad is None and bool((factor.mid == sign).all()):
+            return SignMap(sign, prod(shape))
+    return DiagMap(factor, shape)
+
+
+def _tile(bias: Constant | None, output: Shape, axis: int) -> Constant | None:
+    if bias is None:
+        return None
+    shape = [1] * len(output)
+    shape[axis] = output[axis]
+    return broadcast(bias.moved(lambda a: a.reshape(shape)), output)

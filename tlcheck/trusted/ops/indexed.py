@@ -17,8 +17,13 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.ops.base import Operation, Shape, require
+from tlcheck.trusted.arith.arb import Arb, arb
+from tlcheck.trusted.arith.balls import constant_balls
+from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.constant import Constant
+from tlcheck.trusted.arith.interface import Engine
+from tlcheck.trusted.ops.base import Balls, Boxed, Shape, Step, Undecided, require
+from tlcheck.trusted.ops.structure import constant_box
 
 Ints = NDArray[np.int64]
 
@@ -38,7 +43,7 @@ class Call:
 
 
 @dataclass(frozen=True, eq=False)
-class Indexed(Operation):
+class Indexed(Boxed):
     """y.flat[k] = (moved operands' entries, then the pool)[programme's last array.flat[k]].
 
     ``moved[i]``: operand i's entries are moved; else it is an operand of integers, whose values the programme reads.
@@ -59,6 +64,59 @@ class Indexed(Operation):
             require(all(0 <= j < known for j in step.operands), "Indexed: a step reads a later one")
             require(step.numbers.dtype == np.int64, "Indexed: numbers must be int64")
         return self.shape
+
+    def step(self, inputs: tuple[Shape, ...], shape: Shape) -> Step:
+        pool = constant_balls(self.pool)
+
+        def step(xs: Sequence[Balls]) -> Balls:
+            integers = [
+                np.array([integer(ball) for ball in x], np.int64)
+                for x, moved in zip(xs, self.moved, strict=True)
+                if not moved
+            ]
+            try:
+                index = places(self, inputs, integers).tolist()
+            except ValueError as error:
+                raise Undecided(f"undefined for these integers: {error}") from None
+            entries = [ball for x, moved in zip(xs, self.moved, strict=True) if moved for ball in x] + pool
+            return [entries[i] for i in index]
+
+        return step
+
+    def image(self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], engine: Engine) -> Box:
+        """The boxes of the entries that the integers choose. Raises OutOfRange where a box does not fix an integer."""
+        index = self._known_places(boxes, shapes)
+        parts = [box for box, moved in zip(boxes, self.moved, strict=True) if moved] + [
+            constant_box(self.pool)
+        ]
+        rows = max(part.lower.shape[0] for part in parts)
+        lower, upper = (
+            np.concatenate([np.broadcast_to(end, (rows, end.shape[1])) for end in ends], axis=1)
+            for ends in ([p.lower for p in parts], [p.upper for p in parts])
+        )
+        return Box(lower[:, index], upper[:, index])
+
+    def _known_places(self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...]) -> Ints:
+        integers = []
+        for box, moved in zip(boxes, self.moved, strict=True):
+            if moved:
+                continue
+            low, high = box.lower.min(axis=0), box.upper.max(axis=0)
+            if not bool(((low == high) & (np.abs(low) < MAX_INTEGER) & (low == np.floor(low))).all()):
+                raise OutOfRange("an index that the box does not fix")
+            integers.append(low.astype(np.int64))
+        try:
+            return places(self, shapes, integers)
+        except ValueError as error:
+            raise OutOfRange(f"undefined for these integers: {error}") from None
+
+
+def integer(x: Arb) -> int:
+    """The integer that the ball is exactly. Raises Undecided."""
+    found = x.unique_fmpz() if x.is_exact() and x.is_finite() else None
+    if found is None or not x == arb(found) or abs(int(found)) >= MAX_INTEGER:
+        raise Undecided("an index that is not a known integer")
+    return int(found)
 
 
 def places(op: Indexed, inputs: Sequence[Shape], integers: Sequence[Ints]) -> Ints:

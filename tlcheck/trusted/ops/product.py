@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
 
-from tlcheck.trusted.ops.base import Operation, Shape, require
+import numpy as np
+
+from tlcheck.trusted.arith.arb import Arb, arb, arb_mat, lower_float, upper_float
+from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.interface import Engine
+from tlcheck.trusted.arith.maps import IndexMap
+from tlcheck.trusted.ops.base import Balls, Relaxed, Shape, Step, require
+from tlcheck.trusted.ops.lines import Lines, Part, Relaxation, picked, snap
+from tlcheck.trusted.ops.ranges import UNDEFINED, boxed, finite, pairs
+
+MAX_TERMS = 1 << 21
+"""Products of one matrix product: some ten seconds."""
 
 
 @dataclass(frozen=True, eq=False)
-class Product(Operation):
+class Product(Relaxed):
     """y = a * b entry by entry, two operands of one shape."""
 
     def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
@@ -16,9 +30,19 @@ class Product(Operation):
         require(inputs[0] == inputs[1], f"Product: operands differ in shape: {inputs}")
         return inputs[0]
 
+    def step(self, inputs: tuple[Shape, ...], shape: Shape) -> Step:
+        return lambda xs: [a * b for a, b in zip(xs[0], xs[1], strict=True)]
+
+    def image(self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], engine: Engine) -> Box:
+        return product_range(boxes[0], boxes[1])
+
+    def relaxation(self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...]) -> Relaxation:
+        planes = product_planes(boxes[0], boxes[1])
+        return Relaxation(tuple(Part(j, planes[j], boxes[j]) for j in (0, 1)))
+
 
 @dataclass(frozen=True, eq=False)
-class MatProduct(Operation):
+class MatProduct(Relaxed):
     """y = a b, matrix by matrix. a: (*batch, M, K), b: (*batch, K, N), y: (*batch, M, N)."""
 
     def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
@@ -27,3 +51,82 @@ class MatProduct(Operation):
         require(len(a) >= 2 and len(a) == len(b), f"MatProduct: operands {a} and {b} of different ranks")
         require(a[:-2] == b[:-2] and a[-1] == b[-2], f"MatProduct: {a} and {b} do not multiply")
         return (*a[:-1], b[-1])
+
+    def step(self, inputs: tuple[Shape, ...], shape: Shape) -> Step:
+        (m, k), n = inputs[0][-2:], inputs[1][-1]
+
+        def step(xs: Sequence[Balls]) -> Balls:
+            if not (finite(xs[0]) and finite(xs[1])):
+                return [UNDEFINED] * prod(shape)
+            result: list[Arb] = []
+            for i in range(prod(shape[:-2])):
+                left = arb_mat(m, k, list(xs[0][i * m * k : (i + 1) * m * k]))
+                right = arb_mat(k, n, list(xs[1][i * k * n : (i + 1) * k * n]))
+                result += (left * right).entries()
+            return result
+
+        return step
+
+    def image(self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], engine: Engine) -> Box:
+        """The sum of the boxes of all products of entries."""
+        left, right, sums = matrix_terms(*shapes)
+        terms = product_range(picked(boxes[0], left), picked(boxes[1], right))
+        return engine.image((sums,), (terms,), None)
+
+    def relaxation(self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...]) -> Relaxation:
+        """As the sum of the products of its entries."""
+        *entries, sums = matrix_terms(*shapes)
+        found = [picked(box, index) for box, index in zip(boxes, entries, strict=True)]
+        planes = product_planes(*found)
+        parts = tuple(Part(j, planes[j], found[j], entries[j]) for j in (0, 1))
+        return Relaxation(parts, sums, product_range(*found))
+
+
+@lru_cache(maxsize=16)
+def product_range(a: Box, b: Box) -> Box:
+    """a b lies between the least and the greatest product of ends."""
+    shape = np.broadcast_shapes(a.lower.shape, b.lower.shape)
+    low, high = [], []
+    for (p, q), (r, s) in zip(pairs(a, shape), pairs(b, shape), strict=True):
+        if p >= 0 and r >= 0:
+            low.append(lower_float(p * r))
+            high.append(upper_float(q * s))
+        else:
+            corners = [p * r, p * s, q * r, q * s]
+            low.append(min(map(lower_float, corners)))
+            high.append(max(map(upper_float, corners)))
+    return boxed(shape, low, high)
+
+
+@lru_cache(maxsize=16)
+def product_planes(x: Box, y: Box) -> tuple[Lines, Lines]:
+    """Lines in x and in y: their sum lies below (above) x y on the boxes, (D, n) or (1, n). Raises OutOfRange.
+
+    For any p and q, x y - q x - p y is linear in each of the two, so its least and greatest values over the boxes are
+    at corners. p and q are the boxes' middles (the planes then err by at most half the range of (x - p) (y - q)).
+    """
+    shape = np.broadcast_shapes(x.lower.shape, y.lower.shape)
+    if not (np.isfinite(x.largest) and np.isfinite(y.largest)):
+        raise OutOfRange("relaxation on an unbounded interval")
+    ends = [np.broadcast_to(end, shape) for end in (x.lower, x.upper, y.lower, y.upper)]
+    p, q = snap(np.stack([ends[0] / 2 + ends[1] / 2, ends[2] / 2 + ends[3] / 2]))
+    low, high = np.empty(shape), np.empty(shape)
+    for at in np.ndindex(shape):
+        a, b, c, d, along_y, along_x = (arb(float(v[at])) for v in (*ends, p, q))
+        corners = [v * w - along_x * v - along_y * w for v in (a, b) for w in (c, d)]
+        low[at], high[at] = min(map(lower_float, corners)), max(map(upper_float, corners))
+    zero = np.zeros((1, shape[1]))
+    return Lines((q, low), (q, high)), Lines((p, zero), (p, zero))
+
+
+@lru_cache(maxsize=16)
+def matrix_terms(a: Shape, b: Shape) -> tuple[IndexMap, IndexMap, IndexMap]:
+    """The matrix product y = S (L x * R y): the entries that each term takes, and the sum that it goes into."""
+    (m, k), n, batch = a[-2:], b[-1], prod(a[:-2])
+    if batch * m * k * n > MAX_TERMS:
+        raise OutOfRange(f"a product of matrices with {batch * m * k * n} terms")
+    g, i, j, c = (x.reshape(-1) for x in np.indices((batch, m, k, n)))
+    places = ((g * m + i) * k + j, (g * k + j) * n + c, (g * m + i) * n + c)
+    left, right, sums = (np.ascontiguousarray(x, dtype=np.int64) for x in places)
+    sizes = (batch * m * k, batch * k * n, batch * m * n)
+    return IndexMap(left, sizes[0]), IndexMap(right, sizes[1]), IndexMap(sums, sizes[2], True)

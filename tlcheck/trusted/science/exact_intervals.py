@@ -25,16 +25,15 @@ from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball
 from tlcheck.trusted.arith.box import OutOfRange
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.convolution import to_narrow, to_wide
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.interval_rules import matrix_terms
-from tlcheck.trusted.maps import Affine, ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
+from tlcheck.trusted.arith.maps import Affine, ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
 from tlcheck.trusted.network import Network
-from tlcheck.trusted.nonlinear import smooth_ball, smooth_ends
-from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu, Sigmoid, Tanh
+from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu
 from tlcheck.trusted.ops.affine import Scale
 from tlcheck.trusted.ops.base import Operation
-from tlcheck.trusted.ops.product import MatProduct, Product
+from tlcheck.trusted.ops.product import MatProduct, Product, matrix_terms
+from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.ops.smooth import Erf, Exp, Log, Power, Reciprocal, Smooth, Softplus, Sqrt
 from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
@@ -314,7 +313,7 @@ def _elementwise(op: Operation, x: Ends) -> Ends:
                 all(s for _, s in found),
             )
         case Smooth():
-            ends = [smooth_ends(op, as_ball(l).lower(), as_ball(u).upper()) for l, u in pairs]
+            ends = [op.ends(as_ball(l).lower(), as_ball(u).upper()) for l, u in pairs]
             sharp = False
         case _:
             raise NoRule(f"no interval rule for {type(op).__name__}")
@@ -338,7 +337,7 @@ def rising(op: Operation, x: End, k: int) -> End:
         case Tanh():
             return as_ball(x).tanh()
         case Smooth():
-            return smooth_ball(op, as_ball(x))
+            return op.ball(as_ball(x))
         case _:
             raise NoRule(f"no interval rule for {type(op).__name__}")
 

@@ -20,16 +20,18 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from math import inf
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball, lower_float, upper_float, working_precision
-from tlcheck.trusted.arith.ball64 import Ball64, Ball64Form
+from tlcheck.trusted.arith.ball64 import Ball64
 from tlcheck.trusted.arith.box import Box, OutOfRange
-from tlcheck.trusted.arith.integer import IntegerEngine, IntegerForm
+from tlcheck.trusted.arith.integer import IntegerEngine
+from tlcheck.trusted.arith.interface import Engine, LinearForm
 from tlcheck.trusted.arith.probe import BlasRefused, probe
-from tlcheck.trusted.bounds import AnyEngine, Bounds, Enclosure, Slopes, new_form, run_pass
+from tlcheck.trusted.bounds import Bounds, Enclosure, Slopes
 from tlcheck.trusted.calculus.written import number_text
 from tlcheck.trusted.conditions import (
     Check,
@@ -43,10 +45,10 @@ from tlcheck.trusted.conditions import (
 from tlcheck.trusted.evaluate import Evaluator
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import NO_GUIDANCE
-from tlcheck.trusted.linear_bounds import Pass
-from tlcheck.trusted.lines import Lines
+from tlcheck.trusted.linear_bounds import Pass, descend
 from tlcheck.trusted.network import Network
-from tlcheck.trusted.ops.activation import Elementwise
+from tlcheck.trusted.ops.elementwise import Elementwise
+from tlcheck.trusted.ops.lines import Lines
 from tlcheck.trusted.science.exact_intervals import as_ball
 from tlcheck.trusted.science.output_box import Point, Range, subtract
 
@@ -116,7 +118,7 @@ class Rows:
     """Lower bounds of linear forms of the only output, in the arithmetic of ``engine``."""
 
     network: Network
-    engine: AnyEngine
+    engine: Engine
 
     def bounds(self, lower: Floats, upper: Floats, rows: Floats) -> Floats:
         """(D, R): lower bounds of rows . outputs, for ``rows`` (D, R, C) and boxes (D, n); -inf where there is none."""
@@ -148,11 +150,11 @@ class Rows:
         inputs = {n: Box(lower[:, s], upper[:, s]) for n, s in self.network.input_slices.items()}
         return Enclosure(self.network, self.engine, Slopes(NO_GUIDANCE, lambda _: None)).bounds(inputs)
 
-    def _pass(self, known: Bounds, rows: Floats) -> Ball64Form | IntegerForm:
+    def _pass(self, known: Bounds, rows: Floats) -> LinearForm[Any]:
         ((node, _),) = self.network.output_slices
-        form = new_form(self.engine, *rows.shape[:2])
+        form = self.engine.form(*rows.shape[:2])
         form.seed_rows(node, np.ascontiguousarray(rows), None, known.boxes[node])
-        run_pass(form, Pass(self.network, known.boxes, self._lines(known), known.radii))
+        descend(form, Pass(self.network, known.boxes, self._lines(known), known.radii))
         return form
 
     def _lines(self, known: Bounds) -> Callable[[int], Lines]:

@@ -24,10 +24,10 @@ from functools import cached_property
 import numpy as np
 
 from tlcheck.trusted.arith.arb import Arb, ball, lower_float, upper_float
+from tlcheck.trusted.arith.maps import Affine
 from tlcheck.trusted.conditions import Check, ConditionClaim, Measure, nonnegative, undecided
 from tlcheck.trusted.evaluate import Evaluator
 from tlcheck.trusted.graph import Graph
-from tlcheck.trusted.maps import Affine
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.structure import Input

@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 import numpy as np
 
 from tlcheck.trusted.arith.arb import arb
-from tlcheck.trusted.constant import Constant
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.discrete import Compare, Select

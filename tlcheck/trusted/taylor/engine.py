@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.arb import Arb
-from tlcheck.trusted.formula import Formula, Moved, Stored
-from tlcheck.trusted.maps import DiagMap, IndexMap, Map, MatMap, SignMap
+from tlcheck.trusted.arith.formula import Formula, Moved, Stored, formula_of
+from tlcheck.trusted.arith.maps import DiagMap, IndexMap, Map, MatMap, SignMap
 from tlcheck.trusted.taylor.functions import Univariate
 from tlcheck.trusted.taylor.space import Space
 
@@ -112,13 +112,13 @@ def dense(m: Map) -> Dense:
                 return Dense(mid)
             numbered = np.arange(1, rad.size + 1).reshape(rad.shape)
             places = np.kron(eye.astype(np.int64), numbered.T) - 1
-            return Dense(mid, np.kron(eye, rad.T).astype(np.float64), Moved((m.weight.exactly,), places))
+            return Dense(mid, np.kron(eye, rad.T).astype(np.float64), Moved((formula_of(m.weight),), places))
         case DiagMap():
             flat = m.flat
             if flat.rad is None:
                 return Dense(np.diag(flat.mid))
             places = np.diag(np.arange(1, flat.size + 1)) - 1
-            return Dense(np.diag(flat.mid), np.diag(flat.rad), Moved((flat.exactly,), places))
+            return Dense(np.diag(flat.mid), np.diag(flat.rad), Moved((formula_of(flat),), places))
         case SignMap():
             return Dense(m.sign * np.eye(m.size))
         case IndexMap():

@@ -21,7 +21,7 @@ from fractions import Fraction
 from functools import cached_property
 
 from tlcheck.trusted.arith.arb import Arb, arb, arb_mat, ball
-from tlcheck.trusted.balls import formula_balls
+from tlcheck.trusted.arith.balls import formula_balls
 from tlcheck.trusted.taylor.engine import Dense, Engine, OutsideDomain
 from tlcheck.trusted.taylor.functions import Univariate, tower_weight
 from tlcheck.trusted.taylor.space import Space

@@ -27,12 +27,14 @@ from functools import cached_property
 from typing import Final
 
 from tlcheck.trusted.arith.arb import Arb, arb
-from tlcheck.trusted.balls import constant_balls
+from tlcheck.trusted.arith.balls import constant_balls
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.network import Network
-from tlcheck.trusted.ops.activation import Abs, Clip, Elementwise, LeakyRelu, MaxOver, Relu, Sigmoid, Tanh
+from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu
 from tlcheck.trusted.ops.discrete import Compare, Select
+from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.ops.product import Product as ProductOperation
+from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Softplus, Sqrt
 from tlcheck.trusted.ops.structure import Fixed, Input
 from tlcheck.trusted.taylor import functions

@@ -13,20 +13,21 @@ import pytest
 
 from tlcheck.readers.onnx import exact
 from tlcheck.trusted.arith.arb import Arb, arb, working_precision
-from tlcheck.trusted.balls import constant_balls, formula_balls
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.evaluate import MOST_BITS, Evaluator, evaluate
-from tlcheck.trusted.formula import (
+from tlcheck.trusted.arith.balls import constant_balls, formula_balls
+from tlcheck.trusted.arith.constant import Constant
+from tlcheck.trusted.arith.formula import (
     MAX_OPERATIONS,
     Applied,
     Formula,
     Moved,
     Rationals,
     Stored,
+    formula_of,
     gathered,
     pi,
     rational,
 )
+from tlcheck.trusted.evaluate import MOST_BITS, Evaluator, evaluate
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.ops.affine import Conv, Linear, Scale, Sum
 from tlcheck.trusted.ops.base import Operation, Undecided
@@ -107,7 +108,7 @@ def test_what_is_shared_counts_as_often_as_it_is_used() -> None:
     value = exact.evaluated(THIRD)
     for _ in range(60):
         value = exact.enclose(lambda a: 3 * (a * a), value)  # 2^60 factors, written out
-        assert value.exactly.operations <= MAX_OPERATIONS
+        assert formula_of(value).operations <= MAX_OPERATIONS
     assert holds(constant_balls(value)[0], Fraction(1, 3))
 
 
@@ -116,7 +117,7 @@ def test_long_formulas_are_kept_as_enclosures() -> None:
     for k in range(2 * MAX_OPERATIONS):
         value = exact.divide(exact.multiply(value, Constant(np.array(3.0))), Constant(np.array(3.0 + k % 2)))
     assert value.rad is not None and value.rad < 1e-9
-    assert value.exactly.operations <= MAX_OPERATIONS
+    assert formula_of(value).operations <= MAX_OPERATIONS
     assert holds(constant_balls(value)[0], Fraction(3, 4) ** MAX_OPERATIONS)
 
 

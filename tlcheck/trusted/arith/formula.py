@@ -16,6 +16,8 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
+from tlcheck.trusted.arith.constant import Constant
+
 Shape = tuple[int, ...]
 Number = int | float | Fraction
 
@@ -127,6 +129,13 @@ class Stored(Formula):
     @property
     def shape(self) -> Shape:
         return self.mid.shape
+
+
+def formula_of(c: Constant) -> Formula:
+    """The constant's numbers: by its formula, unless that has become too long, or as stored."""
+    if c.formula is None or c.formula.operations > MAX_OPERATIONS:
+        return Stored(c.mid, c.rad)
+    return c.formula
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,20 +5,21 @@ constant is exactly ``mid``; otherwise every exact entry lies in [mid - rad, mid
 NaN and infinities are refused.
 
 ``formula`` says which real numbers they are, where that is known: it encloses the same numbers at any precision. What is
-evaluated in Arb at a point takes it; what works in float64, or speaks of float32 executions (whose rounded constants the
-radius may include), takes ``mid`` and ``rad``.
+evaluated in Arb at a point takes it (``formula.formula_of``); what works in float64, or speaks of float32 executions (whose
+rounded constants the radius may include), takes ``mid`` and ``rad``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.trusted.formula import MAX_OPERATIONS, Formula, Stored
+if TYPE_CHECKING:
+    from tlcheck.trusted.arith.formula import Formula
 
 Array = NDArray[np.floating]
 
@@ -49,13 +50,6 @@ class Constant:
     @property
     def size(self) -> int:
         return int(self.mid.size)
-
-    @property
-    def exactly(self) -> Formula:
-        """The numbers: by their formula, unless it has become too long, or as stored."""
-        if self.formula is None or self.formula.operations > MAX_OPERATIONS:
-            return Stored(self.mid, self.rad)
-        return self.formula
 
     def moved(self, how: Callable[[NDArray[Any]], NDArray[Any]]) -> Constant:
         """``how`` applied, which only selects and repeats entries: any array goes through it."""

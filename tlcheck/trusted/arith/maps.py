@@ -14,10 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.ops.affine import Conv, ConvTranspose, Linear, Scale, Sum
-from tlcheck.trusted.ops.base import Operation
-from tlcheck.trusted.ops.structure import Rearrange, ReduceSum
+from tlcheck.trusted.arith.constant import Constant
 
 Shape = tuple[int, ...]
 
@@ -112,7 +109,7 @@ class DiagMap:
     @cached_property
     def flat(self) -> Constant:
         """The factor as a flat float64 constant of n_in entries."""
-        return _broadcast(self.factor, self.shape)
+        return broadcast(self.factor, self.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,73 +191,7 @@ class Affine:
     exact: bool
 
 
-def affine_form(op: Operation, inputs: tuple[Shape, ...], output: Shape) -> Affine | None:
-    """The linear maps of an affine operation; None if ``op`` is not affine."""
-    match op:
-        case Linear():
-            positions = prod(inputs[0][:-1])
-            return Affine((MatMap(op.weight, positions),), _tile(op.bias, output, -1), op.roundings, False)
-        case Conv():
-            conv = ConvMap(
-                op.weight, op.strides, op.dilations, op.pads_begin, op.groups, inputs[0], output, False
-            )
-            return Affine((conv,), _tile(op.bias, output, 1), op.roundings, False)
-        case ConvTranspose():
-            conv = ConvMap(
-                op.weight, op.strides, op.dilations, op.pads_begin, op.groups, output, inputs[0], True
-            )
-            return Affine((conv,), _tile(op.bias, output, 1), op.roundings, False)
-        case Scale():
-            offset = None if op.offset is None else _broadcast(op.offset, output)
-            return Affine((_scaling(op.factor, output),), offset, op.roundings, op.roundings == 0)
-        case Sum():
-            maps = tuple(SignMap(s, prod(output)) for s in op.signs)
-            return Affine(maps, None, 0, len(maps) == 1)
-        case ReduceSum():
-            return Affine((IndexMap(_groups(op, inputs[0], output), prod(output), True),), None, 0, False)
-        case Rearrange():
-            return Affine(_rearranged(op, inputs), None, 0, True)
-        case _:
-            return None
-
-
-def _scaling(factor: Constant, shape: Shape) -> Map:
-    """A factor of exactly 1 or -1 is a sign: no product, no rounding."""
-    for sign in (1, -1):
-        if factor.rad is None and bool((factor.mid == sign).all()):
-            return SignMap(sign, prod(shape))
-    return DiagMap(factor, shape)
-
-
-def _rearranged(op: Rearrange, inputs: tuple[Shape, ...]) -> tuple[Map, ...]:
-    if op.index is None:
-        return (SignMap(1, prod(op.shape)),)
-    maps = []
-    start = 0
-    for shape in inputs:
-        size = prod(shape)
-        inside = (op.index >= start) & (op.index < start + size)
-        maps.append(IndexMap(np.where(inside, op.index - start, np.int64(-1)), size))
-        start += size
-    return tuple(maps)
-
-
-def _groups(op: ReduceSum, shape: Shape, output: Shape) -> NDArray[np.int64]:
-    """For each operand entry, the flat position of the result it is summed into."""
-    kept = tuple(1 if a in op.axes else n for a, n in enumerate(shape))
-    positions = np.arange(prod(output), dtype=np.int64).reshape(kept)
-    return np.ascontiguousarray(np.broadcast_to(positions, shape)).reshape(-1)
-
-
-def _tile(bias: Constant | None, output: Shape, axis: int) -> Constant | None:
-    if bias is None:
-        return None
-    shape = [1] * len(output)
-    shape[axis] = output[axis]
-    return _broadcast(bias.moved(lambda a: a.reshape(shape)), output)
-
-
-def _broadcast(c: Constant, shape: Shape) -> Constant:
+def broadcast(c: Constant, shape: Shape) -> Constant:
     """As flat float64, contiguous."""
     wide = Constant(c.mid.astype(np.float64), c.rad, c.formula)
     return wide.moved(lambda a: np.ascontiguousarray(np.broadcast_to(a, shape)).reshape(-1))

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball
-from tlcheck.trusted.constant import Constant
-from tlcheck.trusted.formula import Applied, Formula, Moved, Rationals, Shape, Stored
+from tlcheck.trusted.arith.constant import Constant
+from tlcheck.trusted.arith.formula import Applied, Formula, Moved, Rationals, Shape, Stored, formula_of
 
 FUNCTIONS: dict[str, Callable[..., Arb]] = {
     "plus": lambda a, b: a + b,
@@ -32,7 +32,7 @@ FUNCTIONS: dict[str, Callable[..., Arb]] = {
 
 def constant_balls(c: Constant, shape: Shape | None = None) -> list[Arb]:
     """Every number of the constant, broadcast to ``shape``; flat, row-major."""
-    values = formula_balls(c.exactly)
+    values = formula_balls(formula_of(c))
     if shape is None or shape == c.shape:
         return values
     return [values[i] for i in _spread(c.shape, shape).tolist()]
