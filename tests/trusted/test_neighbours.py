@@ -42,7 +42,8 @@ from tlcheck.trusted.ops.s_shaped import Sigmoid
 from tlcheck.trusted.ops.structure import Rearrange
 from tlcheck.trusted.plan import Plan, Settings, root_bounds
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
-from tlcheck.trusted.science.margins import Examples, Margins
+from tlcheck.trusted.science.examples import Examples
+from tlcheck.trusted.science.margins import Margins
 
 NASTY = ("normal", "integers", "mixed", "tiny", "large", "huge", "extreme")
 

@@ -59,6 +59,10 @@ class SupremumClaim(Splittable):
         _ = self.amount
 
     @property
+    def asks_for(self) -> tuple[str, ...]:
+        return self.quantity.asks_for
+
+    @property
     def statement(self) -> str:
         q = self.quantity
         least = (
@@ -145,6 +149,10 @@ class IntegralClaim(Splittable):
     @property
     def cells(self) -> list[Box]:
         return self.amount.cells
+
+    @property
+    def asks_for(self) -> tuple[str, ...]:
+        return self.quantity.asks_for
 
     @property
     def statement(self) -> str:

@@ -3,7 +3,8 @@ outputs and their partial derivatives.
 
 The quantity of a part (residual, initial or boundary condition) is r(x) = sum_k e_k(x)^2 over a box with exact rational ends (a
 coordinate that is held fixed has width 0). The outputs may also be taken at a second place, where coordinates that are held
-fixed have other values (``other``; for periodic conditions)."""
+fixed have other values (``other``; for periodic conditions).
+"""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ from tlcheck.trusted.calculus.ranges import Box, square
 from tlcheck.trusted.calculus.written import number_text
 from tlcheck.trusted.taylor.derivatives import MAX_DERIVATIVE, Derivatives, Index, closure, derivative
 from tlcheck.trusted.taylor.engine import Dense, Engine
-from tlcheck.trusted.taylor.expression_models import evaluate
+from tlcheck.trusted.taylor.expression_models import evaluate, has_functions
 from tlcheck.trusted.taylor.models_arb import EngineArb, MatrixArb, Model
 from tlcheck.trusted.taylor.network_models import TaylorNetwork
 from tlcheck.trusted.taylor.space import Space
@@ -77,6 +78,12 @@ class Quantity:
             raise ValueError("a name has two meanings")
         if not all(variables(e) <= names for e in self.expressions):
             raise ValueError("a variable is not known")
+
+    @property
+    def asks_for(self) -> tuple[str, ...]:
+        """Rules of the network's operations, and of the expressions' functions."""
+        own = ("tlcheck.trusted.taylor.functions",) if any(map(has_functions, self.expressions)) else ()
+        return (*self.network.asks_for, *own)
 
     @property
     def free(self) -> tuple[int, ...]:

@@ -1,27 +1,14 @@
-"""Expressions in Taylor models, for either engine."""
+"""Expressions in Taylor models, for either engine; ``functions`` is imported where one has a function, quotient or root."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Final
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball
 from tlcheck.trusted.calculus import expression as ex
-from tlcheck.trusted.taylor import functions
 from tlcheck.trusted.taylor.derivatives import M
 from tlcheck.trusted.taylor.engine import Engine, Unsupported
-from tlcheck.trusted.taylor.functions import Univariate
-
-APPLIED: Final[dict[str, Univariate]] = {
-    "tanh": functions.Tanh(),
-    "sin": functions.Sin(),
-    "cos": functions.Sin(1),
-    "exp": functions.Exp(),
-    "log": functions.Log(),
-    "sqrt": functions.Root(Fraction(1, 2)),
-}
-"""Functions of expressions; abs is a hinge."""
 
 
 def evaluate(e: ex.Expression, at: Mapping[str, M], engine: Engine[M]) -> M:
@@ -44,7 +31,7 @@ def evaluate(e: ex.Expression, at: Mapping[str, M], engine: Engine[M]) -> M:
             result = None
             for factor, below in zip(factors, under, strict=True):
                 x = evaluate(factor, at, engine)
-                x = engine.compose(functions.Root(Fraction(-1)), x, 0)[0] if below else x
+                x = _root(x, Fraction(-1), engine) if below else x
                 result = x if result is None else engine.multiply(result, x)
             return _some(result)
         case ex.Power(base, exponent):
@@ -52,6 +39,8 @@ def evaluate(e: ex.Expression, at: Mapping[str, M], engine: Engine[M]) -> M:
         case ex.Apply("abs", argument):
             return engine.hinge(-1.0, 1.0, evaluate(argument, at, engine))
         case ex.Apply(function, argument):
+            from tlcheck.trusted.taylor.functions import APPLIED
+
             return engine.compose(APPLIED[function], evaluate(argument, at, engine), 0)[0]
 
 
@@ -63,11 +52,29 @@ def _some(x: M | None) -> M:
 
 def _power(x: M, exponent: Fraction, engine: Engine[M]) -> M:
     if exponent.denominator != 1:
-        return engine.compose(functions.Root(exponent), x, 0)[0]
+        return _root(x, exponent, engine)
     n = abs(int(exponent))
     if n == 0:
         return engine.constants([arb(1)])
     result = x
     for _ in range(n - 1):
         result = engine.multiply(result, x)
-    return result if exponent > 0 else engine.compose(functions.Root(Fraction(-1)), result, 0)[0]
+    return result if exponent > 0 else _root(result, Fraction(-1), engine)
+
+
+def _root(x: M, exponent: Fraction, engine: Engine[M]) -> M:
+    from tlcheck.trusted.taylor.functions import Root
+
+    return engine.compose(Root(exponent), x, 0)[0]
+
+
+def has_functions(e: ex.Expression) -> bool:
+    """``evaluate`` needs ``functions``."""
+    match e:
+        case ex.Apply(function, _) if function != "abs":
+            return True
+        case ex.Power(_, exponent) if exponent.denominator != 1 or exponent < 0:
+            return True
+        case ex.Product(_, under) if any(under):
+            return True
+    return any(has_functions(child) for child in ex.children(e))

@@ -1,44 +1,24 @@
-"""Networks and expressions in Taylor models, with partial derivatives as further channels; for either engine.
+"""Networks in Taylor models, with partial derivatives as further channels (``derivatives``); for either engine.
 
-A *jet* of a function g: multi-index a -> models of D^a g / a!, for a in a set that holds every b <= a of each of its a;
-an index that is missing is identically zero. With h the increment, g(x + h) = sum_a g_a h^a + ..., so that
-
-    (f g)_a = sum_{b <= a} f_b g_{a-b},        F(g) = sum_m (F^(m)(g_0) / m!) N^m,   N = sum_{a != 0} g_a h^a
-
-hold for the coefficients (product and chain rules, Faa di Bruno). Networks are linear but for elementwise functions,
-products, and functions with kinks. What has no rule raises Unsupported.
-
-Kinks. All are made of hinges f(z) = (b z for z <= 0, c z for z >= 0): max(x, a) = a + relu(x - a), min(x, a) =
-a - relu(a - x), max(x, y) = x + relu(y - x). Values have a model on every box. A derivative has one only where z is
-certainly not 0 on the whole box: then f is linear around each of its values, F' = b or c and the higher ones are 0;
-otherwise OutsideDomain names the node. So a model of D^a g, |a| >= 1, says that D^a g exists at every point of the box,
-as the derivative of a function that is defined around the point. (It may exist where this refuses: kinks can cancel.)
-
-Choices. A comparison x < y (or x <= y) has a model only where y - x is certainly not 0 on the whole box: there it is the
-slope of relu at y - x, constantly 1 or 0, also around the box. A choice c ? a : b with such a condition is c a + (1 - c) b.
+Networks are linear but for smooth functions, products, functions with kinks, and choices: the rules of each of these are
+imported where a network has such an operation. What has no rule raises Unsupported. Where a kink or a choice is not decided
+on a box, OutsideDomain names the node.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from functools import cached_property
-from typing import Final
+from functools import cached_property, partial
+from typing import Any, Final
 
 from tlcheck.trusted.arith.arb import Arb, arb
 from tlcheck.trusted.arith.balls import constant_balls
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.network import Network
-from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu
-from tlcheck.trusted.ops.discrete import Compare, Select
-from tlcheck.trusted.ops.elementwise import Elementwise
-from tlcheck.trusted.ops.product import Product as ProductOperation
-from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
-from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Softplus, Sqrt
+from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.structure import Fixed, Input
-from tlcheck.trusted.taylor import functions
-from tlcheck.trusted.taylor.derivatives import Derivatives, Jet, M, _accumulate
+from tlcheck.trusted.taylor.derivatives import Derivatives, Jet, M, accumulate
 from tlcheck.trusted.taylor.engine import (
     MAX_ENTRIES,
     Dense,
@@ -47,40 +27,73 @@ from tlcheck.trusted.taylor.engine import (
     Unsupported,
     dense,
 )
-from tlcheck.trusted.taylor.functions import Univariate
 
-ELEMENTWISE: Final[dict[type[Elementwise], Univariate]] = {
-    Tanh: functions.Tanh(),
-    Sigmoid: functions.Sigmoid(),
-    Softplus: functions.Softplus(),
-    Sin: functions.Sin(),
-    Cos: functions.Sin(1),
-    Exp: functions.Exp(),
-    Log: functions.Log(),
-    Sqrt: functions.Root(Fraction(1, 2)),
-    Reciprocal: functions.Root(Fraction(-1)),
-    Erf: functions.Erf(),
+Rule = Callable[[Derivatives, Engine[Any], Sequence[Jet[Any]]], Jet[Any]]
+
+SMOOTH, KINKED, CHOICES = "smooth_models", "kinked_models", "choice_models"
+RULES: Final = {
+    "s_shaped": SMOOTH,
+    "smooth": SMOOTH,
+    "product": SMOOTH,
+    "activation": KINKED,
+    "discrete": CHOICES,
 }
+"""Module of trusted.ops -> module here with the rules of its operations."""
 
-KINKED: Final = Relu | LeakyRelu | Abs | Clip | MaxOver
+
+def rules_of(op: Operation) -> str | None:
+    """The module of the operation's rule, if it is not here."""
+    room, _, module = type(op).__module__.rpartition(".")
+    return RULES.get(module) if room == "tlcheck.trusted.ops" else None
+
+
+def rule_of(op: Operation) -> Rule | None:
+    """The rule of an operation with operands that is not affine; None: there is none."""
+    match rules_of(op):
+        case "smooth_models":
+            from tlcheck.trusted.taylor.smooth_models import known, smooth
+
+            return partial(smooth, op) if known(op) else None
+        case "kinked_models":
+            from tlcheck.trusted.taylor.kinked_models import KINKS, kinked
+
+            return partial(kinked, op) if isinstance(op, KINKS) else None
+        case "choice_models":
+            from tlcheck.trusted.taylor.choice_models import chosen, decidable
+
+            return partial(chosen, op) if decidable(op) else None
+    return None
 
 
 @dataclass(frozen=True, eq=False)
 class TaylorNetwork:
-    """A graph whose operations all have rules (smooth but for KINKED); the matrices of its affine operations. Raises
-    Unsupported when built."""
+    """A graph whose operations all have rules; the matrices of its affine operations. Raises Unsupported when built."""
 
     graph: Graph
 
     def __post_init__(self) -> None:
         for i in sorted(self._network.needed):
             node = self.graph.nodes[i]
-            if i not in self.affine and self._function(i) is None:
-                known = isinstance(node.op, ProductOperation | Input | Fixed | KINKED | Select) or (
-                    isinstance(node.op, Compare) and node.op.relation in ("<", "<=")
-                )
-                if not (known or self._whole_power(i)):
-                    raise Unsupported(f"{type(node.op).__name__} at node '{node.label or i}'")
+            if i not in self.affine and not isinstance(node.op, Input | Fixed) and i not in self._rules:
+                raise Unsupported(f"{type(node.op).__name__} at node '{node.label or i}'")
+
+    @property
+    def asks_for(self) -> tuple[str, ...]:
+        """The modules of its operations' rules."""
+        found = {rules_of(self.graph.nodes[i].op) for i in self._network.needed} - {None}
+        return tuple(
+            f"tlcheck.trusted.taylor.{rules}" for rules in (SMOOTH, KINKED, CHOICES) if rules in found
+        )
+
+    @property
+    def kinked(self) -> bool:
+        """Some operation of the graph has kinks."""
+        return any(rules_of(node.op) == KINKED for node in self.graph.nodes)
+
+    @cached_property
+    def _rules(self) -> dict[int, Rule]:
+        found = {i: rule_of(self.graph.nodes[i].op) for i in self._network.needed if i not in self.affine}
+        return {i: rule for i, rule in found.items() if rule is not None}
 
     @cached_property
     def _network(self) -> Network:
@@ -107,16 +120,6 @@ class TaylorNetwork:
                 offset = tuple(constant_balls(form.offset))
             found[i] = (matrices, offset)
         return found
-
-    def _function(self, i: int) -> Univariate | None:
-        op = self.graph.nodes[i].op
-        if isinstance(op, Power) and not op.whole:
-            return functions.Root(Fraction(op.exponent))
-        return ELEMENTWISE.get(type(op)) if isinstance(op, Elementwise) else None
-
-    def _whole_power(self, i: int) -> bool:
-        op = self.graph.nodes[i].op
-        return isinstance(op, Power) and op.whole
 
     def outputs(self, engine: Engine[M], derivatives: Derivatives, coordinates: Sequence[M]) -> list[Jet[M]]:
         """The jet of each flat output at ``coordinates``, one model for each flat input: derivatives by these."""
@@ -146,31 +149,20 @@ class TaylorNetwork:
             result: Jet[M] = {}
             for matrix, operand in zip(matrices, operands, strict=True):
                 for a, x in operand.items():
-                    _accumulate(engine, result, a, engine.affine(matrix, x))
+                    accumulate(engine, result, a, engine.affine(matrix, x))
             if offset is not None:
-                _accumulate(engine, result, zero, engine.constants(offset))
+                accumulate(engine, result, zero, engine.constants(offset))
             return result
         if isinstance(op, Fixed):
             return {zero: engine.constants(constant_balls(op.value))}
-        if isinstance(op, ProductOperation):
-            return derivatives.multiply(engine, operands[0], operands[1])
-        if isinstance(op, Power) and op.whole:
-            result = operands[0]
-            for _ in range(int(op.exponent) - 1):
-                result = derivatives.multiply(engine, result, operands[0])
-            return result
-        if isinstance(op, KINKED | Compare | Select):
-            try:
-                if isinstance(op, Compare | Select):
-                    return derivatives.chosen(engine, op, operands)
-                return derivatives.kinked(engine, op, operands[0])
-            except OutsideDomain as problem:
-                name = self.graph.nodes[i].label or i
-                raise OutsideDomain(f"{type(op).__name__} at node '{name}': {problem}") from None
-        function = self._function(i)
-        if function is None:
-            raise Unsupported(type(op).__name__)
-        return derivatives.compose(engine, function, operands[0])
+        try:
+            found: Jet[M] = self._rules[i](derivatives, engine, operands)
+        except OutsideDomain as problem:
+            if rules_of(op) == SMOOTH:
+                raise
+            name = self.graph.nodes[i].label or i
+            raise OutsideDomain(f"{type(op).__name__} at node '{name}': {problem}") from None
+        return found
 
 
 def _inputs(engine: Engine[M], derivatives: Derivatives, which: range, coordinates: Sequence[M]) -> Jet[M]:
