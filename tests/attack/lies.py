@@ -21,11 +21,13 @@ from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import LEAF, SPLIT, Guidance, LeafSlopes, Leaves, SharedSlopes, Tree
-from tlcheck.trusted.ops.activation import Abs, LeakyRelu, MaxOver, Relu
+from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Linear, Sum
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.bent import Abs, LeakyRelu
 from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
+from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.structure import Input
 
 Array = NDArray[Any]

@@ -28,8 +28,11 @@ from tlcheck.trusted.evaluate import Evaluator
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import LEAF, SPLIT, Guidance
 from tlcheck.trusted.leaf_pass import LeafOutcome, check_leaves
-from tlcheck.trusted.ops.activation import LeakyRelu, MaxOver, Relu
-from tlcheck.trusted.ops.affine import Conv, Linear, Scale
+from tlcheck.trusted.ops.activation import Relu
+from tlcheck.trusted.ops.affine import Linear, Scale
+from tlcheck.trusted.ops.bent import LeakyRelu
+from tlcheck.trusted.ops.convolution import Conv
+from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
 from tlcheck.trusted.plan import BadGuidance, Plan, Settings, root_bounds
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query

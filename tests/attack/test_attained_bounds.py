@@ -20,8 +20,8 @@ from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.leaf_pass import check_leaves
-from tlcheck.trusted.ops.activation import Abs, LeakyRelu
 from tlcheck.trusted.ops.affine import Linear
+from tlcheck.trusted.ops.bent import Abs, LeakyRelu
 from tlcheck.trusted.ops.discrete import Compare, Select
 from tlcheck.trusted.ops.structure import Input
 from tlcheck.trusted.plan import Plan, Settings, root_bounds

@@ -21,9 +21,10 @@ from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import Guidance, LeafSlopes, Leaves, Tree
 from tlcheck.trusted.leaf_pass import LeafChunk, check_leaves
-from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, Relu
+from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Scale, Sum
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
 from tlcheck.trusted.ops.discrete import (
     ArgMax,
     Compare,

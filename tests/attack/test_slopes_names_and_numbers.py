@@ -25,9 +25,9 @@ from tlcheck.trusted.arith.integer import _slope_integers
 from tlcheck.trusted.calculus.jets import coordinates
 from tlcheck.trusted.calculus.kinked_jets import Kinks
 from tlcheck.trusted.calculus.layers import Layer
-from tlcheck.trusted.ops.activation import LeakyRelu
 from tlcheck.trusted.ops.affine import Linear
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.bent import LeakyRelu
 from tlcheck.trusted.ops.lines import snap
 from tlcheck.trusted.ops.smooth import Power
 from tlcheck.trusted.science.closed_loop import Block, Loop

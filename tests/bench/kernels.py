@@ -33,8 +33,9 @@ from tlcheck.trusted.leaf_pass import check_leaves
 from tlcheck.trusted.linear_bounds import Pass, descend
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.ops.activation import Relu
-from tlcheck.trusted.ops.affine import Conv, Linear, Sum
+from tlcheck.trusted.ops.affine import Linear, Sum
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.convolution import Conv
 from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.ops.lines import Lines, SlopeGuess
 from tlcheck.trusted.ops.structure import Input, Rearrange

@@ -29,8 +29,9 @@ from tlcheck.trusted.arith.box import Box
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.evaluate import Evaluator, evaluate
 from tlcheck.trusted.graph import Graph
-from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, Relu
+from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Linear
+from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
 from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.ops.lines import Lines, SlopeGuess
 from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh

@@ -23,9 +23,10 @@ from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.leaf_pass import LeafOutcome, check_leaves
-from tlcheck.trusted.ops.activation import LeakyRelu, Relu
+from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Linear
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.bent import LeakyRelu
 from tlcheck.trusted.ops.discrete import Floor
 from tlcheck.trusted.ops.product import Product
 from tlcheck.trusted.ops.smooth import Cos, Exp, Sin

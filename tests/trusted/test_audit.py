@@ -18,10 +18,12 @@ from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import Guidance, LeafSlopes, Leaves, SharedSlopes, Tree
 from tlcheck.trusted.leaf_pass import check_leaves
-from tlcheck.trusted.ops.activation import LeakyRelu, MaxOver, Relu
+from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Linear
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.bent import LeakyRelu
 from tlcheck.trusted.ops.s_shaped import Sigmoid
+from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange
 from tlcheck.trusted.plan import Plan, Settings, root_bounds
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query

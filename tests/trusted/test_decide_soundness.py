@@ -38,11 +38,14 @@ from tlcheck.trusted.guidance import (
     Tree,
 )
 from tlcheck.trusted.leaf_pass import check_leaves
-from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu
-from tlcheck.trusted.ops.affine import Conv, ConvTranspose, Linear, Scale, Sum
+from tlcheck.trusted.ops.activation import Relu
+from tlcheck.trusted.ops.affine import Linear, Scale, Sum
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
+from tlcheck.trusted.ops.convolution import Conv, ConvTranspose
 from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
+from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
 from tlcheck.trusted.plan import Plan, Settings, root_bounds
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query

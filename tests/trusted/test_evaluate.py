@@ -26,10 +26,13 @@ from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.evaluate import Evaluator, evaluate
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.network import Network
-from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu, largest
-from tlcheck.trusted.ops.affine import Conv, ConvTranspose, Linear, Scale, Sum
+from tlcheck.trusted.ops.activation import Relu
+from tlcheck.trusted.ops.affine import Linear, Scale, Sum
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
+from tlcheck.trusted.ops.convolution import Conv, ConvTranspose
 from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
+from tlcheck.trusted.ops.selection import MaxOver, largest
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
 
 Make = Callable[[Rng, Draw], Graph]
@@ -231,7 +234,9 @@ def test_every_operation_has_a_case() -> None:
     covered = {
         type(n.op) for make in CASES.values() for n in make(np.random.default_rng(0), KINDS["normal"]).nodes
     }
-    assert covered == operations("structure", "affine", "activation", "s_shaped")  # others: test_nonlinear.py
+    assert covered == operations(
+        "structure", "affine", "convolution", "activation", "bent", "selection", "s_shaped"
+    )  # others: test_nonlinear.py
 
 
 @pytest.mark.parametrize("kind", list(KINDS))

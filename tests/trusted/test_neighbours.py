@@ -34,11 +34,14 @@ from tlcheck.trusted.guidance import NO_GUIDANCE, Guidance, Leaves, Tree
 from tlcheck.trusted.leaf_pass import LeafOutcome, check_leaves
 from tlcheck.trusted.linear_bounds import Pass, descend
 from tlcheck.trusted.network import Network
-from tlcheck.trusted.ops.activation import Abs, MaxOver, Relu, selection, window_maps
-from tlcheck.trusted.ops.affine import Conv, Linear
+from tlcheck.trusted.ops.activation import Relu
+from tlcheck.trusted.ops.affine import Linear
+from tlcheck.trusted.ops.bent import Abs
+from tlcheck.trusted.ops.convolution import Conv
 from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.ops.lines import picked, snap
 from tlcheck.trusted.ops.s_shaped import Sigmoid
+from tlcheck.trusted.ops.selection import MaxOver, selection, window_maps
 from tlcheck.trusted.ops.structure import Rearrange
 from tlcheck.trusted.plan import Plan, Settings, root_bounds
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query

@@ -32,13 +32,16 @@ from tlcheck.trusted.decide import decide_sat
 from tlcheck.trusted.evaluate import Undecided, evaluate
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import Guidance
-from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu
-from tlcheck.trusted.ops.affine import Conv, Linear, Scale
+from tlcheck.trusted.ops.activation import Relu
+from tlcheck.trusted.ops.affine import Linear, Scale
 from tlcheck.trusted.ops.base import NotDeployable, Operation
+from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
+from tlcheck.trusted.ops.convolution import Conv
 from tlcheck.trusted.ops.discrete import ArgMax, Compare, Floor, Round, Select, Sign, Truncate
 from tlcheck.trusted.ops.indexed import Call, Indexed
 from tlcheck.trusted.ops.product import MatProduct, Product, product_range
 from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
+from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Smooth, Softplus, Sqrt
 from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.structure import Input, ReduceSum

@@ -16,9 +16,10 @@ from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.leaf_pass import check_leaves
-from tlcheck.trusted.ops.activation import Abs, Relu
+from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Linear, Scale, Sum
 from tlcheck.trusted.ops.base import NotDeployable, Operation
+from tlcheck.trusted.ops.bent import Abs
 from tlcheck.trusted.ops.discrete import ArgMax, Compare, Floor, Round, Select, Sign, Truncate
 from tlcheck.trusted.ops.indexed import Call, Indexed
 from tlcheck.trusted.ops.product import MatProduct, Product

@@ -14,7 +14,7 @@ from tlcheck.trusted.arith.ball64 import Ball64, Ball64Form
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.bounds import Bounds
 from tlcheck.trusted.leaf_pass import LeafChunk
-from tlcheck.trusted.ops.activation import MaxOver
+from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.plan import Plan
 
 Floats = NDArray[np.float64]

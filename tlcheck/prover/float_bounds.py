@@ -21,8 +21,9 @@ from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.maps import ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.network import Network
-from tlcheck.trusted.ops.activation import Abs, LeakyRelu, Relu
+from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.bent import Abs, LeakyRelu
 from tlcheck.trusted.ops.product import MatProduct, Product
 from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.ops.smooth import Cos, Exp, Reciprocal, Sin

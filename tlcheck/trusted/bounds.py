@@ -79,6 +79,14 @@ def _row(values: Floats | None) -> Floats | None:
     return None if values is None else values[None, :]
 
 
+def filled(picked: Floats, columns: Ints, box: Box | None, n: int) -> Floats:
+    """Slopes (D, n): ``picked`` (D, c) in these columns; elsewhere 1 where more of the box is above 0 than below, else 0."""
+    default = np.zeros((1, n)) if box is None else (box.upper > -box.lower).astype(np.float64)
+    rows = np.array(np.broadcast_to(default, (len(picked), n)))
+    rows[:, columns] = picked
+    return rows
+
+
 @dataclass(frozen=True, eq=False)
 class Enclosure:
     """The task: enclose all nodes for D domains whose inputs lie in ``inputs`` (node -> box)."""
@@ -310,10 +318,8 @@ class _RowSlopes:
         given = self.task.slopes.guidance.intermediate[self.target, activation]
         operand = self.task.network.graph.nodes[activation].inputs[0]
         box = self.known.boxes[operand]
-        default = (box.upper > -box.lower).astype(np.float64)
-        rows = np.repeat(default, alive.size, axis=0)
-        rows[:, given.columns] = self._given(given, alive)
-        return SlopeGuess(rows, None)
+        picked = self._given(given, alive)
+        return SlopeGuess(filled(picked, given.columns, box, box.lower.shape[1]), None)
 
     def _given(self, given: IntermediateSlopes, alive: Ints) -> Floats:
         row = given.row[self.neurons[alive]]

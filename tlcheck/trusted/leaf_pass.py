@@ -30,7 +30,7 @@ from tlcheck.trusted.arith.arb import (
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.integer import IntegerForm
 from tlcheck.trusted.arith.interface import Engine, LinearForm, Multipliers
-from tlcheck.trusted.bounds import Bounds, Enclosure, Slopes
+from tlcheck.trusted.bounds import Bounds, Enclosure, Slopes, filled
 from tlcheck.trusted.cover import Leaf
 from tlcheck.trusted.linear_bounds import Pass, descend
 from tlcheck.trusted.ops.elementwise import Elementwise
@@ -100,15 +100,14 @@ class LeafChunk:
             known, empty = self.domain(bounds)
             form = self.plan.deciding_engine.form(len(self.ranks), 1)
             rows = self.run(form, known)
-            lows = form.lower_balls(known.boxes)
+            margins = [
+                low - ball(row.bound) for low, row in zip(form.lower_balls(known.boxes), rows, strict=True)
+            ]
         except OutOfRange:
             if len(self.ranks) > 1:
                 return self._apart(bounds, (len(self.ranks) + 1) // 2)
-            return [LeafOutcome(rank, False, -inf) for rank in self.ranks]
-        outcomes = []
-        for k, rank in enumerate(self.ranks):
-            certified, margin = (True, inf) if empty[k] else _decided(lows[k], rows[k])
-            outcomes.append(LeafOutcome(rank, certified, margin, bool(empty[k])))
+            return self._left_open()
+        outcomes = self._outcomes(empty, margins, rows)
         near = [k for k, o in enumerate(outcomes) if rows[k].strict and not o.certified and o.margin > -NEAR]
         if near and isinstance(form, IntegerForm) and self.plan.closing_cost <= MOST_CLOSING:
             part = LeafChunk(self.plan, tuple(self.ranks[k] for k in near))
@@ -127,14 +126,25 @@ class LeafChunk:
             known, empty = self.domain(None, engine)
             form = engine.form(len(self.ranks), 1)
             rows = self.run(form, known)
-            lows = [form.lower_exact(k, self._exact_ends(form, known, k)) for k in range(len(self.ranks))]
+            margins = [
+                ball(form.lower_exact(k, self._exact_ends(form, known, k)) - row.bound)
+                for k, row in enumerate(rows)
+            ]
         except OutOfRange:
-            return [LeafOutcome(rank, False, -inf) for rank in self.ranks]
-        outcomes = []
-        for k, rank in enumerate(self.ranks):
-            certified, margin = (True, inf) if empty[k] else _judged(ball(lows[k] - rows[k].bound), rows[k])
-            outcomes.append(LeafOutcome(rank, certified, margin, bool(empty[k])))
-        return outcomes
+            return self._left_open()
+        return self._outcomes(empty, margins, rows)
+
+    def _outcomes(
+        self, empty: NDArray[np.bool_], margins: Sequence[Arb], rows: Sequence[WeightedRow]
+    ) -> list[LeafOutcome]:
+        """A leaf whose domain is empty is certified; of another, its margin says."""
+        return [
+            LeafOutcome(rank, True, inf, empty=True) if void else LeafOutcome(rank, *_judged(margin, row))
+            for rank, void, margin, row in zip(self.ranks, empty.tolist(), margins, rows, strict=True)
+        ]
+
+    def _left_open(self) -> list[LeafOutcome]:
+        return [LeafOutcome(rank, False, -inf) for rank in self.ranks]
 
     def _apart(self, bounds: Bounds | None, size: int) -> list[LeafOutcome]:
         """The outcomes, decided ``size`` leaves at a time."""
@@ -238,33 +248,19 @@ class LeafChunk:
 
     def _slopes_at(self, boxes: dict[int, Box]) -> Callable[[int], SlopeGuess | None]:
         """Slopes of each leaf at an activation (D, n), or None where the leaf has none."""
+        nodes = self.plan.claim.graph.nodes
 
         def at(activation: int) -> SlopeGuess | None:
             given = self.plan.guidance.leaf_slopes.get(activation)
             if given is None:
                 return None
-            graph = self.plan.claim.graph
-            z = graph.nodes[activation].inputs[0]
-            full = given.columns.size == graph.nodes[z].size
+            z = nodes[activation].inputs[0]
 
             def spread(values: NDArray[np.generic] | None) -> Floats | None:
                 if values is None:
                     return None
-                picked = values[self.numbers].astype(np.float64)
-                if full and bool((given.columns == np.arange(given.columns.size)).all()):
-                    return picked
-                box = boxes.get(z)
-                if box is None:
-                    rows = np.zeros((len(self.ranks), graph.nodes[z].size))
-                else:
-                    rows = np.array(
-                        np.broadcast_to(
-                            (box.upper > -box.lower).astype(np.float64),
-                            (len(self.ranks), graph.nodes[z].size),
-                        )
-                    )
-                rows[:, given.columns] = picked
-                return rows
+                mine = values[self.numbers].astype(np.float64)
+                return filled(mine, given.columns, boxes.get(z), nodes[z].size)
 
             return SlopeGuess(spread(given.lower), spread(given.upper))
 
@@ -319,17 +315,13 @@ def _columns(entries: dict[tuple[int, int], tuple[float, float]]) -> Multipliers
     return Multipliers(keys[:, 0], keys[:, 1], values[:, 0], values[:, 1])
 
 
-def _decided(low: Arb, row: WeightedRow) -> tuple[bool, float]:
-    """(the leaf holds no point of its disjunct, proved in Arb; a double <= low - bound).
+def _judged(margin: Arb, row: WeightedRow) -> tuple[bool, float]:
+    """(the leaf holds no point of its disjunct, proved in Arb; a double <= the margin).
 
-    Let S = sum_q w_q (c_q . (x, y) - bound_q), with the exact weights w_q >= 0 of the row; S >= low - bound on the leaf.
-    At a point of the disjunct every term is <= 0, so low - bound > 0 excludes it. Where w_q > 0 for a strict q, that
-    term is < 0 and so is S: low - bound >= 0 excludes it too. A weight of 0 on the strict ones does not: then S = 0 is
+    Let S = sum_q w_q (c_q . (x, y) - bound_q), with the exact weights w_q >= 0 of the row; S >= margin on the leaf.
+    At a point of the disjunct every term is <= 0, so margin > 0 excludes it. Where w_q > 0 for a strict q, that
+    term is < 0 and so is S: margin >= 0 excludes it too. A weight of 0 on the strict ones does not: then S = 0 is
     allowed at the point. Both comparisons are affirmative ones of a finite ball.
     """
-    return _judged(low - ball(row.bound), row)
-
-
-def _judged(margin: Arb, row: WeightedRow) -> tuple[bool, float]:
     proved = compare_nonnegative(margin) if row.strict else compare_positive(margin)
     return proved, lower_float(margin)

@@ -29,8 +29,9 @@ from tlcheck.trusted.arith.formula import (
 )
 from tlcheck.trusted.evaluate import MOST_BITS, Evaluator, evaluate
 from tlcheck.trusted.graph import Graph, Node
-from tlcheck.trusted.ops.affine import Conv, Linear, Scale, Sum
+from tlcheck.trusted.ops.affine import Linear, Scale, Sum
 from tlcheck.trusted.ops.base import Operation, Undecided
+from tlcheck.trusted.ops.convolution import Conv
 from tlcheck.trusted.ops.discrete import Floor
 from tlcheck.trusted.ops.smooth import Exp, Log, Reciprocal
 from tlcheck.trusted.ops.structure import Input

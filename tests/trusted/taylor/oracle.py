@@ -10,11 +10,13 @@ from flint import arb, arb_series
 
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.graph import Graph, Node
-from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu
+from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Linear, Scale
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
 from tlcheck.trusted.ops.product import Product
 from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
+from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Softplus, Sqrt
 from tlcheck.trusted.ops.structure import Input
 

@@ -18,10 +18,12 @@ from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.calculus.expression import Variable
 from tlcheck.trusted.decide import decide_conditions
 from tlcheck.trusted.graph import Graph, Node
-from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu
+from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Linear
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
 from tlcheck.trusted.ops.discrete import Compare, Select
+from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.structure import Fixed, Input
 from tlcheck.trusted.science.pinn_domain import IntegralClaim, SupremumClaim
 from tlcheck.trusted.science.quantities import Quantity

@@ -27,12 +27,15 @@ from tlcheck.checking.crosscheck.mp_nonlinear import smooth_interval
 from tlcheck.trusted.arith.box import Box
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.graph import Graph, Shape
-from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu
-from tlcheck.trusted.ops.affine import Conv, ConvTranspose, Linear, Scale, Sum
+from tlcheck.trusted.ops.activation import Relu
+from tlcheck.trusted.ops.affine import Linear, Scale, Sum
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
+from tlcheck.trusted.ops.convolution import Conv, ConvTranspose
 from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.ops.product import MatProduct
 from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
+from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.smooth import Smooth
 from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum

@@ -20,8 +20,9 @@ from tlcheck.readers.onnx.linear import product
 from tlcheck.readers.onnx.values import INTEGERS, Data, Known, Value
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.formula import Formula, pi, rational
-from tlcheck.trusted.ops.activation import Abs, Clip, Relu
+from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Sum
+from tlcheck.trusted.ops.bent import Abs, Clip
 from tlcheck.trusted.ops.discrete import MAX_TRUNCATED, ArgMax, Compare, Floor, Select, Truncate
 from tlcheck.trusted.ops.product import Product
 from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh

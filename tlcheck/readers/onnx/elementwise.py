@@ -11,12 +11,14 @@ from tlcheck.readers.onnx import exact
 from tlcheck.readers.onnx.call import Call, shown
 from tlcheck.readers.onnx.values import FLOAT32_TINY, FLOAT32_UNIT, INTEGERS, Data, Known, Value
 from tlcheck.trusted.arith.constant import Constant
-from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu
+from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Scale, Sum
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
 from tlcheck.trusted.ops.discrete import MAX_TRUNCATED, Truncate
 from tlcheck.trusted.ops.product import Product
 from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
+from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.smooth import Power, Reciprocal, Sqrt
 
 ONE = Constant(np.array(1, np.float32))

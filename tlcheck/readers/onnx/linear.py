@@ -12,7 +12,8 @@ from tlcheck.readers.onnx.call import Call
 from tlcheck.readers.onnx.elementwise import add_signed, scale, times
 from tlcheck.readers.onnx.values import Data, Known, Shape, Value
 from tlcheck.trusted.arith.constant import Constant
-from tlcheck.trusted.ops.affine import Conv, ConvTranspose, Linear
+from tlcheck.trusted.ops.affine import Linear
+from tlcheck.trusted.ops.convolution import Conv, ConvTranspose
 from tlcheck.trusted.ops.product import MatProduct
 
 

@@ -11,8 +11,8 @@ from tlcheck.readers.onnx.pooling import mean, sum_over
 from tlcheck.readers.onnx.values import Data, Shape, Value
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.formula import rational
-from tlcheck.trusted.ops.activation import Abs
 from tlcheck.trusted.ops.affine import Linear, Sum
+from tlcheck.trusted.ops.bent import Abs
 from tlcheck.trusted.ops.product import Product
 from tlcheck.trusted.ops.smooth import Power, Reciprocal, Sqrt
 

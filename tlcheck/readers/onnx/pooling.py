@@ -17,9 +17,10 @@ from tlcheck.readers.onnx.elementwise import below_halves, scale, signed_max, wh
 from tlcheck.readers.onnx.linear import padding, per_axis
 from tlcheck.readers.onnx.values import Data, Known, Shape, Value
 from tlcheck.trusted.arith.constant import Constant
-from tlcheck.trusted.ops.activation import Abs, MaxOver
-from tlcheck.trusted.ops.affine import Conv
+from tlcheck.trusted.ops.bent import Abs
+from tlcheck.trusted.ops.convolution import Conv
 from tlcheck.trusted.ops.product import Product
+from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.smooth import Exp, Log, Power, Sqrt
 from tlcheck.trusted.ops.structure import ReduceSum
 

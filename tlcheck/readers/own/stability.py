@@ -33,8 +33,9 @@ from tlcheck.trusted.calculus.expression import Expression
 from tlcheck.trusted.calculus.layers import Layer
 from tlcheck.trusted.calculus.ranges import Box, Point
 from tlcheck.trusted.graph import Graph
-from tlcheck.trusted.ops.activation import LeakyRelu, Relu
+from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Linear, Scale
+from tlcheck.trusted.ops.bent import LeakyRelu
 from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.ops.structure import Input
 from tlcheck.trusted.science.closed_loop import Block, Loop

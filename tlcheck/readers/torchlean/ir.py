@@ -29,11 +29,14 @@ from tlcheck.readers.torchlean.builder import Builder, Shape, quotient
 from tlcheck.readers.torchlean.state_dict import StateDict, layers_of, numeric, read_dense, read_state_dict
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.graph import Graph
-from tlcheck.trusted.ops.activation import Abs, MaxOver, Relu
-from tlcheck.trusted.ops.affine import Conv, Linear, Scale, Sum
+from tlcheck.trusted.ops.activation import Relu
+from tlcheck.trusted.ops.affine import Linear, Scale, Sum
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.bent import Abs
+from tlcheck.trusted.ops.convolution import Conv
 from tlcheck.trusted.ops.product import MatProduct, Product
 from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
+from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.smooth import Cos, Exp, Log, Reciprocal, Sin, Sqrt
 from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.structure import Fixed, Rearrange, ReduceSum

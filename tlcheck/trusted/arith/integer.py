@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import product
-from math import inf, prod
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +25,10 @@ from tlcheck.trusted.arith.arb import Arb, exact_ball
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.int128 import Int, Wide
+from tlcheck.trusted.arith.integer_convolution import convolve
 from tlcheck.trusted.arith.interface import Multipliers
 from tlcheck.trusted.arith.maps import ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
-from tlcheck.trusted.arith.packed import Packed, fmpz_mat, pack, packed_product, small_matrix, unpack
+from tlcheck.trusted.arith.packed import Packed, packed_product
 
 Floats = NDArray[np.float64]
 Objects = NDArray[np.object_]
@@ -72,21 +73,26 @@ def rows_to_grid(x: Floats, bits: int, up: bool) -> tuple[Int, Int]:
     g = bits - 1 - np.frexp(largest)[1]
     scaled = np.ldexp(x, g[:, None])
     v = (np.ceil(scaled) if up else np.floor(scaled)).astype(np.int64)
-    flushed = (scaled == 0) & (x != 0)
-    if bool(flushed.any()):
-        v = (
-            np.where(flushed & (x > 0), np.int64(1), v)
-            if up
-            else np.where(flushed & (x < 0), np.int64(-1), v)
-        )
+    v[(scaled == 0) & (x > 0 if up else x < 0)] = 1 if up else -1  # what underflowed
     return v, g.astype(np.int64)
 
 
-def integer_weights(w: Floats, bits: int) -> tuple[Int, int, Fraction]:
-    """(v, g, r): |w - v 2^-g| <= r entrywise, |v| <= 2^bits; r = 0 when all weights lie on the grid."""
-    v, g = to_grid(w, bits, up=False)
-    exact = bool((np.ldexp(v.astype(np.float64), -g) == w).all()) if bits <= 53 else False
-    return v, g, Fraction(0) if exact else Fraction(2) ** -g
+def ends_to_grid(box: Box, bits: int) -> tuple[Int, Int, Int]:
+    """(lo, hi, g): each domain's box [lo, hi] 2^-g, rounded outward to one grid for both ends."""
+    n = box.lower.shape[1]
+    both, g = rows_to_grid(np.concatenate([box.lower, -box.upper], axis=1), bits, up=False)
+    return np.ascontiguousarray(both[:, :n]), -both[:, n:], g
+
+
+def integer_constant(c: Constant, bits: int) -> tuple[Int, int, Fraction]:
+    """(v, g, r): |exact - v 2^-g| <= r entrywise, |v| <= 2^bits; r = 0 when all are floats on the grid. bits <= 60.
+
+    An entry of 2^53 or more is a double times a power of two, so nothing was cut of it; a smaller one is compared exactly.
+    """
+    mid = c.mid.astype(np.float64)
+    v, g = to_grid(mid, bits, up=False)
+    r = Fraction(0) if bool((np.ldexp(v.astype(np.float64), -g) == mid).all()) else Fraction(2) ** -g
+    return v, g, r if c.rad is None or not c.size else r + Fraction(float(c.rad.max()))
 
 
 def dot_exact(q: Int, v: Int) -> list[int]:
@@ -132,11 +138,8 @@ class _IntegerMap:
         if bits < 24:
             raise OutOfRange("sum of too many terms")
         self.map = m
-        self.ints, self.grid, self.residual = integer_weights(m.weight.mid.astype(np.float64), bits)
-        if m.weight.rad is not None and m.weight.size:
-            self.residual += Fraction(float(m.weight.rad.max()))
+        self.ints, self.grid, self.residual = integer_constant(m.weight, bits)
         self._packed: dict[tuple[bool, bool], Packed] = {}
-        self._taps: dict[bool, list[list[fmpz_mat]]] = {}
 
     def matrix(self, transposed: bool, magnitude: bool) -> Packed:
         """W (or its transpose; or with absolute values) packed for products from the left."""
@@ -156,7 +159,7 @@ class _IntegerMap:
             return hi.reshape(x.shape[0], -1), lo.reshape(x.shape[0], -1)
         to_wide = towards_input != m.transposed
         weights = np.abs(self.ints) if magnitude else self.ints
-        return _convolve(m, weights, x, to_wide)
+        return convolve(m, weights, x, to_wide)
 
 
 class IntegerEngine:
@@ -170,24 +173,18 @@ class IntegerEngine:
 
     def __init__(self, *, close: bool = False) -> None:
         self.close = close
-        self._maps: dict[tuple[int, type], _IntegerMap] = {}
-        self._diagonals: dict[int, tuple[Map, Int, int, Fraction]] = {}
+        self._maps: dict[int, tuple[Map, _IntegerMap]] = {}
+        self._diagonals: dict[int, tuple[Map, tuple[Int, int, Fraction]]] = {}
 
     def integer_map(self, m: MatMap | ConvMap) -> _IntegerMap:
-        key = (id(m), type(m))
-        if (
-            key not in self._maps or self._maps[key].map is not m
-        ):  # another process's ids may collide with ours
-            self._maps[key] = _IntegerMap(m)
-        return self._maps[key]
+        if self._maps.get(id(m), (None,))[0] is not m:  # another process's ids may collide with ours
+            self._maps[id(m)] = m, _IntegerMap(m)
+        return self._maps[id(m)][1]
 
     def diagonal(self, m: DiagMap) -> tuple[Int, int, Fraction]:
-        if id(m) not in self._diagonals or self._diagonals[id(m)][0] is not m:
-            v, g, r = integer_weights(m.flat.mid.astype(np.float64), WEIGHT_BITS)
-            if m.flat.rad is not None and m.flat.rad.size:
-                r += Fraction(float(m.flat.rad.max()))
-            self._diagonals[id(m)] = (m, v, g, r)
-        return self._diagonals[id(m)][1:]
+        if self._diagonals.get(id(m), (None,))[0] is not m:
+            self._diagonals[id(m)] = m, integer_constant(m.flat, WEIGHT_BITS)
+        return self._diagonals[id(m)][1]
 
     def form(self, domains: int, rows: int) -> IntegerForm:
         """An empty form."""
@@ -214,29 +211,12 @@ class IntegerEngine:
         return Box(_floats(low, up=False), _floats(high, up=True))
 
     def magnitude_up(self, m: Map, xm: Floats) -> Floats:
-        """>= |M| xm for every matrix M that the weights enclose, xm (D, n_in) >= 0: (D, n_out)."""
-        x, g = rows_to_grid(xm, ROW_BITS - 2, up=True)
-        match m:
-            case SignMap():
-                return xm
-            case IndexMap():
-                high = _index_objects(m, x.astype(object))
-                total, r, terms = 0, Fraction(0), 1
-            case DiagMap():
-                f, total, r = self.diagonal(m)
-                high, terms = x.astype(object) * np.abs(f).astype(object), 1
-            case MatMap() | ConvMap():
-                w = self.integer_map(m)
-                high = _objects(w.apply(x, False, magnitude=True))
-                r, total, terms = w.residual, w.grid, m.fan_in
-        slop = _slop(r * terms, xm.max(axis=1, initial=0.0))
-        return _floats(_shift_objects(high, GRID - total - g, True) + slop, up=True)
+        """>= |M| xm for every matrix M that the weights enclose, xm (D, n_in) >= 0: the top of M's image of [-xm, xm]."""
+        return xm if isinstance(m, SignMap) else self.image((m,), (Box(-xm, xm),), None).upper
 
     def _image_on_grid(self, m: Map, box: Box) -> tuple[Objects, Objects]:
         """Lower and upper ends of M x over the box, on the grid 2^-GRID, rounded outward."""
-        n = box.lower.shape[1]
-        both, g = rows_to_grid(np.concatenate([box.lower, -box.upper], axis=1), ROW_BITS - 2, up=False)
-        lo, hi = np.ascontiguousarray(both[:, :n]), -both[:, n:]
+        lo, hi, g = ends_to_grid(box, ROW_BITS - 2)
         low: Objects
         high: Objects
         match m:
@@ -452,14 +432,13 @@ class IntegerForm:
                 residual = w.residual * m.fan_in
                 wide, exponents = w.apply(q, True), e - w.grid
         if residual:
-            self._charge_residual(q, e, residual, box)
+            self._charge_magnitudes(q, e, self._sizes(box, residual))
         result, lossy = normalise(wide, exponents, close=self.engine.close)
         self._charge_units(result[1], 1, m.n_in, box, lossy)
         return result
 
-    def _charge_residual(self, q: Int, e: Int, residual: Fraction, box: Box) -> None:
-        """value -= sum |q| 2^e * residual * max|x|."""
-        sizes = self._sizes(box, residual)
+    def _charge_magnitudes(self, q: Int, e: Int, sizes: list[int]) -> None:
+        """value -= sum |q| 2^e * size, of every row."""
         for m, (total, size, x) in enumerate(zip(_magnitude_sums(q), sizes, e.tolist(), strict=True)):
             self.value[m] -= shift_ceil(total * size, x)
 
@@ -483,18 +462,10 @@ class IntegerForm:
 
     def offset(self, block: Block, offset: Constant) -> None:
         q, e = block
-        mid = offset.mid.astype(np.float64)
-        v, g = to_grid(mid[None, :], 60, up=False)
-        self._add_scaled(dot_exact(q, v), e, g)
-        residual = (
-            Fraction(0) if bool((np.ldexp(v.astype(np.float64), -g) == mid).all()) else Fraction(2) ** -g
-        )
-        if offset.rad is not None and offset.rad.size:
-            residual += Fraction(float(offset.rad.max()))
+        v, g, residual = integer_constant(offset, 60)
+        self._add_scaled(dot_exact(q, v[None, :]), e, g)
         if residual:
-            size = _fraction_up(residual)
-            for m, (total, x) in enumerate(zip(_magnitude_sums(q), e.tolist(), strict=True)):
-                self.value[m] -= shift_ceil(total * size, x)
+            self._charge_magnitudes(q, e, [_fraction_up(residual)] * len(self.value))
 
     def charge(self, block: Block, radius: Floats) -> None:
         q, e = block
@@ -563,9 +534,7 @@ class IntegerForm:
         value = self.value.copy()
         for node, (q, e) in self.blocks.items():
             box = boxes[node]
-            (lo, g), (hi, h) = rows_to_grid(box.lower, 60, up=False), rows_to_grid(box.upper, 60, up=True)
-            grid = np.minimum(g, h)
-            lo, hi = lo >> np.minimum(g - grid, 63)[:, None], -((-hi) >> np.minimum(h - grid, 63)[:, None])
+            lo, hi, grid = ends_to_grid(box, 60)
             lo, hi = self._per_row(lo).astype(np.int64), self._per_row(hi).astype(np.int64)
             sums = dot_exact(q, np.where(q >= 0, lo, hi))
             exponents = (e + (GRID - self._of_rows(grid))).tolist()
@@ -633,111 +602,3 @@ def _slope_integers(lower: Floats, upper: Floats) -> tuple[Int, Int, Int]:
             raise ValueError("slope off the grid")
         result.append(ints)
     return scale.astype(np.int64), result[0], result[1]
-
-
-def _convolve(conv: ConvMap, weights: Int, x: Int, to_wide: bool) -> Wide:
-    """The correlation of integers (or its adjoint, ``to_wide``), exactly, on packed rasters.
-
-    Per axis, wide index i = stride*m + phase - pad, and kernel offset k reaches raster place m = p + q with
-    dilation*k = stride*q + phase. For each phase, products with the kernel are sums of shifted rasters: large
-    integers times small ones, shifted by whole digits.
-    """
-    rank = len(conv.kernel)
-    source_shape, target_shape = (conv.narrow, conv.wide) if to_wide else (conv.wide, conv.narrow)
-    offsets = list(product(*(range(k) for k in conv.kernel)))
-    reach = [(conv.dilations[a] * (conv.kernel[a] - 1)) // conv.strides[a] for a in range(rank)]
-    raster = tuple(conv.narrow[2 + a] + reach[a] for a in range(rank))
-    phases: dict[tuple[int, ...], list[tuple[int, int]]] = {}
-    for flat, k in enumerate(offsets):
-        step = [divmod(conv.dilations[a] * k[a], conv.strides[a]) for a in range(rank)]
-        place = 0
-        for a in range(rank):
-            place = place * raster[a] + step[a][0]
-        phases.setdefault(tuple(r for _, r in step), []).append((flat, place))
-    rows = x.shape[0] * conv.wide[0]
-    source = x.reshape(rows, *source_shape[1:])
-    hi = np.zeros((rows, *target_shape[1:]), np.int64)
-    lo = np.zeros((rows, *target_shape[1:]), np.uint64)
-    chunk = max(1, 4096 // prod(raster))
-    kernels = weights.reshape(
-        conv.groups, conv.weight.shape[0] // conv.groups, conv.weight.shape[1], len(offsets)
-    )
-    for phase, tap_list in phases.items():
-        matrices = [_tap_matrix(kernels[g], tap_list, to_wide) for g in range(conv.groups)]
-        for start in range(0, rows, chunk):
-            part = source[start : start + chunk]
-            target = (hi[start : start + chunk], lo[start : start + chunk])
-            for g in range(conv.groups):
-                _convolve_group(conv, (phase, tap_list, raster), matrices[g], g, part, target, to_wide)
-    return hi.reshape(x.shape[0], -1), lo.reshape(x.shape[0], -1)
-
-
-def _tap_matrix(kernel: Int, tap_list: list[tuple[int, int]], to_wide: bool) -> fmpz_mat:
-    """Kernel entries of the taps as a (taps * targets, sources) matrix; kernel is (O/g, C/g, offsets)."""
-    parts = [kernel[:, :, flat].T if to_wide else kernel[:, :, flat] for flat, _ in tap_list]
-    return small_matrix(np.ascontiguousarray(np.concatenate(parts, axis=0)))
-
-
-def _convolve_group(
-    conv: ConvMap,
-    plan: tuple[tuple[int, ...], list[tuple[int, int]], tuple[int, ...]],
-    matrix: fmpz_mat,
-    group: int,
-    source: Int,
-    target: tuple[Int, NDArray[np.uint64]],
-    to_wide: bool,
-) -> None:
-    """Add one group's contribution of one phase for some rows."""
-    phase, tap_list, raster = plan
-    o, c = conv.weight.shape[0] // conv.groups, conv.weight.shape[1]
-    sources, targets = (o, c) if to_wide else (c, o)
-    rank = len(raster)
-    narrow = tuple(slice(0, conv.narrow[2 + a]) for a in range(rank))
-    raster_part, wide_part = [], []
-    for a in range(rank):
-        shift = phase[a] - conv.pads[a]
-        first = max(0, -(shift // conv.strides[a]))
-        last = min(raster[a] - 1, (conv.wide[2 + a] - 1 - shift) // conv.strides[a])
-        raster_part.append(slice(first, last + 1))
-        wide_part.append(
-            slice(conv.strides[a] * first + shift, conv.strides[a] * last + shift + 1, conv.strides[a])
-        )
-        if last < first:
-            return
-    rows = source.shape[0]
-    digits = np.zeros((sources, rows, *raster), np.int64)
-    channels = source[:, group * sources : (group + 1) * sources].swapaxes(0, 1)
-    if to_wide:
-        digits[(slice(None), slice(None), *narrow)] = channels
-    else:
-        digits[(slice(None), slice(None), *raster_part)] = channels[(slice(None), slice(None), *wide_part)]
-    size = rows * prod(raster)
-    packed = fmpz_mat(sources, 1, [pack(row) for row in digits.reshape(sources, -1)])
-    entries = (matrix * packed).entries()
-    last_place = max(place for _, place in tap_list)
-    extra = last_place
-    for t in range(targets):
-        total = entries[0] * 0
-        for i, (_, place) in enumerate(tap_list):
-            total += entries[i * targets + t] << (128 * (place if to_wide else last_place - place))
-        h, low = unpack(total, size + extra)
-        window = slice(0, size) if to_wide else slice(last_place, last_place + size)
-        value = (h[window].reshape(rows, *raster), low[window].reshape(rows, *raster))
-        _accumulate(
-            value, target, group * targets + t, (tuple(raster_part), tuple(wide_part), narrow), to_wide
-        )
-
-
-def _accumulate(
-    value: Wide,
-    target: tuple[Int, NDArray[np.uint64]],
-    channel: int,
-    places: tuple[tuple[slice, ...], tuple[slice, ...], tuple[slice, ...]],
-    to_wide: bool,
-) -> None:
-    raster_part, wide_part, narrow = places
-    everything: tuple[slice | int, ...] = (slice(None),)
-    take = (*everything, *(raster_part if to_wide else narrow))
-    put = (*everything, channel, *(wide_part if to_wide else narrow))
-    added = int128.add((target[0][put], target[1][put]), (value[0][take], value[1][take]))
-    target[0][put], target[1][put] = added

@@ -52,3 +52,8 @@ class Elementwise(Relaxed):
 
     def step(self, inputs: tuple[Shape, ...], shape: Shape) -> Step:
         return lambda xs: [self.ball(x, k) for k, x in enumerate(xs[0])]
+
+
+def signed(box: Box) -> NDArray[np.bool_]:
+    """Where the sign is known."""
+    return np.asarray((box.lower >= 0) | (box.upper <= 0))

@@ -13,6 +13,7 @@ from tlcheck.trusted.ops.base import Balls
 
 Floats = NDArray[np.float64]
 
+ZERO = arb(0)
 UNDEFINED = arb("nan")
 """The ball of a value that does not exist."""
 

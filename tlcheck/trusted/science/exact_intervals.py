@@ -29,11 +29,13 @@ from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.convolution import to_narrow, to_wide
 from tlcheck.trusted.arith.maps import Affine, ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
 from tlcheck.trusted.network import Network
-from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu
+from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Scale
 from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
 from tlcheck.trusted.ops.product import MatProduct, Product, matrix_terms
 from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
+from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.smooth import Erf, Exp, Log, Power, Reciprocal, Smooth, Softplus, Sqrt
 from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum

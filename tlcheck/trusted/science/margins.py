@@ -24,9 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.arb import Arb, arb, lower_float, upper_float, working_precision
-from tlcheck.trusted.arith.ball64 import Ball64
-from tlcheck.trusted.arith.integer import IntegerEngine
-from tlcheck.trusted.arith.probe import BlasRefused, probe
+from tlcheck.trusted.arith.engines import engine
 from tlcheck.trusted.calculus.written import number_text
 from tlcheck.trusted.conditions import (
     Check,
@@ -113,6 +111,12 @@ class Margins(ByExample):
         doubles = ("IEEE-754 double precision", "BLAS sums every product as a tree (probed)")
         return ("Python", "numpy integers", "FLINT", *(() if self.arith == "arb" else doubles))
 
+    @property
+    def asks_for(self) -> tuple[str, ...]:
+        """Float64, unless ``arith`` is arb: then it is loaded for guesses at most, and no proof rests on it."""
+        doubles = ("tlcheck.trusted.arith.ball64", "tlcheck.trusted.arith.probe")
+        return () if self.arith == "arb" else doubles
+
     @cached_property
     def _network(self) -> Network:
         return Network(self.graph)
@@ -123,16 +127,15 @@ class Margins(ByExample):
 
     @cached_property
     def _guesses(self) -> Rows:
-        return Rows(self._network, Ball64())
+        return Rows(self._network, engine("ball64"))
 
     @cached_property
     def _proofs(self) -> list[Rows]:
         """In turn: a later one only for what the first just misses."""
         if self.arith == "arb" or not _usable():
-            return [Rows(self._network, IntegerEngine())]
-        return [Rows(self._network, e) for e in (Ball64(), IntegerEngine())][
-            : 1 if self.arith == "ball64" else 2
-        ]
+            return [Rows(self._network, engine("arb"))]
+        names = ("ball64",) if self.arith == "ball64" else ("ball64", "arb")
+        return [Rows(self._network, engine(name)) for name in names]
 
     def some(self, first: int, last: int, precision: int, tick: Callable[[], None]) -> Iterator[Item]:
         """Of each example: whether it is robust, whether it has its label, and the condition, if it is claimed."""
@@ -254,6 +257,8 @@ def _counted(shares: Sequence[Share], name: str, n: int) -> tuple[int, int] | No
 
 def _usable() -> bool:
     """BLAS behaves on the probe's matrices: ball64's bounds are proved for sums of double products."""
+    from tlcheck.trusted.arith.probe import BlasRefused, probe  # where float64 is asked for
+
     try:
         probe()
     except BlasRefused:

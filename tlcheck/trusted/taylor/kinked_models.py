@@ -10,40 +10,52 @@ point. (It may exist where this refuses: kinks can cancel.)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
 
 from tlcheck.trusted.arith.arb import arb
 from tlcheck.trusted.arith.constant import Constant
-from tlcheck.trusted.ops.activation import Abs, Clip, LeakyRelu, MaxOver, Relu
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.taylor.derivatives import Derivatives, Jet, M, negated
 from tlcheck.trusted.taylor.engine import Engine
 
-KINKS: Final = Relu | LeakyRelu | Abs | Clip | MaxOver
+if TYPE_CHECKING:
+    from tlcheck.trusted.ops.bent import Clip, LeakyRelu
+    from tlcheck.trusted.ops.selection import MaxOver
+
+KINKS: Final = frozenset({"Relu", "LeakyRelu", "Abs", "Clip", "MaxOver"})
+
+
+def known(op: Operation) -> bool:
+    """By the name of its class: no module of an operation is loaded that a network has not."""
+    return type(op).__name__ in KINKS
 
 
 def kinked(op: Operation, derivatives: Derivatives, engine: Engine[M], operands: Sequence[Jet[M]]) -> Jet[M]:
-    """``op``: one of KINKS."""
+    """``op``: one that is known."""
     g = operands[0]
-    match op:
-        case LeakyRelu():
-            return derivatives.hinge(engine, op.alpha, 1.0, g)
-        case Abs():
+    match type(op).__name__:
+        case "LeakyRelu":
+            return derivatives.hinge(engine, cast("LeakyRelu", op).alpha, 1.0, g)
+        case "Abs":
             return derivatives.hinge(engine, -1.0, 1.0, g)
-        case Clip():
-            if op.lower is not None:
-                g = _not_below(derivatives, engine, op.lower, g)
-            if op.upper is not None:
-                above = Constant(-op.upper.mid)
-                g = negated(engine, _not_below(derivatives, engine, above, negated(engine, g)))
-            return g
-        case MaxOver():
-            rows = [_greatest(derivatives, engine, row, g) for row in op.index.tolist()]
+        case "Clip":
+            return _clipped(cast("Clip", op), derivatives, engine, g)
+        case "MaxOver":
+            rows = [_greatest(derivatives, engine, row, g) for row in cast("MaxOver", op).index.tolist()]
             return {a: engine.stack([row[a] for row in rows]) for a in g}
         case _:
             return derivatives.hinge(engine, 0.0, 1.0, g)
+
+
+def _clipped(op: Clip, derivatives: Derivatives, engine: Engine[M], g: Jet[M]) -> Jet[M]:
+    if op.lower is not None:
+        g = _not_below(derivatives, engine, op.lower, g)
+    if op.upper is not None:
+        above = Constant(-op.upper.mid)
+        g = negated(engine, _not_below(derivatives, engine, above, negated(engine, g)))
+    return g
 
 
 def _not_below(derivatives: Derivatives, engine: Engine[M], bound: Constant, g: Jet[M]) -> Jet[M]:

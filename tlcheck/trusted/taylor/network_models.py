@@ -36,6 +36,8 @@ RULES: Final = {
     "smooth": SMOOTH,
     "product": SMOOTH,
     "activation": KINKED,
+    "bent": KINKED,
+    "selection": KINKED,
     "discrete": CHOICES,
 }
 """Module of trusted.ops -> module here with the rules of its operations."""
@@ -55,9 +57,9 @@ def rule_of(op: Operation) -> Rule | None:
 
             return partial(smooth, op) if known(op) else None
         case "kinked_models":
-            from tlcheck.trusted.taylor.kinked_models import KINKS, kinked
+            from tlcheck.trusted.taylor.kinked_models import kinked, known
 
-            return partial(kinked, op) if isinstance(op, KINKS) else None
+            return partial(kinked, op) if known(op) else None
         case "choice_models":
             from tlcheck.trusted.taylor.choice_models import chosen, decidable
 

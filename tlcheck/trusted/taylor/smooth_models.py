@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import TYPE_CHECKING, cast
 
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.taylor.derivatives import Derivatives, Jet, M
-from tlcheck.trusted.taylor.engine import Engine, Unsupported
+from tlcheck.trusted.taylor.engine import Engine
 from tlcheck.trusted.taylor.functions import OPERATIONS, Root
+
+if TYPE_CHECKING:
+    from tlcheck.trusted.ops.smooth import Power
 
 
 def known(op: Operation) -> bool:
@@ -23,16 +27,12 @@ def smooth(op: Operation, derivatives: Derivatives, engine: Engine[M], operands:
         case "Product":
             return derivatives.multiply(engine, operands[0], operands[1])
         case "Power":
-            return _power(op, derivatives, engine, operands[0])
+            return _power(cast("Power", op), derivatives, engine, operands[0])
         case name:
             return derivatives.compose(engine, OPERATIONS[name], operands[0])
 
 
-def _power(op: Operation, derivatives: Derivatives, engine: Engine[M], x: Jet[M]) -> Jet[M]:
-    from tlcheck.trusted.ops.smooth import Power  # the operation's own module
-
-    if not isinstance(op, Power):
-        raise Unsupported(type(op).__name__)
+def _power(op: Power, derivatives: Derivatives, engine: Engine[M], x: Jet[M]) -> Jet[M]:
     if not op.whole:
         return derivatives.compose(engine, Root(Fraction(op.exponent)), x)
     result = x
