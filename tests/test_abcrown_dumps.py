@@ -9,7 +9,8 @@ import pytest
 
 from tests.helpers import DATA, needs_data
 from tlcheck.options import Options
-from tlcheck.trusted.verdict import ClaimResult, Verdict
+from tlcheck.report.result import ClaimResult
+from tlcheck.trusted.verdict import Verdict
 from tlcheck.verify import verify_path
 from tlcheck.writers.convert import convert
 

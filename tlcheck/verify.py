@@ -17,10 +17,10 @@ from tlcheck.options import Options, Progress
 from tlcheck.readers.detect import check_there, read_certificate, survey
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.report.record import ClaimRead, FileResult
+from tlcheck.report.result import ClaimResult
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.conditions import ConditionClaim
 from tlcheck.trusted.guidance import Guidance
-from tlcheck.trusted.verdict import ClaimResult
 
 __all__ = ["Loaded", "convert", "decide", "discover", "kind_of", "load", "survey", "verify_path"]
 

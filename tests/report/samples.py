@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from tlcheck.errors import InvalidInput
 from tlcheck.report.record import FileResult, Run, crashed, invalid
-from tlcheck.trusted.verdict import Bound, ClaimResult, Number, Reason, Verdict
+from tlcheck.report.result import Bound, ClaimResult, Number, Reason
+from tlcheck.trusted.verdict import Verdict
 
 HOSTILE = 'bad\x1b[2J\x07 <&>\n"name" \x00 \ud800 é \u202e'
 

@@ -16,9 +16,10 @@ from tests.report import samples
 from tlcheck.cli.verify import FORMATS
 from tlcheck.report.formats import RENDERERS, Style
 from tlcheck.report.record import PassedOver, Run, Unexpected
+from tlcheck.report.result import Number
 from tlcheck.report.schema import report_schema
 from tlcheck.report.text import printable, shown
-from tlcheck.trusted.verdict import Number, Verdict
+from tlcheck.trusted.verdict import Verdict
 
 RUNS = {"all": samples.ALL, "good": samples.GOOD, "empty": Run(results=(), seconds=0.0)}
 

@@ -23,7 +23,8 @@ from tlcheck.errors import InvalidInput
 from tlcheck.options import Options, Progress
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.own.lyapunov_specs import told
-from tlcheck.trusted.arith.arb import decimal_outward
+from tlcheck.report.result import Bound, ClaimResult, Number, Reason
+from tlcheck.trusted.arith.decimals import decimal_outward
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.conditions import Check, ConditionClaim, Item
 from tlcheck.trusted.decide import ConditionsOutcome, conclude_unsat, decide_conditions, decide_sat
@@ -31,7 +32,7 @@ from tlcheck.trusted.leaf_pass import LeafOutcome
 from tlcheck.trusted.ops.base import NotDeployable
 from tlcheck.trusted.plan import BadGuidance, NoRelaxation, Plan, Settings
 from tlcheck.trusted.tally import CheckParts, check_part
-from tlcheck.trusted.verdict import Bound, ClaimResult, Number, Reason, Verdict
+from tlcheck.trusted.verdict import Verdict
 
 ZERO = Number("0", "0x0.0p+0", "exact")
 

@@ -193,13 +193,13 @@ def _cells(count: int) -> str:
 
 
 def _up(value: float, digits: int = 5) -> str:
-    from tlcheck.trusted.arith.arb import decimal_outward
+    from tlcheck.trusted.arith.decimals import decimal_outward
 
     return decimal_outward(value, "up", digits)
 
 
 def _down(value: float) -> str:
-    from tlcheck.trusted.arith.arb import decimal_outward
+    from tlcheck.trusted.arith.decimals import decimal_outward
 
     return decimal_outward(value, "down", 7)
 

@@ -29,7 +29,7 @@ from tlcheck.readers.bytes import read_bytes
 from tlcheck.readers.onnx import load_whole, read_model
 from tlcheck.readers.own.pde import Pde, read_pde
 from tlcheck.readers.own.pinn_domain import FORMAT, Artifact
-from tlcheck.trusted.arith.arb import decimal_outward
+from tlcheck.trusted.arith.decimals import decimal_outward
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.science.cells import LEAF, MAX_CELLS
 from tlcheck.trusted.science.quantities import Quantity

@@ -17,7 +17,8 @@ from tlcheck.prover.cell_cover import LEAST, Cover, average, find_cover, find_in
 from tlcheck.prover.pinn_search import DIGITS_ABOVE, MARGIN, Request, chosen, read_sources
 from tlcheck.readers.own.pinn_domain import FORMAT, ErrorArtifact
 from tlcheck.readers.own.pinn_domain import Cover as CoverText
-from tlcheck.trusted.arith.arb import Arb, arb, decimal_outward, upper_float, working_precision
+from tlcheck.trusted.arith.arb import Arb, arb, upper_float, working_precision
+from tlcheck.trusted.arith.decimals import decimal_outward
 from tlcheck.trusted.science.cells import MAX_CELLS
 from tlcheck.trusted.science.solution_error import Term, Theorem
 from tlcheck.writers.bundle import exact_text

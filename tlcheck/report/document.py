@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from tlcheck.report.record import FileResult, Run
+from tlcheck.report.result import Bound, ClaimResult, Number, Reason
 from tlcheck.report.schema import (
     SCHEMA_VERSION,
     BoundOut,
@@ -21,7 +22,6 @@ from tlcheck.report.schema import (
     UnexpectedOut,
 )
 from tlcheck.report.versions import tool_versions
-from tlcheck.trusted.verdict import Bound, ClaimResult, Number, Reason
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from typing import Final
 from xml.etree import ElementTree
 
 from tlcheck.report.record import FileResult, Run
-from tlcheck.trusted.verdict import ClaimResult, Reason, Verdict
+from tlcheck.report.result import ClaimResult, Reason
+from tlcheck.trusted.verdict import Verdict
 
 NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot hold, even escaped."""

@@ -12,7 +12,8 @@ from enum import IntEnum
 from typing import Final
 
 from tlcheck.errors import InvalidInput
-from tlcheck.trusted.verdict import ClaimResult, Reason, Verdict
+from tlcheck.report.result import ClaimResult, Reason
+from tlcheck.trusted.verdict import Verdict
 
 
 class ExitCode(IntEnum):

@@ -18,7 +18,8 @@ import msgspec
 from tlcheck import __version__
 from tlcheck.report.codes import CODES
 from tlcheck.report.record import UNREADABLE, FileResult, Run
-from tlcheck.trusted.verdict import ClaimResult, Reason, Verdict
+from tlcheck.report.result import ClaimResult, Reason
+from tlcheck.trusted.verdict import Verdict
 
 SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 LEVEL: Final = {

@@ -9,7 +9,8 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decima
 from typing import Final
 
 from tlcheck.report.record import UNREADABLE, WORST_FIRST, FileResult, Run
-from tlcheck.trusted.verdict import Bound, ClaimResult, Number, Verdict
+from tlcheck.report.result import Bound, ClaimResult, Number
+from tlcheck.trusted.verdict import Verdict
 
 COLOURS: Final = {
     Verdict.CERTIFIED: "32;1",

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tlcheck.trusted.arith.arb import PRECISION, Arb, decimal_outward
+from tlcheck.trusted.arith.arb import PRECISION, Arb
 from tlcheck.trusted.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -102,10 +102,10 @@ class ConditionsOutcome:
     message: str
     where: str
     tallies: dict[str, Tally]
+    failures: tuple[Check, ...]
     least: Check | None
     measures: dict[str, object]
-    failures: tuple[Check, ...] = ()
-    most: float | None = None
+    most: float | None
 
 
 def decide_conditions(
@@ -121,38 +121,13 @@ def decide_conditions(
     from tlcheck.trusted.tally import tally  # what claims of conditions alone need
 
     found = tally(claim, precision, tick, check_parts)
-    total, proved = found.total, found.proved
-    common = found.tallies, found.least, found.measures
-    if total and proved == total and not found.disproved and not found.undecided:
-        one = "the only condition" if total == 1 else f"all {total} conditions"
-        return ConditionsOutcome(Verdict.CERTIFIED, "TLC020", f"{one} proved", "", *common)
-    if found.disproved:
-        first = found.disproved[0]
-        count = sum(t.disproved for t in found.tallies.values())
-        message = f"{first.name} is false{_slack_text(first)}{_others(count, total, 'false', first)}"
-        return ConditionsOutcome(
-            Verdict.REFUTED, "TLC021", message, first.where, *common, tuple(found.disproved), found.most
-        )
-    if not found.undecided:
-        return ConditionsOutcome(Verdict.UNPROVEN, "TLC022", "no condition", "", *common)
-    first = found.undecided[0]
-    others = _others(total - proved, total, "not established", first)
-    message = f"{first.name} is not established{_slack_text(first)}{others}"
+    if found.total and found.proved == found.total and not found.failures:
+        verdict, code = Verdict.CERTIFIED, "TLC020"
+    elif found.disproved:
+        verdict, code = Verdict.REFUTED, "TLC021"
+    else:
+        verdict, code = Verdict.UNPROVEN, "TLC022"
     return ConditionsOutcome(
-        Verdict.UNPROVEN, "TLC022", message, first.where, *common, tuple(found.undecided)
-    )
-
-
-def _others(count: int, total: int, what: str, first: Check) -> str:
-    """Ends in a way that the place of the first one may follow."""
-    return (
-        "" if count == 1 else f"; {count} of {total} conditions are {what}{', the first' * bool(first.where)}"
-    )
-
-
-def _slack_text(check: Check) -> str:
-    if check.low is None or check.high is None:
-        return ""
-    if check.holds is False:
-        return f" by {decimal_outward(-check.high, 'down', 3)}"
-    return f" (slack {decimal_outward(check.low, 'down', 3)} to {decimal_outward(check.high, 'up', 3)})"
+        verdict, code, found.message, found.where, found.tallies, found.failures, found.least, found.measures,
+        found.most,
+    )  # fmt: skip

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from tlcheck.trusted.arith.arb import working_precision
+from tlcheck.trusted.arith.decimals import decimal_outward
 from tlcheck.trusted.conditions import Check, ConditionClaim, Item, Measure, Share
 
 MAX_FAILURES = 20
@@ -62,6 +63,31 @@ class Tallied:
         """The condition with the least slack."""
         each = (t.least for t in self.tallies.values() if t.least is not None)
         return min(each, key=_low, default=None)
+
+    @property
+    def failures(self) -> tuple[Check, ...]:
+        """The first conditions that are disproved, or else not decided."""
+        return tuple(self.disproved or self.undecided)
+
+    @property
+    def where(self) -> str:
+        """The place of the first of them."""
+        return self.failures[0].where if self.failures else ""
+
+    @property
+    def message(self) -> str:
+        """What came of the conditions, in words that the place of the first failure may follow."""
+        if not self.total:
+            return "no condition"
+        if not self.failures:
+            return "the only condition proved" if self.total == 1 else f"all {self.total} conditions proved"
+        first, what, count = self.failures[0], "not established", self.total - self.proved
+        if self.disproved:
+            what, count = "false", sum(t.disproved for t in self.tallies.values())
+        one = f"{first.name} is {what}{_slack_text(first)}"
+        if count == 1:
+            return one
+        return f"{one}; {count} of {self.total} conditions are {what}{', the first' * bool(first.where)}"
 
     def count(self, check: Check) -> None:
         """One condition more."""
@@ -126,3 +152,11 @@ def _counted(tally: Tally, check: Check) -> Tally:
 
 def _low(check: Check) -> float:
     return inf if check.low is None else check.low
+
+
+def _slack_text(check: Check) -> str:
+    if check.low is None or check.high is None:
+        return ""
+    if check.holds is False:
+        return f" by {decimal_outward(-check.high, 'down', 3)}"
+    return f" (slack {decimal_outward(check.low, 'down', 3)} to {decimal_outward(check.high, 'up', 3)})"

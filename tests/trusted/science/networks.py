@@ -11,7 +11,7 @@ import pytest
 
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
-from tlcheck.trusted.verdict import ClaimResult
+from tlcheck.report.result import ClaimResult
 from tlcheck.verify import verify_path
 
 ONE_JOB = Options(jobs=1)

@@ -22,7 +22,8 @@ from functools import cached_property
 from itertools import combinations
 from typing import Final
 
-from tlcheck.trusted.arith.arb import Arb, arb, ball, decimal_outward, upper_float
+from tlcheck.trusted.arith.arb import Arb, arb, ball, upper_float
+from tlcheck.trusted.arith.decimals import decimal_outward
 from tlcheck.trusted.calculus.expression import Expression, Number, Variable, text, variables
 from tlcheck.trusted.calculus.written import number_text
 from tlcheck.trusted.conditions import (
