@@ -20,7 +20,7 @@ from tlcheck.readers.own.pinn_solution import Cover as CoverText
 from tlcheck.readers.own.pinn_solution import ErrorArtifact
 from tlcheck.trusted.arith.arb import Arb, arb, upper_float, working_precision
 from tlcheck.trusted.arith.decimals import decimal_outward
-from tlcheck.trusted.science.pinn_domain import MAX_CELLS
+from tlcheck.trusted.science.cells import MAX_CELLS
 from tlcheck.trusted.science.solution_error import Term, Theorem
 from tlcheck.writers.bundle import exact_text
 

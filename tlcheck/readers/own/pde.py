@@ -24,9 +24,10 @@ from tlcheck.trusted.calculus.exact_values import exact_value
 from tlcheck.trusted.calculus.expression import Apply, Expression, Number, Power, Product, Sum, Variable
 from tlcheck.trusted.calculus.ranges import Box, Interval
 from tlcheck.trusted.graph import Graph
-from tlcheck.trusted.science.pinn_domain import OTHER, Quantity, derivative_names
+from tlcheck.trusted.science.quantities import OTHER, Quantity, derivative_names
+from tlcheck.trusted.taylor.derivatives import MAX_DERIVATIVE
 from tlcheck.trusted.taylor.engine import Unsupported
-from tlcheck.trusted.taylor.network_models import MAX_DERIVATIVE, TaylorNetwork
+from tlcheck.trusted.taylor.network_models import TaylorNetwork
 from tlcheck.trusted.taylor.space import MAX_VARIABLES
 
 if TYPE_CHECKING:

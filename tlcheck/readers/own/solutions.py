@@ -10,7 +10,7 @@ from tlcheck.readers.expressions import is_name
 from tlcheck.readers.own.toml_table import only, table
 from tlcheck.trusted.science.differential import NoForm
 from tlcheck.trusted.science.error_theorems import THEOREMS
-from tlcheck.trusted.science.pinn_domain import Quantity
+from tlcheck.trusted.science.quantities import Quantity
 from tlcheck.trusted.science.solution_error import Problem, Theorem
 from tlcheck.trusted.taylor.space import MAX_VARIABLES
 

@@ -31,7 +31,8 @@ from tlcheck.trusted.ops.affine import Linear, Sum
 from tlcheck.trusted.ops.product import Product
 from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.ops.softmax import Softmax
-from tlcheck.trusted.science.output_box import IntervalBox, OutputBox
+from tlcheck.trusted.science.interval_box import IntervalBox
+from tlcheck.trusted.science.output_box import OutputBox
 
 
 class Box(Struct, frozen=True):

@@ -26,7 +26,9 @@ from tlcheck.readers.torchlean.ir import ModelFile, read_network
 from tlcheck.readers.torchlean.numbers import EndLists, Read, decimals_text, intervals, number_reader
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.science.consistency import MarginArtifact, Stored
-from tlcheck.trusted.science.margins import Examples, LogitBounds, Margins
+from tlcheck.trusted.science.examples import Examples
+from tlcheck.trusted.science.logit_bounds import LogitBounds
+from tlcheck.trusted.science.margins import Margins
 
 Nat = Annotated[int, Meta(ge=0)]
 

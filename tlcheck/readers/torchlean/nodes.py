@@ -27,7 +27,8 @@ from tlcheck.readers.torchlean.numbers import EndLists, Read, decimals_text, int
 from tlcheck.readers.torchlean.state_dict import read_state_dict
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.science.consistency import NodeArtifact
-from tlcheck.trusted.science.nodes import AffineEntry, IntervalBoxes, NodeBounds, NodeEntry
+from tlcheck.trusted.science.node_bounds import NodeBounds
+from tlcheck.trusted.science.node_boxes import AffineEntry, IntervalBoxes, NodeEntry
 
 MAX_COEFFICIENTS: Final = 1 << 20
 """Rational coefficients of all affine bounds: some GiB beyond."""

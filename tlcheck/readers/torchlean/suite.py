@@ -32,7 +32,7 @@ from tlcheck.trusted.guidance import LEAF, Guidance, LeafSlopes, Leaves, Tree
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
-from tlcheck.trusted.science.margins import Rows
+from tlcheck.trusted.science.row_bounds import Rows
 
 ALPHA_FORMAT: Final = "mnist_fc_crownobj_alpha_v0_1"
 
