@@ -35,7 +35,7 @@ def test_the_onnx_reader_needs_no_more_than_its_budgets() -> None:
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
-def test_tables_are_current(page: Path) -> None:
+def test_overview_are_current(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert refreshed(text) == text, "run `make readme`"
 
