@@ -36,7 +36,6 @@ from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.ops.product import MatProduct
 from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.ops.selection import MaxOver
-from tlcheck.trusted.ops.smooth import Smooth
 from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
 
@@ -246,7 +245,7 @@ def _all_values(graph: Graph, inputs: Sequence[Sequence[Side]], prec: int) -> li
 
 
 def _rule(op: Operation) -> Rule:
-    found: Rule | None = smooth if isinstance(op, Smooth) else RULES.get(type(op))
+    found: Rule | None = RULES.get(type(op)) or (smooth if isinstance(op, Elementwise) else None)
     if found is None:
         raise NothingToCheck(f"cross-check: no rule for {type(op).__name__}")
     return found
@@ -405,10 +404,8 @@ def _function(op: Elementwise, position: int, n: int, prec: int) -> Callable[[In
             point = _sigmoid_at(prec)
         case Tanh():
             point = _tanh_at(prec)
-        case Smooth():
-            return lambda x: smooth_interval(op, x, prec)
         case _:
-            raise ValueError(f"cross-check: no rule for {type(op).__name__}")
+            return lambda x: smooth_interval(op, x, prec)
 
     def f(x: Interval) -> Interval:
         ends = [point(x[0]), point(x[1])]

@@ -26,6 +26,8 @@ Floats = NDArray[np.float64]
 class SShaped(Elementwise):
     """f' is between 0 and 1, and greatest at 0."""
 
+    monotone = 1
+
     @abstractmethod
     def value(self, z: Arb) -> Arb:
         """f at an exact point."""
