@@ -42,9 +42,14 @@ class Row(NamedTuple):
         return Box(np.minimum(low, high), np.maximum(low, high))
 
 
+def far(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A function that mpmath cannot compute far out, where it is as at 5000 to thousands of digits."""
+    return lambda z: function(max(min(z, mpmath.mpf(5000)), mpmath.mpf(-5000)))
+
+
 FUNCTIONS: dict[str, Row] = {
-    "sigmoid": Row(Sigmoid(), lambda z: 1 / (1 + mpmath.exp(-z)), -20, 20),
-    "tanh": Row(Tanh(), mpmath.tanh, -20, 20),
+    "sigmoid": Row(Sigmoid(), far(lambda z: 1 / (1 + mpmath.exp(-z))), -20, 20),
+    "tanh": Row(Tanh(), far(mpmath.tanh), -20, 20),
     "sin": Row(Sin(), mpmath.sin, -20, 20),
     "cos": Row(Cos(), mpmath.cos, -20, 20),
     "exp": Row(Exp(), mpmath.exp, -30, 30),

@@ -34,7 +34,7 @@ from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
 from tlcheck.trusted.ops.convolution import Conv, ConvTranspose
 from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.ops.product import MatProduct
-from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
+from tlcheck.trusted.ops.s_shaped import Sigmoid, SShaped, Tanh
 from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
@@ -59,6 +59,8 @@ MAX_NEURONS = 20_000
 PRECISION = 256
 """Bits of the checks."""
 _EXP_CLAMP = 1 << 20
+FAR, BISECTIONS = 2.0**20, 80
+"""Where tangent points are looked for."""
 INTERIOR = 16
 """Points inside each neuron's interval at which its lines are checked."""
 
@@ -530,11 +532,14 @@ def _kinks(op: Elementwise, position: int) -> list[float]:
 
 
 def _tangent_points(op: Elementwise, slope: float) -> Iterator[float]:
-    """Doubles near which f' is ``slope``: sigmoid' = s(1 - s) = w at s = (1 +- r)/2, tanh' = 1 - t^2 = w at t = +-r."""
-    scale = 4.0 if isinstance(op, Sigmoid) else 1.0 if isinstance(op, Tanh) else None
-    if scale is None or not 0 < scale * slope < 1:
+    """Doubles near which f' is ``slope``: of an S-shaped f, whose f' is even and falls after 0, by bisection in floats."""
+    if not isinstance(op, SShaped):
         return
-    r = math.sqrt(1 - scale * slope)
-    if r < 1:
-        z = 2 * math.atanh(r) if isinstance(op, Sigmoid) else math.atanh(r)
-        yield from (z, -z)
+    low, high = np.array(0.0), np.array(FAR)
+    if not op.slope(high) < slope < op.slope(low):
+        return
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if op.slope(middle) > slope else (low, middle)
+    yield -float(low)
+    yield float(low)
