@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.box import Box
+from tlcheck.trusted.ops.arcs import Asin
 from tlcheck.trusted.ops.elementwise import Elementwise
-from tlcheck.trusted.ops.s_shaped import Sigmoid, SShaped, Tanh
+from tlcheck.trusted.ops.s_shaped import Atan, Sigmoid, SShaped, Tanh
 from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Softplus, Sqrt
 
 ALL = (-np.inf, np.inf)
@@ -42,9 +43,16 @@ class Row(NamedTuple):
         return Box(np.minimum(low, high), np.maximum(low, high))
 
 
+def far(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A function that mpmath cannot compute far out, where it is as at 5000 to thousands of digits."""
+    return lambda z: function(max(min(z, mpmath.mpf(5000)), mpmath.mpf(-5000)))
+
+
 FUNCTIONS: dict[str, Row] = {
-    "sigmoid": Row(Sigmoid(), lambda z: 1 / (1 + mpmath.exp(-z)), -20, 20),
-    "tanh": Row(Tanh(), mpmath.tanh, -20, 20),
+    "sigmoid": Row(Sigmoid(), far(lambda z: 1 / (1 + mpmath.exp(-z))), -20, 20),
+    "tanh": Row(Tanh(), far(mpmath.tanh), -20, 20),
+    "atan": Row(Atan(), mpmath.atan, -50, 50),
+    "asin": Row(Asin(), mpmath.asin, -0.99, 0.99, (-1.0, 1.0)),
     "sin": Row(Sin(), mpmath.sin, -20, 20),
     "cos": Row(Cos(), mpmath.cos, -20, 20),
     "exp": Row(Exp(), mpmath.exp, -30, 30),

@@ -56,6 +56,8 @@ def operation(module: str, kind: str, **attributes: float | int) -> Row:
 
 
 OPERATIONS: Final[dict[str, Row]] = {
+    "Asin": operation("arcs", "Asin"),
+    "Atan": operation("s_shaped", "Atan"),
     "Cos": operation("smooth", "Cos"),
     "Erf": operation("smooth", "Erf"),
     "Exp": operation("smooth", "Exp"),
