@@ -30,7 +30,7 @@ class Steps:
         return self.looks * self.step
 
     @contextmanager
-    def alarm(self, seconds: float, error: type[BaseException]) -> Iterator[None]:
+    def alarm(self, seconds: float | None, error: type[BaseException]) -> Iterator[None]:
         yield
 
     def install(self) -> None:

@@ -17,6 +17,7 @@ from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
 from tlcheck.trusted.ops.convolution import Conv, ConvTranspose
 from tlcheck.trusted.ops.discrete import ArgMax, Compare, Floor, Round, Select, Sign, Truncate
+from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.ops.indexed import Indexed, places
 from tlcheck.trusted.ops.product import MatProduct, Product
 from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
@@ -42,7 +43,7 @@ def evaluate_all(graph: Graph, inputs: Sequence[NDArray[Any]]) -> list[Array]:
         if isinstance(node.op, Input):
             value = np.asarray(next(given), np.float64).reshape(node.shape)
         else:
-            value = RULES[type(node.op)](node.op, *(values[j] for j in node.inputs))
+            value = rule(node.op)(node.op, *(values[j] for j in node.inputs))
         if value.shape != node.shape:
             raise AssertionError(f"{node.label}: value of shape {value.shape}, node of shape {node.shape}")
         values.append(value)
@@ -194,6 +195,14 @@ RULES: dict[type[Operation], Callable[..., Array]] = {
     ArgMax: _arg_max,
     Indexed: _indexed,
 }
+
+
+def rule(op: Operation) -> Callable[..., Array]:
+    """An elementwise function that has no reading here, by its own module's."""
+    found = RULES.get(type(op))
+    if found is None and isinstance(op, Elementwise):
+        return lambda op, x: op.approximate(x)
+    return found or RULES[type(op)]
 
 
 def random_inputs(graph: Graph, seed: int) -> list[Array]:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.helpers import CERTIFICATES, REPOSITORY
 from tlcheck.cli.main import main
-from tlcheck.readers.bundle import read_bundle
+from tlcheck.readers.bundle.read import read_bundle
 from tlcheck.readers.bundle.store import open_store
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.decide import decide_sat

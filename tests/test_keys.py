@@ -24,7 +24,7 @@ from tlcheck.checking.journal import leaves_key
 from tlcheck.cli.main import main
 from tlcheck.keys import checker, graph_key, key, lasting_key, query_key
 from tlcheck.options import Options
-from tlcheck.readers.bundle import load_bundle
+from tlcheck.readers.bundle.read import load_bundle
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.plan import Plan, Settings

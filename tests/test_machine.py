@@ -17,7 +17,7 @@ from tests.clocks import Noted, Steps
 from tests.conftest import untested
 from tests.helpers import REPOSITORY
 from tlcheck import timer
-from tlcheck.checking.schedule import Deadline
+from tlcheck.checking.deadline import Deadline
 
 CLOCKS = {"tlcheck/timer.py", "tlcheck/cli/progress.py", "tests/clocks.py"}
 """Who may look at the wall clock: the limits' own, the progress bar's pace, and the guard against tests that hang."""
@@ -196,6 +196,8 @@ def test_the_real_clock_goes_on_and_its_alarm_rings() -> None:
     with pytest.raises(ZeroDivisionError), timer.alarm(0.01, ZeroDivisionError):
         while True:
             pass
+    with timer.alarm(None, ZeroDivisionError):
+        pass
     assert timer.now() > start
 
 

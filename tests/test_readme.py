@@ -23,14 +23,14 @@ def test_every_exit_code_and_verdict_is_listed() -> None:
 
 
 def test_every_option_and_command_is_listed() -> None:
-    from tlcheck.cli.main import cli
+    from tlcheck.cli.commands import COMMANDS
     from tlcheck.cli.verify import verify
 
     text = README.read_text(encoding="utf-8")
     for option in verify.params:
         for name in option.opts if option.param_type_name == "option" else ():
             assert re.search(rf"^ +(-\w, )?{name}\b|^ +{name}, ", text, re.MULTILINE), name
-    for name in cli.commands:
+    for name in COMMANDS:
         assert re.search(rf"^  {name} ", text, re.MULTILINE), name
 
 

@@ -23,11 +23,11 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from tlcheck.trusted.graph import Graph
-from tlcheck.trusted.query import Query
-
 if TYPE_CHECKING:
     from hashlib import _Hash
+
+    from tlcheck.trusted.graph import Graph
+    from tlcheck.trusted.query import Query
 
 PLAIN_ARRAYS: Final = "biufc"
 """Kinds of arrays whose bytes, type and shape are all there is to them."""
@@ -65,7 +65,7 @@ def query_key(query: Query) -> str:
 @cache
 def checker() -> str:
     """The SHA-256 of tlcheck's sources, whatever their language, and of the versions it computes with."""
-    from tlcheck.report.versions import tool_versions
+    from tlcheck.versions import tool_versions
 
     package = Path(__file__).parent
     sources = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -71,3 +72,7 @@ class Progress:
     leaves_total: int
     worst_margin: float | None
     stage: str
+
+
+Report = Callable[[Progress], None] | None
+"""What is told of a running check, if anybody wants to know."""

@@ -19,12 +19,11 @@ def now() -> float:
 
 
 @contextmanager
-def alarm(seconds: float, error: type[BaseException]) -> Iterator[None]:
-    """Raises ``error`` in the block after ``seconds``: between two steps of Python, where the system has such a timer.
-
-    That is the main thread of a Unix process; elsewhere nothing is raised.
-    """
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+def alarm(seconds: float | None, error: type[BaseException]) -> Iterator[None]:
+    """Raises ``error`` in the block after ``seconds`` (None: never): between two steps of Python, where the system has
+    such a timer. That is the main thread of a Unix process; elsewhere nothing is raised."""
+    here = threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer")
+    if seconds is None or not here:
         yield
         return
 

@@ -8,9 +8,11 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from accept import P, as_list, one_disjunct, packed, split_elsewhere
+from accept import packed
+from digits import P
 from models import Writer, gemm
 from packing import ARRAYS, MANIFEST, Bundle, Case, Files, Member, with_manifest, zip_bytes, zip_of
+from proofs import as_list, one_disjunct, split_elsewhere
 from properties import vnnlib1
 
 F = Fraction

@@ -7,7 +7,7 @@ from fractions import Fraction as F
 from typing import Any, Final
 
 import numpy as np
-from accept import P, image, label, model_file
+from digits import P, image, label, model_file
 from models import Writer
 from network_cases import bundle, text
 from packing import Bundle, Case, Files, zip_of

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
-from accept import image, label, model_file
+from digits import image, label, model_file
 from models import Writer, load_trained
 from packing import Case, Files, with_manifest
 from properties import vnnlib1

@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from accept import P
+from digits import P
 from models import Writer
 from packing import Bundle, Case, zip_of
 from properties import vnnlib1

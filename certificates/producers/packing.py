@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from properties import exact_text
 
 from tlcheck.readers.onnx import read_model
-from tlcheck.readers.safetensors import read_safetensors_model
+from tlcheck.readers.sequential.read import read_safetensors_model
 from tlcheck.readers.vnnlib.read import read_query
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import Guidance

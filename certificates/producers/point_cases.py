@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 import numpy as np
-from accept import P
+from digits import P
 from models import Writer
 from packing import Bundle, Case, zip_of
 from properties import vnnlib1

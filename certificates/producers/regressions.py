@@ -11,9 +11,10 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from accept import P, dominates, model_file, one_disjunct, split_elsewhere
+from digits import P, model_file
 from models import Writer, gemm
 from packing import MANIFEST, Bundle, Case, zip_of
+from proofs import dominates, one_disjunct, split_elsewhere
 from properties import vnnlib1
 from reject import property_of
 

@@ -7,68 +7,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
-from functools import cache
 from math import nextafter
 from typing import Any
 
 import numpy as np
-from accept import (
+from digits import (
     P,
-    as_list,
+    Point,
     bundle_of,
+    centre,
+    crossing,
     digits_box,
-    dominates,
     image,
     label,
     model_file,
+    robust,
+    scores,
+)
+from models import load_trained, onnx_of
+from packing import Bundle, Case, zip_of
+from proofs import (
+    as_list,
+    dominates,
     one_disjunct,
     reordered,
-    robust,
     split_elsewhere,
     split_proof,
     teeth,
     two_boxes,
     two_inputs,
 )
-from models import load_trained, onnx_of
-from packing import Bundle, Case, zip_of
 from properties import around, beats, loses, vnnlib1
 from prove import LINES
 
-from tlcheck.trusted.arith.arb import ball, lower_float, working_precision
-from tlcheck.trusted.evaluate import evaluate
-from tlcheck.trusted.graph import Graph
-
 F = Fraction
-Point = tuple[Fraction, ...]
-
-
-def outputs_below(graph: Graph, point: Point) -> list[Fraction]:
-    """Doubles just below the exact outputs at a point."""
-    with working_precision(256):
-        return [F(lower_float(y)) for y in evaluate(graph, [[ball(q) for q in point]]).outputs]
-
-
-def scores(model: bytes, point: Point) -> list[Fraction]:
-    return outputs_below(Bundle({"model.onnx": model}).graph(), point)
-
-
-@cache
-def crossing(model: str, a: int, b: int) -> tuple[Point, Fraction]:
-    """The first of 16 steps from image a to image b where a's label has lost, and its distance from a."""
-    start, end = image(a), image(b)
-    for step in range(1, 17):
-        point = tuple(F(p, 16) + F(step, 16) * F(q - p, 16) for p, q in zip(start, end, strict=True))
-        y = scores(model_file(model), point)
-        if max(v for j, v in enumerate(y) if j != label(a)) > y[label(a)] + F(1, 64):
-            return point, max(abs(q - F(p, 16)) for p, q in zip(start, point, strict=True))
-    raise ValueError("no crossing")
-
-
-def centre(k: int) -> Point:
-    return tuple(F(v, 16) for v in image(k))
-
-
 RIVAL = 8
 """The digit that one_disjunct() is about."""
 

@@ -8,9 +8,10 @@ from fractions import Fraction
 from typing import Any, Final
 
 import numpy as np
-from accept import P, teeth
+from digits import P
 from models import Writer, gemm
 from packing import Bundle, Case, Files, with_manifest
+from proofs import teeth
 from properties import vnnlib1
 from regressions import ONE_LEAF, Regression
 from reject import property_of

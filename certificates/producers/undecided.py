@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
-from accept import P, model_file, one_disjunct, split_elsewhere, teeth
+from digits import P, model_file
 from packing import Bundle, Case
+from proofs import one_disjunct, split_elsewhere, teeth
 from properties import vnnlib1
 from reject import each_slope, property_of
 

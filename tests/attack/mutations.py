@@ -540,7 +540,7 @@ def outputs_at(graph: Graph, points: Array) -> Array:
                 )
                 value = flat[:, node.op.index].max(axis=2).reshape(-1, *node.shape[1:])
             else:
-                value = numpy_eval.RULES[type(node.op)](node.op, *xs)
+                value = numpy_eval.rule(node.op)(node.op, *xs)
             values.append(value)
     return np.concatenate([values[i].reshape(points.shape[0], -1) for i in graph.outputs], axis=1)
 

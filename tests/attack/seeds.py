@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.readers.abcrown import load_dump
+from tlcheck.readers.formats.abcrown import load_dump
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.guidance import Guidance
 

@@ -16,7 +16,7 @@ from tests.clocks import Cpu, Steps
 from tests.trusted.science.networks import ONE_JOB, checked, failing, refused, verdicts
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
-from tlcheck.readers.own.expressions import parse_expression
+from tlcheck.readers.expressions import parse_expression
 from tlcheck.readers.torchlean.lyapunov import decay, over_norm
 from tlcheck.trusted.calculus.layers import Layer, ScalarNetwork
 from tlcheck.trusted.calculus.mlp import Mlp

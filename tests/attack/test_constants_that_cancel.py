@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.test_deployed import deployed_box
+from tests.trusted.test_deployed import deployed_box
 from tlcheck.readers.onnx import read_model
 from tlcheck.trusted.arith.arb import arb, working_precision
 from tlcheck.trusted.arith.ball64 import Ball64

@@ -16,7 +16,7 @@ import pytest
 from tests.faults.test_keys import affine
 from tests.helpers import CERTIFICATES
 from tlcheck.cli.main import main
-from tlcheck.readers.detect import survey
+from tlcheck.readers.formats.detect import survey
 from tlcheck.referee.benchmarks import Benchmarks
 from tlcheck.referee.results import instance_name
 

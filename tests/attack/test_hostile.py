@@ -66,7 +66,7 @@ CHILD = """
 import resource, sys, time
 resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
 from tlcheck.cli.main import main
-import tlcheck.verify, tlcheck.readers.abcrown, tlcheck.readers.bundle, onnx, vnnlib
+import tlcheck.verify, tlcheck.readers.formats.abcrown, tlcheck.readers.bundle.read, onnx, vnnlib
 start = time.process_time()
 code = main(["verify", sys.argv[1], "--jobs", "1"])
 seconds = time.process_time() - start

@@ -20,7 +20,7 @@ import pytest
 
 from tests.attack import mutations, seeds
 from tests.helpers import CERTIFICATES, DATA
-from tlcheck.readers.abcrown import load_dump
+from tlcheck.readers.formats.abcrown import load_dump
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.guidance import Guidance
 
@@ -80,7 +80,7 @@ def loaded_claims() -> Iterator[tuple[str, UnsatClaim, Guidance, int, int]]:
 
 def corpus_claims(evidence: int, claims: int) -> Iterator[tuple[str, UnsatClaim, Guidance, int, int]]:
     from tlcheck.options import Options
-    from tlcheck.readers.detect import is_certificate, read_certificate
+    from tlcheck.readers.formats.detect import is_certificate, read_certificate
 
     folder = CERTIFICATES / "accept"
     for case in sorted(folder.iterdir()) if folder.is_dir() else ():

@@ -18,7 +18,7 @@ from tests.helpers import CERTIFICATES
 from tests.trusted.test_audit import claim, verdict
 from tests.trusted.test_relaxed_ops import Net
 from tlcheck.cli.main import main
-from tlcheck.readers.own.expressions import parse_expression
+from tlcheck.readers.expressions import parse_expression
 from tlcheck.trusted.arith.arb import ball, working_precision
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.integer import _slope_integers

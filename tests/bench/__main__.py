@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tests.bench.baseline import recompute
 from tests.helpers import DATA
-from tlcheck.checking.schedule import peak_mib
+from tlcheck.checking.deadline import peak_mib
 from tlcheck.options import Options
 from tlcheck.verify import verify_path
 

@@ -30,8 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.prover.models64 import Engine64
+from tlcheck.readers.expressions import parse_expression
 from tlcheck.readers.files import Files
-from tlcheck.readers.own.expressions import parse_expression
 from tlcheck.readers.own.stability import conditions_of, read_artifact
 from tlcheck.trusted.arith.arb import ball, working_precision
 from tlcheck.trusted.arith.constant import Constant

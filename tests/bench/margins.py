@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.helpers import CERTIFICATES, FAULTS
-from tlcheck.checking.claims import check_conditions
+from tlcheck.checking.conditions import check_conditions
 from tlcheck.options import Options, Progress
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.onnx import load_model, read_model
@@ -35,7 +35,7 @@ from tlcheck.trusted.science.margins import Margins
 def networks() -> Iterator[tuple[str, Graph, float, str]]:
     """(name, network, value of a full pixel, radius)"""
     sys.path.insert(0, str(CERTIFICATES / "producers"))
-    from accept import model_file  # type: ignore[import-not-found]
+    from digits import model_file  # type: ignore[import-not-found]
 
     yield "the corpus's pooled digits", read_model(model_file("pooled")), 16.0, "1/4"
     old = FAULTS / "maxpool_margins" / "old.onnx"

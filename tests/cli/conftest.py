@@ -13,7 +13,7 @@ import pytest
 from tests.report import samples
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options, Progress
-from tlcheck.readers.detect import Survey
+from tlcheck.readers.formats.detect import Survey
 from tlcheck.report.record import FileResult
 
 

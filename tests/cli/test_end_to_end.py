@@ -43,14 +43,14 @@ entry()
 """tlcheck that takes every check for a long one: bar at once, small chunks, always a pool."""
 
 ENDLESS = """
-import time, tlcheck.checking.schedule as schedule
+import time, tlcheck.checking.pool as pool, tlcheck.checking.schedule as schedule
 from tests.clocks import Steps
 def forever(*_): time.sleep(10**6)
 if {where!r} == "bounds":
     schedule.root_bounds = lambda plan, region, over: list(over(forever, range(4)))
 else:
     schedule.check_leaves = forever
-schedule.BEAT = 0.02
+pool.BEAT = 0.02
 if {step}:
     Steps({step}).install()
 """

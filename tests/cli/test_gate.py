@@ -17,7 +17,7 @@ from tests.helpers import CERTIFICATES
 from tlcheck.checking.lock import lock_schema
 from tlcheck.checking.lock import locked as locked_claims
 from tlcheck.cli.main import main
-from tlcheck.readers.detect import survey
+from tlcheck.readers.formats.detect import survey
 from tlcheck.report.record import ClaimRead
 from tlcheck.report.schema import report_schema
 

@@ -397,7 +397,7 @@ def targets() -> list[Target]:
 
 
 def _run_json(data: bytes, folder: Path) -> object:
-    from tlcheck.readers.abcrown import Manifest
+    from tlcheck.readers.formats.abcrown import Manifest
     from tlcheck.readers.strict_json import decode
 
     return decode(data, Manifest, "fuzz")
@@ -416,7 +416,7 @@ def _run_model(data: bytes, folder: Path) -> object:
 
 
 def _run_sequential(weights: bytes, architecture: bytes) -> object:
-    from tlcheck.readers.safetensors import read_safetensors_model
+    from tlcheck.readers.sequential.read import read_safetensors_model
 
     return read_safetensors_model(weights, architecture, weights_file="w", architecture_file="a")
 
@@ -425,7 +425,7 @@ def _dump_runner(kind: str, name: str) -> Callable[[bytes, Path], object]:
     """The dump with one file replaced; what is read is also laid out as the check would."""
 
     def run(data: bytes, folder: Path) -> object:
-        from tlcheck.readers.abcrown import load_dump
+        from tlcheck.readers.formats.abcrown import load_dump
 
         path = folder / kind
         if not path.is_dir():
@@ -441,7 +441,7 @@ def _dump_runner(kind: str, name: str) -> Callable[[bytes, Path], object]:
 
 
 def _run_bundle(data: bytes, folder: Path) -> object:
-    from tlcheck.readers.bundle import load_bundle
+    from tlcheck.readers.bundle.read import load_bundle
 
     path = folder / "fuzz.tlcert"
     path.write_bytes(data)
@@ -452,7 +452,7 @@ def _bundle_runner(files: dict[str, bytes], name: str) -> Callable[[bytes, Path]
     """The bundle as a folder with one file replaced, hashes made to fit."""
 
     def run(data: bytes, folder: Path) -> object:
-        from tlcheck.readers.bundle import load_bundle
+        from tlcheck.readers.bundle.read import load_bundle
 
         path = folder / "fuzz-folder.tlcert"
         path.mkdir(exist_ok=True)

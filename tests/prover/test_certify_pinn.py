@@ -26,7 +26,7 @@ from tlcheck.prover.pinn_search import BadRequest, PartFound, Request, certify
 from tlcheck.readers.artifacts import load_artifact
 from tlcheck.readers.onnx import read_model
 from tlcheck.readers.own.pde import read_pde
-from tlcheck.readers.safetensors import Architecture, Layer
+from tlcheck.readers.sequential.architecture import Architecture, Layer
 from tlcheck.trusted.science.cells import LEAF
 from tlcheck.trusted.science.quantities import Quantity
 from tlcheck.trusted.verdict import Verdict

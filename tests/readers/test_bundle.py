@@ -26,13 +26,13 @@ from tlcheck.checking.lock import lock_schema
 from tlcheck.errors import InvalidInput
 from tlcheck.keys import graph_key
 from tlcheck.options import Options
-from tlcheck.readers.abcrown import load_dump
-from tlcheck.readers.bundle import is_bundle, load_bundle, manifest_schema, read_bundle
 from tlcheck.readers.bundle.manifest import Manifest
-from tlcheck.readers.bundle.numbers import exact_number
+from tlcheck.readers.bundle.read import is_bundle, load_bundle, manifest_schema, read_bundle
+from tlcheck.readers.decimals import exact_number
+from tlcheck.readers.formats.abcrown import load_dump
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.onnx import read_model
-from tlcheck.referee.document import referee_schema
+from tlcheck.referee.findings import referee_schema
 from tlcheck.report.schema import report_schema
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.cover import leaves as cover_leaves

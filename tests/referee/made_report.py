@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tlcheck.referee.document import (
+from tlcheck.referee.findings import (
     RESULTS,
     VERDICTS,
     AnswerOut,
@@ -23,7 +23,7 @@ from tlcheck.referee.document import (
     ToolOut,
 )
 from tlcheck.referee.witness import RULINGS
-from tlcheck.report.versions import tool_versions
+from tlcheck.versions import tool_versions
 
 TOOLS = (
     "alpha_beta_crown",

@@ -23,7 +23,7 @@ import pytest
 from tests.helpers import DATA, needs_data
 from tests.referee.oracle import PAIR, TOLERANCE, Instance, read, unpacked
 from tests.referee.small import decimal
-from tlcheck.referee.regions import Regions
+from tlcheck.prover.regions import Regions
 from tlcheck.referee.witness import Model, load_regions, rule_file
 
 pytestmark = needs_data

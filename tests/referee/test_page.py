@@ -26,7 +26,7 @@ from msgspec.structs import asdict, replace
 from tests.clocks import GUARD
 from tests.referee.made_report import HOSTILE, NUMBERS, hostile, made
 from tlcheck.referee import page
-from tlcheck.referee.document import RESULTS, VERDICTS, RefereeOut, Result, Verdict
+from tlcheck.referee.findings import RESULTS, VERDICTS, RefereeOut, Result, Verdict
 from tlcheck.referee.witness import RULINGS
 from tlcheck.report.text import printable
 

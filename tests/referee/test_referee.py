@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -13,12 +12,11 @@ from typing import Any
 
 import pytest
 
-from tests.clocks import GUARD, Steps
+from tests.clocks import Steps
 from tests.helpers import CERTIFICATES
 from tests.referee.folders import BENCHMARK, competition, far, row, write_benchmarks, write_tool
 from tests.referee.small import text
 from tlcheck.cli.main import main
-from tlcheck.referee.pool import OutOfTime, time_limit, work_through
 
 
 def refereed(results: Path, benchmarks: Path, *more: str) -> tuple[int, dict[str, Any]]:
@@ -72,7 +70,7 @@ def test_verdicts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_report_follows_its_schema(tmp_path: Path) -> None:
     import jsonschema
 
-    from tlcheck.referee.document import referee_schema
+    from tlcheck.referee.findings import referee_schema
 
     _, report = refereed(*competition(tmp_path))
     jsonschema.validate(report, referee_schema())
@@ -250,33 +248,6 @@ def test_versions_of_one_instance(tmp_path: Path) -> None:
     _, report = refereed(tmp_path / "results", root)
     assert {i["version"]: i["verdict"] for i in report["instances"]} == {"1.0": "sat", "2.0": "sat"}
     assert [c["tool"] for c in report["contradictions"]] == ["beta"]
-
-
-# The pool.
-
-
-def _square(n: int) -> int:
-    if n == 13:
-        os.kill(os.getpid(), 9)
-    return n * n
-
-
-def _lost(n: int) -> int:
-    return -n
-
-
-def test_a_dying_process_costs_one_item() -> None:
-    batches = [[k, k + 100] for k in range(30)]
-    results = dict(work_through(batches, _square, _lost, 2))
-    assert results == {n: -13 if n == 13 else n * n for batch in batches for n in batch}
-
-
-def test_time_limit() -> None:
-    with pytest.raises(OutOfTime), time_limit(0.05):
-        while True:
-            pass
-    with time_limit(None), time_limit(GUARD):
-        pass
 
 
 def test_no_witness_outside_the_results(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from tests.referee.small import Small, decimal, made, text
+from tlcheck.prover.regions import Regions
 from tlcheck.readers.vnnlib.witness import read_witness
-from tlcheck.referee.regions import Regions, distance
 from tlcheck.referee.witness import (
     Model,
     Ruling,
@@ -25,7 +25,6 @@ from tlcheck.referee.witness import (
     rule_file,
 )
 from tlcheck.trusted.arith.arb import floor_float
-from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
 
 CORRUPTIONS = ("digit", "lines", "values", "ulp")
 
@@ -230,42 +229,7 @@ def test_undecidable_point_is_never_guessed(tmp_path: Path) -> None:
     assert main(["vnncomp", "witness", *(str(tmp_path / name) for name in ("m.onnx", "p.vnnlib", "w"))]) == 4
 
 
-# The search among regions.
-
-
-def test_near_is_exact_among_many_boxes() -> None:
-    rng = np.random.default_rng(3)
-    boxes = []
-    for _ in range(40):
-        ends = np.sort(rng.integers(-50, 50, (3, 2)), axis=1)
-        boxes.append(
-            InputBox(
-                tuple(Fraction(int(a), 37) for a in ends[:, 0]),
-                tuple(Fraction(int(b), 37) for b in ends[:, 1]),
-            )
-        )
-    constraint = LinearConstraint((), ((0, Fraction(1)),), Fraction(0))
-    regions = Regions(Query(3, 1, tuple(Disjunct(box, (constraint,)) for box in boxes)))
-    for _ in range(60):
-        point = tuple(
-            Fraction(int(v), 37) + Fraction(int(e), 10**17)
-            for v, e in zip(rng.integers(-60, 60, 3), rng.integers(-2, 3, 3), strict=True)
-        )
-        all_of_them = {k: distance(box, point) for k, box in enumerate(boxes)}
-        nearest = min(all_of_them.values())
-        for reach in (Fraction(0), Fraction(1, 10**4), Fraction(1)):
-            expected = {k: d for k, d in all_of_them.items() if d <= max(nearest, reach)}
-            assert regions.near(point, reach) == expected
-
-
-def test_a_point_in_two_boxes_holds_by_either() -> None:
-    """Overlapping regions: the disjunct that holds counts."""
-    box = InputBox((Fraction(0),), (Fraction(1),))
-    other = InputBox((Fraction(1, 2),), (Fraction(2),))
-    never = LinearConstraint((), ((0, Fraction(1)),), Fraction(-9))
-    regions = Regions(Query(1, 1, (Disjunct(box, (never,)), Disjunct(other, ()))))
-    assert regions.near((Fraction(3, 4),), Fraction(0)) == {0: 0, 1: 0}
-    assert list(regions.near((Fraction(1, 4),), Fraction(0))) == [0]
+# Rounding.
 
 
 @pytest.mark.parametrize(

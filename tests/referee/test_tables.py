@@ -7,7 +7,7 @@ import io
 
 from tests.referee.made_report import HOSTILE, hostile, made
 from tlcheck.referee import tables
-from tlcheck.referee.document import RESULTS, VERDICTS
+from tlcheck.referee.findings import RESULTS, VERDICTS
 from tlcheck.report.text import printable
 
 REPORT = made(300)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tests.helpers import CERTIFICATES
 from tlcheck.options import Options
-from tlcheck.report.words import claim_lines, constraint_text, number
+from tlcheck.report.numerals import number
+from tlcheck.report.words import claim_lines, constraint_text
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.ops.structure import Input

@@ -441,7 +441,7 @@ def test_a_proof_over_the_reals_does_not_outweigh_a_float_execution(tmp_path: Pa
 
 
 def test_the_second_command_is_the_same_group() -> None:
-    code = "import sys; from tlcheck.cli.vnnlib import entry; sys.argv = ['x', '--name']; entry()"
+    code = "import sys; from tlcheck.cli.main import vnnlib_entry; sys.argv = ['x', '--name']; vnnlib_entry()"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY
     )

@@ -11,7 +11,7 @@ import pytest
 from tests.helpers import DATA, needs_data
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
-from tlcheck.readers.bundle import load_bundle
+from tlcheck.readers.bundle.read import load_bundle
 from tlcheck.verify import verify_path
 from tlcheck.writers.convert import convert
 

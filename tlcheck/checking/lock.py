@@ -56,7 +56,7 @@ Key = tuple[str, str]
 
 def lock_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a lock file."""
-    from tlcheck.report.schemas import schema_of
+    from tlcheck.schemas import schema_of
 
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

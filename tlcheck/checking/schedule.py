@@ -1,42 +1,28 @@
 """Deciding leaves chunk by chunk, in this process or in a pool; with progress, deadline and journal.
 
-Chunks are independent and results are small (a rank, a flag, a number), so a pool of processes is enough: workers
-inherit the plan and the bounds (fork) or receive them once (spawn). Leaves are streamed: no worker holds more than one
-chunk's coefficients. Whatever ends a check early (time limit, Ctrl-C, the death of this process) ends the workers at once.
+Chunks are independent and results are small (a rank, a flag, a number), so a pool of processes is enough, which know
+the plan and the bounds. Leaves are streamed: no worker holds more than one chunk's coefficients.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import resource
-import signal
-import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from math import inf
-from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
-from tlcheck import timer
+from tlcheck.checking.deadline import Deadline, Stopped
 from tlcheck.checking.journal import Journal
-from tlcheck.options import Progress
+from tlcheck.checking.pool import FORKS, WORKER_KILLED, Tick, WorkerDied, processes, threads, workers_for
+from tlcheck.options import Progress, Report
 from tlcheck.trusted.arith.box import OutOfRange
-from tlcheck.trusted.arith.probe import BlasRefused, probe
 from tlcheck.trusted.bounds import Bounds, Found
+from tlcheck.trusted.claim import UnsatClaim
+from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.leaf_pass import LeafOutcome, check_leaves
-from tlcheck.trusted.plan import Plan, root_bounds
-
-Report = Callable[[Progress], None] | None
-Tick = Callable[[], None]
-"""Called again and again while a check waits: draws progress, raises Stopped at the deadline."""
-T = TypeVar("T")
+from tlcheck.trusted.plan import Plan, Settings, root_bounds
 
 CHUNK_BYTES = 6 << 20
 """Coefficients of one chunk on the widest node: small enough for caches and memory, large enough for BLAS."""
@@ -45,76 +31,34 @@ OWN_BYTES = 3 << 20
 MAX_CHUNK = 256
 CHUNK_WORK = 6e7
 """Multiply-adds in integers of one chunk, some tenths of a second: the grain of progress, journal and interrupts."""
-BEAT = 0.25
-"""Seconds between two ticks."""
 THREADS_FROM = 3e8
 """Estimated multiply-adds of the intermediate bounds from which threads pay."""
 POOL_FROM = 4e8
 """Estimated multiply-adds of the deciding passes from which a pool pays for its start (some tenths of a second of work)."""
 
 
+def planned(claim: UnsatClaim, guidance: Guidance, settings: Settings) -> Plan:
+    """The plan; in integers alone where it would use float64, and the BLAS at hand is none that its error bounds hold for.
+
+    Raises BadGuidance, NoRelaxation and NotDeployable, as ``Plan``.
+    """
+    plan = Plan(claim, guidance, settings)
+    if "ball64" in (plan.bounding_engine.name, plan.deciding_engine.name) and not blas_usable():
+        return Plan(claim, guidance, replace(settings, arith="arb"))
+    return plan
+
+
+@cache
 def blas_usable() -> bool:
-    """The BLAS at hand passes the probe that ball64's error bounds need; if not, everything is done in integers."""
+    """The BLAS at hand passes the probe that ball64's error bounds need."""
+    from tlcheck.trusted.arith.probe import BlasRefused, probe
+
     try:
         with threadpool_limits(1, "blas"):
             probe()
     except BlasRefused:
         return False
     return True
-
-
-class Stopped(Exception):
-    """The check ends here, undecided; the message says why."""
-
-
-@dataclass
-class Deadline:
-    """``stopped()`` says why to stop, or "". Memory is what this process and its workers hold, in MiB."""
-
-    seconds: float | None
-    memory_mib: int | None
-    start: float = field(default_factory=lambda: timer.now())
-    _looked: float = -inf
-
-    def stopped(self) -> str:
-        now = timer.now()
-        if self.seconds is not None and now - self.start > self.seconds:
-            return f"stopped at the time limit of {self.seconds:g} s"
-        if self.memory_mib is not None and now - self._looked > BEAT / 2:
-            held = held_mib()
-            if held > self.memory_mib:
-                return f"stopped at the memory limit of {self.memory_mib} MiB ({held:.0f} MiB held)"
-            self._looked = now
-        return ""
-
-    def check(self) -> None:
-        """Raises Stopped."""
-        reason = self.stopped()
-        if reason:
-            raise Stopped(reason)
-
-
-def held_mib() -> float:
-    """Resident memory of this process and its workers, MiB, shared pages counted once; elsewhere than Linux the peak."""
-    pids = [os.getpid(), *(process.pid for process in multiprocessing.active_children())]
-    try:
-        return sum(_pss_kib(f"/proc/{pid}/smaps_rollup") for pid in pids if pid) / 1024
-    except (FileNotFoundError, PermissionError):
-        return peak_mib()
-
-
-def _pss_kib(path: str) -> int:
-    try:
-        with open(path, encoding="ascii") as stream:
-            return next((int(line.split()[1]) for line in stream if line.startswith("Pss:")), 0)
-    except ProcessLookupError:  # it ended
-        return 0
-
-
-def peak_mib() -> float:
-    """Peak resident memory of this process, MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20) if sys.platform == "darwin" else peak / 1024
 
 
 @dataclass
@@ -147,8 +91,8 @@ def run_leaves(plan: Plan, jobs: int, deadline: Deadline, report: Report, journa
         run.stopped = str(reason)
     except MemoryError:
         run.stopped = "stopped: out of memory"
-    except BrokenProcessPool:
-        run.stopped = "stopped: a worker process was killed, perhaps for its memory"
+    except WorkerDied:
+        run.stopped = WORKER_KILLED
     tell("leaves")
     return run
 
@@ -196,16 +140,18 @@ def _bounds(plan: Plan, region: int, jobs: int, tick: Tick) -> Bounds:
 
     float64: threads, since numpy leaves Python's lock in its products. Integers: processes (FLINT keeps the lock).
     """
-    workers = jobs or os.cpu_count() or 1
-    threads = plan.bounding_engine.name == "ball64"
-    if workers == 1 or plan.bounding_cost < THREADS_FROM or not (threads or sys.platform == "linux"):
-        return root_bounds(plan, region, lambda f, items: _ticking(f, items, tick))
-    if not threads:
-        return root_bounds(plan, region, lambda f, items: _forked(f, list(items), workers, tick))
-    with ThreadPoolExecutor(workers) as pool:
-        return root_bounds(
-            plan, region, lambda f, items: results_of([pool.submit(f, item) for item in items], tick)
-        )
+    workers = workers_for(jobs)
+    threaded = plan.bounding_engine.name == "ball64"
+    pays = workers > 1 and plan.bounding_cost >= THREADS_FROM and (threaded or FORKS)
+
+    def over(function: Callable[[int], Found], items: Iterable[int]) -> Iterable[Found]:
+        rows = list(items)
+        if not pays or (not threaded and len(rows) < 2):
+            return _ticking(function, rows, tick)
+        with (threads if threaded else processes)(function, workers) as pool:
+            return list(pool.in_order(rows, tick))
+
+    return root_bounds(plan, region, over)
 
 
 def _ticking(function: Callable[[int], Found], items: Iterable[int], tick: Tick) -> Iterator[Found]:
@@ -214,53 +160,17 @@ def _ticking(function: Callable[[int], Found], items: Iterable[int], tick: Tick)
         yield function(item)
 
 
-def results_of(futures: Sequence[Future[T]], tick: Tick) -> Iterator[T]:
-    """Their results in order; when this ends early, those that have not begun never do."""
-    try:
-        for future in futures:
-            while not future.done():
-                tick()
-                wait([future], timeout=BEAT)
-            yield future.result()
-    finally:
-        for future in futures:
-            future.cancel()
-
-
-_INHERITED: list[Callable[[int], Found]] = []
-
-
-def _call_inherited(item: int) -> Found:
-    return _INHERITED[-1](item)
-
-
-def _forked(
-    function: Callable[[int], Found], items: Sequence[int], workers: int, tick: Tick
-) -> Iterable[Found]:
-    """map in forked processes, which inherit ``function`` instead of unpickling it."""
-    if len(items) < 2:
-        return _ticking(function, items, tick)
-    _INHERITED.append(function)
-    try:
-        with ending_pool(
-            ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), enter_worker)
-        ) as pool:
-            with interrupts_held():
-                futures = [pool.submit(_call_inherited, item) for item in items]
-            return list(results_of(futures, tick))
-    finally:
-        _INHERITED.pop()
-
-
 def _decide(
     plan: Plan, bounds: Bounds | None, ranks: Sequence[int], jobs: int, tick: Tick
 ) -> Iterator[list[LeafOutcome]]:
     """Outcomes, chunk by chunk, in any order. Raises Stopped."""
     size = _chunk_size(plan)
     chunks = [ranks[i : i + size] for i in range(0, len(ranks), size)]
-    workers = min(jobs or os.cpu_count() or 1, len(chunks))
+    workers = workers_for(jobs, len(chunks))
     if workers > 1 and _work(plan, len(ranks)) >= POOL_FROM:
-        yield from _in_pool(plan, bounds, chunks, workers, tick)
+        with processes(partial(check_leaves, plan, bounds), workers) as pool:
+            for _, found in pool.as_done(chunks, tick):
+                yield found
         return
     for chunk in chunks:
         tick()
@@ -293,83 +203,3 @@ def _work(plan: Plan, leaves: int) -> float:
     )
     extra = plan.bounding_cost if plan.guidance.per_leaf_bounds else 0.0
     return float(per_row) * leaves * (20 if plan.deciding_engine.name == "arb" else 1) + extra
-
-
-_WORKER: dict[str, tuple[Plan, Bounds | None]] = {}
-
-
-def _start_worker(plan: Plan, bounds: Bounds | None) -> None:
-    enter_worker()
-    threadpool_limits(1, "blas")
-    _WORKER["task"] = (plan, bounds)
-
-
-INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
-
-
-@contextmanager
-def interrupts_held() -> Iterator[None]:
-    """Interrupts wait for the end of the block, in which a pool forks its workers: an exception raised by a signal in the
-    middle of a fork is lost, or leaves a worker behind. Workers inherit this, until ``enter_worker``."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def enter_worker() -> None:
-    """A worker leaves Ctrl-C to its parent, dies when told to, and does not outlive it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)
-    threading.Thread(target=_follow_parent, daemon=True).start()
-
-
-def _follow_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _work_on(chunk: Sequence[int]) -> list[LeafOutcome]:
-    plan, bounds = _WORKER["task"]
-    return check_leaves(plan, bounds, chunk)
-
-
-def _in_pool(
-    plan: Plan, bounds: Bounds | None, chunks: Sequence[Sequence[int]], workers: int, tick: Tick
-) -> Iterator[list[LeafOutcome]]:
-    method = "fork" if sys.platform == "linux" else "spawn"
-    context = multiprocessing.get_context(method)
-    with ending_pool(ProcessPoolExecutor(workers, context, _start_worker, (plan, bounds))) as pool:
-        pending: set[Future[list[LeafOutcome]]] = set()
-        queue = iter(chunks)
-        while True:
-            with interrupts_held():
-                more = islice(queue, 2 * workers - len(pending))
-                pending |= {pool.submit(_work_on, chunk) for chunk in more}
-            if not pending:
-                return
-            tick()
-            finished, pending = wait(pending, timeout=BEAT, return_when=FIRST_COMPLETED)
-            for future in finished:
-                yield future.result()
-
-
-@contextmanager
-def ending_pool(pool: ProcessPoolExecutor) -> Iterator[ProcessPoolExecutor]:
-    """A pool that is gone at once when its block ends early (time limit, Ctrl-C)."""
-    try:
-        yield pool
-    except BaseException:
-        for process in list((getattr(pool, "_processes", None) or {}).values()):
-            process.terminate()
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)

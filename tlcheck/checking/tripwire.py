@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tlcheck.checking.crosscheck.compare import EnginesDisagree
+from tlcheck.checking.crosscheck.disagreement import EnginesDisagree
 from tlcheck.keys import graph_key, key
 from tlcheck.trusted.arith.arb import working_precision
 from tlcheck.trusted.arith.box import OutOfRange

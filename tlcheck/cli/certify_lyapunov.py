@@ -75,7 +75,7 @@ def _query(model: Path, spec: Path, output: Path, most: int, seconds: float) -> 
     found = certify_query(model, spec, output, seconds=seconds, most=most, tick=lambda boxes, _: tell(boxes))
     took = timer.now() - start
     if found.witness is not None:
-        from tlcheck.report.words import number
+        from tlcheck.report.numerals import number
 
         where = ", ".join(f"X_{i} = {number(x)}" for i, x in enumerate(found.witness))
         click.echo(

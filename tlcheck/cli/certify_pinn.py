@@ -119,7 +119,7 @@ def certify_pinn(
 
 def _part(part: PartFound, request: Request) -> str:
     """What was found, as a line."""
-    from tlcheck.report.words import number
+    from tlcheck.report.numerals import number
 
     name = part.name if request.norm == "sup" else f"{part.name} ({request.norm})"
     at_most = "" if part.at_most is None else f"at most {number(part.at_most)}"
@@ -164,7 +164,7 @@ def _solution_errors(model: Path, pde: Path, output: Path, request: Request, tel
 
 def _solution(f: SolutionFound) -> str:
     """What was found, as a line."""
-    from tlcheck.report.words import number
+    from tlcheck.report.numerals import number
 
     at_most, estimate = number(f.at_most), _up(f.estimate, 3)
     if f.complete:
@@ -218,7 +218,7 @@ def _bounds(given: Sequence[str]) -> dict[str, Fraction]:
 
 def _number(option: str, text: str) -> Fraction:
     from tlcheck.errors import InvalidInput
-    from tlcheck.readers.bundle.numbers import exact_number
+    from tlcheck.readers.decimals import exact_number
 
     try:
         value = exact_number(text)

@@ -2,13 +2,12 @@
 
 Whatever happens, the process ends through :func:`entry` with a code of :class:`~tlcheck.report.record.ExitCode`, and
 with 0 only if a command returned it. click's own ``main`` is not used: it turns a command's ``return 1`` into 0 and
-a broken pipe into 1, which here means REFUTED. Modules that are slow to import are imported by the commands.
+a broken pipe into 1, which here means REFUTED. A command's module is imported when it is asked for.
 """
 
 from __future__ import annotations
 
 import errno
-import multiprocessing
 import os
 import signal
 import sys
@@ -19,17 +18,9 @@ from typing import Final, NoReturn
 import click
 
 from tlcheck import __version__
-from tlcheck.cli.certify_lyapunov import certify_lyapunov
-from tlcheck.cli.certify_pinn import certify_pinn
-from tlcheck.cli.convert import convert
-from tlcheck.cli.lock import lock
-from tlcheck.cli.lyapunov_spec import lyapunov_spec
+from tlcheck.cli.commands import Commands
+from tlcheck.cli.completion import COMPLETE_VARIABLE
 from tlcheck.cli.output import unusable
-from tlcheck.cli.plot import plot
-from tlcheck.cli.verify import verify
-from tlcheck.cli.vnncomp import vnncomp
-from tlcheck.cli.vnnlib import vnnlib
-from tlcheck.cli.words import COMPLETE_VARIABLE, completion, explain, formats, schema, show
 from tlcheck.errors import InvalidInput
 from tlcheck.report.record import ExitCode
 
@@ -41,6 +32,7 @@ EPILOG: Final = (
 
 
 @click.group(
+    cls=Commands,
     epilog=EPILOG,
     no_args_is_help=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -48,25 +40,6 @@ EPILOG: Final = (
 @click.version_option(__version__, prog_name="tlcheck", message="%(prog)s %(version)s")
 def cli() -> None:
     """Decide whether claims about neural networks are proved by their certificates."""
-
-
-for _command in (
-    verify,
-    lock,
-    show,
-    plot,
-    convert,
-    certify_pinn,
-    certify_lyapunov,
-    lyapunov_spec,
-    vnncomp,
-    vnnlib,
-    explain,
-    formats,
-    schema,
-    completion,
-):
-    cli.add_command(_command)
 
 
 def entry() -> NoReturn:
@@ -78,11 +51,15 @@ def entry() -> NoReturn:
     sys.exit(code)
 
 
+def vnnlib_entry() -> NoReturn:
+    """The command ``tlcheck-vnnlib``: ``tlcheck vnnlib`` by one path, as suites of the standard call a solver."""
+    sys.argv[1:1] = ["vnnlib"]
+    entry()
+
+
 def _interrupt(*_: object) -> NoReturn:
     """The first interrupt unwinds; another one while it does ends the process (workers follow it)."""
-    if (
-        multiprocessing.parent_process() is not None
-    ):  # a worker that was told to end before it had its own handlers
+    if _is_worker():  # that was told to end before it had its own handlers
         os._exit(ExitCode.INTERRUPTED)
     signal.signal(signal.SIGINT, _give_up)
     signal.signal(signal.SIGTERM, _give_up)
@@ -90,10 +67,16 @@ def _interrupt(*_: object) -> NoReturn:
 
 
 def _give_up(*_: object) -> NoReturn:
-    if multiprocessing.parent_process() is not None:
+    if _is_worker():
         os._exit(ExitCode.INTERRUPTED)
     os.write(2, b"interrupted\n")
     os._exit(ExitCode.INTERRUPTED)
+
+
+def _is_worker() -> bool:
+    """This process was started by multiprocessing, which then is imported."""
+    module = sys.modules.get("multiprocessing")
+    return module is not None and module.parent_process() is not None
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -59,7 +59,7 @@ EXACT: Final = ExactNumber()
 
 def complete_formats(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
     """For the shell: names of formats."""
-    from tlcheck.readers.detect import FORMATS as KNOWN
+    from tlcheck.readers.formats.detect import FORMATS as KNOWN
 
     return [name for name in KNOWN if name.startswith(incomplete)]
 
@@ -195,7 +195,7 @@ def _check_named(
         if (wrong := swapped(path, wanted)) is not None:
             raise click.UsageError(f"{option} {wrong.line()}")
     if input_format is not None:
-        from tlcheck.readers.detect import FORMATS as KNOWN
+        from tlcheck.readers.formats.detect import FORMATS as KNOWN
 
         check_choice("--input-format", input_format, KNOWN)
     if paths:

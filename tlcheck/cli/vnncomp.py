@@ -75,7 +75,7 @@ def _single(
     summary: Path | None,
     jobs: int,
 ) -> ExitCode:
-    from tlcheck.readers.detect import check_there
+    from tlcheck.readers.formats.detect import check_there
     from tlcheck.readers.kinds import refusal
     from tlcheck.referee.index import Entry, rule_entry
     from tlcheck.referee.render import Rows, detail_lines

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -32,14 +32,6 @@ RESERVE: Final = 0.75
 """Seconds of the time limit that are left for starting and ending the process, at most a third of it."""
 UNSUPPORTED: Final = ("TLC202", "TLC302", "TLC304", "TLC401")
 """Codes of input that is well formed and beyond tlcheck: the answer is unknown."""
-
-
-def entry() -> NoReturn:
-    """The command ``tlcheck-vnnlib``: this group by one path, as suites of the standard call a solver."""
-    from tlcheck.cli import main
-
-    sys.argv[1:1] = ["vnnlib"]
-    main.entry()
 
 
 class _OutOfTime(BaseException):

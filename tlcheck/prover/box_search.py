@@ -24,7 +24,8 @@ from tlcheck.prover.refute import Judge, Point, exact_points, refuted
 from tlcheck.prover.unsat import MOST_LOWEST, Prover, closed_by, is_empty
 from tlcheck.readers.bundle.manifest import Producer
 from tlcheck.readers.bytes import gunzip_if_packed, read_stored_bytes
-from tlcheck.readers.onnx import beside, read_model, whole_model
+from tlcheck.readers.data_files import beside
+from tlcheck.readers.onnx import read_model, whole_model
 from tlcheck.readers.vnnlib.read import read_query
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.graph import Graph
@@ -334,20 +335,26 @@ def search(
     """
     bounds = FloatBounds(graph)
     start = timer.now()
-    until = start + seconds
     judge = Judge(graph, query)
     witness = refuted(judge, model, start + ATTACK_SHARE * seconds)
     if witness is not None:
         return Found(None, 0, 0, witness=witness)
-    regions: dict[InputBox, list[int]] = {}
-    for k, d in enumerate(query.disjuncts):
-        regions.setdefault(d.box, []).append(k)
     if any(c.strict and c.outputs for d in query.disjuncts for c in d.constraints):
         attained = _attained(graph, query, start + (ATTACK_SHARE + TIE_SHARE) * seconds)
         if attained is not None:
             return Found(attained, 0, 0, attained.leaves.count)
-    writer = _Writer(graph, len(query.disjuncts))
-    boxes = 0
+    return _every_region(bounds, judge, most, start + seconds, tick)
+
+
+def _every_region(
+    bounds: FloatBounds, judge: Judge, most: int, until: float, tick: Callable[[int, int], None] | None
+) -> Found:
+    """Trees for the disjuncts, region by region, until one of them has none."""
+    query = judge.query
+    regions: dict[InputBox, list[int]] = {}
+    for k, d in enumerate(query.disjuncts):
+        regions.setdefault(d.box, []).append(k)
+    writer, boxes = _Writer(judge.graph, len(query.disjuncts)), 0
     for members in regions.values():
         for k in [k for k in members if is_empty(query.disjuncts[k])]:
             writer.empty(k)

@@ -7,11 +7,7 @@ point comes from sampling and a shrinking random search. Seeds are fixed: the sa
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -22,7 +18,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from tlcheck import timer
-from tlcheck.checking.schedule import ending_pool, enter_worker, interrupts_held
+from tlcheck.checking.pool import FORKS, processes, workers_for
 from tlcheck.prover.balls64 import Balls64
 from tlcheck.prover.models64 import Engine64, Models64
 from tlcheck.trusted.arith.arb import lower_float, upper_float, working_precision
@@ -245,35 +241,41 @@ def find_cover(
         below = Fraction(one.high) <= at_most if one.high < inf else False
         if below or not quantity.free:
             return one if below else replace(one, tree="")
-    target = _below(at_most) * INSIDE
-    cells = _Cells(quantity)
-    open_, closed, examined, worst, highest_cell = [0], 0, 0, 0.0, 0
+    search = _Below(_Cells(quantity), _below(at_most) * INSIDE, order)
+    open_, stuck = [0], ""
     with _examiner(quantity, order, "sup", jobs) as examine:
-        while open_ and len(open_) + closed <= max_cells:
-            tick(closed, len(open_))
-            examined += len(open_)
-            further: list[int] = []
-            worst, stuck = 0.0, ""
-            for i, u, axis, _, _ in cells.examined(examine, open_):
-                if u <= target:
-                    closed += 1
-                    continue
-                if u > worst:
-                    worst, highest_cell = u, i
-                halves = cells.halve(i, axis)
-                if not halves:
-                    stuck = cells.where(i, order)
-                    break
-                further += halves
-            if worst == inf and not stuck:
-                stuck = cells.hopeless(highest_cell)
-            if stuck:
-                return Cover("", closed, examined, worst, timer.now() - start, where=stuck)
-            open_ = further
-        if open_:
-            where = cells.where(highest_cell, order)
-            return Cover("", closed, examined, worst, timer.now() - start, where=where)
-    return Cover(_text(cells.cuts), closed, examined, worst, timer.now() - start)
+        while open_ and not stuck and len(open_) + search.closed <= max_cells:
+            tick(search.closed, len(open_))
+            open_, stuck = search.halve(examine, open_)
+    tree = "" if open_ or stuck else _text(search.cells.cuts)
+    if open_ and not stuck:
+        stuck = search.cells.where(search.highest, order)
+    return Cover(tree, search.closed, search.examined, search.worst, timer.now() - start, where=stuck)
+
+
+class _Below:
+    """Which cells are below the target. ``worst``: the last round's largest bound that is not, of the cell ``highest``."""
+
+    def __init__(self, cells: _Cells, target: float, order: int) -> None:
+        self.cells, self.target, self.order = cells, target, order
+        self.closed, self.examined, self.worst, self.highest = 0, 0, 0.0, 0
+
+    def halve(self, examine: Examine, new: list[int]) -> tuple[list[int], str]:
+        """The halves of those of the ``new`` cells that are not below; and where there is no way on, if there is none."""
+        self.examined += len(new)
+        self.worst = 0.0
+        further: list[int] = []
+        for i, bound, axis, _, _ in self.cells.examined(examine, new):
+            if bound <= self.target:
+                self.closed += 1
+                continue
+            if bound > self.worst:
+                self.worst, self.highest = bound, i
+            halves = self.cells.halve(i, axis)
+            if not halves:
+                return further, self.cells.where(i, self.order)
+            further += halves
+        return further, self.cells.hopeless(self.highest) if self.worst == inf else ""
 
 
 def find_integral(
@@ -295,48 +297,70 @@ def find_integral(
     one = one_cell(quantity, order, norm)
     if not quantity.free or one.high == 0:
         return one if one.high < inf else replace(one, tree="")
-    cells = _Cells(quantity)
-    found: dict[int, tuple[float, int, float, float]] = {}
-    new, examined = [0], 0
-
-    def cover(reached: bool, where: str = "") -> Cover:
-        ends = (low, high) if width < inf else (0.0, inf)
-        tree, seconds = _text(cells.cuts) if reached else "", timer.now() - start
-        return Cover(tree, len(found), examined, width, seconds, *ends, where)
-
+    mean = _Mean(_Cells(quantity), order)
+    new: list[int] = [0]
+    problem: str | None = None
     with _examiner(quantity, order, norm, jobs) as examine:
-        while True:
-            tick(len(found), len(new))
-            examined += len(new)
-            for i, _, axis, low, high in cells.examined(examine, new):
-                share = cells.share(i)
-                width = share * (high - low)
-                found[i] = (width if np.isfinite(width) else inf, axis, share * low, share * high)
-            width = sum(w for w, *_ in found.values())
-            low, high = (sum(f[k] for f in found.values()) for k in (2, 3))
-            if at_most is None:
-                reached = width <= max(gap, relative * low)
-            else:
-                reached = width < inf and (high <= at_most * INSIDE**2 or low * INSIDE**2 > at_most)
-            if reached:
-                return cover(True)
-            marked, chosen = 0.0, []
-            for i in sorted(found, key=lambda i: -found[i][0]):
-                if marked >= HALF * width and (marked < inf or found[i][0] < inf):
-                    break
-                marked += found[i][0]
-                chosen.append(i)
-            hopeless = cells.hopeless(chosen[0]) if width == inf else ""
-            if hopeless or len(found) + len(chosen) > max_cells:
-                return cover(False, hopeless or cells.where(chosen[0], order))
-            new = []
-            for i in chosen:
-                halves = cells.halve(i, found[i][1])
-                if not halves:
-                    return cover(False, cells.where(i, order))
-                new += halves
-            for i in chosen:
-                del found[i]
+        while problem is None:
+            tick(len(mean.found), len(new))
+            mean.add(examine, new)
+            if mean.is_known(gap, relative, at_most):
+                break
+            new, problem = mean.halve(max_cells)
+    ends = (mean.low, mean.high) if mean.width < inf else (0.0, inf)
+    tree, seconds = _text(mean.cells.cuts) if problem is None else "", timer.now() - start
+    return Cover(tree, len(mean.found), mean.examined, mean.width, seconds, *ends, problem or "")
+
+
+class _Mean:
+    """The mean over the domain, as the sum over its cells: ``found`` has each one's width, the axis to halve, and ends, all
+    times its share of the domain; ``width``, ``low`` and ``high`` are their sums."""
+
+    def __init__(self, cells: _Cells, order: int) -> None:
+        self.cells, self.order = cells, order
+        self.found: dict[int, tuple[float, int, float, float]] = {}
+        self.examined, self.width, self.low, self.high = 0, inf, 0.0, inf
+
+    def add(self, examine: Examine, new: list[int]) -> None:
+        self.examined += len(new)
+        for i, _, axis, low, high in self.cells.examined(examine, new):
+            share = self.cells.share(i)
+            width = share * (high - low)
+            self.found[i] = (width if np.isfinite(width) else inf, axis, share * low, share * high)
+        self.width = sum(w for w, *_ in self.found.values())
+        self.low, self.high = (sum(f[k] for f in self.found.values()) for k in (2, 3))
+
+    def is_known(self, gap: float, relative: float, at_most: float | None) -> bool:
+        """Well enough: as ``find_integral`` is asked."""
+        if at_most is None:
+            return self.width <= max(gap, relative * self.low)
+        return self.width < inf and (self.high <= at_most * INSIDE**2 or self.low * INSIDE**2 > at_most)
+
+    def marked(self) -> list[int]:
+        """The widest cells, with HALF of the width together."""
+        marked, chosen = 0.0, []
+        for i in sorted(self.found, key=lambda i: -self.found[i][0]):
+            if marked >= HALF * self.width and (marked < inf or self.found[i][0] < inf):
+                break
+            marked += self.found[i][0]
+            chosen.append(i)
+        return chosen
+
+    def halve(self, max_cells: int) -> tuple[list[int], str | None]:
+        """The halves of the marked cells, which they replace; or a cell where there is no way on."""
+        chosen = self.marked()
+        hopeless = self.cells.hopeless(chosen[0]) if self.width == inf else ""
+        if hopeless or len(self.found) + len(chosen) > max_cells:
+            return [], hopeless or self.cells.where(chosen[0], self.order)
+        new: list[int] = []
+        for i in chosen:
+            halves = self.cells.halve(i, self.found[i][1])
+            if not halves:
+                return [], self.cells.where(i, self.order)
+            new += halves
+        for i in chosen:
+            del self.found[i]
+        return new, None
 
 
 def _text(cuts: dict[int, tuple[int, int]]) -> str:
@@ -440,34 +464,17 @@ def _mass(model: Models64) -> Floats:
     return np.asarray(np.abs(model.coefficients[:, :, 0]).T @ exponents)
 
 
-_TASK: list[tuple[Quantity, int, str]] = []
-
-
-def _start(quantity: Quantity, order: int, norm: str) -> None:
-    enter_worker()
-    threadpool_limits(1, "blas")
-    _TASK.append((quantity, order, norm))
-
-
-def _examine_task(box: Boxes) -> Examined:
-    quantity, order, norm = _TASK[-1]
-    return examine_cells(quantity, order, norm, *box)
-
-
 @contextmanager
 def _examiner(quantity: Quantity, order: int, norm: str, jobs: int) -> Iterator[Examine]:
     """Batches of boxes examined in a pool of forked processes, or here."""
-    workers = jobs or os.cpu_count() or 1
-    if workers == 1 or sys.platform != "linux":
+
+    def examine(box: Boxes) -> Examined:
+        return examine_cells(quantity, order, norm, *box)
+
+    workers = workers_for(jobs)
+    if workers == 1 or not FORKS:
         with threadpool_limits(1, "blas"):
-            yield lambda boxes: [examine_cells(quantity, order, norm, *box) for box in boxes]
+            yield lambda boxes: [examine(box) for box in boxes]
         return
-    context = multiprocessing.get_context("fork")
-    with ending_pool(ProcessPoolExecutor(workers, context, _start, (quantity, order, norm))) as pool:
-
-        def examine(boxes: list[Boxes]) -> list[Examined]:
-            with interrupts_held():
-                found = pool.map(_examine_task, boxes)
-            return list(found)
-
-        yield examine
+    with processes(examine, workers) as pool:
+        yield lambda boxes: list(pool.in_order(boxes))

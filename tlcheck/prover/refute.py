@@ -5,7 +5,7 @@ What is returned is a point at which ``decide_sat`` CERTIFIED that the query is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import chain
 from math import inf
@@ -18,7 +18,7 @@ from tlcheck.prover.attack import Attack
 from tlcheck.runtime.ort import ExecutionFailed, Session, make_session
 from tlcheck.trusted.arith.arb import PRECISION, ball, working_precision
 from tlcheck.trusted.claim import SatClaim
-from tlcheck.trusted.decide import decide_sat
+from tlcheck.trusted.decide import SatOutcome, decide_sat
 from tlcheck.trusted.evaluate import Evaluator, Undecided
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.query import InputBox, Query
@@ -27,13 +27,22 @@ from tlcheck.trusted.verdict import Verdict
 Point = tuple[Fraction, ...]
 
 PRECISIONS: Final = (128, 512, 2048)
-"""Bits, one after the other while a point is undecided."""
+"""Bits of ``ruled``."""
 MOST_VALUES: Final = 3000
 """Most evaluations of the network by the attack."""
 MOST_BALLS: Final = 500
 """The same where nothing executes it, and balls are evaluated."""
 EXACT_BOXES: Final = 64
 """Regions whose exact centre and corners are tried too."""
+
+
+def ruled(claim: SatClaim, evaluator: Evaluator, precisions: Sequence[int] = PRECISIONS) -> SatOutcome:
+    """The kernel's ruling on a witness, at one precision after the other while it is undecided."""
+    outcome = decide_sat(claim, precisions[0], evaluator=evaluator)
+    for bits in precisions[1:]:
+        if outcome.verdict is Verdict.UNPROVEN:
+            outcome = decide_sat(claim, bits, evaluator=evaluator)
+    return outcome
 
 
 class Judge:
@@ -46,11 +55,7 @@ class Judge:
     def holds(self, point: Point) -> bool:
         """The point certainly satisfies the query."""
         claim = SatClaim(self.graph, self.query, point)
-        for precision in PRECISIONS:
-            outcome = decide_sat(claim, precision, evaluator=self.evaluator)
-            if outcome.code != "TLC012":
-                return outcome.verdict is Verdict.CERTIFIED
-        return False
+        return ruled(claim, self.evaluator).verdict is Verdict.CERTIFIED
 
     def middles(self, point: NDArray[np.float32]) -> NDArray[np.float64] | None:
         """The outputs there, roughly; None where there are none."""

@@ -8,9 +8,7 @@ only.
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
@@ -22,7 +20,7 @@ import msgspec
 from msgspec.structs import replace as changed
 
 from tlcheck import __version__, timer
-from tlcheck.checking.pool import forked
+from tlcheck.checking.pool import FORKS, processes, workers_for
 from tlcheck.errors import InvalidInput
 from tlcheck.prover.attack import first_points
 from tlcheck.readers.bundle.manifest import (
@@ -31,7 +29,6 @@ from tlcheck.readers.bundle.manifest import (
     Producer,
 )
 from tlcheck.readers.bytes import read_bytes
-from tlcheck.readers.files import Files, beside
 from tlcheck.readers.own.stability import Artifact, Bounds, conditions_of, read_artifact, read_toml, tree_text
 from tlcheck.trusted.arith.arb import PRECISION, upper_float, working_precision
 from tlcheck.trusted.calculus.jets import coordinates
@@ -54,7 +51,7 @@ from tlcheck.trusted.science.stability_tree import (
     Cut,
     Tree,
 )
-from tlcheck.writers.bundle import check_target, write_artifact_bundle
+from tlcheck.writers.bundle import check_target, files_kept, write_artifact_bundle
 
 ARTIFACT: Final = "stability.json"
 MAX_LEAVES: Final = 400_000
@@ -209,10 +206,7 @@ class _Search:
                 self.conditions, problem=f"the core that is given is none: {problem}: not established"
             )
         judge = Judge(self.conditions, PIECES, self.clock)
-        outcomes: dict[
-            int, tuple[Cut | str, int]
-        ] = {}  # of each box, and which box is its left half; the next is its right
-        boxes = 1
+        tree = _Growing()
         while self.level:
             self.further, self.done = [], 0
             examined = _examined(judge, self.level, self.jobs)
@@ -221,25 +215,17 @@ class _Search:
                 if isinstance(outcome, tuple):
                     return self._refuted(judge, outcome)
                 if isinstance(outcome, str):
-                    outcomes[k] = outcome, 0
+                    tree.outcomes[k] = outcome, 0
                     self.leaves += 1
                     self.tick(self.leaves)
                     continue
-                parts = [(k, box, depth)]
-                for cut in outcome:
-                    halves: list[tuple[int, Box, int]] = []
-                    for number, part, deep in parts:
-                        outcomes[number] = cut, boxes
-                        halves += [(boxes + i, half, deep + 1) for i, half in enumerate(_halves(part, cut))]
-                        boxes += 2
-                    parts = halves
-                self.further += parts
+                self.further += tree.cut(k, box, depth, outcome)
             self.level, self.further, self.done = self.further, [], 0
             if max((depth for *_, depth in self.level), default=0) > MAX_TREE_DEPTH:
                 return self.stopped(f"{MAX_TREE_DEPTH} cuts of a box")
             if self.level and self.leaves + len(self.level) > self.max_leaves:
                 return self.stopped("1 leaf" if self.max_leaves == 1 else f"{self.max_leaves} leaves")
-        return Found(self.conditions, _preorder(outcomes), (), self.leaves)
+        return Found(self.conditions, tree.preorder(), (), self.leaves)
 
     def _refuted(self, judge: Judge, point: Point) -> Found:
         check = judge.violation(point)
@@ -274,40 +260,53 @@ def _halves(box: Box, cut: Cut) -> list[Box]:
     return [(*box[: cut.axis], half, *box[cut.axis + 1 :]) for half in ((low, at), (at, high))]
 
 
-def _preorder(outcomes: Mapping[int, tuple[Cut | str, int]]) -> Tree:
-    tree: list[Cut | str] = []
-    stack = [0]
-    while stack:
-        outcome, left = outcomes[stack.pop()]
-        tree.append(outcome)
-        if isinstance(outcome, Cut):
-            stack += [left + 1, left]
-    return tuple(tree)
+class _Growing:
+    """A tree of boxes by number: ``outcomes`` has each one's leaf or cut, and the number of its left half; the next is its
+    right half."""
 
+    def __init__(self) -> None:
+        self.outcomes: dict[int, tuple[Cut | str, int]] = {}
+        self.boxes = 1
 
-_LEVELS: list[tuple[Judge, Sequence[tuple[int, Box, int]], int]] = []
-"""Of the level being judged, for the workers to inherit: the judge, the boxes, how many go together."""
+    def cut(self, k: int, box: Box, depth: int, cuts: Sequence[Cut]) -> list[tuple[int, Box, int]]:
+        """The parts of box ``k`` by every cut, one after the other: (number, box, depth)."""
+        parts = [(k, box, depth)]
+        for cut in cuts:
+            halves: list[tuple[int, Box, int]] = []
+            for number, part, deep in parts:
+                self.outcomes[number] = cut, self.boxes
+                halves += [(self.boxes + i, half, deep + 1) for i, half in enumerate(_halves(part, cut))]
+                self.boxes += 2
+            parts = halves
+        return parts
+
+    def preorder(self) -> Tree:
+        tree: list[Cut | str] = []
+        stack = [0]
+        while stack:
+            outcome, left = self.outcomes[stack.pop()]
+            tree.append(outcome)
+            if isinstance(outcome, Cut):
+                stack += [left + 1, left]
+        return tuple(tree)
 
 
 def _examined(judge: Judge, boxes: Sequence[tuple[int, Box, int]], jobs: int) -> Iterator[Outcome]:
-    workers = min(jobs or os.cpu_count() or 1, len(boxes) // 2)
+    """The boxes' outcomes in their order. Workers inherit judge and boxes."""
+    workers = workers_for(jobs, len(boxes) // 2)
     together = max(1, min(TOGETHER, len(boxes) // (4 * max(workers, 1))))
-    _LEVELS.append((judge, boxes, together))
-    try:
-        chunks = -(-len(boxes) // together)
-        if workers < 2 or sys.platform != "linux":
-            for k in range(chunks):
-                yield from _examine_inherited(k)
-        else:
-            for found in forked(_examine_inherited, chunks, workers, judge.tick):
-                yield from found
-    finally:
-        _LEVELS.pop()
+    starts = range(0, len(boxes), together)
 
+    def examine(start: int) -> list[Outcome]:
+        return [_examine(judge, box, depth) for _, box, depth in boxes[start : start + together]]
 
-def _examine_inherited(k: int) -> list[Outcome]:
-    judge, boxes, together = _LEVELS[-1]
-    return [_examine(judge, box, depth) for _, box, depth in boxes[k * together : (k + 1) * together]]
+    if workers < 2 or not FORKS:
+        for start in starts:
+            yield from examine(start)
+        return
+    with processes(examine, workers) as pool:
+        for found in pool.in_order(starts, judge.tick):
+            yield from found
 
 
 def _examine(judge: Judge, box: Box, depth: int) -> Outcome:
@@ -440,27 +439,7 @@ def certify(
     Raises InvalidInput.
     """
     check_target(target)
-    data = read_bytes(spec)
-    artifact = read_artifact(read_toml(data, str(spec)) if spec.suffix == ".toml" else data, str(spec))
-    content: dict[str, bytes] = {}
-    found_beside = beside(spec)
-
-    def kept(name: str) -> bytes:
-        content[name] = found_beside.read_named(name)
-        return content[name]
-
-    def data_kept(name: str) -> bytes:
-        content[name] = found_beside.read_data(name)
-        return content[name]
-
-    try:
-        conditions = conditions_of(artifact, Files(str(spec), kept, read_data=data_kept))
-    except InvalidInput as error:
-        raise error.in_file(str(spec)) from error.__cause__
-    if {ARTIFACT, MANIFEST} & set(content):
-        raise InvalidInput(
-            "TLC101", "a model file has a name of the bundle's own", file=str(spec), got=ARTIFACT
-        )
+    artifact, conditions, content = _read(spec)
     found = find(conditions, max_leaves=max_leaves, seconds=seconds, jobs=jobs, tick=tick)
     if not found.problem or found.false:
         core = found.conditions.core
@@ -472,6 +451,22 @@ def certify(
         )
         _write(target, filled, content)
     return found
+
+
+def _read(spec: Path) -> tuple[Artifact, Conditions, dict[str, bytes]]:
+    """The claim, what it says, and the content of the files that it names."""
+    data = read_bytes(spec)
+    artifact = read_artifact(read_toml(data, str(spec)) if spec.suffix == ".toml" else data, str(spec))
+    files, content = files_kept(spec)
+    try:
+        conditions = conditions_of(artifact, files)
+    except InvalidInput as error:
+        raise error.in_file(str(spec)) from error.__cause__
+    if {ARTIFACT, MANIFEST} & set(content):
+        raise InvalidInput(
+            "TLC101", "a model file has a name of the bundle's own", file=str(spec), got=ARTIFACT
+        )
+    return artifact, conditions, content
 
 
 def _write(target: Path, artifact: Artifact, files: dict[str, bytes]) -> None:

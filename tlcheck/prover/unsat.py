@@ -1,13 +1,13 @@
 """The search for a proof of unsat: bounds at the root, then boxes halved where they do not suffice.
 
 What comes out is guidance: a tree of splits on inputs, and for each leaf the constraints whose weighted sum is bounded.
-``tlcheck.checking.claims.check_unsat`` then decides with exactly this guidance, as for any other proof.
+``tlcheck.checking.unsat.check_unsat`` then decides with exactly this guidance, as for any other proof.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import inf
 from typing import Final
@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck import timer
-from tlcheck.checking.schedule import Deadline, blas_usable, run_leaves
+from tlcheck.checking.deadline import Deadline
+from tlcheck.checking.schedule import planned, run_leaves
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import LEAF, SPLIT, Guidance, Leaves, SharedSlopes, Tree
 from tlcheck.trusted.ops.activation import Relu
-from tlcheck.trusted.plan import Plan, Settings, holds_nowhere
+from tlcheck.trusted.plan import Settings, holds_nowhere
 from tlcheck.trusted.query import Disjunct, InputBox, Query
 
 Influence = Callable[[InputBox, Disjunct], NDArray[np.float64]]
@@ -73,7 +74,6 @@ class Prover:
     until: float
     deployed: bool = False
     influence: Influence | None = None
-    _arith: str = field(default_factory=lambda: "auto" if blas_usable() else "arb")
 
     def search(self, most_leaves: int = MOST_LEAVES) -> Found:
         query = self.claim.query
@@ -116,7 +116,7 @@ class Prover:
         disjuncts = self.claim.query.disjuncts
         tries = [(leaf, w) for leaf in batch for w in _weightings(disjuncts[leaf.disjunct])]
         boxes = [Disjunct(leaf.box, disjuncts[leaf.disjunct].constraints) for leaf, _ in tries]
-        settings = Settings(self._arith, deployed=self.deployed)
+        settings = Settings(deployed=self.deployed)
         closed, stopped = closed_by(self.claim, boxes, [w for _, w in tries], settings, until, slopes)
         for k, (leaf, weights) in enumerate(tries):
             if k in closed and leaf.weights is None:
@@ -154,7 +154,7 @@ def closed_by(
     """(which boxes the kernel closes with these weights, in one leaf each; time ran out)."""
     query = Query(claim.query.n_inputs, claim.query.n_outputs, tuple(boxes))
     guidance = replace(_one_leaf_each(weightings), shared_slopes=slopes)
-    plan = Plan(UnsatClaim(claim.graph, query), guidance, settings)
+    plan = planned(UnsatClaim(claim.graph, query), guidance, settings)
     seconds = None if until == inf else max(0.0, until - timer.now())
     run = run_leaves(plan, 1, Deadline(seconds, None), None, None)
     closed = {plan.leaves[o.rank].disjunct for o in run.outcomes if o.certified}

@@ -24,7 +24,7 @@ from tlcheck.options import Options
 from tlcheck.readers.bytes import read_bytes, sha256_hex, without_mark
 from tlcheck.readers.files import Files, beside
 from tlcheck.readers.kinds import Sample, kind_of, sample_of
-from tlcheck.readers.loaded import LoadedClaim
+from tlcheck.readers.loaded import LoadedClaim, read_by
 from tlcheck.readers.strict_json import check_strict
 
 SUFFIXES: Final = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
@@ -420,7 +420,7 @@ def _read_artifact(data: bytes, files: Files, options: Options, name: str) -> Se
     data = without_mark(data, "TLC106", files.where)
     module = importlib.import_module(f"tlcheck.readers.{ARTIFACTS[name].module}")
     try:
-        claims: Sequence[LoadedClaim] = module.load(data, files, options, name)
+        claims = read_by(module.__name__, lambda: module.load(data, files, options, name))
     except InvalidInput as error:
         raise error.in_file(files.where) from error.__cause__
     for given, option, roles in (

@@ -16,9 +16,8 @@ from typing import Final
 
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.bytes import read_bytes, sha256_hex
-from tlcheck.readers.onnx import beside as data_beside
-from tlcheck.readers.onnx import whole_model
-from tlcheck.readers.onnx.external import ReadData, no_data
+from tlcheck.readers.data_files import ReadData, no_data
+from tlcheck.readers.data_files import beside as data_beside
 
 ROLES: Final = ("artifact", "manifest", "model", "model weights", "property", "alphas")
 """Keys of ``sources`` that are no files' names."""
@@ -89,17 +88,9 @@ class Files:
         self.sources[role] = sha256_hex(data)
         return data
 
-    def whole(self, data: bytes, name: str, given: Path | None = None) -> bytes:
-        """The ONNX model with the weights in other files put inside: those beside the model that the user gave, else
-        the artifact's. Raises InvalidInput as ``whole_model``."""
-        if given is not None:
-            model = whole_model(data, data_beside(given.parent), file=str(given))
-            self.sources.update(model.sources())
-            return model.content
-        model = whole_model(data, self.read_data, file=name)
-        for plain, content in model.files.items():
-            self.sources[self._plain(plain, "external data")] = sha256_hex(content)
-        return model.content
+    def named(self, name: str, content: bytes, field: str) -> None:
+        """A file that was read because another one names it. Raises InvalidInput TLC404."""
+        self.sources[self._plain(name, field)] = sha256_hex(content)
 
 
 def beside(artifact: Path) -> Files:

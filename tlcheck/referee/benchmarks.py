@@ -18,9 +18,10 @@ from typing import Final, Literal
 
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.bytes import gunzip_if_packed, read_stored_bytes, sha256_hex
-from tlcheck.readers.detect import check_there
+from tlcheck.readers.data_files import beside
+from tlcheck.readers.formats.detect import check_there
 from tlcheck.readers.kinds import refusal
-from tlcheck.readers.onnx import beside, whole_model
+from tlcheck.readers.onnx import whole_model
 from tlcheck.referee.results import InstanceName
 
 Role = Literal["network", "property"]

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from tlcheck import timer
+from tlcheck.checking.pool import work_through
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_PROPERTY_BYTES
+from tlcheck.prover.regions import Regions
 from tlcheck.readers.bytes import read_bytes, sha256_hex
 from tlcheck.readers.onnx import load_whole
-from tlcheck.referee.pool import work_through
-from tlcheck.referee.regions import Regions
 from tlcheck.referee.witness import Model, Ruling, load_regions, rule_file
 
 REQUIRED: Final = ("onnx", "vnnlib", "ce_file")

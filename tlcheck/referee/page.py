@@ -27,8 +27,9 @@ from string import Template
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from tlcheck.referee.document import RESULTS, VERDICTS, AnswerOut, Evidence, InstanceOut, RefereeOut, ToolOut
-from tlcheck.referee.tables import benchmark_rows, census_lines, percent, shares, tool_rows
+from tlcheck.referee.findings import RESULTS, VERDICTS, AnswerOut, Evidence, InstanceOut, RefereeOut, ToolOut
+from tlcheck.referee.shares import census_lines, percent, shares
+from tlcheck.referee.tables import benchmark_rows, tool_rows
 from tlcheck.referee.witness import RULINGS
 from tlcheck.report.text import printable
 

@@ -18,16 +18,18 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 
 from tlcheck import timer
+from tlcheck.checking.pool import work_through
 from tlcheck.errors import InvalidInput
 from tlcheck.keys import graph_key, lasting_key, query_key
 from tlcheck.limits import MAX_PROPERTY_BYTES
 from tlcheck.options import Options
+from tlcheck.prover.regions import Regions
 from tlcheck.readers.bytes import read_bytes, sha256_hex
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.vnnlib.read import read_property
 from tlcheck.readers.vnnlib.witness import MAX_WITNESS_BYTES
 from tlcheck.referee.benchmarks import Benchmarks, Instance
-from tlcheck.referee.document import (
+from tlcheck.referee.findings import (
     SCHEMA_VERSION,
     VERDICTS,
     AnswerOut,
@@ -42,8 +44,6 @@ from tlcheck.referee.document import (
     Verdict,
 )
 from tlcheck.referee.index import KILLED, census
-from tlcheck.referee.pool import OutOfTime, time_limit, work_through
-from tlcheck.referee.regions import Regions
 from tlcheck.referee.results import Answer, InstanceName, shown
 from tlcheck.referee.rulings import Store
 from tlcheck.referee.witness import Model, Ruling, load_regions, rule_bytes, unreadable
@@ -108,11 +108,15 @@ def _regions(path: Path, network: Path, hashes: tuple[str, str]) -> Regions:
     return load_regions(path, _model(network, hashes[0]))
 
 
+class OutOfTime(Exception):
+    """The time for one witness is over."""
+
+
 def judge(task: Task) -> dict[str, Any]:
     """The ruling's row. What was read must be what was hashed: a file that changed meanwhile is unsupported."""
     network, query, _ = task.hashes
     try:
-        with time_limit(task.seconds):
+        with timer.alarm(task.seconds, OutOfTime):
             model = _model(task.network, network)
             regions = _regions(task.property, task.network, (network, query))
             content = read_bytes(task.witness, limit=MAX_WITNESS_BYTES)
@@ -302,7 +306,7 @@ class Referee:
         order = {"contested": 0}
         instances.sort(key=lambda i: (order.get(i.verdict, 1), i.benchmark, i.version, i.network, i.property))
         answered = [(i, a) for i in instances for a in i.answers]
-        from tlcheck.report.versions import tool_versions
+        from tlcheck.versions import tool_versions
 
         return RefereeOut(
             schema_version=SCHEMA_VERSION,

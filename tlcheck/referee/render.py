@@ -83,8 +83,8 @@ def summary_text(summary: Row) -> str:
     """The tables, the shares, and each disagreement with the float32 replay."""
     import msgspec
 
-    from tlcheck.referee.document import CensusOut
-    from tlcheck.referee.tables import census_lines
+    from tlcheck.referee.findings import CensusOut
+    from tlcheck.referee.shares import census_lines
     from tlcheck.report.text import printable
 
     lines = ["", f"{summary['witnesses']} witnesses"]

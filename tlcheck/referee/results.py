@@ -25,9 +25,9 @@ from typing import Final
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_PROPERTY_BYTES
 from tlcheck.readers.bytes import read_bytes
-from tlcheck.readers.detect import check_there
+from tlcheck.readers.formats.detect import check_there
 from tlcheck.readers.kinds import refusal
-from tlcheck.referee.document import Result
+from tlcheck.referee.findings import Result
 
 TABLE: Final = "results.csv"
 COLUMNS: Final = "category, network, property, prepare time, result, run time"

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from textwrap import wrap
 from typing import Any, Final
 
-from tlcheck.referee.document import RESULTS, VERDICTS, AnswerOut, CensusOut, RefereeOut
+from tlcheck.referee.findings import RESULTS, VERDICTS, AnswerOut, RefereeOut
 from tlcheck.referee.render import csv_line
+from tlcheck.referee.shares import census_lines
 from tlcheck.referee.witness import RULINGS
 from tlcheck.report.text import printable
 
@@ -22,17 +23,6 @@ WIDTH: Final = 100
 WIDEST_NAME: Final = 40
 """Characters of a name in a table; a contradiction has all of it."""
 FORMULA: Final = tuple("=+-@＝＋－＠")
-
-SHARES: Final = (
-    ("officially_correct", "count", "officially correct", (
-        ("outside_as_written", "outside the written bounds"),
-        ("outside_both", "also after rounding to float32"),
-        ("settled_sat", "settled sat"),
-    )),
-    ("rounding", "compared", "", (("flipped", "rounding alone flips"),)),
-    ("clipping", "outside", "", (("repaired", "moving into the region repairs"),)),
-)  # fmt: skip
-"""The shares of a census: which counts, the key of the whole, what the whole is called; each part's key and words."""
 
 INSTANCE_NAMES: Final = ("benchmark", "version", "network", "property", "verdict")
 ANSWER_COLUMNS: Final = ("tool", "result", "written", "seconds", "contradicted")
@@ -90,38 +80,8 @@ def benchmark_rows(report: RefereeOut) -> list[list[Cell]]:
     ]
 
 
-def shares(census: CensusOut) -> Iterator[tuple[str, str, int, int]]:
-    """(name of the whole, words, part, whole) of every share whose counts the census has."""
-    for key, whole, name, parts in SHARES:
-        counts: dict[str, int] = getattr(census, key)
-        yield from (
-            (name, words, counts[part], counts.get(whole, 0)) for part, words in parts if part in counts
-        )
-
-
-def census_lines(census: CensusOut) -> list[str]:
-    """The shares in words, as ``tlcheck vnncomp witness --index`` says them."""
-    named: dict[str, list[str]] = {}
-    lines = []
-    for name, words, part, whole in shares(census):
-        text = f"{words} {share_text(part, whole)}"
-        if name:
-            named.setdefault(f"{name} {whole}", []).append(text)
-        else:
-            lines.append(text)
-    return [f"{name}: {', '.join(texts)}" for name, texts in named.items()] + lines
-
-
 def _wrapped(lines: list[str]) -> list[str]:
     return [part for line in lines for part in wrap(line, WIDTH, subsequent_indent="  ")]
-
-
-def share_text(part: int, whole: int) -> str:
-    return f"{part} of {whole} ({percent(part, whole)} %)"
-
-
-def percent(part: int, whole: int) -> str:
-    return f"{100 * part / whole if whole else 0.0:.1f}"
 
 
 def grid(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> list[str]:

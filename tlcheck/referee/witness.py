@@ -26,15 +26,16 @@ from numpy.typing import NDArray
 
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_PROPERTY_BYTES
+from tlcheck.prover.refute import ruled
+from tlcheck.prover.regions import MAX_REPAIRS, TOLERANCE, Point, Regions, clipped, double
 from tlcheck.readers.bytes import read_bytes, sha256_hex
 from tlcheck.readers.onnx import load_whole, read_model
 from tlcheck.readers.vnnlib.read import read_named_query
 from tlcheck.readers.vnnlib.witness import MAX_WITNESS_BYTES, Names, Witness, read_witness
-from tlcheck.referee.regions import Point, Regions, clipped
 from tlcheck.runtime.ort import ExecutionFailed, Session, devices, make_session
 from tlcheck.trusted.arith.arb import Arb, ball, floor_float, lower_float, upper_float, working_precision
 from tlcheck.trusted.claim import SatClaim
-from tlcheck.trusted.decide import SatOutcome, decide_sat
+from tlcheck.trusted.decide import SatOutcome
 from tlcheck.trusted.evaluate import Evaluator, Undecided
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.network import Network
@@ -44,12 +45,8 @@ from tlcheck.trusted.verdict import Verdict
 RULINGS: Final = (
     "holds", "holds-repaired", "tolerance-only", "fails", "empty", "malformed", "wrong-shape", "unsupported",
 )  # fmt: skip
-TOLERANCE: Final = Fraction(1, 10_000)
-"""The competition's absolute tolerance on inputs."""
 PRECISIONS: Final = (128, 256, 1024)
 """Bits, one after the other while an enclosure straddles its bound (a margin of exactly 0 needs many)."""
-MAX_REPAIRS: Final = 8
-"""Most regions a witness is moved into, nearest first."""
 
 
 @dataclass(frozen=True)
@@ -241,11 +238,7 @@ class _Exact:
     def decide(self, point: Point, boxes: list[int], wider: Fraction = Fraction(0)) -> SatOutcome:
         """The verdict on these boxes' disjuncts, at the first precision that decides."""
         claim = SatClaim(self.graph, self.regions.part(boxes, wider), point)
-        outcome = decide_sat(claim, PRECISIONS[0], evaluator=self.evaluator)
-        for bits in PRECISIONS[1:]:
-            if outcome.verdict is Verdict.UNPROVEN:
-                outcome = decide_sat(claim, bits, evaluator=self.evaluator)
-        return outcome
+        return ruled(claim, self.evaluator, PRECISIONS)
 
     def facts(self, point: Point, near: dict[int, Fraction]) -> tuple[Fact, Fact, SatOutcome]:
         """(real, tolerance, the outcome they rest on); ``near`` as ``Regions.near`` gives it."""
@@ -348,7 +341,7 @@ class _Executed:
     def __init__(self, model: Model, regions: Regions, witness: Witness) -> None:
         self.regions, self.witness = regions, witness
         with np.errstate(over="ignore"):
-            self.x = np.array([_double(q) for q in witness.inputs], np.float64).astype(np.float32)
+            self.x = np.array([double(q) for q in witness.inputs], np.float64).astype(np.float32)
         self.finite = bool(np.isfinite(self.x).all())
         self.runs = {device: self._run(s) for device, s in model.sessions.items()} if self.finite else {}
 
@@ -418,7 +411,7 @@ class _Executed:
         result: dict[str, object] = {"count": len(given), "expected": self.regions.query.n_outputs}
         run = self.runs.get("cpu")
         if len(given) == self.regions.query.n_outputs and None not in given:
-            claimed = np.array([_double(q) for q in given if q is not None])
+            claimed = np.array([double(q) for q in given if q is not None])
             if isinstance(run, np.ndarray):
                 result["relative_difference_deployed"] = _difference(claimed, run)
             if exact and all(y.is_finite() for y in exact):
@@ -492,11 +485,3 @@ def decimal_up(q: Fraction, digits: int = 17) -> str:
 
 def _down(q: Fraction | None) -> float | None:
     return None if q is None else floor_float(q)
-
-
-def _double(q: Fraction) -> float:
-    """To nearest; infinite where a double cannot be."""
-    try:
-        return float(q)
-    except OverflowError:
-        return inf if q > 0 else -inf

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from tlcheck.report.record import FileResult, Run
+from tlcheck.report.rests_on import rests_on
 from tlcheck.report.result import Bound, ClaimResult, Number, Reason
 from tlcheck.report.schema import (
     SCHEMA_VERSION,
@@ -18,10 +20,11 @@ from tlcheck.report.schema import (
     PassedOut,
     ReasonOut,
     ReportOut,
+    RestsOnOut,
     ResultOut,
     UnexpectedOut,
 )
-from tlcheck.report.versions import tool_versions
+from tlcheck.versions import tool_versions
 
 
 @dataclass(frozen=True)
@@ -67,12 +70,12 @@ def _result(result: FileResult, verbose: bool) -> ResultOut:
     return ResultOut(
         path=_text(result.path),
         format=_text(result.format),
-        claims=[_claim(claim, verbose) for claim in result.claims],
+        claims=[_claim(claim, verbose, roots) for claim, roots in result.with_roots],
         error=msgspec.UNSET if result.error is None else _reason(result.error),
     )
 
 
-def _claim(claim: ClaimResult, verbose: bool) -> ClaimOut:
+def _claim(claim: ClaimResult, verbose: bool, roots: Sequence[str]) -> ClaimOut:
     return ClaimOut(
         kind=_text(claim.kind),
         statement=_text(claim.statement),
@@ -84,8 +87,16 @@ def _claim(claim: ClaimResult, verbose: bool) -> ClaimOut:
         assumptions=[_text(assumption) for assumption in claim.assumptions],
         arithmetic=_mapping(claim.arithmetic),
         details=_mapping(claim.details) if verbose else msgspec.UNSET,
+        rests_on=_rests_on(roots) if roots else msgspec.UNSET,
         seconds=round(claim.seconds, 3),
     )
+
+
+def _rests_on(roots: Sequence[str]) -> RestsOnOut | None:
+    found = rests_on(roots)
+    if found is None:
+        return None
+    return RestsOnOut(modules=list(found.modules), code_lines=found.code_lines, sha256=found.sha256)
 
 
 def _reason(reason: Reason) -> ReasonOut:

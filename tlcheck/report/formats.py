@@ -1,4 +1,4 @@
-"""The table of report formats: one renderer each, over the one record."""
+"""The table of report formats: one renderer each, over the one record, imported when it is asked for."""
 
 from __future__ import annotations
 
@@ -6,11 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from tlcheck.report.document import Json, JsonLines
-from tlcheck.report.junit import JUnit
 from tlcheck.report.record import FileResult, Run
-from tlcheck.report.sarif import Sarif
-from tlcheck.report.text import Text
 
 
 class Renderer(Protocol):
@@ -31,10 +27,40 @@ class Style:
     width: int = 0
 
 
+def _text(style: Style) -> Renderer:
+    from tlcheck.report.text import Text
+
+    return Text(style.color, style.verbose, style.quiet, style.width)
+
+
+def _json(style: Style) -> Renderer:
+    from tlcheck.report.document import Json
+
+    return Json(verbose=style.verbose)
+
+
+def _jsonl(style: Style) -> Renderer:
+    from tlcheck.report.document import JsonLines
+
+    return JsonLines(verbose=style.verbose)
+
+
+def _junit(style: Style) -> Renderer:
+    from tlcheck.report.junit import JUnit
+
+    return JUnit()
+
+
+def _sarif(style: Style) -> Renderer:
+    from tlcheck.report.sarif import Sarif
+
+    return Sarif()
+
+
 RENDERERS: Final[dict[str, Callable[[Style], Renderer]]] = {
-    "text": lambda style: Text(style.color, style.verbose, style.quiet, style.width),
-    "json": lambda style: Json(verbose=style.verbose),
-    "jsonl": lambda style: JsonLines(verbose=style.verbose),
-    "junit": lambda style: JUnit(),
-    "sarif": lambda style: Sarif(),
+    "text": _text,
+    "json": _json,
+    "jsonl": _jsonl,
+    "junit": _junit,
+    "sarif": _sarif,
 }

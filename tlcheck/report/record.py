@@ -58,13 +58,21 @@ class ClaimRead:
 
 @dataclass(frozen=True)
 class FileResult:
-    """The claims of one certificate; ``path`` as the user gave it. ``error`` is set when a bug ended its check."""
+    """The claims of one certificate; ``path`` as the user gave it. ``error`` is set when a bug ended its check.
+    ``roots``: for each claim the modules of rings 0 and 1 that what it rests on starts from (``rests_on``)."""
 
     path: str
     format: str
     claims: tuple[ClaimResult, ...]
     error: Reason | None = None
     read: tuple[ClaimRead, ...] = ()
+    roots: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def with_roots(self) -> list[tuple[ClaimResult, tuple[str, ...]]]:
+        """Each claim and its roots: none where nothing was read."""
+        roots = dict(enumerate(self.roots))
+        return [(claim, roots.get(k, ())) for k, claim in enumerate(self.claims)]
 
 
 @dataclass(frozen=True)

@@ -47,8 +47,19 @@ class LeavesOut(Struct, frozen=True, kw_only=True):
     certified: Count
 
 
+class RestsOnOut(Struct, frozen=True, kw_only=True):
+    """The modules of rings 0 (``tlcheck.trusted``) and 1 (``tlcheck.readers``, and the ground modules that they import) that
+    the claim's kind, its readers, its operators and its arithmetic import; their code lines, without docstrings, comments
+    and blank lines; one hash over their names and sources."""
+
+    modules: list[str]
+    code_lines: Count
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
 class ClaimOut(Struct, frozen=True, kw_only=True):
-    """One claim and its verdict. ``deployed`` is there under --semantics deployed, ``details`` under -v."""
+    """One claim and its verdict. ``deployed`` is there under --semantics deployed, ``details`` under -v; ``rests_on`` where a
+    claim was read, null where the sources of tlcheck are not installed."""
 
     kind: str
     statement: str
@@ -60,6 +71,7 @@ class ClaimOut(Struct, frozen=True, kw_only=True):
     assumptions: list[str]
     arithmetic: dict[str, Any]
     details: dict[str, Any] | UnsetType = UNSET
+    rests_on: RestsOnOut | UnsetType | None = UNSET
     seconds: Seconds
 
 
@@ -105,7 +117,7 @@ class ReportOut(Struct, frozen=True, kw_only=True):
 
 def report_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of the report."""
-    from tlcheck.report.schemas import schema_of
+    from tlcheck.schemas import schema_of
 
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

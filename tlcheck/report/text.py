@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import Final
@@ -44,11 +45,11 @@ class Text:
             lines.append(
                 self._line("BUG", BUG_COLOUR, f"{result.path}: [{result.error.code}] {result.error.message}")
             )
-        for claim in result.claims:
+        for claim, roots in result.with_roots:
             if not self.quiet or claim.verdict is Verdict.INVALID:
                 name = claim.details.get("name") if len(result.claims) > 1 else None
                 lines.append(self._claim(result.path, claim, "" if name is None else f" ({name})"))
-                more = self._details(claim) if self.verbose else _cross_check(claim)
+                more = self._details(claim, roots) if self.verbose else _cross_check(claim)
                 lines += [self._broken(printable(line), indent_of(line) + "  ") for line in more]
         return "".join(f"{line}\n" for line in lines)
 
@@ -116,7 +117,7 @@ class Text:
                 current += space + word
         return "\n".join([*pieces, current])
 
-    def _details(self, claim: ClaimResult) -> list[str]:
+    def _details(self, claim: ClaimResult, roots: Sequence[str]) -> list[str]:
         lines = [f"claim: {claim.statement}"]
         lines += _bound_lines("margin", claim.bound)
         if claim.deployed is not None:
@@ -128,7 +129,17 @@ class Text:
         lines += _tree_lines("arithmetic", claim.arithmetic)
         for name, value in claim.details.items():
             lines += _tree_lines(name, value)
+        lines += _rests_on_lines(roots)
         return [f"{INDENT}{line}" for line in lines]
+
+
+def _rests_on_lines(roots: Sequence[str]) -> list[str]:
+    from tlcheck.report.rests_on import rests_on
+
+    found = rests_on(roots) if roots else None
+    if found is not None:
+        return [found.line]
+    return ["rests on: the sources of tlcheck are not installed"] if roots else []
 
 
 def indent_of(line: str) -> str:

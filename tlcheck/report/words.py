@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from tlcheck.readers.own.lyapunov_specs import told
+from tlcheck.report.numerals import SHOWN_INPUTS, number, point
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.conditions import ConditionClaim
 from tlcheck.trusted.graph import Graph
@@ -20,7 +21,6 @@ SHOWN_DISJUNCTS: Final = 12
 SHOWN_REGIONS: Final = 4
 """Of sets over different regions; those over a region shown already are short."""
 SHOWN_CONSTRAINTS: Final = 12
-SHOWN_INPUTS: Final = 6
 SHOWN_TERMS: Final = 12
 
 
@@ -142,29 +142,6 @@ def _sum(terms: Sequence[tuple[Fraction, str]]) -> str:
         sign = "-" if coefficient < 0 else "+"
         text += f" {sign} {size}{name}" if text else f"{'-' if coefficient < 0 else ''}{size}{name}"
     return text or "0"
-
-
-def number(value: Fraction) -> str:
-    """``value`` exactly: as a short decimal where it has one, else as a quotient of integers."""
-    places = 0
-    denominator = value.denominator
-    for prime in (2, 5):
-        power = 0
-        while denominator % prime == 0 and power <= 40:
-            denominator //= prime
-            power += 1
-        places = max(places, power)
-    if denominator != 1 or places > 40:
-        return f"{value.numerator}/{value.denominator}"
-    digits = f"{abs(value.numerator) * 10**places // value.denominator:0{places + 1}d}"
-    text = f"{digits[:-places]}.{digits[-places:]}" if places else digits
-    return f"-{text}" if value < 0 else text
-
-
-def point(witness: Sequence[Fraction]) -> str:
-    shown = ", ".join(number(value) for value in witness[:SHOWN_INPUTS])
-    more = f", ... ({len(witness) - SHOWN_INPUTS} more)" if len(witness) > SHOWN_INPUTS else ""
-    return f"({shown}{more})"
 
 
 def _evidence(graph: Graph, guidance: Guidance) -> str:

@@ -22,18 +22,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck import timer
-from tlcheck.checking.claims import check_unsat
+from tlcheck.checking.unsat import check_unsat
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
 from tlcheck.prover.attack import Attack, float_near
-from tlcheck.prover.refute import exact_points
+from tlcheck.prover.refute import exact_points, ruled
+from tlcheck.prover.regions import MAX_REPAIRS, TOLERANCE, Regions, clipped
 from tlcheck.prover.unsat import Prover
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.vnnlib.equivalent import Magnitudes, relaxable
 from tlcheck.readers.vnnlib.joint import Joint
 from tlcheck.readers.vnnlib.version2 import Tensor
-from tlcheck.referee.regions import Regions, clipped
-from tlcheck.referee.witness import MAX_REPAIRS, TOLERANCE
 from tlcheck.runtime.execution import Approximation, Execution, Point, as_float32, holds
 from tlcheck.solver.assignment import decimal
 from tlcheck.trusted.arith.arb import PRECISION, lower_float, upper_float, working_precision
@@ -46,8 +45,6 @@ from tlcheck.trusted.plan import NoRelaxation
 from tlcheck.trusted.query import Disjunct, InputBox, Query
 from tlcheck.trusted.verdict import Verdict
 
-PRECISIONS: Final = (128, 512, 2048)
-"""Bits, one after the other while a witness is undecided."""
 ATTACK_SHARE: Final = 0.35
 """Of the time, what the search for a witness may take."""
 INFLUENCE_UP_TO: Final = 24
@@ -191,12 +188,7 @@ class Solver:
         """The kernel's ruling on the point: for one disjunct, or for the whole query."""
         query = self.joint.query
         part = query if disjunct is None else Query(query.n_inputs, query.n_outputs, (disjunct,))
-        claim = SatClaim(self.joint.graph, part, point)
-        for precision in PRECISIONS:
-            outcome = decide_sat(claim, precision, evaluator=self.evaluator)
-            if outcome.code != "TLC012":
-                break
-        return outcome
+        return ruled(SatClaim(self.joint.graph, part, point), self.evaluator)
 
     def _sat(self, point: Point) -> Answer | None:
         """The answer sat, if the point shows it."""

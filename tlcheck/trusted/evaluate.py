@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 from math import prod
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -244,12 +245,13 @@ NOTHING = arb(0)
 def affine_step(affine: Affine) -> Step:
     steps = [_map_step(m) for m in affine.maps]
     offset = None if affine.offset is None else constant_balls(affine.offset)
+    plus = _plus if any(isinstance(m, IndexMap) for m in affine.maps) else add
 
     def step(xs: Sequence[Balls]) -> Balls:
         first, *others = (apply(x) for apply, x in zip(steps, xs, strict=True))
         for y in others:
-            first = [_plus(a, b) for a, b in zip(first, y, strict=True)]
-        return first if offset is None else [a + b for a, b in zip(first, offset, strict=True)]
+            first = list(map(plus, first, y))
+        return first if offset is None else list(map(add, first, offset))
 
     return step
 

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from tlcheck import __version__
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_MANIFEST_BYTES, MIB
-from tlcheck.readers.bundle import is_bundle
 from tlcheck.readers.bundle.arrays import DTYPES
 from tlcheck.readers.bundle.evidence import UNNAMED
 from tlcheck.readers.bundle.manifest import (
@@ -40,8 +39,10 @@ from tlcheck.readers.bundle.manifest import (
     check_name,
     read_manifest,
 )
+from tlcheck.readers.bundle.read import is_bundle
 from tlcheck.readers.bundle.store import open_store
 from tlcheck.readers.bytes import gunzip_if_packed, sha256_hex
+from tlcheck.readers.files import Files, beside
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import LEAF, Guidance
 
@@ -97,14 +98,14 @@ def write_bundle(
     cannot be written, TLC402 nothing can be written there, TLC404 a file name.
     """
     check_target(target)
-    beside = dict(data_files or {})
-    files = {model_name: model_bytes, property_name: property_bytes, **beside}
-    if len(files) != 2 + len(beside) or {MANIFEST, ARRAYS} & set(files):
+    more = dict(data_files or {})
+    files = {model_name: model_bytes, property_name: property_bytes, **more}
+    if len(files) != 2 + len(more) or {MANIFEST, ARRAYS} & set(files):
         raise InvalidInput(
             "TLC101",
             "model and property need names of their own",
             file=str(target),
-            got=", ".join([model_name, property_name, *beside]),
+            got=", ".join([model_name, property_name, *more]),
         )
     arrays: dict[str, Array] = {}
     entries: list[Claim] = []
@@ -120,6 +121,21 @@ def write_bundle(
     if arrays:
         files[ARRAYS] = pack_arrays(arrays)
     _write(target, files, entries, producer, as_zip)
+
+
+def files_kept(artifact: Path) -> tuple[Files, dict[str, bytes]]:
+    """The files beside an artifact; and the content, by name, of each that is read, as it is: for a bundle of them."""
+    content: dict[str, bytes] = {}
+    folder = beside(artifact)
+
+    def kept(read: Callable[[str], bytes]) -> Callable[[str], bytes]:
+        def keep(name: str) -> bytes:
+            content[name] = read(name)
+            return content[name]
+
+        return keep
+
+    return Files(str(artifact), kept(folder.read_named), read_data=kept(folder.read_data)), content
 
 
 def write_artifact_bundle(
@@ -170,7 +186,7 @@ def _file_entries(files: Mapping[str, bytes]) -> dict[str, FileEntry]:
 
 def exact_text(value: Fraction) -> str:
     """``value`` exactly, in the shortest of a decimal of up to 40 places and a quotient."""
-    from tlcheck.report.words import number
+    from tlcheck.report.numerals import number
 
     return number(value)
 
@@ -183,6 +199,27 @@ def guidance_arrays(guidance: Guidance, graph: Graph) -> tuple[list[str], dict[s
     named: dict[int, str] = {}
     for name, node in graph.names.items():
         named.setdefault(node, name)
+    table = _nodes_used(guidance, graph, named)
+    at = {node: position for position, node in enumerate(table)}
+    tree, leaves = guidance.tree, guidance.leaves
+    arrays = {f"tree/{name}": getattr(tree, name) for name in TREE_COLUMNS}
+    arrays["tree/node"] = np.array([at.get(node, UNNAMED) for node in tree.node.tolist()], dtype=np.int64)
+    arrays |= {f"leaves/{name}": getattr(leaves, name) for name in LEAF_COLUMNS}
+    arrays["leaves/split_node"] = np.array([at[node] for node in leaves.split_node.tolist()], dtype=np.int64)
+    slopes = _slope_arrays(guidance, at)
+    return [named[node] for node in table], {**{k: narrowed(v) for k, v in arrays.items()}, **slopes}
+
+
+TREE_COLUMNS: Final = ("kind", "index", "point", "below", "above", "roots")
+LEAF_COLUMNS: Final = (
+    "constraint_ptr", "constraint", "weight", "split_ptr", "split_index", "split_side", "split_point", "split_beta",
+    "claimed",
+)  # fmt: skip
+"""Columns that are written as they are; those of nodes are positions in the table."""
+
+
+def _nodes_used(guidance: Guidance, graph: Graph, named: Mapping[int, str]) -> list[int]:
+    """The nodes that the evidence speaks of, sorted. Raises TLC101: one has no name."""
     tree, leaves = guidance.tree, guidance.leaves
     loose = (tree.kind == LEAF) & ~np.isin(tree.node, list(named))
     used = {
@@ -201,26 +238,7 @@ def guidance_arrays(guidance: Guidance, graph: Graph) -> tuple[list[str], dict[s
                 "the evidence speaks of a value that is no tensor of the model",
                 field=f"node {node} {label}".strip(),
             )
-    at = {node: position for position, node in enumerate(table)}
-    arrays = {
-        f"tree/{name}": getattr(tree, name) for name in ("kind", "index", "point", "below", "above", "roots")
-    }
-    arrays["tree/node"] = np.array([at.get(node, UNNAMED) for node in tree.node.tolist()], dtype=np.int64)
-    for name in (
-        "constraint_ptr",
-        "constraint",
-        "weight",
-        "split_ptr",
-        "split_index",
-        "split_side",
-        "split_point",
-        "split_beta",
-        "claimed",
-    ):
-        arrays[f"leaves/{name}"] = getattr(leaves, name)
-    arrays["leaves/split_node"] = np.array([at[node] for node in leaves.split_node.tolist()], dtype=np.int64)
-    slopes = _slope_arrays(guidance, at)
-    return [named[node] for node in table], {**{k: narrowed(v) for k, v in arrays.items()}, **slopes}
+    return table
 
 
 def _slope_arrays(guidance: Guidance, at: Mapping[int, int]) -> dict[str, Array]:

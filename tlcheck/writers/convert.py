@@ -8,17 +8,16 @@ from pathlib import Path
 from tlcheck import __version__
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
-from tlcheck.readers.abcrown import read_guidance, read_manifest
 from tlcheck.readers.artifacts import artifact_format, read_artifact
 from tlcheck.readers.bundle.manifest import ArtifactClaim, Producer
 from tlcheck.readers.bytes import gunzip_if_packed, read_bytes, read_stored_bytes, sha256_hex
-from tlcheck.readers.detect import check_there
-from tlcheck.readers.files import Files, beside
+from tlcheck.readers.data_files import beside as beside_model
+from tlcheck.readers.formats.abcrown import read_guidance, read_manifest
+from tlcheck.readers.formats.detect import check_there
 from tlcheck.readers.kinds import unlike
-from tlcheck.readers.onnx import beside as beside_model
 from tlcheck.readers.onnx import read_model, whole_model
 from tlcheck.readers.vnnlib.read import read_query
-from tlcheck.writers.bundle import UnsatOut, write_artifact_bundle, write_bundle
+from tlcheck.writers.bundle import UnsatOut, files_kept, write_artifact_bundle, write_bundle
 
 
 def convert(dump: Path, output: Path, options: Options) -> None:
@@ -41,6 +40,11 @@ def convert(dump: Path, output: Path, options: Options) -> None:
             expected="a folder with an alpha,beta-CROWN dump, or a JSON artifact of `tlcheck formats`",
         )
         raise unlike(error, dump, "certificate")
+    _convert_dump(dump, output, options)
+
+
+def _convert_dump(dump: Path, output: Path, options: Options) -> None:
+    """The proof of alpha,beta-CROWN in that folder, with its model and property."""
     manifest = read_manifest(dump)
     model_path = options.model or _file_of(dump, manifest.onnx_file, "onnx_file")
     property_path = options.property or _file_of(dump, manifest.vnnlib_file, "vnnlib_file")
@@ -51,7 +55,6 @@ def convert(dump: Path, output: Path, options: Options) -> None:
     )
     graph = read_model(whole.content, file=str(model_path))
     query = read_query(text, graph, file=str(property_path))
-    verifier = manifest.verifier
     notes = {
         "converted_by": f"tlcheck {__version__}",
         "converted_from": f"{manifest.format} version {manifest.version}",
@@ -66,30 +69,20 @@ def convert(dump: Path, output: Path, options: Options) -> None:
         data_files=whole.files,
         graph=graph,
         claims=[UnsatOut(dump.resolve().name, read_guidance(dump, manifest, graph, query))],
-        producer=Producer(verifier.name or "alpha,beta-CROWN", verifier.commit, notes),
+        producer=Producer(manifest.verifier.name or "alpha,beta-CROWN", manifest.verifier.commit, notes),
     )
 
 
 def _convert_artifact(path: Path, output: Path, options: Options, name: str) -> None:
     """The artifact and the files that it names, with every one of its claims."""
-    named: dict[str, bytes] = {}
-    folder = beside(path)
-
-    def read_named(plain: str) -> bytes:
-        named[plain] = folder.read_named(plain)
-        return named[plain]
-
-    def read_data(plain: str) -> bytes:
-        named[plain] = folder.read_data(plain)
-        return named[plain]
-
     artifact = read_bytes(path)
     if options.model is not None or options.property is not None:
         raise InvalidInput(
             "TLC101", "a bundle holds what its artifact names: name the file in the artifact, not with an option",
             file=str(path),
         )  # fmt: skip
-    items = read_artifact(artifact, Files(str(path), read_named, read_data=read_data), options, name)
+    files, named = files_kept(path)
+    items = read_artifact(artifact, files, options, name)
     plain = path.name.removesuffix(".gz")
     claims = [ArtifactClaim(name, plain, item.name if len(items) > 1 else "", item.name) for item in items]
     producer = Producer(f"tlcheck {__version__}", notes={"converted_from": name})

@@ -12,7 +12,7 @@ import mpmath
 import pytest
 
 from tlcheck.errors import InvalidInput
-from tlcheck.readers.own.expressions import is_name, parse_expression
+from tlcheck.readers.expressions import is_name, parse_expression
 from tlcheck.trusted.arith.arb import Arb, ball, working_precision
 from tlcheck.trusted.calculus.affine_pieces import TooManyPieces, affine_pieces
 from tlcheck.trusted.calculus.expression import Expression, is_total, text, variables

@@ -29,8 +29,8 @@ from tlcheck.options import Options
 from tlcheck.prover.pinn_search import READY, Request
 from tlcheck.prover.solution_search import certify_solutions
 from tlcheck.readers.artifacts import load_artifact
+from tlcheck.readers.expressions import parse_expression
 from tlcheck.readers.onnx import read_model
-from tlcheck.readers.own.expressions import parse_expression
 from tlcheck.readers.own.pde import read_pde
 from tlcheck.trusted.arith.arb import arb, working_precision
 from tlcheck.trusted.calculus.expression import text, variables

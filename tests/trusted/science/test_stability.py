@@ -184,7 +184,7 @@ def _arb(q: Fraction) -> Arb:
 
 
 def test_expressions_on_jets_agree_with_differences() -> None:
-    from tlcheck.readers.own.expressions import parse_expression
+    from tlcheck.readers.expressions import parse_expression
 
     text = "x^3*y - cos(x*y)/(2 + sin(x)) + exp(-x^2)*log(3 + y) + sqrt(2 + x) - tanh(y)^2 + (3 + x)^(3/2) + abs(x - 5)"
     e = parse_expression(text, ["x", "y"])

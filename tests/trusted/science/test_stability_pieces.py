@@ -16,8 +16,8 @@ from tests.helpers import CERTIFICATES, DATA, needs_data
 from tlcheck.options import Options
 from tlcheck.prover.stability_search import find
 from tlcheck.readers.artifacts import read_artifact
+from tlcheck.readers.expressions import parse_expression
 from tlcheck.readers.files import Files
-from tlcheck.readers.own.expressions import parse_expression
 from tlcheck.readers.own.stability import conditions_of, tree_text
 from tlcheck.readers.own.stability import read_artifact as read_claim
 from tlcheck.trusted.arith.arb import Arb, arb, ball, lower_float, working_precision

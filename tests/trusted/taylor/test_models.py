@@ -14,7 +14,7 @@ from flint import arb, ctx
 
 from tests.trusted.taylor.oracle import ACTIVATIONS, RandomNetwork
 from tlcheck.prover.models64 import Engine64, Models64
-from tlcheck.readers.own.expressions import parse_expression
+from tlcheck.readers.expressions import parse_expression
 from tlcheck.trusted.arith.arb import ball, working_precision
 from tlcheck.trusted.taylor.derivatives import Derivatives, closure
 from tlcheck.trusted.taylor.engine import Dense, OutsideDomain, Unsupported

@@ -5,6 +5,7 @@ A disagreement is an internal error (exit 70), never a verdict.
 
 from __future__ import annotations
 
+from tlcheck.checking.crosscheck.disagreement import EnginesDisagree
 from tlcheck.checking.crosscheck.mp_intervals import (
     TooLarge,
     cross_check_relaxation,
@@ -18,10 +19,6 @@ from tlcheck.trusted.evaluate import Undecided, evaluate
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.plan import Plan, root_bounds
-
-
-class EnginesDisagree(RuntimeError):
-    """Two engines gave enclosures that cannot both be right."""
 
 
 def cross_check(plan: Plan) -> str:

@@ -22,8 +22,8 @@ from mpmath import iv, libmp
 from numpy.typing import NDArray
 
 from tlcheck.checking.crosscheck.mp_nonlinear import RULES as NONLINEAR
+from tlcheck.checking.crosscheck.mp_nonlinear import NothingToCheck, smooth, smooth_interval
 from tlcheck.checking.crosscheck.mp_nonlinear import TooLarge as TooLarge
-from tlcheck.checking.crosscheck.mp_nonlinear import smooth_interval
 from tlcheck.trusted.arith.box import Box
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.graph import Graph, Shape
@@ -48,6 +48,7 @@ Real = tuple[Any, ...]
 Interval = tuple[Real, Real]
 Values = list[Interval]
 Side = tuple[Fraction, Fraction]
+Rule = Callable[[Any, list[Values], tuple[Shape, ...], int], Values]
 
 DOWN, UP = libmp.round_floor, libmp.round_ceiling
 ZERO: Interval = (libmp.fzero, libmp.fzero)
@@ -236,14 +237,19 @@ def _all_values(graph: Graph, inputs: Sequence[Sequence[Side]], prec: int) -> li
         if isinstance(node.op, Input):
             values.append([_rational(low, high, prec) for low, high in next(given)])
             continue
-        rule = RULES.get(type(node.op))
-        if rule is None:
-            raise ValueError(f"cross-check: no rule for {type(node.op).__name__}")
+        rule = _rule(node.op)
         operands = [values[j] for j in node.inputs]
         values.append(rule(node.op, operands, tuple(graph.nodes[j].shape for j in node.inputs), prec))
         if len(values[-1]) != node.size:
             raise ValueError(f"cross-check: {len(values[-1])} values for a node of size {node.size}")
     return values
+
+
+def _rule(op: Operation) -> Rule:
+    found: Rule | None = smooth if isinstance(op, Smooth) else RULES.get(type(op))
+    if found is None:
+        raise NothingToCheck(f"cross-check: no rule for {type(op).__name__}")
+    return found
 
 
 def _products(graph: Graph, i: int) -> int:
@@ -481,7 +487,7 @@ def _exp_minus(t: Real, prec: int) -> Interval:
     return libmp.mpf_sub(value, slack, prec, DOWN), libmp.mpf_add(value, slack, prec, UP)
 
 
-RULES: dict[type[Operation], Callable[[Any, list[Values], tuple[Shape, ...], int], Values]] = {
+RULES: dict[type[Operation], Rule] = {
     Fixed: _fixed,
     Rearrange: _rearrange,
     ReduceSum: _reduce_sum,

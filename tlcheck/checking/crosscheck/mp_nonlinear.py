@@ -105,7 +105,20 @@ def smooth_interval(op: Smooth, x: Interval, prec: int) -> Interval:
         case Power():
             return _power(op, x, prec)
         case _:
-            raise ValueError(f"cross-check: no rule for {type(op).__name__}")
+            return _named(op, x, prec)
+
+
+def _named(op: Smooth, x: Interval, prec: int) -> Interval:
+    """A monotone function by mpmath's name of it."""
+    if op.mpmath is None or not op.monotone:
+        raise NothingToCheck(f"cross-check: no rule for {type(op).__name__}")
+    function: Callable[..., Real] = getattr(libmp, f"mpf_{op.mpmath}")
+    try:
+        ends = _point(function, x[0], prec), _point(function, x[1], prec)
+    except libmp.ComplexResult:
+        _defined(False)
+    low, high = ends if op.monotone > 0 else ends[::-1]
+    return low[0], high[1]
 
 
 def _defined(holds: bool) -> None:
@@ -171,7 +184,7 @@ def _times(z: Real, n: int, prec: int) -> Interval:
     return result
 
 
-def _smooth(op: Smooth, xs: list[Values], shapes: tuple[Shape, ...], prec: int) -> Values:
+def smooth(op: Smooth, xs: list[Values], shapes: tuple[Shape, ...], prec: int) -> Values:
     return [smooth_interval(op, x, prec) for x in xs[0]]
 
 
@@ -318,15 +331,6 @@ def _pool(pool: Constant) -> Values:
 
 
 RULES: dict[type[Operation], Callable[[Any, list[Values], tuple[Shape, ...], int], Values]] = {
-    Sin: _smooth,
-    Cos: _smooth,
-    Exp: _smooth,
-    Log: _smooth,
-    Sqrt: _smooth,
-    Reciprocal: _smooth,
-    Erf: _smooth,
-    Softplus: _smooth,
-    Power: _smooth,
     Product: _product,
     MatProduct: _mat_product,
     Softmax: _softmax,
@@ -339,4 +343,4 @@ RULES: dict[type[Operation], Callable[[Any, list[Values], tuple[Shape, ...], int
     ArgMax: _arg_max,
     Indexed: _indexed,
 }
-"""As ``mp_intervals.RULES``, which includes it."""
+"""As ``mp_intervals.RULES``, which includes it; smooth functions are ``smooth``'s."""

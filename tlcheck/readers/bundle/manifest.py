@@ -219,7 +219,7 @@ def _check_model(source: ModelSource, file: str, field: str) -> None:
 
 def manifest_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of manifest.json."""
-    from tlcheck.report.schemas import schema_of
+    from tlcheck.schemas import schema_of
 
     document = schema_of(Manifest)
     definitions: Mapping[str, Any] = document["$defs"]

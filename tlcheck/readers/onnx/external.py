@@ -8,8 +8,7 @@ away. What has been made whole is read and executed from its bytes alone.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -18,25 +17,18 @@ from typing import TYPE_CHECKING, Final
 from tlcheck.errors import InvalidInput
 from tlcheck.keys import key
 from tlcheck.limits import MAX_FILE_BYTES
-from tlcheck.readers.bytes import read_bytes, read_stored_bytes, sha256_hex
+from tlcheck.readers.bytes import read_bytes, sha256_hex
+from tlcheck.readers.data_files import ReadData, beside
+from tlcheck.readers.files import Files
 from tlcheck.readers.onnx.tensors import checked_shape, element_type, item_bytes
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto
+    from google.protobuf.message import Message
+    from onnx import ModelProto, TensorProto
 
-ReadData = Callable[[str], bytes]
-"""The content of the data file of that plain name, beside the model. Raises InvalidInput."""
 EXTERNAL: Final = 1
 """TensorProto.DataLocation of a tensor whose data is in another file."""
-VALUES: Final = (
-    "raw_data",
-    "float_data",
-    "int32_data",
-    "string_data",
-    "int64_data",
-    "double_data",
-    "uint64_data",
-)
+VALUES: Final = [f"{kind}_data" for kind in "raw float int32 string int64 double uint64".split()]
 """Fields of a tensor whose data is inside."""
 
 
@@ -50,10 +42,8 @@ class Whole:
 
     def sources(self, role: str = "model") -> dict[str, str]:
         """The SHA-256 of every file that the network depends on, by its role."""
-        return {
-            role: self.sha256,
-            **{f"{role} data {n}": sha256_hex(d) for n, d in sorted(self.files.items())},
-        }
+        data = {f"{role} data {name}": sha256_hex(content) for name, content in sorted(self.files.items())}
+        return {role: self.sha256, **data}
 
     @property
     def identity(self) -> str:
@@ -77,93 +67,59 @@ def whole_model(data: bytes, read: ReadData, *, file: str = "") -> Whole:
         raise error.in_file(file) from error.__cause__
 
 
-def beside(folder: Path, *others: Path) -> ReadData:
-    """Data files in that folder; ``others`` are files that mean something else there."""
-    taken = {os.path.realpath(other) for other in others}
-
-    def read(name: str) -> bytes:
-        path = folder / name
-        if os.path.realpath(path) in taken:
-            raise InvalidInput("TLC101", "a file in two roles, weights and another", got=ascii(name))
-        if os.path.dirname(os.path.realpath(path)) != os.path.realpath(folder):
-            raise InvalidInput(
-                "TLC205", "external data through a link that leaves the model's folder", got=ascii(name)
-            )
-        if not os.path.isfile(path):
-            raise InvalidInput(
-                "TLC402", "the file with the model's weights is not beside it", got=ascii(name)
-            )
-        return read_stored_bytes(path)
-
-    return read
-
-
-def no_data(name: str) -> bytes:
-    """For a model that has no folder."""
-    raise InvalidInput("TLC205", "external data of a model that has no folder", got=ascii(name))
+def whole_of(files: Files, data: bytes, name: str, given: Path | None = None) -> bytes:
+    """The model of an artifact with the weights in other files put inside: those beside the model that the user gave, else
+    the artifact's. Raises InvalidInput as ``whole_model``."""
+    if given is not None:
+        model = whole_model(data, beside(given.parent), file=str(given))
+        files.sources.update(model.sources())
+        return model.content
+    model = whole_model(data, files.read_data, file=name)
+    for plain, content in model.files.items():
+        files.named(plain, content, "external data")
+    return model.content
 
 
 def has_external_data(data: bytes) -> bool:
     """Whether some tensor of the model lies in another file; False for what is no model."""
     if b"location" not in data:  # the key under which such a tensor names its file
         return False
-    model = _parsed(data)
-    return model is not None and any(t.data_location == EXTERNAL for t in _tensors(model))
+    try:
+        return any(tensor.data_location == EXTERNAL for tensor in _tensors(parse(data)))
+    except InvalidInput:
+        return False
 
 
-def _parsed(data: bytes) -> ModelProto | None:
+def parse(data: bytes) -> ModelProto:
+    """The model. Raises InvalidInput TLC201."""
     from google.protobuf.message import DecodeError
     from onnx import ModelProto
 
     model = ModelProto()
     try:
         model.ParseFromString(data)
-    except (DecodeError, RuntimeError):
-        return None
+    except (DecodeError, RuntimeError) as error:
+        raise InvalidInput("TLC201", "not an ONNX file (protobuf does not parse)") from error
     return model
 
 
-def _tensors(model: ModelProto) -> Iterator[TensorProto]:
-    """Every tensor of the model, in whatever part."""
-    yield from _of_graph(model.graph)
-    for function in model.functions:
-        for node in function.node:
-            yield from _of_node(node)
-    for training in model.training_info:
-        yield from _of_graph(training.initialization)
-        yield from _of_graph(training.algorithm)
+def _tensors(message: Message) -> Iterator[TensorProto]:
+    """Every tensor of the model, in whatever part: graphs inside attributes, functions, training, sparse tensors."""
+    from google.protobuf.message import Message
+    from onnx import TensorProto
 
-
-def _of_graph(graph: GraphProto) -> Iterator[TensorProto]:
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from _of_sparse(sparse)
-    for node in graph.node:
-        yield from _of_node(node)
-
-
-def _of_node(node: NodeProto) -> Iterator[TensorProto]:
-    for attribute in node.attribute:
-        yield from ((attribute.t, *attribute.tensors) if attribute.HasField("t") else attribute.tensors)
-        for sparse in attribute.sparse_tensors:
-            yield from _of_sparse(sparse)
-        if attribute.HasField("sparse_tensor"):
-            yield from _of_sparse(attribute.sparse_tensor)
-        for graph in (attribute.g, *attribute.graphs) if attribute.HasField("g") else attribute.graphs:
-            yield from _of_graph(graph)
-
-
-def _of_sparse(sparse: SparseTensorProto) -> Iterator[TensorProto]:
-    yield sparse.values
-    yield sparse.indices
+    if isinstance(message, TensorProto):
+        yield message
+        return
+    for entry, value in message.ListFields():
+        if entry.message_type is not None:
+            for part in [value] if isinstance(value, Message) else value:
+                yield from _tensors(part)
 
 
 def _filled(data: bytes, sha256: str, read: ReadData) -> Whole:
-    model = _parsed(data)
-    if model is None:
-        raise InvalidInput("TLC201", "not an ONNX file (protobuf does not parse)")
+    model, size = parse(data), len(data)
     files: dict[str, bytes] = {}
-    size = len(data)
     for tensor in _tensors(model):
         if tensor.data_location != EXTERNAL:
             continue
@@ -175,9 +131,8 @@ def _filled(data: bytes, sha256: str, read: ReadData) -> Whole:
             raise
         size += len(content)
         if size > MAX_FILE_BYTES:
-            raise InvalidInput(
-                "TLC401", "model and weights are too large", expected=f"at most {MAX_FILE_BYTES} bytes"
-            )
+            most = f"at most {MAX_FILE_BYTES} bytes"
+            raise InvalidInput("TLC401", "model and weights are too large", expected=most)
         del tensor.external_data[:]
         tensor.ClearField("data_location")
         tensor.raw_data = content
@@ -195,33 +150,31 @@ def _content(tensor: TensorProto, files: dict[str, bytes], read: ReadData, where
     shape = checked_shape(tuple(tensor.dims), where)
     size = prod(shape) * item_bytes(element_type(tensor.data_type, where))
     offset = _natural(entries.get("offset", "0"), where)
-    if "length" in entries and _natural(entries["length"], where) != size:
+    length = entries.get("length", str(size))
+    if _natural(length, where) != size:
         raise InvalidInput(
-            "TLC201", "external data length differs", field=where, expected=str(size), got=entries["length"]
+            "TLC201", "external data length differs", field=where, expected=str(size), got=length
         )
     if name not in files:
         files[name] = read(name)
-    if offset + size > len(files[name]):
-        raise InvalidInput(
-            "TLC403", "external data file too short", field=where, expected=f"{offset + size} bytes",
-            got=f"{len(files[name])} bytes",
-        )  # fmt: skip
-    return files[name][offset : offset + size]
+    end, there = offset + size, len(files[name])
+    if end > there:
+        text = "external data file too short"
+        raise InvalidInput("TLC403", text, field=where, expected=f"{end} bytes", got=f"{there} bytes")
+    return files[name][offset:end]
 
 
 def _plain(location: str, where: str) -> str:
     """The location if it is the name of a file beside the model."""
     if not location or location in (".", "..") or not location.isprintable() or set(location) & set("/\\:"):
-        raise InvalidInput(
-            "TLC205", "external data is not in a file beside the model", field=where,
-            expected="the plain name of a file in the model's folder", got=ascii(location[:80]),
-        )  # fmt: skip
+        text = "external data is not in a file beside the model"
+        plain = "the plain name of a file in the model's folder"
+        raise InvalidInput("TLC205", text, field=where, expected=plain, got=ascii(location[:80]))
     return location
 
 
 def _natural(text: str, where: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise InvalidInput(
-            "TLC201", "external data offset or length is not a number", field=where, got=ascii(text[:40])
-        )
+        what = "external data offset or length is not a number"
+        raise InvalidInput("TLC201", what, field=where, got=ascii(text[:40]))
     return int(text)

@@ -10,26 +10,29 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from tlcheck.errors import InvalidInput
+from tlcheck.readers.asked import note_asked
 from tlcheck.readers.bytes import without_mark
 from tlcheck.readers.decimals import parse_decimal
+from tlcheck.readers.expressions import MAX_DEPTH, is_name, parse_expression
 from tlcheck.readers.kinds import instead
-from tlcheck.readers.own.expressions import MAX_DEPTH, is_name, parse_expression
+from tlcheck.readers.own.toml_table import Table, only, table
 from tlcheck.readers.vnnlib.places import check_places, inputs_of, outputs_of
 from tlcheck.trusted.calculus.exact_values import exact_value
 from tlcheck.trusted.calculus.expression import Apply, Expression, Number, Power, Product, Sum, Variable
 from tlcheck.trusted.calculus.ranges import Box, Interval
 from tlcheck.trusted.graph import Graph
-from tlcheck.trusted.science.differential import NoForm
-from tlcheck.trusted.science.error_theorems import THEOREMS
 from tlcheck.trusted.science.quantities import OTHER, Quantity, derivative_names
-from tlcheck.trusted.science.solution_error import Problem, Theorem
 from tlcheck.trusted.taylor.derivatives import MAX_DERIVATIVE
 from tlcheck.trusted.taylor.engine import Unsupported
 from tlcheck.trusted.taylor.network_models import TaylorNetwork
 from tlcheck.trusted.taylor.space import MAX_VARIABLES
+
+if TYPE_CHECKING:
+    from tlcheck.readers.own.solutions import Solution
+    from tlcheck.trusted.science.solution_error import Theorem
 
 FORMAT: Final = "tlcheck.pde/1"
 FIELDS: Final = ("format", "title", "coordinates", "outputs", "constants", "domain", "parts", "solution")
@@ -42,8 +45,6 @@ MAX_SIZE: Final = 20_000
 """Most nodes of the expressions of a part, constants written out: each is a model on every cell."""
 MAX_LEVELS: Final = 4 * MAX_DEPTH
 """Of their trees: a level of an expression as written has at most a sum, a product, a power and a function."""
-
-Table = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -63,17 +64,6 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Solution:
-    """``theorem``: of error_theorems.THEOREMS; the others name parts."""
-
-    theorem: str
-    residual: str
-    boundary: tuple[str, ...]
-    initial: str | None
-    velocity: str | None
-
-
-@dataclass(frozen=True)
 class Pde:
     title: str
     coordinates: tuple[str, ...]
@@ -87,20 +77,10 @@ class Pde:
 
     def theorem(self, name: str, graph: Graph) -> Theorem:
         """What the solution table ``name`` says, for the network. Raises InvalidInput TLC101, TLC202 or TLC204."""
-        given, network = self.solutions[name], _smooth(graph)
-        residual, initial, velocity, *boundary = (
-            None if part is None else self._quantity(part, graph, network)
-            for part in (given.residual, given.initial, given.velocity, *given.boundary)
-        )
-        if residual is None:
-            raise ValueError("a solution without a residual")
-        try:
-            problem = Problem(residual, tuple(q for q in boundary if q is not None), initial, velocity)
-            return THEOREMS[given.theorem](problem)
-        except NoForm as reason:
-            raise InvalidInput(
-                "TLC101", f"not a problem for {given.theorem}: {reason}", field=f"solution.{name}"
-            ) from None
+        from tlcheck.readers.own.solutions import theorem  # where the file has solution tables
+
+        network = _smooth(graph)
+        return theorem(name, self.solutions[name], lambda part: self._quantity(part, graph, network))
 
     def _quantity(self, name: str, graph: Graph, network: TaylorNetwork) -> Quantity:
         part = self.parts[name]
@@ -153,7 +133,7 @@ def _read(data: bytes) -> Pde:
         raise InvalidInput(
             "TLC102", "unknown format", field="format", expected=FORMAT, got=ascii(top.get("format"))
         )
-    _only(top, FIELDS, "")
+    only(top, FIELDS, "")
     coordinates = _names(top.get("coordinates"), "coordinates", MAX_VARIABLES)
     outputs = _names(top.get("outputs"), "outputs", MAX_OUTPUTS)
     if any(len(c) > 1 for c in coordinates):
@@ -162,7 +142,7 @@ def _read(data: bytes) -> Pde:
         raise InvalidInput("TLC101", "an output's name has no underscore and is not 'other'", field="outputs")
     here = derivative_names(outputs, coordinates)
     there = {OTHER + name for name in here}
-    constants = _constants(_table(top.get("constants", {}), "constants"), {*here, *there, *coordinates})
+    constants = _constants(table(top.get("constants", {}), "constants"), {*here, *there, *coordinates})
     known = {*here, *coordinates, *constants}
     if len({*coordinates, *outputs, *constants}) < len(coordinates) + len(outputs) + len(constants):
         raise InvalidInput("TLC101", "a name twice", field="coordinates, outputs and constants")
@@ -170,10 +150,10 @@ def _read(data: bytes) -> Pde:
         f"{', '.join([*coordinates, *outputs, *constants])} or a derivative such as "
         f"{outputs[0]}_{coordinates[-1] * 2} (order {MAX_DERIVATIVE} at most)"
     )
-    whole = _domain(_table(top.get("domain"), "domain"), coordinates, "domain")
+    whole = _domain(table(top.get("domain"), "domain"), coordinates, "domain")
     if any(low == high for low, high in whole.values()):
         raise InvalidInput("TLC101", "an interval of width zero", field="domain")
-    listed = _table(top.get("parts"), "parts")
+    listed = table(top.get("parts"), "parts")
     if not 0 < len(listed) <= MAX_PARTS:
         raise InvalidInput("TLC101", "wrong number of parts", field="parts", expected=f"1 to {MAX_PARTS}")
     parts = {
@@ -183,10 +163,19 @@ def _read(data: bytes) -> Pde:
     title = top.get("title", "")
     if not isinstance(title, str):
         raise InvalidInput("TLC101", "expected a string", field="title")
-    tables = _table(top.get("solution", {}), "solution")
+    return Pde(title, coordinates, outputs, parts, _solutions(top.get("solution", {}), parts))
+
+
+def _solutions(given: object, parts: Mapping[str, Part]) -> Mapping[str, Solution]:
+    tables = table(given, "solution")
     if len(tables) > MAX_PARTS:
         raise InvalidInput("TLC101", "too many", field="solution", expected=f"at most {MAX_PARTS}")
-    return Pde(title, coordinates, outputs, parts, {n: _solution(n, t, parts) for n, t in tables.items()})
+    if not tables:
+        return {}
+    from tlcheck.readers.own.solutions import read_solution
+
+    note_asked("tlcheck.readers.own.solutions")
+    return {name: read_solution(name, value, parts) for name, value in tables.items()}
 
 
 def _part(
@@ -202,16 +191,16 @@ def _part(
     field = f"parts.{name}"
     if not is_name(name):
         raise InvalidInput("TLC101", "not a name", field=field)
-    part = _table(value, field)
-    _only(part, ("zero", "at", "other"), f"{field}.")
+    part = table(value, field)
+    only(part, ("zero", "at", "other"), f"{field}.")
     inside = {
         **whole,
-        **_domain(_table(part.get("at", {}), f"{field}.at"), coordinates, f"{field}.at", whole),
+        **_domain(table(part.get("at", {}), f"{field}.at"), coordinates, f"{field}.at", whole),
     }
     other = tuple(
         (coordinates.index(c), low)
         for c, (low, high) in _domain(
-            _table(part.get("other", {}), f"{field}.other"), coordinates, f"{field}.other", whole
+            table(part.get("other", {}), f"{field}.other"), coordinates, f"{field}.other", whole
         ).items()
         if _fixed(inside[c], (low, high), f"{field}.other.{c}")
     )
@@ -225,58 +214,6 @@ def _part(
         for t in texts
     )
     return Part(expressions, tuple(inside[c] for c in coordinates), other)
-
-
-def _solution(name: str, value: object, parts: Mapping[str, Part]) -> Solution:
-    field = f"solution.{name}"
-    if not is_name(name):
-        raise InvalidInput("TLC101", "not a name", field=field)
-    table = _table(value, field)
-    _only(table, ("theorem", "residual", "boundary", "initial", "velocity"), f"{field}.")
-    theorem, boundary = table.get("theorem"), table.get("boundary")
-    if not isinstance(theorem, str) or theorem not in THEOREMS:
-        raise InvalidInput(
-            "TLC101",
-            "no such theorem",
-            field=f"{field}.theorem",
-            expected=" or ".join(THEOREMS),
-            got=ascii(theorem),
-        )
-
-    def part(role: str, given: object) -> str:
-        if not isinstance(given, str) or given not in parts:
-            raise InvalidInput(
-                "TLC101",
-                "no such part",
-                field=f"{field}.{role}",
-                expected=" or ".join(parts),
-                got=ascii(given),
-            )
-        return given
-
-    if not isinstance(boundary, list) or len(boundary) > 2 * MAX_VARIABLES:
-        raise InvalidInput("TLC101", "expected a list of parts, one for each side", field=f"{field}.boundary")
-    return Solution(
-        theorem,
-        part("residual", table.get("residual")),
-        tuple(part("boundary", given) for given in boundary),
-        part("initial", table["initial"]) if "initial" in table else None,
-        part("velocity", table["velocity"]) if "velocity" in table else None,
-    )
-
-
-def _table(value: object, field: str) -> Table:
-    if not isinstance(value, dict):
-        raise InvalidInput("TLC101", "expected a table", field=field)
-    return value
-
-
-def _only(table: Table, names: tuple[str, ...], prefix: str) -> None:
-    unknown = sorted(set(table) - set(names))
-    if unknown:
-        raise InvalidInput(
-            "TLC101", "unknown field", field=f"{prefix}{unknown[0]}", expected=", ".join(names)
-        )
 
 
 def _names(value: object, field: str, most: int) -> tuple[str, ...]:
@@ -320,7 +257,7 @@ def _domain(
     table: Table, coordinates: tuple[str, ...], field: str, whole: Mapping[str, Interval] | None = None
 ) -> dict[str, Interval]:
     """The intervals of the table: of every coordinate, or, inside ``whole``, of some; a number holds one fixed."""
-    _only(table, coordinates, f"{field}.")
+    only(table, coordinates, f"{field}.")
     found = {}
     for name in coordinates if whole is None else table:
         value, at = table.get(name), f"{field}.{name}"

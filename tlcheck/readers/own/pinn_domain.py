@@ -14,16 +14,13 @@ from msgspec import Struct
 
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
-from tlcheck.readers.bundle.numbers import exact_number
-from tlcheck.readers.bytes import sha256_hex
+from tlcheck.readers.asked import note_asked
+from tlcheck.readers.decimals import exact_number
 from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
-from tlcheck.readers.onnx import read_model
-from tlcheck.readers.own.pde import Pde, read_pde
+from tlcheck.readers.own.equation import read_equation
 from tlcheck.readers.strict_json import decode
-from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.science.pinn_domain import IntegralClaim, SupremumClaim
-from tlcheck.trusted.science.solution_error import SolutionErrorClaim
 
 FORMAT: Final = "tlcheck.pinn/1"
 
@@ -50,31 +47,18 @@ class _Named(Struct, frozen=True):
     solution: str | None = None
 
 
-class Cover(Struct, frozen=True, forbid_unknown_fields=True):
-    order: int
-    tree: str
-
-
-class ErrorArtifact(Struct, frozen=True, forbid_unknown_fields=True):
-    """``solution``: which table of the PDE file; ``covers``: one for each term of its theorem."""
-
-    format: str
-    model: str
-    pde: str
-    solution: str
-    at_most: str
-    covers: dict[str, Cover]
-
-
 def load(data: bytes, files: Files, options: Options, format: str) -> Sequence[LoadedClaim]:
     """One claim. Raises InvalidInput."""
     named = decode(data, _Named, files.where)
     if named.format != FORMAT:
         raise InvalidInput("TLC102", "unknown format", field="format", expected=FORMAT)
     if named.solution is not None:
-        return [_solution(decode(data, ErrorArtifact, files.where), files, options)]
+        from tlcheck.readers.own.pinn_solution import load_solution
+
+        note_asked("tlcheck.readers.own.pinn_solution")
+        return [load_solution(data, files, options)]
     artifact = decode(data, Artifact, files.where)
-    pde, graph = _read(artifact, files, options)
+    pde, graph = read_equation(artifact.pde, artifact.model, files, options)
     if artifact.part not in pde.parts:
         raise InvalidInput(
             "TLC101", "no such part", field="part", expected=" or ".join(pde.parts), got=ascii(artifact.part)
@@ -100,35 +84,3 @@ def load(data: bytes, files: Files, options: Options, format: str) -> Sequence[L
     except ValueError as problem:
         raise InvalidInput("TLC101", str(problem), field="norm, order, tree or witness") from None
     return [LoadedClaim(artifact.part, claim, sources=dict(files.sources))]
-
-
-def _read(artifact: Artifact | ErrorArtifact, files: Files, options: Options) -> tuple[Pde, Graph]:
-    pde = read_pde(files.read(artifact.pde, "pde"), artifact.pde)
-    given = files.given(options.model, "model")
-    model = files.read(artifact.model, "model", "" if given is None else sha256_hex(given))
-    content = files.whole(model, artifact.model)
-    if given is not None and files.whole(given, artifact.model, options.model) != content:
-        raise InvalidInput(
-            "TLC103", "--model and the artifact's model have other weights beside them", field="model"
-        )
-    return pde, read_model(content, file=artifact.model)
-
-
-def _solution(artifact: ErrorArtifact, files: Files, options: Options) -> LoadedClaim:
-    pde, graph = _read(artifact, files, options)
-    if artifact.solution not in pde.solutions:
-        raise InvalidInput(
-            "TLC101",
-            "no such solution table",
-            field="solution",
-            expected=" or ".join(pde.solutions) or "a PDE file with one",
-            got=ascii(artifact.solution),
-        )
-    theorem = pde.theorem(artifact.solution, graph)
-    at_most = exact_number(artifact.at_most, field="at_most")
-    covers = {name: (cover.order, cover.tree) for name, cover in artifact.covers.items()}
-    try:
-        claim = SolutionErrorClaim(artifact.solution, theorem, at_most, covers)
-    except ValueError as problem:
-        raise InvalidInput("TLC101", str(problem), field="covers") from None
-    return LoadedClaim(artifact.solution, claim, sources=dict(files.sources))

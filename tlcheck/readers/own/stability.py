@@ -19,25 +19,18 @@ import numpy as np
 from msgspec import UNSET, Struct, UnsetType
 
 from tlcheck.errors import InvalidInput
-from tlcheck.readers.bundle.numbers import exact_number
+from tlcheck.readers.asked import note_asked
 from tlcheck.readers.bytes import without_mark
+from tlcheck.readers.decimals import exact_number
+from tlcheck.readers.expressions import is_name, parse_expression
 from tlcheck.readers.files import Files
 from tlcheck.readers.kinds import instead
-from tlcheck.readers.own.expressions import is_name, parse_expression
 from tlcheck.readers.strict_json import decode
-from tlcheck.readers.torchlean.lyapunov import checked_box
-from tlcheck.readers.torchlean.mlp import MAX_WEIGHTS, literal
-from tlcheck.readers.vnnlib.places import check_places, inputs_of, outputs_of
-from tlcheck.trusted.arith.constant import Constant
+from tlcheck.readers.torchlean.mlp import MAX_WEIGHTS
+from tlcheck.readers.torchlean.numbers import checked_box, literal
 from tlcheck.trusted.calculus.expression import Expression
 from tlcheck.trusted.calculus.layers import Layer
 from tlcheck.trusted.calculus.ranges import Box, Point
-from tlcheck.trusted.graph import Graph
-from tlcheck.trusted.ops.activation import Relu
-from tlcheck.trusted.ops.affine import Linear, Scale
-from tlcheck.trusted.ops.bent import LeakyRelu
-from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
-from tlcheck.trusted.ops.structure import Input
 from tlcheck.trusted.science.closed_loop import Block, Loop
 from tlcheck.trusted.science.dense_network import Dense, Matrix
 from tlcheck.trusted.science.lyapunov_candidate import Candidate
@@ -353,14 +346,11 @@ def _network(
         ]
         return _dense(pairs, *_activation(given, len(pairs), field), field)
     if given.file.endswith(".onnx"):
-        from tlcheck.readers.onnx import read_model
+        from tlcheck.readers.own.stability_onnx import read_layers
 
+        note_asked("tlcheck.readers.own.stability_onnx")
         _unused(given, "an ONNX model", field, "prefix", "activation", "slope")
-        content = files.whole(files.read(given.file, f"{field}.file"), given.file)
-        graph = read_model(content, file=given.file)
-        check_places(inputs_of(graph), inputs, f"the inputs of {field}", field="inputs", file=given.file)
-        check_places(outputs_of(graph), outputs, f"the outputs of {field}", field="outputs", file=given.file)
-        return _of_graph(graph, field)
+        return _dense(*read_layers(given.file, files, field, inputs, outputs), field)
     prefix = f"{given.prefix}." if given.prefix else ""
     tensors = {k: v for k, v in _tensors(given.file, files, field).items() if k.startswith(prefix)}
     name = re.compile(re.escape(prefix) + r"(0|[1-9][0-9]{0,5})\.(weight|bias)")
@@ -419,64 +409,6 @@ def _dense(pairs: Sequence[tuple[Matrix, Point]], activation: str, slope: Fracti
         raise InvalidInput("TLC204", str(error), field=field) from None
 
 
-_ACTIVATIONS: Final = {Relu: "relu", Tanh: "tanh", Sigmoid: "sigmoid", LeakyRelu: "leaky_relu"}
-
-
-def _of_graph(graph: Graph, field: str) -> Dense:
-    """A chain of dense layers with one kind of activation between them. Raises InvalidInput TLC202 for anything else."""
-    pairs: list[tuple[Matrix, Point]] = []
-    between: list[tuple[str, float]] = []
-    for k, node in enumerate(graph.nodes):
-        op, open_ = (
-            node.op,
-            len(pairs) == len(between) + 1,
-        )  # open_: the last layer is not followed by an activation
-        chained = k > 0 and node.inputs == (k - 1,)
-        if k == 0 and isinstance(op, Input):
-            continue
-        if chained and isinstance(op, Linear) and not open_ and _exact(op.weight, op.bias):
-            bias = np.zeros(op.weight.shape[1]) if op.bias is None else op.bias.mid
-            pairs.append((_rows(op.weight.mid.T), _row(bias)))
-        elif (
-            chained
-            and isinstance(op, Scale)
-            and open_
-            and _exact(op.factor, op.offset)
-            and bool((op.factor.mid == 1).all())
-        ):
-            weight, bias_ = pairs[-1]
-            offset = (
-                np.zeros(len(bias_))
-                if op.offset is None
-                else np.broadcast_to(op.offset.mid, node.shape).reshape(-1)
-            )
-            pairs[-1] = (weight, tuple(x + y for x, y in zip(bias_, _row(offset), strict=True)))
-        elif chained and type(op) in _ACTIVATIONS and open_:
-            between.append((_ACTIVATIONS[type(op)], op.alpha if isinstance(op, LeakyRelu) else 0.0))
-        else:
-            raise InvalidInput(
-                "TLC202", "not a chain of dense layers and activations", field=field,
-                expected=", ".join(sorted(_ACTIVATIONS.values())), got=f"node {node.label!a}",
-            )  # fmt: skip
-        if k == 1 and node.size != len(pairs[0][1]):
-            raise InvalidInput("TLC204", "a network of several rows", field=field, expected="a batch of one")
-    if len(set(between)) > 1 or len(pairs) != len(between) + 1 or graph.outputs != (len(graph.nodes) - 1,):
-        raise InvalidInput(
-            "TLC202", "not a chain of dense layers with one activation between them", field=field,
-            got=", ".join(sorted({name for name, _ in between})) or f"{len(pairs)} layers",
-        )  # fmt: skip
-    name, slope = next(iter(between), ("linear", 0.0))
-    return _dense(pairs, name, Fraction(slope), field)
-
-
-def _exact(*constants: Constant | None) -> bool:
-    return all(c is None or c.rad is None for c in constants)
-
-
-def _row(array: np.ndarray[tuple[int, ...], np.dtype[np.floating]]) -> Point:
-    return tuple(map(Fraction, array.astype(np.float64).tolist()))
-
-
 class Stored(Struct, frozen=True):
     shape: list[int]
     data: list[str]
@@ -491,8 +423,9 @@ class StateDict(Struct, frozen=True):
 def _tensors(name: str, files: Files, field: str) -> Mapping[str, Array]:
     data = files.read(name, f"{field}.file")
     if name.endswith(".safetensors"):
-        from tlcheck.readers.safetensors import read_tensors
+        from tlcheck.readers.sequential.weights import read_tensors
 
+        note_asked("tlcheck.readers.sequential.weights")
         return {key: known.array.astype(np.float64) for key, known in read_tensors(data).items()}
     found = {}
     for key, stored in decode(data, StateDict, name).tensors.items():

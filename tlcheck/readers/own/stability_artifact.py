@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
-from tlcheck.readers.bundle.numbers import exact_number
+from tlcheck.readers.decimals import exact_number
 from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.own.stability import conditions_of, read_artifact, read_tree

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Annotated, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar
 
 from msgspec import Meta, Raw, Struct
 
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
-from tlcheck.readers.bundle.numbers import exact_number
+from tlcheck.readers.decimals import exact_number
 from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.strict_json import decode
-from tlcheck.readers.torchlean.mlp import Read, decimals_text, number_reader
+from tlcheck.readers.torchlean.numbers import Read, decimals_text, number_reader
 from tlcheck.trusted.science.camera import CameraBox, CameraClaim, Cuboid, Lens, Pixels, Pose
-from tlcheck.trusted.science.pose_envelope import Uncertainty
+
+if TYPE_CHECKING:
+    from tlcheck.trusted.science.pose_envelope import Uncertainty
 
 T = TypeVar("T")
 MAX_BOXES: Final = 1_000_000
@@ -227,6 +229,8 @@ def _lens(text: LensText, field: str) -> Lens:
 
 
 def _uncertainty(text: UncertaintyText, field: str) -> Uncertainty:
+    from tlcheck.trusted.science.pose_envelope import Uncertainty  # the claim asks for it too
+
     degrees = _numbers(text.rotation_degrees, f"{field}.rotation_degrees")
     lengths = _numbers(text.translation, f"{field}.translation")
     try:

@@ -24,6 +24,7 @@ from tlcheck.options import Options
 from tlcheck.readers.bytes import sha256_hex
 from tlcheck.readers.files import Files, beside
 from tlcheck.readers.onnx import read_model
+from tlcheck.readers.onnx.external import whole_of
 from tlcheck.readers.strict_json import decode
 from tlcheck.readers.torchlean.builder import Builder, Shape, quotient
 from tlcheck.readers.torchlean.state_dict import StateDict, layers_of, numeric, read_dense, read_state_dict
@@ -107,7 +108,7 @@ def read_network(files: Files, options: Options, model: ModelFile | None, field:
 def _parsed(data: bytes, files: Files, name: str, given: Path | None) -> Graph:
     """``given``: the path of the user's file; then what it names lies beside it."""
     if name.endswith((".onnx", ".onnx.gz")) or not data.lstrip().startswith(b"{"):
-        return read_model(files.whole(data, name, given), file=name)
+        return read_model(whole_of(files, data, name, given), file=name)
     top = decode(data, dict[str, Raw], name)
     if "nodes" in top:
         return read_ir(data, name, weights_beside(data, files, given)).graph

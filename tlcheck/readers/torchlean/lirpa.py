@@ -17,13 +17,13 @@ from msgspec import Raw, Struct
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
 from tlcheck.readers.bundle.manifest import ExactNumber
-from tlcheck.readers.bundle.numbers import exact_number
+from tlcheck.readers.decimals import exact_number
 from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.strict_json import decode
 from tlcheck.readers.torchlean.builder import Builder
 from tlcheck.readers.torchlean.ir import LAYER_NORM_EPSILON, ModelFile, read_network
-from tlcheck.readers.torchlean.mlp import EndLists, decimals_text, intervals, number_reader
+from tlcheck.readers.torchlean.numbers import EndLists, decimals_text, intervals, number_reader
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.ops.activation import Relu

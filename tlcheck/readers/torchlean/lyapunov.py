@@ -15,22 +15,20 @@ from msgspec import Raw, Struct
 
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
-from tlcheck.readers.bundle.numbers import exact_number
+from tlcheck.readers.decimals import exact_number
+from tlcheck.readers.expressions import parse_expression
 from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
-from tlcheck.readers.own.expressions import parse_expression
 from tlcheck.readers.strict_json import decode
-from tlcheck.readers.torchlean.mlp import (
+from tlcheck.readers.torchlean.mlp import ListsFile, from_lists, part, read_network
+from tlcheck.readers.torchlean.numbers import (
     EndLists,
-    ListsFile,
     Read,
+    checked_box,
     decimals_text,
-    from_lists,
     intervals,
     literal,
     number_reader,
-    part,
-    read_network,
 )
 from tlcheck.trusted.calculus.expression import Expression
 from tlcheck.trusted.calculus.mlp import Mlp
@@ -52,9 +50,6 @@ VALUE: Final = Condition("", value=Fraction(1))
 RATE: Final = Condition("", rate=Fraction(1))
 POSITIVE: Final = Condition("V > 0 on the region", value=Fraction(1), strict=True)
 DECREASING: Final = Condition("V' < 0 on the region", rate=Fraction(-1), strict=True)
-
-MAX_DIMENSION: Final = 16
-"""Most states: a cell is halved along one of them at a time."""
 
 
 # TorchLean's format.
@@ -174,18 +169,6 @@ def _region(region: Region | None, read: Read) -> Box:
     if region.dim and read(region.dim, "region.dim") != len(box):
         raise InvalidInput("TLC101", "not the box's dimension", field="region.dim", expected=str(len(box)))
     return checked_box(box, "region")
-
-
-def checked_box(box: Box, field: str) -> Box:
-    """The box, of 1 to MAX_DIMENSION intervals, none of them empty."""
-    if not 0 < len(box) <= MAX_DIMENSION:
-        raise InvalidInput(
-            "TLC101", "wrong dimension", field=field, expected=f"1 to {MAX_DIMENSION}", got=str(len(box))
-        )
-    for k, (low, high) in enumerate(box):
-        if low > high:
-            raise InvalidInput("TLC101", "an empty interval", field=f"{field}[{k}]")
-    return box
 
 
 def named_dynamics(name: str, n: int, number: Callable[[str], Fraction]) -> tuple[Expression, ...]:

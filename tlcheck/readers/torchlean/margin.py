@@ -18,12 +18,12 @@ from msgspec import Meta, Raw, Struct
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
 from tlcheck.readers.bundle.manifest import ExactNumber
-from tlcheck.readers.bundle.numbers import exact_number
+from tlcheck.readers.decimals import exact_number
 from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.strict_json import decode
 from tlcheck.readers.torchlean.ir import ModelFile, read_network
-from tlcheck.readers.torchlean.mlp import EndLists, Read, decimals_text, intervals, number_reader
+from tlcheck.readers.torchlean.numbers import EndLists, Read, decimals_text, intervals, number_reader
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.science.consistency import MarginArtifact, Stored
 from tlcheck.trusted.science.examples import Examples

@@ -1,4 +1,4 @@
-"""Dense networks in JSON, and the numbers of TorchLean's JSON: the exact layers that a file denotes.
+"""Dense networks in JSON: the exact layers that a file denotes.
 
 Two layouts are read:
 
@@ -7,41 +7,29 @@ Two layouts are read:
 - lists: ``weights``, ``biases`` and ``activations``, one a layer; ``activations`` missing: relu throughout.
 
 TorchLean takes any other activation for tanh (first layout) or the identity (second); such a file is refused here.
-A *number* is a JSON number, or a string that holds one: the nearest binary64 unless decimals are read exactly.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Iterable
-from fractions import Fraction
-from math import isfinite
+from collections.abc import Iterable
 from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
 
 from tlcheck.errors import InvalidInput
-from tlcheck.limits import MAX_DECIMAL_DIGITS
-from tlcheck.readers.decimals import parse_decimal
 from tlcheck.readers.strict_json import decode
-from tlcheck.readers.torchlean.state_dict import LAYER, check_layers
+from tlcheck.readers.torchlean.layers import LAYER, check_layers
+from tlcheck.readers.torchlean.numbers import Read, number_reader
 from tlcheck.trusted.calculus.layers import Layer
 from tlcheck.trusted.calculus.mlp import Mlp
 
 T = TypeVar("T")
-Read = Callable[[Raw, str], Fraction]
-"""A number as written, and its field, to its value. Raises InvalidInput TLC101, TLC106 or TLC401."""
-
 MAX_INPUTS: Final = 64
 """Most inputs of a network whose derivatives are enclosed: second ones take the square of it."""
-MAX_LITERAL_BITS: Final = 14_000
-"""Longest number of a formula: 4200 digits, a little below Python's limit on int to str."""
 MAX_WEIGHTS: Final = 1 << 20
 """Most weights: one ball each, for every box."""
 
-_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+")
 _BETWEEN: Final = {"relu": "relu", "tanh": "tanh", "sin": "sin", "sine": "sin", "siren": "sin"}
 ACTIVATIONS: Final = {
     "relu": "relu",
@@ -53,54 +41,10 @@ ACTIVATIONS: Final = {
 }
 
 
-class Ends(Struct, frozen=True):
-    lo: Raw
-    hi: Raw
-
-
-class EndLists(Struct, frozen=True):
-    lo: list[Raw]
-    hi: list[Raw]
-
-
 class ListsFile(Struct, frozen=True):
     weights: list[list[list[Raw]]]
     biases: list[list[Raw]]
     activations: list[str] | None = None
-
-
-def number_reader(decimals: str) -> Read:
-    """How numbers are read: ``exact``, or as the nearest binary64 (``format`` means that, here)."""
-    return _exact if decimals == "exact" else _binary64
-
-
-def decimals_text(decimals: str) -> str:
-    """For reports."""
-    return "exact" if decimals == "exact" else "nearest binary64"
-
-
-def literal(value: Fraction, field: str) -> Fraction:
-    """The value, when it is of a size that Python writes out: formulas are printed. Raises InvalidInput TLC401."""
-    if max(value.numerator.bit_length(), value.denominator.bit_length()) > MAX_LITERAL_BITS:
-        raise InvalidInput("TLC401", "a number of a formula has too many digits", field=field)
-    return value
-
-
-def interval(ends: Ends, read: Read, field: str) -> tuple[Fraction, Fraction]:
-    return read(ends.lo, f"{field}.lo"), read(ends.hi, f"{field}.hi")
-
-
-def intervals(ends: EndLists, read: Read, field: str, count: int) -> list[tuple[Fraction, Fraction]]:
-    """Raises InvalidInput TLC101 unless there are ``count``."""
-    for name, values in (("lo", ends.lo), ("hi", ends.hi)):
-        if len(values) != count:
-            raise InvalidInput(
-                "TLC101", "wrong length", field=f"{field}.{name}", expected=str(count), got=str(len(values))
-            )
-    return [
-        (read(low, f"{field}.lo[{k}]"), read(high, f"{field}.hi[{k}]"))
-        for k, (low, high) in enumerate(zip(ends.lo, ends.hi, strict=True))
-    ]
 
 
 def read_network(data: bytes, file: str, decimals: str) -> Mlp:
@@ -207,24 +151,3 @@ def unsupported_activation(name: str, field: str, known: Iterable[str]) -> Inval
     return InvalidInput(
         "TLC202", "unsupported activation", field=field, expected=expected, got=ascii(name[:40])
     )
-
-
-def _exact(raw: Raw, field: str) -> Fraction:
-    return parse_decimal(_literal(raw, field), code="TLC101", field=field)
-
-
-def _binary64(raw: Raw, field: str) -> Fraction:
-    value = float(_literal(raw, field))
-    if not isfinite(value):
-        raise InvalidInput("TLC106", "number out of range", field=field)
-    return Fraction(value)
-
-
-def _literal(raw: Raw, field: str) -> str:
-    """The text of a JSON number, bare or in a string."""
-    text = bytes(raw).decode("utf-8")
-    if text[:1] == '"':
-        text = json.loads(text)
-    if len(text) > 3 * MAX_DECIMAL_DIGITS or _NUMBER.fullmatch(text) is None:
-        raise InvalidInput("TLC101", "not a number", field=field, got=ascii(text[:60]))
-    return text

@@ -23,7 +23,7 @@ from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.strict_json import decode
 from tlcheck.readers.torchlean.ir import ModelFile, named_weights, read_ir, weights_beside
-from tlcheck.readers.torchlean.mlp import EndLists, Read, decimals_text, intervals, number_reader
+from tlcheck.readers.torchlean.numbers import EndLists, Read, decimals_text, intervals, number_reader
 from tlcheck.readers.torchlean.state_dict import read_state_dict
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.science.consistency import NodeArtifact

@@ -15,13 +15,12 @@ from msgspec import Meta, Raw, Struct
 
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
-from tlcheck.readers.bundle.numbers import exact_number
-from tlcheck.readers.decimals import parse_decimal
+from tlcheck.readers.decimals import exact_number, parse_decimal
+from tlcheck.readers.expressions import is_name, parse_expression
 from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
-from tlcheck.readers.own.expressions import is_name, parse_expression
 from tlcheck.readers.strict_json import decode
-from tlcheck.readers.torchlean.state_dict import LAYER, check_layers
+from tlcheck.readers.torchlean.layers import LAYER, check_layers
 from tlcheck.trusted.calculus.expression import Expression
 from tlcheck.trusted.calculus.layers import Layer, ScalarNetwork
 from tlcheck.trusted.science.corridor import CorridorClaim, Segment

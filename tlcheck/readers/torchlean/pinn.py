@@ -13,12 +13,12 @@ from msgspec import Raw, Struct
 
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
+from tlcheck.readers.expressions import parse_expression
 from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
-from tlcheck.readers.own.expressions import parse_expression
 from tlcheck.readers.strict_json import decode
-from tlcheck.readers.torchlean.mlp import (
-    ACTIVATIONS,
+from tlcheck.readers.torchlean.mlp import ACTIVATIONS, network, read_network, unsupported_activation
+from tlcheck.readers.torchlean.numbers import (
     EndLists,
     Ends,
     Read,
@@ -26,10 +26,7 @@ from tlcheck.readers.torchlean.mlp import (
     interval,
     intervals,
     literal,
-    network,
     number_reader,
-    read_network,
-    unsupported_activation,
 )
 from tlcheck.trusted.calculus.layers import ScalarNetwork
 from tlcheck.trusted.calculus.mlp import Mlp

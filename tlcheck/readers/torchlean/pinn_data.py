@@ -15,7 +15,8 @@ from tlcheck.options import Options
 from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.strict_json import decode
-from tlcheck.readers.torchlean.mlp import Read, decimals_text, number_reader, read_network
+from tlcheck.readers.torchlean.mlp import read_network
+from tlcheck.readers.torchlean.numbers import Read, decimals_text, number_reader
 from tlcheck.trusted.science.data_points import DataPoints, Datum
 
 MAX_ROWS: Final = 1_000_000

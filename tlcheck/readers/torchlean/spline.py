@@ -15,13 +15,12 @@ from msgspec import Meta, Struct
 
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
-from tlcheck.readers.bundle.numbers import exact_number
+from tlcheck.readers.asked import note_asked
 from tlcheck.readers.bytes import sha256_hex
+from tlcheck.readers.decimals import exact_number
 from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.strict_json import decode
-from tlcheck.readers.torchlean.mlp import read_network
-from tlcheck.trusted.calculus.layers import ScalarNetwork
 from tlcheck.trusted.science.piecewise import Distance, Piece
 from tlcheck.trusted.science.spline import SplineClaim, Wants
 
@@ -120,6 +119,10 @@ def _distance(text: DistanceText, files: Files, options: Options) -> Distance:
             "TLC103", "--model is not the network of this spline (SHA-256)", field="distance.sha256"
         )
     data = files.read(text.network, "distance.network", text.sha256) if given is None else given
+    from tlcheck.readers.torchlean.mlp import read_network  # for splines that name a network
+    from tlcheck.trusted.calculus.layers import ScalarNetwork
+
+    note_asked("tlcheck.readers.torchlean.mlp")
     mlp = read_network(data, text.network, options.decimals)
     try:
         network = ScalarNetwork(mlp.layers)

@@ -7,7 +7,6 @@ dense network, layers in the order of i, with ReLU between them unless ``meta.ac
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -20,6 +19,7 @@ from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_TENSOR_ELEMENTS
 from tlcheck.readers.strict_json import decode
 from tlcheck.readers.torchlean.builder import Builder
+from tlcheck.readers.torchlean.layers import LAYER, check_layers, member
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.ops.activation import Relu
@@ -30,14 +30,13 @@ from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 Array = NDArray[np.float64]
 StateDict = Mapping[str, Array]
 
-LAYER: Final = re.compile(r"layers\.(0|[1-9][0-9]{0,5})\.(weight|bias)")
 _ACTIVATIONS: Final[Mapping[str, type[Elementwise]]] = {"relu": Relu, "tanh": Tanh, "sigmoid": Sigmoid}
 
 
 def read_state_dict(data: bytes, file: str) -> StateDict:
     """Every entry that is a number or nested lists of numbers. Raises InvalidInput TLC101, TLC106, TLC201."""
     top = decode(data, dict[str, Raw], file)
-    raw = _member(top, "params", file) if "params" in top else top
+    raw = member(top, "params", file) if "params" in top else top
     found = {name: array for name, value in raw.items() if (array := _array(value, name, file)) is not None}
     if not found:
         raise InvalidInput("TLC201", "a state dict without parameters", file=file)
@@ -47,7 +46,7 @@ def read_state_dict(data: bytes, file: str) -> StateDict:
 def read_dense(data: bytes, file: str) -> Graph:
     """The dense network of a state dict. Raises InvalidInput TLC101, TLC106, TLC201, TLC202, TLC204."""
     top = decode(data, dict[str, Raw], file)
-    meta = _member(top, "meta", file) if "meta" in top else {}
+    meta = member(top, "meta", file) if "meta" in top else {}
     named = msgspec.json.decode(meta["activation"]) if "activation" in meta else "relu"
     if not isinstance(named, str) or named not in _ACTIVATIONS:
         raise InvalidInput(
@@ -56,17 +55,6 @@ def read_dense(data: bytes, file: str) -> Graph:
         )  # fmt: skip
     check_layers(top)
     return dense_graph(read_state_dict(data, file), file, _ACTIVATIONS[named])
-
-
-def check_layers(top: Mapping[str, Raw]) -> None:
-    """A dense network has weights and biases in its layers, in one place. Raises InvalidInput TLC101: nothing is left out."""
-    inside = _member(top, "params", "") if "params" in top else {}
-    for name in (*inside, *top):
-        if name.startswith("layers.") and (LAYER.fullmatch(name) is None or (inside and name in top)):
-            raise InvalidInput(
-                "TLC101", "not a parameter of a dense network", field=ascii(name[:60])[1:-1],
-                expected="layers.<i>.weight and layers.<i>.bias, once",
-            )  # fmt: skip
 
 
 def dense_graph(parameters: StateDict, file: str, between: type[Elementwise] = Relu) -> Graph:
@@ -104,13 +92,6 @@ def layers_of(parameters: StateDict) -> list[tuple[str, Array, Array]]:
             )  # fmt: skip
         found.append((name, weight, bias))
     return found
-
-
-def _member(top: Mapping[str, Raw], name: str, file: str) -> dict[str, Raw]:
-    try:
-        return msgspec.json.decode(top[name], type=dict[str, Raw])
-    except msgspec.ValidationError as error:
-        raise InvalidInput("TLC101", str(error), file=file, field=name) from None
 
 
 def _array(raw: Raw, name: str, file: str) -> Array | None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tlcheck.errors import InvalidInput
-from tlcheck.readers.vnnlib.version2 import Network
-from tlcheck.trusted.graph import Graph
+
+if TYPE_CHECKING:
+    from tlcheck.readers.vnnlib.version2 import Network
+    from tlcheck.trusted.graph import Graph
 
 Named = tuple[str, tuple[int, ...]]
 """A tensor of a model: its name and its shape."""

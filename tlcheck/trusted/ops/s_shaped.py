@@ -39,7 +39,7 @@ class SShaped(Elementwise):
         """f' in floats, for guesses."""
 
     def curve(self, z: Arb) -> Arb:
-        """As ``value``; what boxes and lines are made of."""
+        """f over a ball; what boxes and lines are made of."""
         return self.value(z)
 
     def ball(self, x: Arb, k: int = 0) -> Arb:

@@ -10,6 +10,7 @@ import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,14 @@ Piece = tuple[float, float, int]
 
 
 class Smooth(Elementwise):
-    """A function with a derivative inside its domain."""
+    """A function with a derivative inside its domain.
+
+    ``monotone``: 1 if f never decreases on all of its domain, -1 if it never increases; 0: neither, and ``ends`` is its own.
+    ``mpmath``: mpmath's name of a monotone f, by which ``--cross-check`` knows it; None: it has a rule there, or is skipped.
+    """
+
+    monotone: ClassVar[int] = 1
+    mpmath: ClassVar[str | None] = None
 
     @abstractmethod
     def value(self, x: Arb) -> Arb:
@@ -46,10 +54,11 @@ class Smooth(Elementwise):
     def ends(self, l: Arb, u: Arb) -> tuple[Arb, Arb]:
         """Balls whose lower and upper end enclose f on [l, u], l <= u exact. Not finite where f is not defined on all of it.
 
-        Here: of a function that increases, at the ends, which are exact. (A ball from l to u is a little wider than [l, u]:
-        Arb's radii have 30 bits.)
+        Of a monotone function: at the ends, which are exact. (A ball from l to u is a little wider than [l, u]: Arb's radii
+        have 30 bits.)
         """
-        return self.ball(l), self.ball(u)
+        ends = self.ball(l), self.ball(u)
+        return ends if self.monotone > 0 else ends[::-1]
 
     def touching_point(self, a: float, b: float) -> float:
         """A guess of where a good tangent on [a, b] touches: the middle."""
@@ -146,6 +155,8 @@ def _nearest(x: Arb) -> float:
 
 class Periodic(Smooth):
     """Sine and cosine: f'' = -f."""
+
+    monotone = 0
 
     def ends(self, l: Arb, u: Arb) -> tuple[Arb, Arb]:
         """At the ends where f' has one sign, else f over the whole ball."""
@@ -255,6 +266,8 @@ class Sqrt(Smooth):
 class Reciprocal(Smooth):
     """1 / x; x != 0."""
 
+    monotone = 0
+
     def value(self, x: Arb) -> Arb:
         return 1 / x if x > 0 or x < 0 else UNDEFINED
 
@@ -324,6 +337,7 @@ class Power(Smooth):
     """x^exponent, for an exact exponent in (0, 1024]; x >= 0 unless the exponent is whole."""
 
     exponent: float
+    monotone = 0
 
     def __post_init__(self) -> None:
         fits = bool(np.isfinite(self.exponent)) and 0 < self.exponent <= MAX_EXPONENT

@@ -34,9 +34,9 @@ from tlcheck.trusted.ops.affine import Scale
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
 from tlcheck.trusted.ops.product import MatProduct, Product, matrix_terms
-from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
+from tlcheck.trusted.ops.s_shaped import SShaped
 from tlcheck.trusted.ops.selection import MaxOver
-from tlcheck.trusted.ops.smooth import Erf, Exp, Log, Power, Reciprocal, Smooth, Softplus, Sqrt
+from tlcheck.trusted.ops.smooth import Power, Reciprocal, Smooth, Sqrt
 from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
 
@@ -288,15 +288,16 @@ def _rounded(m: Map) -> bool:
 
 # Functions.
 
-Rising = Relu | Clip | Sigmoid | Tanh | Exp | Log | Sqrt | Erf | Softplus
-
 
 def _elementwise(op: Operation, x: Ends) -> Ends:
     pairs = list(zip(x.lower.tolist(), x.upper.tolist(), strict=True))
     match op:
-        case Relu() | Clip() | Sigmoid() | Tanh() | Exp() | Log() | Sqrt() | Erf() | Softplus():
-            ends = [(rising(op, l, k), rising(op, u, k)) for k, (l, u) in enumerate(pairs)]
+        case Relu() | Clip() | SShaped():
+            ends = [(at_end(op, l, k), at_end(op, u, k)) for k, (l, u) in enumerate(pairs)]
             sharp = True
+        case Smooth() if op.monotone:
+            ends = [(at_end(op, l, k), at_end(op, u, k)) for k, (l, u) in enumerate(pairs)]
+            ends, sharp = (ends if op.monotone > 0 else [(u, l) for l, u in ends]), True
         case LeakyRelu() if op.alpha >= 0:
             a = Fraction(op.alpha)
             ends = [(_leaky(a, l), _leaky(a, u)) for l, u in pairs]
@@ -324,8 +325,8 @@ def _elementwise(op: Operation, x: Ends) -> Ends:
     return Ends(vector([l for l, _ in ends]), vector([u for _, u in ends]), x.sharp and sharp)
 
 
-def rising(op: Operation, x: End, k: int) -> End:
-    """f at an end, for f that never decreases; ``k``: which value of the node."""
+def at_end(op: Operation, x: End, k: int) -> End:
+    """f at an end, for f that is monotone; ``k``: which value of the node."""
     match op:
         case Relu():
             return largest([ZERO, x])
@@ -334,10 +335,8 @@ def rising(op: Operation, x: End, k: int) -> End:
                 if bound is not None:
                     x = choose([x, _entry(bound, k)])
             return x
-        case Sigmoid():
-            return (1 + (as_ball(x) / 2).tanh()) / 2
-        case Tanh():
-            return as_ball(x).tanh()
+        case SShaped():
+            return op.curve(as_ball(x))
         case Smooth():
             return op.ball(as_ball(x))
         case _:

@@ -1,0 +1,121 @@
+"""Checking a claim that is a conjunction of conditions: its parts in whatever processes; and the record of what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from tlcheck import timer
+from tlcheck.checking.deadline import Deadline, Stopped
+from tlcheck.checking.outcome import ZERO, about, rounded
+from tlcheck.checking.pool import FORKS, WORKER_KILLED, WorkerDied, processes, silent, workers_for
+from tlcheck.errors import InvalidInput
+from tlcheck.options import Options, Progress, Report
+from tlcheck.readers.loaded import LoadedClaim
+from tlcheck.report.result import Bound, ClaimResult, Number, Reason
+from tlcheck.trusted.conditions import Check, ConditionClaim, Item
+from tlcheck.trusted.decide import ConditionsOutcome, decide_conditions
+from tlcheck.trusted.tally import CheckParts, check_part
+from tlcheck.trusted.verdict import Verdict
+
+
+def check_conditions(
+    loaded: LoadedClaim, claim: ConditionClaim, options: Options, report: Report = None
+) -> ClaimResult:
+    """Decide a claim that is a conjunction of conditions. Raises InvalidInput: these have no deployed semantics."""
+    if options.semantics == "deployed":
+        raise InvalidInput(
+            "TLC202", f"no float32 semantics for a claim of kind {claim.kind} (--semantics deployed)"
+        )
+    start = timer.now()
+    deadline = Deadline(options.timeout, options.max_memory_mib)
+    try:
+        parts = _parts_checker(claim, options, deadline, report)
+        result = _result(loaded, claim, decide_conditions(claim, options.precision, deadline.check, parts))
+    except Stopped as stopped:
+        reason = Reason("TLC015", str(stopped))
+        result = ClaimResult(claim.kind, claim.statement, Verdict.UNPROVEN, reason, details=about(loaded))
+    return replace(result, arithmetic=_arithmetic(claim, options), seconds=timer.now() - start)
+
+
+def _arithmetic(claim: ConditionClaim, options: Options) -> dict[str, object]:
+    arithmetic: dict[str, object] = {
+        "deciding": "exact and arb",
+        "precision": options.precision,
+        "semantics": "real",
+    }
+    if options.cross_check:
+        arithmetic["cross_check"] = f"skipped: for unsat and sat claims, not for a {claim.kind}"
+    return arithmetic
+
+
+def _result(loaded: LoadedClaim, claim: ConditionClaim, outcome: ConditionsOutcome) -> ClaimResult:
+    return ClaimResult(
+        kind=claim.kind,
+        statement=f"{claim.statement} ({loaded.name})",
+        verdict=outcome.verdict,
+        reason=Reason(outcome.code, outcome.message, outcome.where),
+        bound=Bound(_slack(outcome), None, ZERO),
+        leaves_total=sum(t.total for t in outcome.tallies.values()),
+        leaves_certified=sum(t.proved for t in outcome.tallies.values()),
+        assumptions=claim.assumptions,
+        details={**about(loaded), **_details(outcome)},
+    )
+
+
+def _details(outcome: ConditionsOutcome) -> dict[str, object]:
+    """How many conditions of each name were checked, where the least slack of each is, and what failed."""
+    details: dict[str, object] = {
+        "conditions": {
+            name: {
+                "checked": t.total,
+                "proved": t.proved,
+                "refuted": t.disproved,
+                **({} if t.least is None else {"least_slack": t.least.low, "where": t.least.where}),
+            }
+            for name, t in outcome.tallies.items()
+        }
+    }
+    if outcome.failures:
+        details["failures"] = [
+            {"condition": f.name, "where": f.where, "slack": [f.low, f.high]} for f in outcome.failures
+        ]
+    return {**details, **outcome.measures}
+
+
+def _slack(outcome: ConditionsOutcome) -> Number | None:
+    """A bound on the least slack of all conditions: from above where the claim is REFUTED, else from below."""
+    if outcome.verdict is Verdict.REFUTED:
+        return None if outcome.most is None else rounded(outcome.most, "up")
+    least = None if outcome.least is None else outcome.least.low
+    return None if least is None else rounded(least, "down")
+
+
+def _parts_checker(claim: ConditionClaim, options: Options, deadline: Deadline, report: Report) -> CheckParts:
+    """Parts in a pool of forked processes, which inherit the claim; one after the other where one process has to do."""
+    workers = workers_for(options.jobs, len(claim.parts()))
+
+    def answers(parts: Sequence[ConditionClaim], precision: int) -> Iterator[list[Item]]:
+        if workers < 2 or not FORKS:
+            yield from (check_part(part, precision, deadline.check) for part in parts)
+            return
+
+        def check(k: int) -> list[Item]:
+            return check_part(parts[k], precision, silent)
+
+        try:
+            with processes(check, workers) as pool:
+                yield from pool.in_order(range(len(parts)), deadline.check)
+        except WorkerDied:
+            raise Stopped(WORKER_KILLED) from None
+
+    def check_parts(parts: Sequence[ConditionClaim], precision: int) -> Iterator[list[Item]]:
+        least: float | None = None
+        for done, items in enumerate(answers(parts, precision), 1):
+            yield items
+            if report is not None:
+                lows = [item.low for item in items if isinstance(item, Check) and item.low is not None]
+                least = min([*lows, *([] if least is None else [least])], default=None)
+                report(Progress("", done, len(parts), least, "parts"))
+
+    return check_parts

@@ -1,0 +1,37 @@
+"""What the result of every kind of claim has in common."""
+
+from __future__ import annotations
+
+from tlcheck.errors import InvalidInput
+from tlcheck.readers.loaded import LoadedClaim
+from tlcheck.report.result import Number
+from tlcheck.trusted.arith.decimals import decimal_outward
+
+ZERO = Number("0", "0x0.0p+0", "exact")
+
+
+FLOAT32_ASSUMPTIONS = (
+    "IEEE-754 double precision (the radii)",
+    "float32 runtime: IEEE-754 round to nearest, any order of summation, FMA or not, flush-to-zero or not; "
+    "no TF32, no Winograd or FFT convolution, no fused weights",
+)
+
+
+def not_deployable(error: Exception) -> InvalidInput:
+    """Of a NotDeployable of ring 0, which names the operator."""
+    return InvalidInput(
+        "TLC202", f"operator {error} has no float32 rounding radius yet (--semantics deployed)"
+    )
+
+
+def rounded(value: float, direction: str) -> Number:
+    """A bound as reports have it: ``direction`` ("down" or "up") is the side on which its decimals err."""
+    return Number(decimal_outward(value, direction), value.hex(), direction)
+
+
+def about(loaded: LoadedClaim) -> dict[str, object]:
+    """The details that say which claim it is: its name, the SHA-256 of what it was read from, who made it."""
+    details: dict[str, object] = {"name": loaded.name, "sources": dict(loaded.sources)}
+    if loaded.producer:
+        details["producer"] = loaded.producer
+    return details

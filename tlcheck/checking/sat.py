@@ -1,0 +1,49 @@
+"""Checking a sat claim: its witness is evaluated as an exact point."""
+
+from __future__ import annotations
+
+from tlcheck import timer
+from tlcheck.checking.outcome import FLOAT32_ASSUMPTIONS, ZERO, about, not_deployable, rounded
+from tlcheck.options import Options
+from tlcheck.readers.loaded import LoadedClaim
+from tlcheck.report.numerals import point
+from tlcheck.report.result import Bound, ClaimResult, Reason
+from tlcheck.trusted.claim import SatClaim
+from tlcheck.trusted.decide import decide_sat
+from tlcheck.trusted.ops.base import NotDeployable
+from tlcheck.trusted.verdict import Verdict
+
+
+def check_sat(loaded: LoadedClaim, claim: SatClaim, options: Options) -> ClaimResult:
+    """Decide a sat claim: its witness is evaluated as an exact point."""
+    start = timer.now()
+    try:
+        outcome = decide_sat(claim, options.precision, deployed=options.semantics == "deployed")
+    except NotDeployable as error:
+        raise not_deployable(error) from None
+    arithmetic: dict[str, object] = {
+        "deciding": "arb",
+        "precision": options.precision,
+        "semantics": options.semantics,
+    }
+    if options.cross_check:
+        from tlcheck.checking.crosscheck.compare import cross_check_witness
+
+        arithmetic["cross_check"] = cross_check_witness(claim, options.precision)
+    number = None if outcome.margin is None else rounded(outcome.margin, "down")
+    return ClaimResult(
+        kind="sat",
+        statement=f"the witness satisfies the property ({loaded.name})",
+        verdict=outcome.verdict,
+        reason=Reason(outcome.code, outcome.message, _witness_text(claim, outcome.verdict)),
+        bound=Bound(number, None, ZERO),
+        assumptions=("Python", "FLINT", *(FLOAT32_ASSUMPTIONS if options.semantics == "deployed" else ())),
+        arithmetic=arithmetic,
+        details=about(loaded),
+        seconds=timer.now() - start,
+    )
+
+
+def _witness_text(claim: SatClaim, verdict: Verdict) -> str:
+    """The point of a claim that is false."""
+    return point(claim.witness) if verdict is Verdict.REFUTED else ""

@@ -1,0 +1,69 @@
+"""Where what a verdict rests on starts: modules of rings 0 and 1 by their names. What they import is ``rests_on``'s to find.
+
+- the module that tells formats apart, and the readers that the claim's files asked for (``LoadedClaim.readers``);
+- the module of the claim's class, and those that the claim ``asks_for``; the modules of its networks' operations;
+- the modules that make the verdict, and the engines that the report names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from tlcheck.readers.loaded import LoadedClaim
+    from tlcheck.report.result import ClaimResult
+
+RING_0: Final = "tlcheck.trusted."
+READING: Final = ("tlcheck.readers.formats.detect",)
+"""Tells which reader reads a file."""
+DECIDING: Final = {
+    kind: tuple(RING_0 + name for name in ("decide", *modules))
+    for kind, modules in {
+        "unsat": ("plan", "leaf_pass"),
+        "sat": ("witness",),
+        "": ("tally",),
+    }.items()
+}
+"""What makes the verdict of an unsat claim, of a sat claim, of one that is a conjunction of conditions."""
+ENGINES: Final = {
+    "arb": (f"{RING_0}arith.integer",),
+    "ball64": (f"{RING_0}arith.ball64", f"{RING_0}arith.probe"),
+}
+"""By their names in reports; float64 with the probe of its products."""
+DEPLOYED: Final = (f"{RING_0}rounding",)
+"""Radii of what float32 rounds."""
+
+
+def roots_of(loaded: LoadedClaim, result: ClaimResult) -> tuple[str, ...]:
+    """The modules that a claim's closure starts from."""
+    claim = loaded.claim
+    found = [*READING, *loaded.readers, type(claim).__module__, *getattr(claim, "asks_for", ())]
+    found += [*DECIDING.get(result.kind, DECIDING[""]), *operations(claim)]
+    if result.kind == "unsat":
+        for word in ("deciding", "intermediate"):
+            found += ENGINES.get(str(result.arithmetic.get(word)), ())
+    if result.arithmetic.get("semantics") == "deployed":
+        found += DEPLOYED
+    return tuple(dict.fromkeys(found))
+
+
+def operations(claim: object) -> set[str]:
+    """The modules of the operations of the claim's networks."""
+    return {type(node.op).__module__ for graph in graphs(claim, set()) for node in graph.nodes}
+
+
+def graphs(value: object, seen: set[int], depth: int = 5) -> Iterator[Any]:
+    """The graphs among a claim's fields, and its fields' fields."""
+    if id(value) in seen or not depth:
+        return
+    seen.add(id(value))
+    kind = type(value)
+    if kind.__module__ == f"{RING_0}graph" and kind.__name__ == "Graph":
+        yield value
+    elif kind.__module__.startswith(RING_0):
+        for part in list(getattr(value, "__dict__", {}).values()):
+            yield from graphs(part, seen, depth - 1)
+    elif isinstance(value, tuple):
+        for part in value[:64]:
+            yield from graphs(part, seen, depth - 1)
