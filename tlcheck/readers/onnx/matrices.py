@@ -14,7 +14,6 @@ from tlcheck.readers.onnx.call import Call
 from tlcheck.readers.onnx.operands import Data, Known, Shape, Value
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.ops.affine import Linear
-from tlcheck.trusted.ops.convolution import Conv
 
 
 def transposed(call: Call, x: Value) -> Value:
@@ -113,6 +112,8 @@ def _batched(call: Call, x: Data, weight: Known) -> Data:
     call.checked((*batch, k, n))
     kernels = weight.moved(lambda a: _swapped(np.broadcast_to(a, (*batch, k, n))).reshape(groups * n, k, 1))
     call.require_float(kernels)
+    from tlcheck.trusted.ops.convolution import Conv
+
     op = Conv(kernels.constant(), None, (1,), (1,), (0,), (0,), groups, kernels.roundings)
     y = call.emit(op, call.data(call.reshape(columns, (1, groups * k, m))))
     return call.data(transposed(call, call.reshape(y, (*batch, n, m))))

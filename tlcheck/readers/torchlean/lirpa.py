@@ -21,8 +21,8 @@ from tlcheck.readers.decimals import exact_number
 from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.strict_json import decode
-from tlcheck.readers.torchlean.builder import Builder
-from tlcheck.readers.torchlean.ir import LAYER_NORM_EPSILON, ModelFile, read_network
+from tlcheck.readers.torchlean.builder import LAYER_NORM_EPSILON, Builder
+from tlcheck.readers.torchlean.networks import ModelFile, read_network
 from tlcheck.readers.torchlean.numbers import EndLists, decimals_text, intervals, number_reader
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.graph import Graph

@@ -22,7 +22,8 @@ from tlcheck.options import Options
 from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.strict_json import decode
-from tlcheck.readers.torchlean.ir import ModelFile, named_weights, read_ir, weights_beside
+from tlcheck.readers.torchlean.ir import named_weights, read_ir, weights_beside
+from tlcheck.readers.torchlean.networks import ModelFile
 from tlcheck.readers.torchlean.numbers import EndLists, Read, decimals_text, intervals, number_reader
 from tlcheck.readers.torchlean.state_dict import read_state_dict
 from tlcheck.trusted.graph import Graph

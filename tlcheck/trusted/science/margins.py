@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.arb import Arb, arb, lower_float, upper_float, working_precision
 from tlcheck.trusted.arith.engines import engine
-from tlcheck.trusted.arith.probe import BlasRefused, probe
 from tlcheck.trusted.calculus.written import number_text
 from tlcheck.trusted.conditions import (
     Check,
@@ -258,6 +257,7 @@ def _counted(shares: Sequence[Share], name: str, n: int) -> tuple[int, int] | No
 
 def _usable() -> bool:
     """BLAS behaves on the probe's matrices: ball64's bounds are proved for sums of double products."""
+    from tlcheck.trusted.arith.probe import BlasRefused, probe  # where float64 is asked for
 
     try:
         probe()
