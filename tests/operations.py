@@ -28,3 +28,6 @@ def operations(*modules: str) -> set[type[Operation]]:
 def step_of(op: Operation, *shapes: tuple[int, ...]) -> Step:
     """The function of an operation that is not affine, on operands of these shapes."""
     return op.step(shapes, op.output_shape(shapes))
+
+
+PIECEWISE_LINEAR = operations("structure", "affine", "convolution", "activation", "bent", "selection")

@@ -8,6 +8,7 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, helper
 
+from tests.trusted.science import test_camera as cameras
 from tests.trusted.science import test_nodes as nodes
 
 
@@ -36,6 +37,12 @@ def node_bounds(folder: Path) -> Path:
     for name, content in (("graph", nodes.GRAPH), ("weights", nodes.WEIGHTS)):
         (folder / f"{name}.json").write_text(json.dumps(content))
     return _written(folder, nodes.CERTIFICATE)
+
+
+def camera_box(folder: Path) -> Path:
+    """A projected box with a pose, without a lens and without uncertainty."""
+    box = {name: part for name, part in cameras.FULL.items() if name not in ("lens", "uncertainty")}
+    return _written(folder, cameras.ours(box))
 
 
 def _written(folder: Path, document: object) -> Path:

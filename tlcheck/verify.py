@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from tlcheck.options import Options, Progress, Report
 from tlcheck.readers.formats.detect import check_there, read_certificate, survey
@@ -18,13 +18,14 @@ from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.report.record import ClaimRead, FileResult
 from tlcheck.report.result import ClaimResult
 from tlcheck.report.roots import roots_of
-from tlcheck.trusted.conditions import ConditionClaim
 
 if TYPE_CHECKING:
+    from tlcheck.readers.loaded import Claim
     from tlcheck.trusted.claim import SatClaim, UnsatClaim
+    from tlcheck.trusted.conditions import ConditionClaim
     from tlcheck.trusted.guidance import Guidance
 
-__all__ = ["Loaded", "convert", "decide", "discover", "kind_of", "load", "survey", "verify_path"]
+__all__ = ["Loaded", "convert", "decide", "discover", "load", "survey", "verify_path"]
 
 
 def verify_path(path: Path, options: Options, progress: Report = None) -> FileResult:
@@ -37,19 +38,17 @@ def verify_path(path: Path, options: Options, progress: Report = None) -> FileRe
 
 def decide(loaded: LoadedClaim, options: Options, progress: Report = None) -> ClaimResult:
     """One claim, as it was read, decided. Raises InvalidInput when its evidence does not fit it."""
-    if isinstance(loaded.claim, ConditionClaim):  # what a kind of claim needs is imported with it
-        from tlcheck.checking.conditions import check_conditions
+    if loaded.claim.kind == "unsat":  # what a kind of claim needs is imported with it
+        from tlcheck.checking.unsat import check_unsat
 
-        return check_conditions(loaded, loaded.claim, options, progress)
-    from tlcheck.trusted.claim import SatClaim
-
-    if isinstance(loaded.claim, SatClaim):
+        return check_unsat(loaded, cast("UnsatClaim", loaded.claim), options, progress)
+    if loaded.claim.kind == "sat":
         from tlcheck.checking.sat import check_sat
 
-        return check_sat(loaded, loaded.claim, options)
-    from tlcheck.checking.unsat import check_unsat
+        return check_sat(loaded, cast("SatClaim", loaded.claim), options)
+    from tlcheck.checking.conditions import check_conditions
 
-    return check_unsat(loaded, loaded.claim, options, progress)
+    return check_conditions(loaded, cast("ConditionClaim", loaded.claim), options, progress)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +59,7 @@ class Loaded:
     items: tuple[LoadedClaim, ...]
 
     @property
-    def claims(self) -> tuple[tuple[UnsatClaim | SatClaim | ConditionClaim, Guidance | None], ...]:
+    def claims(self) -> tuple[tuple[Claim, Guidance | None], ...]:
         return tuple((item.claim, item.guidance) for item in self.items)
 
     @property
@@ -68,26 +67,17 @@ class Loaded:
         """What each claim is and which files it was read from, for a lock."""
         return tuple(
             ClaimRead(
-                i.name, kind_of(i.claim), statement_of(i.claim) + (i.part and f" ({i.part})"), dict(i.sources)
+                i.name, i.claim.kind, statement_of(i.claim) + (i.part and f" ({i.part})"), dict(i.sources)
             )
             for i in self.items
         )  # fmt: skip
 
 
-def kind_of(claim: UnsatClaim | SatClaim | ConditionClaim) -> str:
-    """As reports name it."""
-    if isinstance(claim, ConditionClaim):
-        return claim.kind
-    from tlcheck.trusted.claim import SatClaim
-
-    return "sat" if isinstance(claim, SatClaim) else "unsat"
-
-
-def statement_of(claim: UnsatClaim | SatClaim | ConditionClaim) -> str:
+def statement_of(claim: Claim) -> str:
     """What is claimed, in words that do not depend on the evidence."""
-    if isinstance(claim, ConditionClaim):
-        return claim.statement
-    return f"{'some' if kind_of(claim) == 'sat' else 'no'} input satisfies the property"
+    if claim.kind in ("unsat", "sat"):
+        return f"{'some' if claim.kind == 'sat' else 'no'} input satisfies the property"
+    return cast("ConditionClaim", claim).statement
 
 
 def load(path: Path, options: Options) -> Loaded:

@@ -11,7 +11,6 @@ from typing import Any
 
 import mpmath
 import pytest
-from tlcheck.trusted.science.spline_distance import Distance
 
 from tests.clocks import Cpu, Steps
 from tests.trusted.science.networks import ONE_JOB, checked, failing, refused, verdicts
@@ -27,7 +26,7 @@ from tlcheck.trusted.conditions import ConditionClaim
 from tlcheck.trusted.decide import decide_conditions
 from tlcheck.trusted.science.corridor import CorridorClaim, Segment
 from tlcheck.trusted.science.lyapunov_boxes import LyapunovConditions
-from tlcheck.trusted.science.piecewise import Piece
+from tlcheck.trusted.science.piecewise import Distance, Piece
 from tlcheck.trusted.science.spline import SplineClaim, Wants
 from tlcheck.trusted.verdict import Verdict
 from tlcheck.verify import verify_path

@@ -19,7 +19,8 @@ from tlcheck.trusted.decide import decide_conditions
 from tlcheck.trusted.science.by_signs import bounded
 from tlcheck.trusted.science.dense_network import Dense
 from tlcheck.trusted.science.lyapunov_candidate import Candidate
-from tlcheck.trusted.science.pinn_domain import IntegralClaim, Quantity
+from tlcheck.trusted.science.pinn_domain import IntegralClaim
+from tlcheck.trusted.science.quantities import Quantity
 from tlcheck.trusted.verdict import Verdict
 
 Q = Fraction

@@ -12,7 +12,8 @@ import numpy as np
 from tlcheck.readers.torchlean.state_dict import dense_graph
 from tlcheck.trusted.conditions import ConditionClaim
 from tlcheck.trusted.decide import decide_conditions
-from tlcheck.trusted.science.margins import Examples, Margins
+from tlcheck.trusted.science.examples import Examples
+from tlcheck.trusted.science.margins import Margins
 from tlcheck.trusted.science.output_box import OutputBox
 
 

@@ -40,7 +40,7 @@ from tlcheck.trusted.ops.affine import Linear
 from tlcheck.trusted.ops.s_shaped import Tanh
 from tlcheck.trusted.ops.structure import Input
 from tlcheck.trusted.science.by_signs import bounded
-from tlcheck.trusted.science.pinn_domain import Quantity
+from tlcheck.trusted.science.quantities import Quantity
 from tlcheck.trusted.science.stability_judge import Judge
 from tlcheck.trusted.taylor.models_arb import EngineArb
 from tlcheck.trusted.taylor.network_models import TaylorNetwork

@@ -28,7 +28,8 @@ from tlcheck.readers.onnx import load_model, read_model
 from tlcheck.trusted.arith.arb import working_precision
 from tlcheck.trusted.conditions import Check
 from tlcheck.trusted.graph import Graph
-from tlcheck.trusted.science.margins import Examples, Margins
+from tlcheck.trusted.science.examples import Examples
+from tlcheck.trusted.science.margins import Margins
 
 
 def networks() -> Iterator[tuple[str, Graph, float, str]]:

@@ -27,7 +27,8 @@ from tlcheck.readers.artifacts import load_artifact
 from tlcheck.readers.onnx import read_model
 from tlcheck.readers.own.pde import read_pde
 from tlcheck.readers.sequential.architecture import Architecture, Layer
-from tlcheck.trusted.science.pinn_domain import LEAF, Quantity
+from tlcheck.trusted.science.cells import LEAF
+from tlcheck.trusted.science.quantities import Quantity
 from tlcheck.trusted.verdict import Verdict
 from tlcheck.verify import verify_path
 

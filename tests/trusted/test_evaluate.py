@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from tests import numpy_eval
 from tests.helpers import DATA, needs_data
-from tests.operations import operations
+from tests.operations import PIECEWISE_LINEAR
+from tests.trusted.functions import S_SHAPED
 from tests.trusted.oracle import KINDS, Draw, Rng, dense, weight_within
 from tlcheck.trusted import evaluate as module
 from tlcheck.trusted.arith.arb import Arb, arb, working_precision
@@ -31,7 +32,7 @@ from tlcheck.trusted.ops.affine import Linear, Scale, Sum
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
 from tlcheck.trusted.ops.convolution import Conv, ConvTranspose
-from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
+from tlcheck.trusted.ops.s_shaped import Sigmoid, SShaped, Tanh
 from tlcheck.trusted.ops.selection import MaxOver, largest
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
 
@@ -127,8 +128,7 @@ CASES: dict[str, Make] = {
     "clip-lower": lambda r, d: graph_of(Clip(constant(r, d, (2, 6)), None), (2, 6)),
     "clip-upper": lambda r, d: graph_of(Clip(None, constant(r, d, (12,))), (12,)),
     "clip-crossed": lambda r, d: graph_of(Clip(Constant(np.array([1.0])), Constant(np.array([-1.0]))), (12,)),
-    "sigmoid": lambda r, d: graph_of(Sigmoid(), (8,)),
-    "tanh": lambda r, d: graph_of(Tanh(), (8,)),
+    **{name: (lambda r, d, op=row.op: graph_of(op, (8,))) for name, row in S_SHAPED.items()},
     "max-over": lambda r, d: graph_of(MaxOver((4,), WINDOWS), (6,)),
     "net": lambda r, d: chain(
         (1, 2, 4, 4),
@@ -140,7 +140,7 @@ CASES: dict[str, Make] = {
         Abs(),
     ),
 }
-CURVED = {"sigmoid", "tanh"}
+CURVED = set(S_SHAPED)
 """Operations whose exact values are not rational."""
 
 
@@ -190,12 +190,11 @@ def rational(op: Operation, z: Fraction, k: int) -> Fraction:
                     flat = bound.mid.astype(np.float64).reshape(-1)
                     z = pick(z, Fraction(float(flat[k if flat.size > 1 else 0])))
             return z
-        case Sigmoid() | Tanh():
+        case SShaped():
+            (function,) = (row.function for row in S_SHAPED.values() if type(row.op) is type(op))
             with mpmath.workprec(1000):
                 x = mpmath.mpf(z.numerator) / z.denominator
-                x = max(min(x, mpmath.mpf(5000)), mpmath.mpf(-5000))
-                y = mpmath.tanh(x) if isinstance(op, Tanh) else 1 / (1 + mpmath.exp(-x))
-                return as_fraction(y)
+                return as_fraction(function(x))
     raise AssertionError(op)
 
 
@@ -234,9 +233,9 @@ def test_every_operation_has_a_case() -> None:
     covered = {
         type(n.op) for make in CASES.values() for n in make(np.random.default_rng(0), KINDS["normal"]).nodes
     }
-    assert covered == operations(
-        "structure", "affine", "convolution", "activation", "bent", "selection", "s_shaped"
-    )  # others: test_nonlinear.py
+    assert covered == PIECEWISE_LINEAR | {
+        type(row.op) for row in S_SHAPED.values()
+    }  # others: test_nonlinear.py
 
 
 @pytest.mark.parametrize("kind", list(KINDS))

@@ -45,7 +45,8 @@ from tlcheck.trusted.ops.selection import MaxOver, selection, window_maps
 from tlcheck.trusted.ops.structure import Rearrange
 from tlcheck.trusted.plan import Plan, Settings, root_bounds
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
-from tlcheck.trusted.science.margins import Examples, Margins
+from tlcheck.trusted.science.examples import Examples
+from tlcheck.trusted.science.margins import Margins
 
 NASTY = ("normal", "integers", "mixed", "tiny", "large", "huge", "extreme")
 

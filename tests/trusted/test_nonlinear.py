@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -13,7 +12,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tests import numpy_eval
-from tests.operations import operations, step_of
+from tests.operations import PIECEWISE_LINEAR, operations, step_of
+from tests.trusted.functions import FUNCTIONS
 from tests.trusted.test_audit import ONE_LEAF, claim, leaves, verdict
 from tests.trusted.test_evaluate import graph_of
 from tlcheck.checking.crosscheck.mp_intervals import cross_check_relaxation, mp_evaluate
@@ -42,25 +42,11 @@ from tlcheck.trusted.ops.indexed import Call, Indexed
 from tlcheck.trusted.ops.product import MatProduct, Product, product_range
 from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.ops.selection import MaxOver
-from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Smooth, Softplus, Sqrt
+from tlcheck.trusted.ops.smooth import Exp, Log, Power, Reciprocal, Sin, Smooth, Sqrt
 from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.structure import Input, ReduceSum
 from tlcheck.trusted.plan import NoRelaxation, Plan, Settings
 from tlcheck.trusted.verdict import Verdict
-
-SMOOTH: dict[str, tuple[Smooth, Callable[[Any], Any], float, float]] = {
-    "sin": (Sin(), mpmath.sin, -20, 20),
-    "cos": (Cos(), mpmath.cos, -20, 20),
-    "exp": (Exp(), mpmath.exp, -30, 30),
-    "log": (Log(), mpmath.log, 1e-3, 1e6),
-    "sqrt": (Sqrt(), mpmath.sqrt, 0, 1e6),
-    "reciprocal": (Reciprocal(), lambda z: 1 / z, -5, -1e-3),
-    "erf": (Erf(), mpmath.erf, -6, 6),
-    "softplus": (Softplus(), lambda z: mpmath.log1p(mpmath.exp(z)), -30, 30),
-    "square": (Power(2.0), lambda z: z**2, -3, 3),
-    "cube": (Power(3.0), lambda z: z**3, -3, 3),
-    "power": (Power(1.7), lambda z: z ** mpmath.mpf(1.7), 0, 9),
-}
 
 OTHERS: dict[str, tuple[Operation, list[tuple[int, ...]]]] = {
     "product": (Product(), [(2, 3), (2, 3)]),
@@ -93,14 +79,14 @@ def contains(y: Arb, value: Any) -> bool:
 
 
 def test_every_operation_is_here() -> None:
-    covered = {type(op) for op, *_ in SMOOTH.values()} | {type(op) for op, _ in OTHERS.values()}
-    assert covered | {Select, Indexed} == operations("smooth", "product", "softmax", "discrete", "indexed")
+    covered = {type(row.op) for row in FUNCTIONS.values()} | {type(op) for op, _ in OTHERS.values()}
+    assert covered | {Select, Indexed} == operations() - PIECEWISE_LINEAR
 
 
-@pytest.mark.parametrize("name", list(SMOOTH))
+@pytest.mark.parametrize("name", list(FUNCTIONS))
 @pytest.mark.parametrize("width", [0.0, 1e-3, 0.5, 4.0])
 def test_smooth_functions_enclose(name: str, width: float) -> None:
-    op, function, low, high = SMOOTH[name]
+    op, function, low, high, _ = FUNCTIONS[name]
     rng = np.random.default_rng(len(name))
     a = rng.uniform(low, high, 30)
     b = np.minimum(a + width, high)

@@ -20,7 +20,7 @@ from tlcheck.trusted.science.corridor import CorridorClaim
 from tlcheck.trusted.science.pinn_domain import IntegralClaim, SupremumClaim
 from tlcheck.trusted.science.solution_error import SolutionErrorClaim
 from tlcheck.trusted.science.stability_claim import Stability
-from tlcheck.verify import kind_of, load
+from tlcheck.verify import load
 
 Axes = tuple[str, ...]
 KINDS: Final = (
@@ -49,7 +49,7 @@ def _named_kind(item: LoadedClaim) -> str:
     if isinstance(item.claim, ConditionClaim):
         return item.claim.kind
     count = item.claim.graph.n_inputs
-    return f"a claim of {kind_of(item.claim)} over {count} input{'s' * (count != 1)}"
+    return f"a claim of {item.claim.kind} over {count} input{'s' * (count != 1)}"
 
 
 def draw(

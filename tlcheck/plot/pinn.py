@@ -14,7 +14,8 @@ from tlcheck.plot import canvas
 from tlcheck.plot.canvas import Axes, Line2D, Panel, plain, short
 from tlcheck.plot.plane import Plane, edges, plane_of
 from tlcheck.prover.cell_cover import BATCH, examine_cells, values_at
-from tlcheck.trusted.science.pinn_domain import Amount, IntegralClaim, SupremumClaim
+from tlcheck.trusted.science.amounts import Amount
+from tlcheck.trusted.science.pinn_domain import IntegralClaim, SupremumClaim
 from tlcheck.trusted.science.solution_error import SolutionErrorClaim
 from tlcheck.trusted.taylor.space import Space
 

@@ -23,10 +23,12 @@ from tlcheck.prover.balls64 import Balls64
 from tlcheck.prover.models64 import Engine64, Models64
 from tlcheck.trusted.arith.arb import lower_float, upper_float, working_precision
 from tlcheck.trusted.calculus.ranges import Box
-from tlcheck.trusted.science.pinn_domain import LEAF, MAX_CUTS, Quantity
+from tlcheck.trusted.science.cells import LEAF, MAX_CUTS
+from tlcheck.trusted.science.quantities import Quantity
 from tlcheck.trusted.taylor.engine import OutsideDomain
-from tlcheck.trusted.taylor.functions import Sigmoid, Sin, Tanh, Univariate
+from tlcheck.trusted.taylor.functions import Sigmoid, Sin, Tanh
 from tlcheck.trusted.taylor.space import Space
+from tlcheck.trusted.taylor.univariate import Univariate
 
 Floats = NDArray[np.float64]
 Boxes = tuple[Floats, Floats]

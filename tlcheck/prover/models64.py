@@ -32,8 +32,8 @@ from tlcheck.prover.balls64 import Balls64
 from tlcheck.trusted.arith.arb import Arb, lower_float, upper_float, working_precision
 from tlcheck.trusted.arith.ball64 import MAX_MAGNITUDE, TINY, V, gamma_up, slack_up
 from tlcheck.trusted.taylor.engine import Dense, Engine
-from tlcheck.trusted.taylor.functions import Univariate, tower_weight
 from tlcheck.trusted.taylor.space import Space
+from tlcheck.trusted.taylor.univariate import Univariate, tower_weight
 
 Floats = NDArray[np.float64]
 BASE_PRECISION = 64

@@ -31,7 +31,8 @@ from tlcheck.readers.own.pde import Pde, read_pde
 from tlcheck.readers.own.pinn_domain import FORMAT, Artifact
 from tlcheck.trusted.arith.decimals import decimal_outward
 from tlcheck.trusted.graph import Graph
-from tlcheck.trusted.science.pinn_domain import LEAF, MAX_CELLS, Quantity
+from tlcheck.trusted.science.cells import LEAF, MAX_CELLS
+from tlcheck.trusted.science.quantities import Quantity
 from tlcheck.writers.bundle import check_target, exact_text, write_artifact_bundle
 
 READY: Final = Path(__file__).parent / "pde"

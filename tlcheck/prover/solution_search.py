@@ -16,11 +16,11 @@ from tlcheck.errors import InvalidInput
 from tlcheck.prover.cell_cover import LEAST, Cover, average, find_cover, find_integral, highest
 from tlcheck.prover.pinn_search import DIGITS_ABOVE, MARGIN, Request, chosen, read_sources
 from tlcheck.readers.own.pinn_domain import FORMAT
-from tlcheck.readers.own.solution_error import Cover as CoverText
-from tlcheck.readers.own.solution_error import ErrorArtifact
+from tlcheck.readers.own.pinn_solution import Cover as CoverText
+from tlcheck.readers.own.pinn_solution import ErrorArtifact
 from tlcheck.trusted.arith.arb import Arb, arb, upper_float, working_precision
 from tlcheck.trusted.arith.decimals import decimal_outward
-from tlcheck.trusted.science.pinn_domain import MAX_CELLS
+from tlcheck.trusted.science.cells import MAX_CELLS
 from tlcheck.trusted.science.solution_error import Term, Theorem
 from tlcheck.writers.bundle import exact_text
 

@@ -22,16 +22,16 @@ def beside(folder: Path, *others: Path) -> ReadData:
 
     def read(name: str) -> bytes:
         path = folder / name
-        if os.path.realpath(path) in taken:
-            raise InvalidInput("TLC101", "a file in two roles, weights and another", got=ascii(name))
-        if os.path.dirname(os.path.realpath(path)) != os.path.realpath(folder):
-            raise InvalidInput(
-                "TLC205", "external data through a link that leaves the model's folder", got=ascii(name)
-            )
-        if not os.path.isfile(path):
-            raise InvalidInput(
-                "TLC402", "the file with the model's weights is not beside it", got=ascii(name)
-            )
+        real = os.path.realpath(path)
+        wrong = None
+        if real in taken:
+            wrong = ("TLC101", "a file in two roles, weights and another")
+        elif os.path.dirname(real) != os.path.realpath(folder):
+            wrong = ("TLC205", "external data through a link that leaves the model's folder")
+        elif not os.path.isfile(path):
+            wrong = ("TLC402", "the file with the model's weights is not beside it")
+        if wrong:
+            raise InvalidInput(*wrong, got=ascii(name))
         return read_stored_bytes(path)
 
     return read

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from tlcheck.trusted.conditions import ConditionClaim
     from tlcheck.trusted.guidance import Guidance
 
+    Claim = UnsatClaim | SatClaim | ConditionClaim
+
 
 @dataclass(frozen=True, eq=False)
 class LoadedClaim:
@@ -22,7 +24,7 @@ class LoadedClaim:
     ``readers``: the modules of ring 1 that its files asked for (``asked``)."""
 
     name: str
-    claim: UnsatClaim | SatClaim | ConditionClaim
+    claim: Claim
     guidance: Guidance | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
     producer: str = ""

@@ -18,19 +18,22 @@ RING_0: Final = "tlcheck.trusted."
 READING: Final = ("tlcheck.readers.formats.detect",)
 """Tells which reader reads a file."""
 DECIDING: Final = {
-    kind: tuple(RING_0 + name for name in ("decide", *modules))
+    kind: tuple(RING_0 + name for name in ("decide", "arith.decimals", *modules))
     for kind, modules in {
         "unsat": ("plan", "leaf_pass"),
         "sat": ("witness",),
         "": ("tally",),
     }.items()
 }
-"""What makes the verdict of an unsat claim, of a sat claim, of one that is a conjunction of conditions."""
+"""What makes the verdict of an unsat claim, of a sat claim, of one that is a conjunction of conditions; and what rounds the
+numbers that are reported with it."""
 ENGINES: Final = {
     "arb": (f"{RING_0}arith.integer",),
     "ball64": (f"{RING_0}arith.ball64", f"{RING_0}arith.probe"),
 }
 """By their names in reports; float64 with the probe of its products."""
+DEPLOYED: Final = (f"{RING_0}rounding",)
+"""Radii of what float32 rounds."""
 
 
 def roots_of(loaded: LoadedClaim, result: ClaimResult) -> tuple[str, ...]:
@@ -41,6 +44,8 @@ def roots_of(loaded: LoadedClaim, result: ClaimResult) -> tuple[str, ...]:
     if result.kind == "unsat":
         for word in ("deciding", "intermediate"):
             found += ENGINES.get(str(result.arithmetic.get(word)), ())
+    if result.arithmetic.get("semantics") == "deployed":
+        found += DEPLOYED
     return tuple(dict.fromkeys(found))
 
 

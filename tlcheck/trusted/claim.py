@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import ClassVar
 
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.query import Query
@@ -15,6 +16,7 @@ class UnsatClaim:
 
     graph: Graph
     query: Query
+    kind: ClassVar[str] = "unsat"
 
     def __post_init__(self) -> None:
         _check_sizes(self.graph, self.query)
@@ -27,6 +29,7 @@ class SatClaim:
     graph: Graph
     query: Query
     witness: tuple[Fraction, ...]
+    kind: ClassVar[str] = "sat"
 
     def __post_init__(self) -> None:
         _check_sizes(self.graph, self.query)

@@ -20,7 +20,8 @@ from tlcheck.errors import InvalidInput
 from tlcheck.readers.torchlean.state_dict import dense_graph
 from tlcheck.trusted.arith.arb import working_precision
 from tlcheck.trusted.conditions import Check, Measure, Share
-from tlcheck.trusted.science.margins import Examples, Margins
+from tlcheck.trusted.science.examples import Examples
+from tlcheck.trusted.science.margins import Margins
 from tlcheck.verify import verify_path
 
 DIGITS = DATA / "torchlean" / "Robustness"

@@ -20,7 +20,8 @@ from tlcheck.readers.torchlean.ir import KINDS, read_ir
 from tlcheck.trusted.arith.arb import ball, working_precision
 from tlcheck.trusted.conditions import Check
 from tlcheck.trusted.evaluate import evaluate
-from tlcheck.trusted.science.nodes import AffineEntry, NodeBounds, NodeEntry
+from tlcheck.trusted.science.node_bounds import NodeBounds
+from tlcheck.trusted.science.node_boxes import AffineEntry, NodeEntry
 
 GRAPH: dict[str, Any] = {
     "format": "torchlean.ir.v1", "input_id": 0, "output_id": 3, "weights": "weights.json",

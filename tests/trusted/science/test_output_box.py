@@ -24,7 +24,8 @@ from tlcheck.trusted.conditions import Check
 from tlcheck.trusted.evaluate import evaluate
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.science.exact_intervals import as_ball, interval_boxes
-from tlcheck.trusted.science.output_box import OutputBox, output_ends
+from tlcheck.trusted.science.interval_box import output_ends
+from tlcheck.trusted.science.output_box import OutputBox
 from tlcheck.verify import verify_path
 
 EXACT = replace(ONE_JOB, decimals="exact")

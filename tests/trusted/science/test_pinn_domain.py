@@ -26,7 +26,8 @@ from tlcheck.readers.artifacts import artifact_format, load_artifact
 from tlcheck.readers.onnx import read_model
 from tlcheck.readers.own.pde import read_pde
 from tlcheck.trusted.decide import ConditionsOutcome, decide_conditions
-from tlcheck.trusted.science.pinn_domain import LEAF, IntegralClaim, SupremumClaim, cells
+from tlcheck.trusted.science.cells import LEAF, cells
+from tlcheck.trusted.science.pinn_domain import IntegralClaim, SupremumClaim
 from tlcheck.trusted.tally import check_part
 from tlcheck.trusted.verdict import Verdict
 from tlcheck.verify import verify_path

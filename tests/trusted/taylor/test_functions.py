@@ -13,18 +13,9 @@ from flint import arb, arb_series, ctx
 from tests.trusted.taylor.oracle import sigmoid, tanh
 from tlcheck.prover.balls64 import Balls64
 from tlcheck.trusted.arith.arb import ball, working_precision
-from tlcheck.trusted.taylor.functions import (
-    Erf,
-    Exp,
-    Log,
-    Root,
-    Sigmoid,
-    Sin,
-    Softplus,
-    Tanh,
-    Univariate,
-)
+from tlcheck.trusted.taylor.functions import Erf, Exp, Log, Root, Sigmoid, Sin, Softplus, Tanh
 from tlcheck.trusted.taylor.space import Space
+from tlcheck.trusted.taylor.univariate import Univariate
 
 ORDER = 14
 CASES: list[tuple[Univariate, Any]] = [

@@ -25,10 +25,12 @@ from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
 from tlcheck.trusted.ops.discrete import Compare, Select
 from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.structure import Fixed, Input
-from tlcheck.trusted.science.pinn_domain import IntegralClaim, Quantity, SupremumClaim
+from tlcheck.trusted.science.pinn_domain import IntegralClaim, SupremumClaim
+from tlcheck.trusted.science.quantities import Quantity
+from tlcheck.trusted.taylor.derivatives import Derivatives, closure, derivative
 from tlcheck.trusted.taylor.engine import OutsideDomain
 from tlcheck.trusted.taylor.models_arb import EngineArb, Model
-from tlcheck.trusted.taylor.network_models import Derivatives, TaylorNetwork, closure, derivative
+from tlcheck.trusted.taylor.network_models import TaylorNetwork
 from tlcheck.trusted.taylor.space import Space
 from tlcheck.trusted.verdict import Verdict
 

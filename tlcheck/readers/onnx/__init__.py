@@ -13,11 +13,11 @@ from tlcheck.errors import InvalidInput
 from tlcheck.readers.data_files import beside
 from tlcheck.readers.kinds import instead
 from tlcheck.readers.onnx.external import Whole, load_whole, whole_model
-from tlcheck.readers.onnx.table import LOWERINGS
+from tlcheck.readers.onnx.table import LOWERINGS, modules_of
 from tlcheck.readers.onnx.walk import read_graph
 from tlcheck.trusted.graph import Graph
 
-__all__ = ["LOWERINGS", "Whole", "load_model", "load_whole", "read_model", "whole_model"]
+__all__ = ["LOWERINGS", "Whole", "load_model", "load_whole", "modules_of", "read_model", "whole_model"]
 
 
 def load_model(path: str | Path) -> Graph:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from math import prod
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_NODES
 from tlcheck.readers.onnx.exact import MAX_FOLDED
+from tlcheck.readers.onnx.operands import INTEGERS, MASKS, Data, Known, Late, Part, Shape, Value
 from tlcheck.readers.onnx.standard import misfit
 from tlcheck.readers.onnx.tensors import checked_shape, read_tensor
-from tlcheck.readers.onnx.values import INTEGERS, MASKS, Data, Known, Late, Shape, Value
 from tlcheck.trusted.arith.formula import Formula, formula_of, gathered
 from tlcheck.trusted.graph import Node
 from tlcheck.trusted.ops.base import Operation
@@ -31,10 +31,17 @@ if TYPE_CHECKING:
     from onnx import AttributeProto, NodeProto
 
 T = TypeVar("T")
-R = TypeVar("R", bound=Value | Late)
+R = TypeVar("R", bound=Part)
+How = Callable[[list[NDArray[Any]]], NDArray[Any]]
+"""Selects and repeats entries of arrays."""
 
 FLOAT, INT, STRING, TENSOR, FLOATS_, INTS = 1, 2, 3, 4, 6, 7
-"""AttributeProto.AttributeType of the types that are read."""
+FIELDS: Final = {FLOAT: "f", INT: "i", STRING: "s", TENSOR: "t", FLOATS_: "floats", INTS: "ints"}
+"""AttributeProto.AttributeType of the types that are read, and the field that holds such an attribute."""
+DIFFER: Final = "the standard and runtimes differ"
+PADS_DIFFER: Final = "tools pad differently"
+NO_FORM: Final = "onnxruntime has no such form"
+"""Why a form that the standard has is refused."""
 MAX_LABEL = 200
 """Longest part of a node's name that messages show."""
 
@@ -76,7 +83,7 @@ class Call:
     def __init__(
         self,
         node: NodeProto,
-        operands: Sequence[Value | Late | None],
+        operands: Sequence[Part | None],
         builder: Builder,
         *,
         opset: int,
@@ -85,9 +92,10 @@ class Call:
         self.op = node.op_type
         self.label = (node.name or f"{node.op_type}/{next((o for o in node.output if o), '')}")[:MAX_LABEL]
         self.opset = opset
-        self.n_outputs = len(node.output)
+        self.n_inputs = len(operands)
         self.outputs = tuple(node.output)
         self.wanted = tuple(name in needed for name in node.output)
+        self._where = f"node '{self.label}'"
         self._operands = operands
         self._names = tuple(node.input)
         self._builder = builder
@@ -111,20 +119,15 @@ class Call:
         dtypes = [None if x is None else x.dtype for x in self._operands]
         kinds = {name: int(attribute.type) for name, attribute in self._attributes.items()}
         found = misfit(self.op, self.opset, dtypes, kinds, self.outputs)
-        if found is None:
-            return
-        code, text = found
-        if code == "TLC202":
-            raise self.unsupported(text)
-        raise InvalidInput(code, text, field=f"node '{self.label}'")
+        if found is not None:
+            code, text = found
+            raise self.unsupported(text) if code == "TLC202" else self.malformed(text)
 
     def _by_name(self, node: NodeProto) -> dict[str, AttributeProto]:
         attributes: dict[str, AttributeProto] = {}
         for attribute in node.attribute:
             if attribute.name in attributes:
-                raise InvalidInput(
-                    "TLC201", f"duplicate attribute {attribute.name}", field=f"node '{self.label}'"
-                )
+                raise self.malformed(f"duplicate attribute {attribute.name}")
             attributes[attribute.name] = attribute
         return attributes
 
@@ -134,11 +137,24 @@ class Call:
         text = f"unsupported operator {self.op} at node '{self.label}'"
         return InvalidInput("TLC202", f"{text}: {detail}" if detail else text)
 
+    def malformed(self, text: str) -> InvalidInput:
+        return InvalidInput("TLC201", text, field=self._where)
+
     def misshapen(self, detail: str) -> InvalidInput:
-        return InvalidInput("TLC204", f"{self.op}: {detail}", field=f"node '{self.label}'")
+        return InvalidInput("TLC204", f"{self.op}: {detail}", field=self._where)
 
     def nonfinite(self, detail: str) -> InvalidInput:
-        return InvalidInput("TLC203", f"{self.op}: {detail}", field=f"node '{self.label}'")
+        return InvalidInput("TLC203", f"{self.op}: {detail}", field=self._where)
+
+    def refuse(self, wrong: bool, detail: str, why: str = "") -> None:
+        """Raises TLC202 where that is so."""
+        if wrong:
+            raise self.unsupported(f"{detail}: {why}" if why else detail)
+
+    def refuse_shape(self, wrong: bool, detail: str) -> None:
+        """Raises TLC204 where that is so."""
+        if wrong:
+            raise self.misshapen(detail)
 
     def refuse_infinity(self, late: bool = False) -> None:
         """No operand holds minus infinity, unless the operator may take it. Raises TLC203, naming node and tensor."""
@@ -157,10 +173,6 @@ class Call:
 
     # operands
 
-    @property
-    def n_inputs(self) -> int:
-        return len(self._operands)
-
     def optional(self, i: int) -> Value | None:
         """Operand i, or None when absent."""
         operand = self.raw(i)
@@ -168,7 +180,7 @@ class Call:
             raise self.unsupported(f"operand {i} has a shape that the network's values decide")
         return operand
 
-    def raw(self, i: int) -> Value | Late | None:
+    def raw(self, i: int) -> Part | None:
         """Operand i, of whatever kind."""
         self._used.add(i)
         return self._operands[i] if i < len(self._operands) else None
@@ -176,13 +188,17 @@ class Call:
     def value(self, i: int) -> Value:
         operand = self.optional(i)
         if operand is None:
-            raise InvalidInput("TLC201", f"operand {i} of {self.op} is missing", field=f"node '{self.label}'")
+            raise self.malformed(f"operand {i} of {self.op} is missing")
         return operand
+
+    def variable(self, i: int) -> Data:
+        """Operand i as a graph node."""
+        return self.data(self.value(i))
 
     def values(self) -> list[Value]:
         """All operands, none absent."""
         if not self._operands:
-            raise InvalidInput("TLC201", f"{self.op} without operands", field=f"node '{self.label}'")
+            raise self.malformed(f"{self.op} without operands")
         return [self.value(i) for i in range(self.n_inputs)]
 
     def known(self, i: int) -> Known:
@@ -218,10 +234,28 @@ class Call:
             raise self.unsupported(f"an operand without entries, of shape {value.shape}")
         return self._builder.fixed(value, self.label)
 
+    def numbers(self, value: Value) -> Data:
+        """``value`` as a graph node, integers and booleans as the numbers they are."""
+        if isinstance(value, Known) and not value.is_float:
+            if value.dtype != "bool":
+                self.require_whole(value)
+            value = Known(value.array.astype(np.float64), "float64")
+        return self.data(value)
+
     def require_float(self, *values: Value) -> None:
         for value in values:
             if isinstance(value, Known) and not value.is_float:
                 raise self.unsupported(f"operand of type {value.dtype}")
+
+    def require_exact(self, what: str, *values: Known) -> None:
+        """Every one holds the numbers themselves: no enclosure, nothing that float32 rounds."""
+        if not all(value.is_exact for value in values):
+            raise self.unsupported(what)
+
+    def require_whole(self, *values: Known) -> None:
+        """Integers are below ``WHOLE``, where those of the network end."""
+        if any(value.is_large for value in values):
+            raise self.unsupported("an integer beyond 2^31")
 
     def same_type(self, *values: Value | None) -> str:
         """The common element type. Raises TLC202."""
@@ -232,33 +266,29 @@ class Call:
 
     def checked(self, shape: Shape) -> Shape:
         """``shape`` if it is within the limits: before anything of that shape is allocated."""
-        return checked_shape(shape, f"node '{self.label}'")
+        return checked_shape(shape, self._where)
 
     def foldable(self, size: int) -> None:
         """Refuse entry-by-entry folding of a huge constant."""
         if size > MAX_FOLDED:
-            raise InvalidInput(
-                "TLC401",
-                f"{self.op} of a large constant",
-                field=f"node '{self.label}'",
-                expected=f"at most {MAX_FOLDED} entries",
-                got=str(size),
-            )
+            text, most = f"{self.op} of a large constant", f"at most {MAX_FOLDED} entries"
+            raise InvalidInput("TLC401", text, field=self._where, expected=most, got=str(size))
 
     # attributes
 
-    def _attribute(self, name: str, kind: int) -> AttributeProto | None:
+    def _attribute(self, name: str, kind: int) -> Any:
+        """The attribute's content; None when it is absent."""
         self._read.add(name)
         attribute = self._attributes.get(name)
         if attribute is None:
             return None
         if attribute.ref_attr_name or attribute.type != kind:
             raise self.unsupported(f"attribute {name} of an unexpected type")
-        return attribute
+        return getattr(attribute, FIELDS[kind])
 
     def attr_int(self, name: str, default: int) -> int:
-        attribute = self._attribute(name, INT)
-        return default if attribute is None else int(attribute.i)
+        value = self._attribute(name, INT)
+        return default if value is None else int(value)
 
     def attr_flag(self, name: str, default: bool) -> bool:
         """A 0 or 1: runtimes take other numbers for either."""
@@ -268,36 +298,32 @@ class Call:
         return value == 1
 
     def required_int(self, name: str) -> int:
-        if name not in self._attributes:
-            raise InvalidInput("TLC201", f"{self.op} without attribute {name}", field=f"node '{self.label}'")
+        """One that the operator's form requires (``_check_form``)."""
         return self.attr_int(name, 0)
 
     def attr_float(self, name: str, default: float, *, masks: bool = False) -> float:
         """The exact value of a float32 attribute. ``masks``: minus infinity is read too."""
-        attribute = self._attribute(name, FLOAT)
-        value = float(np.float32(default)) if attribute is None else float(attribute.f)
+        found = self._attribute(name, FLOAT)
+        value = float(np.float32(default) if found is None else found)
         if not (np.isfinite(value) or (masks and value == -np.inf)):
             raise self.nonfinite(f"attribute {name} is not finite")
         return value
 
     def attr_str(self, name: str, default: str) -> str:
-        attribute = self._attribute(name, STRING)
-        return default if attribute is None else attribute.s.decode("utf-8", "replace")
+        value: bytes | None = self._attribute(name, STRING)
+        return default if value is None else value.decode("utf-8", "replace")
 
     def attr_ints(self, name: str) -> list[int] | None:
-        attribute = self._attribute(name, INTS)
-        return None if attribute is None else [int(v) for v in attribute.ints]
-
-    def attr_tensor(self, name: str) -> Known | None:
-        attribute = self._attribute(name, TENSOR)
-        if attribute is None:
-            return None
-        where = f"node '{self.label}', attribute {name}"
-        return read_tensor(attribute.t, where=where, masks=self.op in MASKS)
+        values = self._attribute(name, INTS)
+        return None if values is None else [int(v) for v in values]
 
     def attr_floats(self, name: str) -> list[float] | None:
-        attribute = self._attribute(name, FLOATS_)
-        return None if attribute is None else [float(v) for v in attribute.floats]
+        values = self._attribute(name, FLOATS_)
+        return None if values is None else [float(v) for v in values]
+
+    def attr_tensor(self, name: str) -> Known | None:
+        tensor, where = self._attribute(name, TENSOR), f"{self._where}, attribute {name}"
+        return None if tensor is None else read_tensor(tensor, where=where, masks=self.op in MASKS)
 
     def has(self, name: str) -> bool:
         return name in self._attributes
@@ -340,9 +366,9 @@ class Call:
         if isinstance(x, Known):
             return x.moved(lambda a: a.reshape(shape))
         hidden = None if x.hidden is None else x.hidden.reshape(shape)
-        return x if shape == x.shape else self._moved(Rearrange(shape), [x], x.dtype, hidden)
+        return x if shape == x.shape else self._rearranged(Rearrange(shape), [x], x.dtype, hidden)
 
-    def _moved(
+    def _rearranged(
         self, op: Rearrange, operands: Sequence[Data], dtype: str, hidden: NDArray[np.bool_] | None
     ) -> Data:
         """A rearrangement, and where its result is minus infinity."""
@@ -353,7 +379,7 @@ class Call:
         """``how`` applied to x, where ``how`` only selects and repeats entries: any array goes through it."""
         return self.moves([x], lambda arrays: how(arrays[0]))
 
-    def moves(self, xs: Sequence[Value], how: Callable[[list[NDArray[Any]]], NDArray[Any]]) -> Value:
+    def moves(self, xs: Sequence[Value], how: How) -> Value:
         """``how`` applied to several operands of one type."""
         dtype = self.same_type(*xs)
         known = [x for x in xs if isinstance(x, Known)]
@@ -363,7 +389,7 @@ class Call:
                 self.checked(array.shape)
                 return Known(array, dtype, *_moved(known, how))
             index = how(positions([x.shape for x in xs]))
-            hidden = self._hidden(xs, how)
+            hidden = _hidden(xs, how)
         except (ValueError, IndexError) as error:
             raise self.misshapen(str(error)) from error
         if not index.size:
@@ -373,16 +399,23 @@ class Call:
         if same and bool((index.ravel() == np.arange(index.size)).all()):
             return self.reshape(xs[0], index.shape)
         parts = [self.data(shown(x)) for x in xs if prod(x.shape)]
-        return self._moved(Rearrange(index.shape, np.ascontiguousarray(index.ravel())), parts, dtype, hidden)
+        op = Rearrange(index.shape, np.ascontiguousarray(index.ravel()))
+        return self._rearranged(op, parts, dtype, hidden)
 
-    def _hidden(
-        self, xs: Sequence[Value], how: Callable[[list[NDArray[Any]]], NDArray[Any]]
-    ) -> NDArray[np.bool_] | None:
-        """Where ``how`` puts entries that are minus infinity."""
-        if all(x.hidden is None for x in xs):
-            return None
-        found = how([np.zeros(x.shape, np.bool_) if x.hidden is None else x.hidden for x in xs])
-        return np.asarray(found, np.bool_) if bool(found.any()) else None
+    def over_last(self, x: Value, axis: int, function: Callable[[Data], Value]) -> Value:
+        """``function``, which works along the last axis and keeps the shape, along ``axis``."""
+        last = self.data(self.move(x, lambda a: np.moveaxis(a, axis, -1)))
+        return self.move(function(last), lambda a: np.moveaxis(a, -1, axis))
+
+    def over_axis(self, x: Data, function: Callable[[Data], Value]) -> Value:
+        """``function`` along the attribute ``axis``. Before opset 13 the axes from it on count as one."""
+        axis = self.axis(self.attr_int("axis", -1 if self.opset >= 13 else 1), len(x.shape))
+        if 0 in x.shape:
+            raise self.unsupported("empty set")
+        if self.opset >= 13:
+            return self.over_last(x, axis, function)
+        flat = self.data(self.reshape(x, (prod(x.shape[:axis]), prod(x.shape[axis:]))))
+        return self.reshape(function(flat), x.shape)
 
     def broadcast(self, x: Value, shape: Shape) -> Value:
         """x broadcast to ``shape``."""
@@ -424,16 +457,20 @@ class Call:
 
 def positions(shapes: Sequence[Shape]) -> list[NDArray[np.int64]]:
     """The entries of arrays of these shapes numbered, one array after the other."""
-    starts = np.cumsum([0, *(prod(shape) for shape in shapes)])
-    return [
-        np.arange(start, start + prod(shape), dtype=np.int64).reshape(shape)
-        for start, shape in zip(starts.tolist(), shapes, strict=False)
-    ]
+    ends = np.cumsum([0, *(prod(shape) for shape in shapes)])
+    parts = np.split(np.arange(ends[-1], dtype=np.int64), ends[1:-1])
+    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=False)]
 
 
-def _moved(
-    known: Sequence[Known], how: Callable[[list[NDArray[Any]]], NDArray[Any]]
-) -> tuple[NDArray[np.float64] | None, int, Formula | None]:
+def _hidden(xs: Sequence[Value], how: How) -> NDArray[np.bool_] | None:
+    """Where ``how`` puts entries that are minus infinity."""
+    if all(x.hidden is None for x in xs):
+        return None
+    found = how([np.zeros(x.shape, np.bool_) if x.hidden is None else x.hidden for x in xs])
+    return np.asarray(found, np.bool_) if bool(found.any()) else None
+
+
+def _moved(known: Sequence[Known], how: How) -> tuple[NDArray[np.float64] | None, int, Formula | None]:
     """Radius, roundings and formula of constants that ``how`` moves."""
     roundings = max(x.roundings for x in known)
     if all(x.rad is None for x in known):

@@ -11,41 +11,19 @@ from math import prod
 import numpy as np
 
 from tlcheck.readers.onnx.call import Call
-from tlcheck.readers.onnx.linear import product
-from tlcheck.readers.onnx.pooling import sum_over
-from tlcheck.readers.onnx.values import Value
+from tlcheck.readers.onnx.matrices import product
+from tlcheck.readers.onnx.operands import Value
+from tlcheck.readers.onnx.reductions import sum_over
 
 
 def einsum(call: Call) -> list[Value]:
     terms, kept = _parsed(call)
     sizes = _sizes(call, terms)
-    operands = []
-    for i, term in enumerate(terms):
-        others = "".join(t for j, t in enumerate(terms) if j != i)
-        operands.append(_summed(call, call.value(i), term, kept + others))
-    if len(operands) == 1:
-        (x, letters), shared = operands[0], ""
-        y = x
-    else:
-        (a, left), (b, right) = operands
-        batch = "".join(c for c in left if c in right and c in kept)
-        shared = "".join(c for c in left if c in right and c not in kept)
-        rows = "".join(c for c in left if c not in right)
-        columns = "".join(c for c in right if c not in left)
-
-        def count(group: str) -> int:
-            return prod(sizes[c] for c in group)
-
-        first = _ordered(call, a, left, batch + rows + shared)
-        second = _ordered(call, b, right, batch + shared + columns)
-        lead = () if not batch else (count(batch),)
-        y = product(
-            call,
-            call.reshape(first, (*lead, count(rows), count(shared))),
-            call.reshape(second, (*lead, count(shared), count(columns))),
-        )
-        letters = batch + rows + columns
-        y = call.reshape(y, tuple(sizes[c] for c in letters))
+    needed = [kept + "".join(terms[:i] + terms[i + 1 :]) for i in range(len(terms))]
+    operands = [
+        _summed(call, call.value(i), t, n) for i, (t, n) in enumerate(zip(terms, needed, strict=True))
+    ]
+    y, letters = operands[0] if len(operands) == 1 else _multiplied(call, operands, sizes, kept)
     return [_ordered(call, y, letters, kept)]
 
 
@@ -54,17 +32,14 @@ def _parsed(call: Call) -> tuple[list[str], str]:
     text = call.attr_str("equation", "").replace(" ", "")
     left, arrow, kept = text.partition("->")
     terms = left.split(",")
-    letters = "".join(terms)
+    letters, shown = "".join(terms), f"equation {text[:80]!r}"
     if not arrow:
         kept = "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
-    if (
-        len(terms) != call.n_inputs
-        or len(terms) > 2
-        or not all(c.isascii() and c.isalpha() for c in letters + kept)
-    ):
-        raise call.unsupported(f"equation {text[:80]!r} of {call.n_inputs} operands")
-    if any(len(set(t)) != len(t) for t in (*terms, kept)) or not set(kept) <= set(letters):
-        raise call.unsupported(f"equation {text[:80]!r}: a letter twice in a term, or not in any operand")
+    plain = all(c.isascii() and c.isalpha() for c in letters + kept)
+    unread = len(terms) != call.n_inputs or len(terms) > 2 or not plain
+    call.refuse(unread, f"{shown} of {call.n_inputs} operands")
+    unread = any(len(set(t)) != len(t) for t in (*terms, kept)) or not set(kept) <= set(letters)
+    call.refuse(unread, f"{shown}: a letter twice in a term, or not in any operand")
     return terms, kept
 
 
@@ -74,8 +49,7 @@ def _sizes(call: Call, terms: list[str]) -> dict[str, int]:
     call.same_type(*values)
     call.require_float(*values)
     for x, term in zip(values, terms, strict=True):
-        if len(x.shape) != len(term):
-            raise call.misshapen(f"term {term} for operand {x.shape}")
+        call.refuse_shape(len(x.shape) != len(term), f"term {term} for operand {x.shape}")
         for letter, n in zip(term, x.shape, strict=True):
             if sizes.setdefault(letter, n) != n or n == 0:
                 raise call.misshapen(f"letter {letter} has size {n} and {sizes[letter]}")
@@ -88,6 +62,27 @@ def _summed(call: Call, x: Value, letters: str, needed: str) -> tuple[Value, str
     if not axes:
         return x, letters
     return sum_over(call, call.data(x), axes, False), "".join(c for c in letters if c in needed)
+
+
+def _multiplied(
+    call: Call, operands: list[tuple[Value, str]], sizes: dict[str, int], kept: str
+) -> tuple[Value, str]:
+    """The two operands' product as matrices, and its letters."""
+    (a, left), (b, right) = operands
+    both = [c for c in left if c in right]
+    batch, shared = "".join(c for c in both if c in kept), "".join(c for c in both if c not in kept)
+    rows, columns = "".join(c for c in left if c not in right), "".join(c for c in right if c not in left)
+    first, second = (batch, rows, shared), (batch, shared, columns)
+    ordered = _ordered(call, a, left, "".join(first)), _ordered(call, b, right, "".join(second))
+    factors = (_grouped(call, x, groups, sizes) for x, groups in zip(ordered, (first, second), strict=True))
+    letters = batch + rows + columns
+    return call.reshape(product(call, *factors), tuple(sizes[c] for c in letters)), letters
+
+
+def _grouped(call: Call, x: Value, groups: tuple[str, ...], sizes: dict[str, int]) -> Value:
+    """x with one axis for each group of letters, but for the batch's when it has none."""
+    shape = tuple(prod(sizes[c] for c in group) for group in groups)
+    return call.reshape(x, shape if groups[0] else shape[1:])
 
 
 def _ordered(call: Call, x: Value, letters: str, wanted: str) -> Value:

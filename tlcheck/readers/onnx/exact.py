@@ -37,12 +37,8 @@ def enclose(function: Callable[..., Formula], *operands: Constant) -> Constant:
     """
     size = math.prod(np.broadcast_shapes(*(x.shape for x in operands)))
     if size > MAX_FOLDED:
-        raise InvalidInput(
-            "TLC401",
-            "arithmetic on a large constant",
-            expected=f"at most {MAX_FOLDED} entries",
-            got=str(size),
-        )
+        most = f"at most {MAX_FOLDED} entries"
+        raise InvalidInput("TLC401", "arithmetic on a large constant", expected=most, got=str(size))
     found = evaluated(function(*(Stored(x.mid, x.rad) for x in operands)))
     if found.rad is None:
         return found

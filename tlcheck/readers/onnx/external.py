@@ -23,19 +23,12 @@ from tlcheck.readers.files import Files
 from tlcheck.readers.onnx.tensors import checked_shape, element_type, item_bytes
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto
+    from google.protobuf.message import Message
+    from onnx import ModelProto, TensorProto
 
 EXTERNAL: Final = 1
 """TensorProto.DataLocation of a tensor whose data is in another file."""
-VALUES: Final = (
-    "raw_data",
-    "float_data",
-    "int32_data",
-    "string_data",
-    "int64_data",
-    "double_data",
-    "uint64_data",
-)
+VALUES: Final = [f"{kind}_data" for kind in "raw float int32 string int64 double uint64".split()]
 """Fields of a tensor whose data is inside."""
 
 
@@ -49,10 +42,8 @@ class Whole:
 
     def sources(self, role: str = "model") -> dict[str, str]:
         """The SHA-256 of every file that the network depends on, by its role."""
-        return {
-            role: self.sha256,
-            **{f"{role} data {n}": sha256_hex(d) for n, d in sorted(self.files.items())},
-        }
+        data = {f"{role} data {name}": sha256_hex(content) for name, content in sorted(self.files.items())}
+        return {role: self.sha256, **data}
 
     @property
     def identity(self) -> str:
@@ -93,63 +84,42 @@ def has_external_data(data: bytes) -> bool:
     """Whether some tensor of the model lies in another file; False for what is no model."""
     if b"location" not in data:  # the key under which such a tensor names its file
         return False
-    model = _parsed(data)
-    return model is not None and any(t.data_location == EXTERNAL for t in _tensors(model))
+    try:
+        return any(tensor.data_location == EXTERNAL for tensor in _tensors(parse(data)))
+    except InvalidInput:
+        return False
 
 
-def _parsed(data: bytes) -> ModelProto | None:
+def parse(data: bytes) -> ModelProto:
+    """The model. Raises InvalidInput TLC201."""
     from google.protobuf.message import DecodeError
     from onnx import ModelProto
 
     model = ModelProto()
     try:
         model.ParseFromString(data)
-    except (DecodeError, RuntimeError):
-        return None
+    except (DecodeError, RuntimeError) as error:
+        raise InvalidInput("TLC201", "not an ONNX file (protobuf does not parse)") from error
     return model
 
 
-def _tensors(model: ModelProto) -> Iterator[TensorProto]:
-    """Every tensor of the model, in whatever part."""
-    yield from _of_graph(model.graph)
-    for function in model.functions:
-        for node in function.node:
-            yield from _of_node(node)
-    for training in model.training_info:
-        yield from _of_graph(training.initialization)
-        yield from _of_graph(training.algorithm)
+def _tensors(message: Message) -> Iterator[TensorProto]:
+    """Every tensor of the model, in whatever part: graphs inside attributes, functions, training, sparse tensors."""
+    from google.protobuf.message import Message
+    from onnx import TensorProto
 
-
-def _of_graph(graph: GraphProto) -> Iterator[TensorProto]:
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from _of_sparse(sparse)
-    for node in graph.node:
-        yield from _of_node(node)
-
-
-def _of_node(node: NodeProto) -> Iterator[TensorProto]:
-    for attribute in node.attribute:
-        yield from ((attribute.t, *attribute.tensors) if attribute.HasField("t") else attribute.tensors)
-        for sparse in attribute.sparse_tensors:
-            yield from _of_sparse(sparse)
-        if attribute.HasField("sparse_tensor"):
-            yield from _of_sparse(attribute.sparse_tensor)
-        for graph in (attribute.g, *attribute.graphs) if attribute.HasField("g") else attribute.graphs:
-            yield from _of_graph(graph)
-
-
-def _of_sparse(sparse: SparseTensorProto) -> Iterator[TensorProto]:
-    yield sparse.values
-    yield sparse.indices
+    if isinstance(message, TensorProto):
+        yield message
+        return
+    for entry, value in message.ListFields():
+        if entry.message_type is not None:
+            for part in [value] if isinstance(value, Message) else value:
+                yield from _tensors(part)
 
 
 def _filled(data: bytes, sha256: str, read: ReadData) -> Whole:
-    model = _parsed(data)
-    if model is None:
-        raise InvalidInput("TLC201", "not an ONNX file (protobuf does not parse)")
+    model, size = parse(data), len(data)
     files: dict[str, bytes] = {}
-    size = len(data)
     for tensor in _tensors(model):
         if tensor.data_location != EXTERNAL:
             continue
@@ -161,9 +131,8 @@ def _filled(data: bytes, sha256: str, read: ReadData) -> Whole:
             raise
         size += len(content)
         if size > MAX_FILE_BYTES:
-            raise InvalidInput(
-                "TLC401", "model and weights are too large", expected=f"at most {MAX_FILE_BYTES} bytes"
-            )
+            most = f"at most {MAX_FILE_BYTES} bytes"
+            raise InvalidInput("TLC401", "model and weights are too large", expected=most)
         del tensor.external_data[:]
         tensor.ClearField("data_location")
         tensor.raw_data = content
@@ -181,33 +150,31 @@ def _content(tensor: TensorProto, files: dict[str, bytes], read: ReadData, where
     shape = checked_shape(tuple(tensor.dims), where)
     size = prod(shape) * item_bytes(element_type(tensor.data_type, where))
     offset = _natural(entries.get("offset", "0"), where)
-    if "length" in entries and _natural(entries["length"], where) != size:
+    length = entries.get("length", str(size))
+    if _natural(length, where) != size:
         raise InvalidInput(
-            "TLC201", "external data length differs", field=where, expected=str(size), got=entries["length"]
+            "TLC201", "external data length differs", field=where, expected=str(size), got=length
         )
     if name not in files:
         files[name] = read(name)
-    if offset + size > len(files[name]):
-        raise InvalidInput(
-            "TLC403", "external data file too short", field=where, expected=f"{offset + size} bytes",
-            got=f"{len(files[name])} bytes",
-        )  # fmt: skip
-    return files[name][offset : offset + size]
+    end, there = offset + size, len(files[name])
+    if end > there:
+        text = "external data file too short"
+        raise InvalidInput("TLC403", text, field=where, expected=f"{end} bytes", got=f"{there} bytes")
+    return files[name][offset:end]
 
 
 def _plain(location: str, where: str) -> str:
     """The location if it is the name of a file beside the model."""
     if not location or location in (".", "..") or not location.isprintable() or set(location) & set("/\\:"):
-        raise InvalidInput(
-            "TLC205", "external data is not in a file beside the model", field=where,
-            expected="the plain name of a file in the model's folder", got=ascii(location[:80]),
-        )  # fmt: skip
+        text = "external data is not in a file beside the model"
+        plain = "the plain name of a file in the model's folder"
+        raise InvalidInput("TLC205", text, field=where, expected=plain, got=ascii(location[:80]))
     return location
 
 
 def _natural(text: str, where: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise InvalidInput(
-            "TLC201", "external data offset or length is not a number", field=where, got=ascii(text[:40])
-        )
+        what = "external data offset or length is not a number"
+        raise InvalidInput("TLC201", what, field=where, got=ascii(text[:40]))
     return int(text)

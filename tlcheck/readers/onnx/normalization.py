@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from tlcheck.readers.onnx import exact
+from tlcheck.readers.onnx.arithmetic import ONE, add_signed, multiplied, scale
 from tlcheck.readers.onnx.call import Call
-from tlcheck.readers.onnx.elementwise import ONE, add_signed, multiplied, scale
-from tlcheck.readers.onnx.pooling import mean, sum_over
-from tlcheck.readers.onnx.values import Data, Shape, Value
+from tlcheck.readers.onnx.operands import Data, Shape, Value
+from tlcheck.readers.onnx.reductions import mean, sum_over
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.formula import rational
 from tlcheck.trusted.ops.affine import Linear, Sum
@@ -19,20 +19,29 @@ from tlcheck.trusted.ops.smooth import Power, Reciprocal, Sqrt
 
 def _normalised(call: Call, x: Data, axes: Shape, epsilon: float) -> tuple[Data, Data, Data]:
     """(x - m) / sqrt(mean of (x - m)^2 + epsilon), m, and 1 / sqrt(..), over ``axes`` (kept, of size 1)."""
-    centre = mean(call, x, axes, keep=True)
-    centred = call.emit(Sum((1, -1)), x, call.data(call.broadcast(centre, x.shape)))
+    centred, centre = _centred(call, x, axes)
     scaled, inverse = _by_mean_square(call, centred, axes, epsilon)
     return scaled, centre, inverse
 
 
+def _centred(call: Call, x: Data, axes: Shape) -> tuple[Data, Data]:
+    """x - m, and m, the mean over ``axes``."""
+    centre = mean(call, x, axes, True)
+    return call.emit(Sum((1, -1)), x, call.data(call.broadcast(centre, x.shape))), centre
+
+
+def _times(call: Call, x: Data, factor: Value) -> Data:
+    """x times a factor that broadcasts to it."""
+    return call.emit(Product(), x, call.data(call.broadcast(factor, x.shape)))
+
+
 def _by_mean_square(call: Call, x: Data, axes: Shape, epsilon: float) -> tuple[Data, Data]:
     """x / sqrt(mean of x^2 + epsilon) and 1 / sqrt(..)."""
-    if any(x.shape[a] == 0 for a in axes):
-        raise call.unsupported("empty set")
-    square = mean(call, call.emit(Power(2.0), x), axes, keep=True)
+    call.refuse(any(x.shape[a] == 0 for a in axes), "empty set")
+    square = mean(call, call.emit(Power(2.0), x), axes, True)
     root = call.emit(Sqrt(), scale(call, square, ONE, Constant(np.array(epsilon)), 1))
     inverse = call.emit(Reciprocal(), root)
-    return call.emit(Product(), x, call.data(call.broadcast(inverse, x.shape))), inverse
+    return _times(call, x, inverse), inverse
 
 
 def _affine(call: Call, x: Value, gain: Value | None, bias: Value | None) -> Value:
@@ -51,13 +60,12 @@ def _trailing(call: Call, x: Data) -> Shape:
 
 def _stash(call: Call) -> None:
     """Statistics in float32: in another type they may overflow, and runtimes have no such form. Raises TLC202."""
-    if call.attr_int("stash_type", 1) != 1:
-        raise call.unsupported("stash_type other than float32")
+    call.refuse(call.attr_int("stash_type", 1) != 1, "stash_type other than float32")
 
 
 def layer_normalization(call: Call) -> list[Value]:
     """Over the last axes; further outputs: the mean and 1 / sqrt(variance + epsilon)."""
-    x = call.data(call.value(0))
+    x = call.variable(0)
     _stash(call)
     y, centre, inverse = _normalised(call, x, _trailing(call, x), call.attr_float("epsilon", 1e-5))
     return [_affine(call, y, call.value(1), call.optional(2)), centre, inverse]
@@ -65,7 +73,7 @@ def layer_normalization(call: Call) -> list[Value]:
 
 def rms_normalization(call: Call) -> list[Value]:
     """x / sqrt(mean of x^2 + epsilon) gain, over the last axes."""
-    x = call.data(call.value(0))
+    x = call.variable(0)
     _stash(call)
     y, _ = _by_mean_square(call, x, _trailing(call, x), call.attr_float("epsilon", 1e-5))
     return [_affine(call, y, call.value(1), None)]
@@ -73,16 +81,15 @@ def rms_normalization(call: Call) -> list[Value]:
 
 def instance_normalization(call: Call) -> list[Value]:
     """Over the spatial axes; one gain and bias per channel."""
-    x = call.data(call.value(0))
-    if len(x.shape) < 3:
-        raise call.misshapen(f"operand {x.shape} without spatial axes")
+    x = call.variable(0)
+    call.refuse_shape(len(x.shape) < 3, f"operand {x.shape} without spatial axes")
     y, *_ = _normalised(call, x, tuple(range(2, len(x.shape))), call.attr_float("epsilon", 1e-5))
     return [_affine(call, y, *(_per_channel(call, x, call.value(i), 1) for i in (1, 2)))]
 
 
 def group_normalization(call: Call) -> list[Value]:
     """Over the channels of a group and the spatial axes. Gain and bias: per group before opset 21, else per channel."""
-    x, groups = call.data(call.value(0)), call.required_int("num_groups")
+    x, groups = call.variable(0), call.required_int("num_groups")
     _stash(call)
     if len(x.shape) < 3 or groups < 1 or x.shape[1] % groups:
         raise call.misshapen(f"{groups} groups for operand {x.shape}")
@@ -104,32 +111,29 @@ def _per_channel(call: Call, x: Data, values: Value, repeats: int) -> Value:
 
 def mean_variance_normalization(call: Call) -> list[Value]:
     """(x - mean) / (deviation + 1e-9), the number as onnxruntime and the specification's function have it."""
-    x, axes = call.data(call.value(0)), call.attr_ints("axes")
-    if axes == []:
-        raise call.unsupported("an empty list of axes: tools take it for none, or for all")
+    x, axes = call.variable(0), call.attr_ints("axes")
+    call.refuse(axes == [], "an empty list of axes: tools take it for none, or for all")
     normal = call.axes([0, 2, 3] if axes is None else axes, len(x.shape))
-    centre = mean(call, x, normal, keep=True)
-    centred = call.emit(Sum((1, -1)), x, call.data(call.broadcast(centre, x.shape)))
-    deviation = call.emit(Sqrt(), mean(call, call.emit(Power(2.0), centred), normal, keep=True))
+    centred, _ = _centred(call, x, normal)
+    deviation = call.emit(Sqrt(), mean(call, call.emit(Power(2.0), centred), normal, True))
     tiny = exact.evaluated(rational(1, 10**9))
     inverse = call.emit(Reciprocal(), scale(call, deviation, ONE, tiny, 3))  # two are the number's own
-    return [call.emit(Product(), centred, call.data(call.broadcast(inverse, x.shape)))]
+    return [_times(call, centred, inverse)]
 
 
 def lp_normalization(call: Call) -> list[Value]:
     """x / |x|_p along ``axis``, p = 1 or 2; no value where the norm is 0."""
-    x, p = call.data(call.value(0)), call.attr_int("p", 2)
+    x, p = call.variable(0), call.attr_int("p", 2)
     axes = (call.axis(call.attr_int("axis", -1), len(x.shape)),)
-    if p not in (1, 2):
-        raise call.unsupported(f"p {p}")
-    size = sum_over(call, call.emit(Abs() if p == 1 else Power(2.0), x), axes, keep=True)
+    call.refuse(p not in (1, 2), f"p {p}")
+    size = sum_over(call, call.emit(Abs() if p == 1 else Power(2.0), x), axes, True)
     inverse = call.emit(Reciprocal(), size if p == 1 else call.emit(Sqrt(), size))
-    return [call.emit(Product(), x, call.data(call.broadcast(inverse, x.shape)))]
+    return [_times(call, x, inverse)]
 
 
 def lrn(call: Call) -> list[Value]:
     """x / (bias + alpha / size times the sum of x^2 over ``size`` channels around)^beta"""
-    x, size = call.data(call.value(0)), call.required_int("size")
+    x, size = call.variable(0), call.required_int("size")
     alpha, beta, bias = (call.attr_float(n, d) for n, d in (("alpha", 1e-4), ("beta", 0.75), ("bias", 1.0)))
     if len(x.shape) < 3 or size < 1 or beta <= 0:
         raise call.misshapen(f"size {size}, beta {beta} for operand {x.shape}")
@@ -138,9 +142,42 @@ def lrn(call: Call) -> list[Value]:
     distance = np.arange(channels)[:, None] - np.arange(channels)
     # channel i counts for channel j when j - (size - 1) // 2 <= i <= j + size // 2
     band = ((distance >= -((size - 1) // 2)) & (distance <= size // 2)).astype(np.float32)
-    last = call.data(call.move(call.emit(Power(2.0), x), lambda a: np.moveaxis(a, 1, -1)))
-    sums = call.emit(Linear(Constant(band)), last)
     factor = exact.divide(Constant(np.array(alpha)), Constant(np.array(float(size))))
-    base = scale(call, sums, factor, Constant(np.array(bias)), 2)
-    inverse = call.emit(Reciprocal(), base if beta == 1 else call.emit(Power(beta), base))
-    return [call.emit(Product(), x, call.data(call.move(inverse, lambda a: np.moveaxis(a, -1, 1))))]
+
+    def inverse(squares: Data) -> Data:
+        sums = call.emit(Linear(Constant(band)), squares)
+        base = scale(call, sums, factor, Constant(np.array(bias)), 2)
+        return call.emit(Reciprocal(), base if beta == 1 else call.emit(Power(beta), base))
+
+    return [_times(call, x, call.over_last(call.emit(Power(2.0), x), 1, inverse))]
+
+
+def batch_normalization(call: Call) -> list[Value]:
+    """factor (x - mean) + bias, factor = scale / sqrt(var + epsilon), per channel.
+
+    Two steps, so that the deployed radius sees |x| + |mean|: runtimes also compute x factor + (bias - mean factor), whose
+    second term may cancel. Roundings: at most 6 of x factor or mean factor, 2 of the bias.
+    """
+    x = call.variable(0)
+    other = call.attr_flag("training_mode", False) or call.attr_int("spatial", 1) != 1
+    call.refuse(other, "training mode or spatial 0")
+    # before opset 14 this is what training mode is; from 14 on it is no form at all
+    names = ", ".join(map(repr, call.outputs))
+    call.refuse(len(call.outputs) > 1, f"more outputs than one ({names}): training mode")
+    call.attr_float("momentum", 0.9)
+    epsilon = call.attr_float("epsilon", 1e-5)
+    parts = [call.known(i).settled() for i in (1, 2, 3, 4)]
+    call.require_float(*parts)
+    channels = x.shape[1] if len(x.shape) > 1 else 1
+    wrong = any(p.shape != (channels,) for p in parts)
+    call.refuse_shape(wrong, f"statistics of shapes {[p.shape for p in parts]} for {channels} channels")
+    gain, bias, mean, variance = (p.constant() for p in parts)
+    factor = call.exactly(lambda: exact.normalisation(gain, variance, epsilon))
+    shape = (channels, *(1,) * max(len(x.shape) - 2, 0))
+
+    def spread(values: Constant) -> Constant:
+        return values.moved(lambda a: a.reshape(shape))
+
+    one = Constant(np.ones((1,) * len(shape)))
+    centred = scale(call, x, one, spread(exact.negative(mean)), 5)
+    return [scale(call, centred, spread(factor), spread(bias), 4)]

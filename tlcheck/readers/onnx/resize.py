@@ -11,15 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
-from math import ceil, floor, prod
+from math import ceil, floor
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.limits import MAX_TENSOR_ELEMENTS
 from tlcheck.readers.onnx.call import Call
-from tlcheck.readers.onnx.linear import product
-from tlcheck.readers.onnx.values import FLOAT32_UNIT, Known, Shape, Value
+from tlcheck.readers.onnx.matrices import along
+from tlcheck.readers.onnx.operands import FLOAT32_UNIT, Known, Shape, Value
 from tlcheck.trusted.arith.formula import Rationals
 
 HALF = Fraction(1, 2)
@@ -28,13 +28,9 @@ Frame = Callable[[int, Fraction, int, int], Fraction]
 """(place in the result, scale, operand's size, result's size) -> coordinate in the operand."""
 
 
-def _half_pixel_symmetric(i: int, s: Fraction, n: int, m: int) -> Fraction:
-    return Fraction(n, 2) * (1 - m / (n * s)) + (i + HALF) / s - HALF
-
-
 FRAMES: dict[str, Frame] = {
     "half_pixel": lambda i, s, n, m: (i + HALF) / s - HALF,
-    "half_pixel_symmetric": _half_pixel_symmetric,
+    "half_pixel_symmetric": lambda i, s, n, m: Fraction(n, 2) * (1 - m / (n * s)) + (i + HALF) / s - HALF,
     "pytorch_half_pixel": lambda i, s, n, m: (i + HALF) / s - HALF if m > 1 else Fraction(0),
     "align_corners": lambda i, s, n, m: Fraction(i * (n - 1), m - 1) if m > 1 else Fraction(0),
     "asymmetric": lambda i, s, n, m: i / s,
@@ -51,22 +47,12 @@ NEAREST: dict[str, tuple[Callable[[Fraction], int], Fraction]] = {
 
 def upsample(call: Call) -> list[Value]:
     """Resize as it was before opset 10: coordinates i / scale."""
-    x, mode = call.value(0), call.attr_str("mode", "nearest")
-    scales = call.attr_floats("scales") if call.has("scales") else _floats(call, call.known(1))
-    if any(s < 1 for s in scales or []):
-        raise call.unsupported(f"scales {scales} below 1")
-    if len(scales or []) != len(x.shape):
-        raise call.misshapen(f"{len(scales or [])} scales for shape {x.shape}")
-    return [
-        _resized(
-            call,
-            x,
-            [_by_scale(call, n, s) for n, s in zip(x.shape, scales or [], strict=True)],
-            mode,
-            "asymmetric",
-            "floor",
-        )
-    ]
+    x, mode, scales = call.value(0), call.attr_str("mode", "nearest"), call.attr_floats("scales")
+    scales = _floats(call, call.known(1)) if scales is None else scales
+    call.refuse(any(s < 1 for s in scales), f"scales {scales} below 1")
+    call.refuse_shape(len(scales) != len(x.shape), f"{len(scales)} scales for shape {x.shape}")
+    targets = [_by_scale(call, n, s) for n, s in zip(x.shape, scales, strict=True)]
+    return [_resized(call, x, targets, mode, "asymmetric", "floor")]
 
 
 def resize(call: Call) -> list[Value]:
@@ -74,10 +60,9 @@ def resize(call: Call) -> list[Value]:
     # of other modes only
     call.attr_float("cubic_coeff_a", -0.75)
     call.attr_float("extrapolation_value", 0.0)
-    if call.attr_flag("antialias", False) or call.attr_flag("exclude_outside", False):
-        raise call.unsupported("antialias or exclude_outside")
-    if call.attr_str("keep_aspect_ratio_policy", "stretch") != "stretch":
-        raise call.unsupported("keep_aspect_ratio_policy")
+    for flag in ("antialias", "exclude_outside"):
+        call.refuse(call.attr_flag(flag, False), "antialias or exclude_outside")
+    call.refuse(call.attr_str("keep_aspect_ratio_policy", "stretch") != "stretch", "keep_aspect_ratio_policy")
     frame = call.attr_str("coordinate_transformation_mode", "half_pixel" if call.opset > 10 else "asymmetric")
     nearest = call.attr_str("nearest_mode", "round_prefer_floor" if call.opset > 10 else "floor")
     if call.opset > 10:
@@ -95,8 +80,7 @@ def _targets(call: Call, shape: Shape) -> list[Target]:
     axes = list(range(len(shape))) if given is None else [call.axis(a, len(shape)) for a in given]
     scales, sizes = call.optional_known(2 if call.opset > 10 else 1), call.optional_ints(3)
     by_scale = scales is not None and scales.array.size > 0
-    if by_scale and sizes:
-        raise call.unsupported("scales and sizes together: only one of them may be there")
+    call.refuse(by_scale and bool(sizes), "scales and sizes together: only one of them may be there")
     factors = _floats(call, scales) if scales is not None and by_scale else sizes
     if factors is None:
         raise call.unsupported("neither scales nor sizes")
@@ -110,30 +94,27 @@ def _targets(call: Call, shape: Shape) -> list[Target]:
 
 def _by_scale(call: Call, n: int, s: float) -> Target:
     """Sizes are floor(n s): refused where runtimes, which multiply in float32, get another one."""
-    if not 0 < s <= MAX_TENSOR_ELEMENTS:
-        raise call.unsupported(f"scale {s}")
+    call.refuse(not 0 < s <= MAX_TENSOR_ELEMENTS, f"scale {s}")
     size = floor(n * Fraction(s))
-    if {size} != {floor(np.float32(n) * np.float32(s)), floor(np.float64(n) * np.float64(s))}:
-        raise call.unsupported(
-            f"size {n} times scale {s:.9g}, rounded down, is {size} exactly and another in float32"
-        )
+    rounded = {floor(np.float32(n) * np.float32(s)), floor(np.float64(n) * np.float64(s))}
+    text = f"size {n} times scale {s:.9g}, rounded down, is {size} exactly and another in float32"
+    call.refuse(rounded != {size}, text)
     return size, Fraction(s)
 
 
 def _floats(call: Call, known: Known) -> list[float]:
-    if not known.is_float or known.rad is not None or known.roundings or len(known.shape) != 1:
-        raise call.unsupported("scales that are not exact numbers")
+    call.refuse(
+        not (known.is_float and known.is_exact and len(known.shape) == 1), "scales that are not exact numbers"
+    )
     return [float(v) for v in known.array.tolist()]
 
 
 def _resized(call: Call, x: Value, targets: list[Target], mode: str, frame: str, nearest: str) -> Value:
     call.checked(tuple(m for m, _ in targets))
-    if mode not in ("nearest", "linear") or frame not in FRAMES or nearest not in NEAREST:
-        raise call.unsupported(f"mode {mode}, {frame}, {nearest}")
-    if frame == "half_pixel_symmetric" and call.opset < 19:
-        raise call.unsupported(f"{frame} before opset 19")
-    if any(m < 1 for m, _ in targets):
-        raise call.misshapen(f"sizes {[m for m, _ in targets]}")
+    unread = mode not in ("nearest", "linear") or frame not in FRAMES or nearest not in NEAREST
+    call.refuse(unread, f"mode {mode}, {frame}, {nearest}")
+    call.refuse(frame == "half_pixel_symmetric" and call.opset < 19, f"{frame} before opset 19")
+    call.refuse_shape(any(m < 1 for m, _ in targets), f"sizes {[m for m, _ in targets]}")
     if frame == "align_corners" and any(n * s != m for n, (m, s) in zip(x.shape, targets, strict=True)):
         raise call.unsupported("align_corners with a scale that does not give a whole size")
     changed = [a for a, (m, s) in enumerate(targets) if (m, s) != (x.shape[a], Fraction(1))]
@@ -167,20 +148,19 @@ def _neighbours(call: Call, n: int, m: int, s: Fraction, frame: str, nearest: st
     call.foldable(m)
     rule, step = NEAREST[nearest]
     off = Fraction(0) if _exact_in_float32(s, frame) else _uncertainty(n)
+    # i / s of whole i and s: a quotient rounded to nearest does not leave the right side of a whole number
+    divides = frame == "asymmetric" and nearest == "floor" and s.denominator == 1
+
+    def neighbour(x: Fraction) -> int:
+        return min(max(rule(x), 0), n - 1)
+
     found = []
     for i in range(m):
         x = FRAMES[frame](i, s, n, m)
         near = abs(x - step - round(x - step)) <= off
-        # i / s of whole i and s: a quotient rounded to nearest does not leave the right side of a whole number
-        divides = frame == "asymmetric" and nearest == "floor" and s.denominator == 1
-        if (
-            off
-            and near
-            and not divides
-            and min(max(rule(x - off), 0), n - 1) != min(max(rule(x + off), 0), n - 1)
-        ):
-            raise call.unsupported(f"{frame} with {nearest}: coordinate {float(x)} is at a step")
-        found.append(min(max(rule(x), 0), n - 1))
+        undecided = off and near and not divides and neighbour(x - off) != neighbour(x + off)
+        call.refuse(bool(undecided), f"{frame} with {nearest}: coordinate {float(x)} is at a step")
+        found.append(neighbour(x))
     return np.array(found, np.int64)
 
 
@@ -200,10 +180,7 @@ def _interpolated(call: Call, x: Value, axis: int, m: int, s: Fraction, frame: s
                 radius[k, i] = 0.0 if Fraction(float(t)) == t else 2.0**-53
         if not exact:  # float32 may find the place in the next cell on either side
             radius[max(j - 1, 0) : j + 3, i] += float(off) + 2 * FLOAT32_UNIT
-    last = call.move(call.data(x), lambda a: np.moveaxis(a, axis, -1))
-    flat = call.reshape(last, (prod(last.shape[:-1]), n))
     known = Known(weight, x.dtype, None, 4)
     if radius.any():
         known = replace(known, rad=radius, formula=Rationals((n, m), tuple(exactly)))
-    y = product(call, flat, known)
-    return call.move(call.reshape(y, (*last.shape[:-1], m)), lambda a: np.moveaxis(a, -1, axis))
+    return along(call, x, axis, known)

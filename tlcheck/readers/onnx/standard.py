@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from itertools import zip_longest
 
 MIN_OPSET = 7
 """Before 7, Add and others had another meaning."""
@@ -47,11 +47,6 @@ class Form:
     attributes: Mapping[str, int]
     required: tuple[str, ...]
 
-    def operand(self, i: int) -> Operand | None:
-        if i < len(self.operands):
-            return self.operands[i]
-        return self.operands[-1] if self.rest and self.operands else None
-
 
 Misfit = tuple[str, str]
 """(code, what is wrong): TLC201 when something is missing, TLC202 when there is something that the version has not."""
@@ -67,25 +62,19 @@ def form_of(operator: str, opset: int) -> Form | None:
     except defs.SchemaError:
         return None
     option = defs.OpSchema.FormalParameterOption
-    operands, rest = [], False
+    operands = []
     for entry in schema.inputs:
-        rest = rest or entry.option == option.Variadic
         alone = entry.option == option.Variadic and not entry.is_homogeneous
-        types = frozenset(entry.types)
-        operands.append(
-            Operand(entry.name, entry.option == option.Single, "" if alone else entry.type_str, types)
-        )
-    kinds: dict[str, Any] = {name: a.type for name, a in schema.attributes.items()}
-    attributes = {name: int(kind) for name, kind in kinds.items()}
-    required = tuple(name for name, a in schema.attributes.items() if a.required)
+        kind, types = "" if alone else entry.type_str, frozenset(entry.types)
+        operands.append(Operand(entry.name, entry.option == option.Single, kind, types))
     return Form(
         schema.since_version,
         schema.deprecated,
         tuple(operands),
-        rest,
-        schema.max_output,
-        attributes,
-        required,
+        rest=any(entry.option == option.Variadic for entry in schema.inputs),
+        max_outputs=schema.max_output,
+        attributes={name: int(a.type) for name, a in schema.attributes.items()},  # type: ignore[call-overload]
+        required=tuple(name for name, a in schema.attributes.items() if a.required),
     )
 
 
@@ -93,10 +82,8 @@ def first_opset(operator: str) -> int | None:
     """The opset that brought the operator; None when the package has no such operator."""
     from onnx import defs
 
-    found = [
-        s.since_version for s in defs.get_all_schemas_with_history() if s.name == operator and not s.domain
-    ]
-    return min(found) if found else None
+    history = defs.get_all_schemas_with_history()
+    return min((s.since_version for s in history if s.name == operator and not s.domain), default=None)
 
 
 def tensor_type(dtype: str) -> str:
@@ -105,15 +92,11 @@ def tensor_type(dtype: str) -> str:
 
 
 def misfit(
-    operator: str,
-    opset: int,
-    dtypes: Sequence[str | None],
-    attributes: Mapping[str, int],
-    outputs: Sequence[str],
+    operator: str, opset: int, dtypes: Sequence[str | None], kinds: Mapping[str, int], outputs: Sequence[str]
 ) -> Misfit | None:
     """What the operator's version at ``opset`` does not have, or what it must have; None when the node is of its form.
 
-    ``dtypes``: element type of each operand, None when absent; ``attributes``: AttributeType of each; ``outputs``: names.
+    ``dtypes``: element type of each operand, None when absent; ``kinds``: AttributeType of each attribute; ``outputs``: names.
     """
     form = form_of(operator, opset)
     if form is None:
@@ -123,13 +106,13 @@ def misfit(
     if form.deprecated:
         return "TLC202", f"deprecated since opset {form.since}; the model says opset {opset}"
     version = f"{operator} of opset {opset} (version {form.since})"
-    for name, kind in attributes.items():
+    for name, kind in kinds.items():
         if name not in form.attributes:
             return "TLC202", f"attribute {name}: {version} has none"
         if kind != form.attributes[name]:
             return "TLC202", f"attribute {name} of an unexpected type"
     for name in form.required:
-        if name not in attributes:
+        if name not in kinds:
             return "TLC201", f"{operator} without attribute {name}"
     named = [i for i, name in enumerate(outputs) if name]
     if named and named[-1] >= form.max_outputs:
@@ -138,17 +121,16 @@ def misfit(
 
 
 def _operands_misfit(form: Form, version: str, dtypes: Sequence[str | None]) -> Misfit | None:
+    more = form.operands[-1:] * (len(dtypes) - len(form.operands)) if form.rest else ()
     kinds: dict[str, str] = {}
-    for i in range(max(len(dtypes), len(form.operands))):
-        operand, dtype = form.operand(i), dtypes[i] if i < len(dtypes) else None
-        if dtype is None:
+    for i, (operand, dtype) in enumerate(zip_longest((*form.operands, *more), dtypes)):
+        if operand is None and dtype is not None:
+            return "TLC202", f"operand {i}: {version} has {len(form.operands)}"
+        if operand is None or dtype is None:
             if operand is not None and operand.required:
                 return "TLC201", f"operand {i} of {version} is missing"
             continue
-        if operand is None:
-            return "TLC202", f"operand {i}: {version} has {len(form.operands)}"
-        kind = tensor_type(dtype)
-        if kind not in operand.types:
+        if tensor_type(dtype) not in operand.types:
             return "TLC202", f"operand {i} ({operand.name}) of type {dtype}: {version} has no such type"
         if operand.kind and kinds.setdefault(operand.kind, dtype) != dtype:
             return "TLC202", f"operands of different types: {', '.join(sorted((kinds[operand.kind], dtype)))}"

@@ -1,167 +1,137 @@
-"""Every ONNX operator that is read, and the function that lowers it."""
+"""Every ONNX operator that is read, and where: the one table, from which a network loads what it asks for.
+
+A row names the module of a family of operators and its function that lowers a node (``FAMILIES``), or the one operation of
+``tlcheck.trusted.ops`` that the operator is (``OPERATIONS``). At which opsets an operator exists, and with which operands,
+attributes and types, is not written here: ``standard`` has it from the onnx package. What has no row is refused by name.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
-import numpy as np
+from tlcheck.readers.asked import note_asked
+from tlcheck.readers.onnx.operands import Data, Late, Part, Value
+from tlcheck.trusted.graph import Graph
 
-from tlcheck.readers.onnx import (
-    composed,
-    constants,
-    einsum,
-    elementwise,
-    layout,
-    linear,
-    nonlinear,
-    normalization,
-    pooling,
-    resize,
-)
-from tlcheck.readers.onnx.call import Call
-from tlcheck.readers.onnx.indexed import LATE as LATE
-from tlcheck.readers.onnx.values import Value
+if TYPE_CHECKING:
+    from tlcheck.readers.onnx.call import Call
 
-LOWERINGS: Final[dict[str, Callable[[Call], Sequence[Value]]]] = {
-    # arithmetic and functions, entry by entry
-    "Abs": elementwise.absolute,
-    "Add": elementwise.add,
-    "Clip": elementwise.clip,
-    "Div": elementwise.div,
-    "LeakyRelu": elementwise.leaky_relu,
-    "Max": elementwise.maximum,
-    "Mean": elementwise.mean_all,
-    "Min": elementwise.minimum,
-    "Mul": elementwise.mul,
-    "Neg": elementwise.neg,
-    "PRelu": elementwise.prelu,
-    "Relu": elementwise.relu,
-    "Sigmoid": elementwise.sigmoid,
-    "Sub": elementwise.sub,
-    "Sum": elementwise.sum_all,
-    "Tanh": elementwise.tanh,
-    # activations and other functions, written out
-    "Acosh": composed.acosh,
-    "Asinh": composed.asinh,
-    "Atanh": composed.atanh,
-    "Celu": composed.celu,
-    "Cosh": composed.cosh,
-    "Elu": composed.elu,
-    "Gelu": composed.gelu,
-    "HardSigmoid": composed.hard_sigmoid,
-    "HardSwish": composed.hard_swish,
-    "Hardmax": composed.hardmax,
-    "Mish": composed.mish,
-    "Mod": composed.mod,
-    "OneHot": composed.one_hot,
-    "Pow": composed.power,
-    "Selu": composed.selu,
-    "Shrink": composed.shrink,
-    "Sinh": composed.sinh,
-    "Softsign": composed.softsign,
-    "Swish": composed.swish,
-    "Tan": composed.tan,
-    "ThresholdedRelu": composed.thresholded_relu,
-    # normalisations
-    "GroupNormalization": normalization.group_normalization,
-    "InstanceNormalization": normalization.instance_normalization,
-    "LRN": normalization.lrn,
-    "LayerNormalization": normalization.layer_normalization,
-    "LpNormalization": normalization.lp_normalization,
-    "MeanVarianceNormalization": normalization.mean_variance_normalization,
-    "RMSNormalization": normalization.rms_normalization,
-    # constant weights
-    "BatchNormalization": linear.batch_normalization,
-    "Conv": linear.conv,
-    "ConvTranspose": linear.conv_transpose,
-    "CumSum": composed.cum_sum,
-    "Einsum": einsum.einsum,
-    "Gemm": linear.gemm,
-    "MatMul": linear.matmul,
-    # pooling and reductions
-    "AveragePool": pooling.average_pool,
-    "GlobalAveragePool": pooling.global_average_pool,
-    "GlobalMaxPool": pooling.global_max_pool,
-    "MaxPool": pooling.max_pool,
-    "ReduceL1": pooling.reduce_l1,
-    "ReduceL2": pooling.reduce_l2,
-    "ReduceLogSum": pooling.reduce_log_sum,
-    "ReduceLogSumExp": pooling.reduce_log_sum_exp,
-    "ReduceMax": pooling.reduce_max,
-    "ReduceMean": pooling.reduce_mean,
-    "ReduceMin": pooling.reduce_min,
-    "ReduceProd": pooling.reduce_prod,
-    "ReduceSum": pooling.reduce_sum,
-    "ReduceSumSquare": pooling.reduce_sum_square,
-    # moving values
-    "Compress": layout.compress,
-    "Concat": layout.concat,
-    "DepthToSpace": layout.depth_to_space,
-    "Dropout": layout.dropout,
-    "Expand": layout.expand,
-    "Flatten": layout.flatten,
-    "Gather": layout.gather,
-    "GatherElements": layout.gather_elements,
-    "GatherND": layout.gather_nd,
-    "Identity": layout.identity,
-    "Pad": layout.pad,
-    "Reshape": layout.reshape,
-    "Resize": resize.resize,
-    "Scatter": layout.scatter_elements,
-    "ScatterElements": layout.scatter_elements,
-    "ScatterND": layout.scatter_nd,
-    "Slice": layout.slice_,
-    "SpaceToDepth": layout.space_to_depth,
-    "Split": layout.split,
-    "Squeeze": layout.squeeze,
-    "Tile": layout.tile,
-    "Transpose": layout.transpose,
-    "Trilu": layout.trilu,
-    "Unsqueeze": layout.unsqueeze,
-    "Upsample": resize.upsample,
-    # smooth functions, products of variables, softmax
-    "Cos": nonlinear.cos,
-    "Erf": nonlinear.erf,
-    "Exp": nonlinear.exp,
-    "Log": nonlinear.log,
-    "LogSoftmax": nonlinear.log_softmax,
-    "Reciprocal": elementwise.reciprocal,
-    "Sin": nonlinear.sin,
-    "Softmax": nonlinear.softmax,
-    "Softplus": nonlinear.softplus,
-    "Sqrt": elementwise.sqrt,
-    # piecewise constant
-    "And": nonlinear.logical_and,
-    "ArgMax": nonlinear.arg_max,
-    "ArgMin": nonlinear.arg_min,
-    "Ceil": nonlinear.ceil,
-    "Equal": nonlinear.comparison(np.equal, "=="),
-    "Floor": nonlinear.floor,
-    "Greater": nonlinear.comparison(np.greater, "<", swap=True),
-    "GreaterOrEqual": nonlinear.comparison(np.greater_equal, "<=", swap=True),
-    "IsInf": composed.is_not_a_number,
-    "IsNaN": composed.is_not_a_number,
-    "Less": nonlinear.comparison(np.less, "<"),
-    "LessOrEqual": nonlinear.comparison(np.less_equal, "<="),
-    "Not": nonlinear.logical_not,
-    "Or": nonlinear.logical_or,
-    "Round": nonlinear.round_,
-    "Sign": nonlinear.sign,
-    "Where": nonlinear.where,
-    "Xor": nonlinear.logical_xor,
-    # constants and shapes; these take constants only, but for Cast, Shape and Size
-    "Cast": constants.cast,
-    "CastLike": constants.cast_like,
-    "Constant": constants.constant,
-    "ConstantOfShape": constants.constant_of_shape,
-    "DequantizeLinear": composed.dequantize,
-    "NonZero": constants.non_zero,
-    "Range": constants.range_,
-    "Shape": constants.shape,
-    "Size": constants.size,
+Lowering = Callable[["Call"], Sequence[Part]]
+"""From a node to its results, one for each of its outputs."""
+
+Attributes = tuple[tuple[str, float | int], ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """Where an operator is read. ``attributes``, names with defaults: not None where ``name`` is an operation's class."""
+
+    module: str
+    name: str
+    attributes: Attributes | None = None
+
+    def load(self) -> Lowering:
+        """The function that lowers a node; its module is loaded here, when a network has such a node."""
+        found = getattr(import_module(self.module), self.name)
+        return found if self.attributes is None else partial(_one_operation, found, self.attributes)
+
+
+def _one_operation(kind: Callable[..., Any], attributes: Attributes, call: Call) -> list[Value]:
+    """The operation of that kind on the one operand; the node's attributes, in this order, are what it is made of."""
+    given = [
+        call.attr_int(name, default) if isinstance(default, int) else call.attr_float(name, default)
+        for name, default in attributes
+    ]
+    return [call.emit(kind(*given), call.variable(0))]
+
+
+def operation(module: str, kind: str, **attributes: float | int) -> Row:
+    """An operator that is one operation, and its attributes with their defaults."""
+    return Row(f"tlcheck.trusted.ops.{module}", kind, tuple(attributes.items()))
+
+
+OPERATIONS: Final[dict[str, Row]] = {
+    "Asin": operation("arcs", "Asin"),
+    "Atan": operation("s_shaped", "Atan"),
+    "Cos": operation("smooth", "Cos"),
+    "Erf": operation("smooth", "Erf"),
+    "Exp": operation("smooth", "Exp"),
+    "LeakyRelu": operation("bent", "LeakyRelu", alpha=0.01),
+    "Log": operation("smooth", "Log"),
+    "Relu": operation("activation", "Relu"),
+    "Sigmoid": operation("s_shaped", "Sigmoid"),
+    "Sin": operation("smooth", "Sin"),
+    "Softplus": operation("smooth", "Softplus"),
+    "Tanh": operation("s_shaped", "Tanh"),
 }
-"""LATE: the operators, and lowerings, on tensors that integers of the network decide."""
+"""Operators that are one operation on their operand."""
+
+FAMILIES: Final[dict[str, dict[str, str]]] = {
+    "arithmetic": {
+        "Add": "add", "Div": "div", "Mean": "mean_all", "Mul": "mul", "Neg": "neg", "Sub": "add", "Sum": "sum_all",
+    },
+    "extremes": {"Abs": "absolute", "Clip": "clip", "Max": "extreme", "Min": "extreme"},
+    "functions": {
+        **dict.fromkeys(
+            "Acosh Asinh Atanh Cosh Elu Gelu HardSwish Mish Shrink Sinh Softsign Swish Tan ThresholdedRelu".split(), "written",
+        ),
+        "Celu": "celu", "HardSigmoid": "hard_sigmoid", "PRelu": "prelu", "Pow": "power", "Reciprocal": "reciprocal",
+        "Selu": "selu", "Sqrt": "sqrt",
+    },
+    "along_axis": {
+        "ArgMax": "arg_extreme", "ArgMin": "arg_extreme", "Hardmax": "hardmax", "LogSoftmax": "softmax", "OneHot": "one_hot",
+        "Softmax": "softmax",
+    },
+    "normalization": {
+        "BatchNormalization": "batch_normalization", "GroupNormalization": "group_normalization",
+        "InstanceNormalization": "instance_normalization", "LRN": "lrn", "LayerNormalization": "layer_normalization",
+        "LpNormalization": "lp_normalization", "MeanVarianceNormalization": "mean_variance_normalization",
+        "RMSNormalization": "rms_normalization",
+    },
+    "matrices": {"CumSum": "cum_sum", "Gemm": "gemm", "MatMul": "matmul"},
+    "einsum": {"Einsum": "einsum"},
+    "convolution": {"Conv": "conv", "ConvTranspose": "conv_transpose"},
+    "pooling": {"AveragePool": "average_pool", "MaxPool": "max_pool"},
+    "reductions": {
+        "GlobalAveragePool": "global_pool", "GlobalMaxPool": "global_pool", "ReduceL1": "reduced", "ReduceL2": "reduced",
+        "ReduceLogSum": "reduced", "ReduceLogSumExp": "reduced", "ReduceMax": "reduced", "ReduceMean": "reduced",
+        "ReduceMin": "reduced", "ReduceProd": "reduced", "ReduceSum": "reduced", "ReduceSumSquare": "reduced",
+    },
+    "shapes": {
+        "Concat": "concat", "DepthToSpace": "blocks", "Dropout": "dropout", "Expand": "expand", "Flatten": "flatten",
+        "Identity": "identity", "Reshape": "reshape", "SpaceToDepth": "blocks", "Split": "split", "Squeeze": "squeeze",
+        "Tile": "tile", "Transpose": "transpose", "Unsqueeze": "unsqueeze",
+    },
+    "selection": {
+        "Compress": "compress", "Gather": "gather", "GatherElements": "gather_elements", "GatherND": "gather_nd",
+        "Pad": "pad", "Scatter": "scatter_elements", "ScatterElements": "scatter_elements", "ScatterND": "scatter_nd",
+        "Slice": "slice_", "Trilu": "trilu",
+    },
+    "resize": {"Resize": "resize", "Upsample": "upsample"},
+    "discrete": {
+        "And": "logic", "Ceil": "stepped", "Equal": "comparison", "Floor": "stepped", "Greater": "comparison",
+        "GreaterOrEqual": "comparison", "IsInf": "is_not_a_number", "IsNaN": "is_not_a_number", "Less": "comparison",
+        "LessOrEqual": "comparison", "Mod": "mod", "Not": "logic", "Or": "logic", "Round": "stepped", "Sign": "stepped",
+        "Where": "where", "Xor": "logic",
+    },
+    "literals": {
+        "Constant": "constant", "ConstantOfShape": "constant_of_shape", "NonZero": "non_zero", "Range": "range_",
+        "Shape": "shape", "Size": "size",
+    },
+    "casts": {"Cast": "cast", "CastLike": "cast", "DequantizeLinear": "dequantize"},
+}  # fmt: skip
+"""Module of this package -> operator -> its function there. One function for several: it looks at ``Call.op``."""
+
+LOWERINGS: Final[dict[str, Row]] = OPERATIONS | {
+    operator: Row(f"{__package__}.{family}", name)
+    for family, rows in FAMILIES.items()
+    for operator, name in rows.items()
+}
 
 ON_INTEGERS: Final = frozenset({
     "Add", "And", "Cast", "CastLike", "Concat", "Equal", "Expand", "Flatten", "Gather", "Greater", "GreaterOrEqual",
@@ -170,3 +140,43 @@ ON_INTEGERS: Final = frozenset({
     "Unsqueeze", "Where", "Xor",
 })  # fmt: skip
 """Operators that mean the same on integers and booleans that the network computes; the others refuse them."""
+
+
+LATE: Final[dict[str, tuple[str, tuple[int, ...]]]] = {
+    "Add": ("arithmetic", ()), "Concat": ("concat", ()), "ConstantOfShape": ("constant_of_shape", (0,)),
+    "Equal": ("arithmetic", ()), "Expand": ("sized", (1,)), "Gather": ("gather", (1,)), "Identity": ("identity", ()),
+    "Mul": ("arithmetic", ()), "Range": ("sized", (0, 1, 2)), "Reshape": ("reshape", (1,)), "ScatterND": ("scatter_nd", (1,)),
+    "Shape": ("shape_of", ()), "Slice": ("slice_", (1, 2, 3, 4)), "Squeeze": ("squeeze", ()), "Sub": ("arithmetic", ()),
+    "Unsqueeze": ("squeeze", ()), "Where": ("where", ()),
+}  # fmt: skip
+"""Operators on tensors that integers of the network decide: the function of ``computed_indices``, and which operands say
+where, or what shape."""
+
+
+def late_row(operator: str, operands: Sequence[Part | None]) -> Row | None:
+    """The row of an operator that takes a late tensor, or integers that the network computes as its indices."""
+    name, indices = LATE.get(operator, ("", ()))
+    computed = [x for i in indices if i < len(operands) and isinstance(x := operands[i], Data)]
+    late = any(isinstance(x, Late) for x in operands) or (computed and not any(x.is_float for x in computed))
+    return Row(f"{__package__}.computed_indices", name) if name and late else None
+
+
+def modules_for(operators: Iterable[str]) -> tuple[str, ...]:
+    """The modules that the rows of these operators name, in order; operators without a row name none."""
+    return tuple(sorted({LOWERINGS[name].module for name in operators if name in LOWERINGS}))
+
+
+def modules_of(graph: Graph) -> tuple[str, ...]:
+    """The modules that were loaded for the nodes of the network that became ``graph``; none for a graph of another origin."""
+    return _MODULES.get(graph, ())
+
+
+def remember(graph: Graph, rows: Iterable[Row]) -> Graph:
+    """``graph``, of whose network's nodes these rows were used."""
+    _MODULES[graph] = tuple(sorted({row.module for row in rows}))
+    note_asked(*_MODULES[graph])
+    return graph
+
+
+_MODULES: Final[WeakKeyDictionary[Graph, tuple[str, ...]]] = WeakKeyDictionary()
+"""By identity, as keys of graphs are: what was read to make a graph is no part of what it denotes."""

@@ -14,35 +14,20 @@ from numpy.typing import NDArray
 
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_RANK, MAX_TENSOR_ELEMENTS
-from tlcheck.readers.onnx.values import FLOATS, Known
+from tlcheck.readers.onnx.operands import FLOATS, Known
 
 if TYPE_CHECKING:
     from onnx import TensorProto
 
 ELEMENT_TYPES = {
-    1: "float32",
-    2: "uint8",
-    3: "int8",
-    4: "uint16",
-    5: "int16",
-    6: "int32",
-    7: "int64",
-    9: "bool",
-    10: "float16",
-    11: "float64",
-    12: "uint32",
-    13: "uint64",
-    16: "bfloat16",
-}
+    1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 9: "bool", 10: "float16",
+    11: "float64", 12: "uint32", 13: "uint64", 16: "bfloat16",
+}  # fmt: skip
 """onnx.TensorProto.DataType of every type that is read, and its name here."""
 
 _TYPED_FIELDS = {
-    "float32": "float_data",
-    "float64": "double_data",
-    "int64": "int64_data",
-    "uint32": "uint64_data",
-    "uint64": "uint64_data",
-}
+    "float32": "float_data", "float64": "double_data", "int64": "int64_data", "uint32": "uint64_data", "uint64": "uint64_data",
+}  # fmt: skip
 """Field that holds a type's values when raw_data does not; int32_data for all others."""
 
 
@@ -58,17 +43,11 @@ def checked_shape(dims: tuple[int, ...], where: str) -> tuple[int, ...]:
     if any(d < 0 for d in dims):
         raise InvalidInput("TLC204", "negative dimension", field=where, got=str(list(dims[:MAX_RANK])))
     if len(dims) > MAX_RANK:
-        raise InvalidInput(
-            "TLC401", "too many axes", field=where, expected=f"at most {MAX_RANK}", got=str(len(dims))
-        )
+        most = f"at most {MAX_RANK}"
+        raise InvalidInput("TLC401", "too many axes", field=where, expected=most, got=str(len(dims)))
     if prod(dims) > MAX_TENSOR_ELEMENTS:
-        raise InvalidInput(
-            "TLC401",
-            "tensor too large",
-            field=where,
-            expected=f"at most {MAX_TENSOR_ELEMENTS} elements",
-            got=str(list(dims)),
-        )
+        most = f"at most {MAX_TENSOR_ELEMENTS} elements"
+        raise InvalidInput("TLC401", "tensor too large", field=where, expected=most, got=str(list(dims)))
     return dims
 
 
@@ -83,12 +62,8 @@ def read_tensor(tensor: TensorProto, *, where: str | None = None, masks: bool = 
     if tensor.HasField("segment"):
         raise InvalidInput("TLC202", "unsupported segmented tensor", field=where)
     if tensor.data_location == 1:
-        raise InvalidInput(
-            "TLC205",
-            "external data of a model that has no folder",
-            field=where,
-            expected="weights inside the model",
-        )
+        text = "external data of a model that has no folder"
+        raise InvalidInput("TLC205", text, field=where, expected="weights inside the model")
     if tensor.HasField("raw_data"):
         values = from_bytes(tensor.raw_data, dtype, shape, where)
     else:
@@ -109,15 +84,14 @@ def item_bytes(dtype: str) -> int:
 
 def from_bytes(data: bytes, dtype: str, shape: tuple[int, ...], where: str) -> NDArray[Any]:
     storage = _storage(dtype)
-    if len(data) != prod(shape) * storage.itemsize:
-        raise InvalidInput(
-            "TLC201",
-            f"data does not fit the shape {list(shape)}",
-            field=where,
-            expected=f"{prod(shape) * storage.itemsize} bytes",
-            got=f"{len(data)} bytes",
-        )
+    _require_size(len(data), prod(shape) * storage.itemsize, "bytes", shape, where)
     return _decoded(np.frombuffer(data, dtype=storage), dtype).reshape(shape)
+
+
+def _require_size(found: int, size: int, unit: str, shape: tuple[int, ...], where: str) -> None:
+    if found != size:
+        text = f"data does not fit the shape {list(shape)}"
+        raise InvalidInput("TLC201", text, field=where, expected=f"{size} {unit}", got=f"{found} {unit}")
 
 
 def _decoded(stored: NDArray[Any], dtype: str) -> NDArray[Any]:
@@ -130,14 +104,7 @@ def _decoded(stored: NDArray[Any], dtype: str) -> NDArray[Any]:
 
 def _from_field(tensor: TensorProto, dtype: str, shape: tuple[int, ...], where: str) -> NDArray[Any]:
     numbers = getattr(tensor, _TYPED_FIELDS.get(dtype, "int32_data"))
-    if len(numbers) != prod(shape):
-        raise InvalidInput(
-            "TLC201",
-            f"data does not fit the shape {list(shape)}",
-            field=where,
-            expected=f"{prod(shape)} values",
-            got=f"{len(numbers)} values",
-        )
+    _require_size(len(numbers), prod(shape), "values", shape, where)
     if dtype in ("float32", "float64"):
         return np.array(numbers, dtype=dtype).reshape(shape)
     storage = np.dtype({"bool": "u1", "float16": "u2", "bfloat16": "u2"}.get(dtype, dtype))

@@ -10,11 +10,11 @@ import numpy as np
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_NODES
 from tlcheck.readers.onnx.call import Builder, Call
-from tlcheck.readers.onnx.indexed import decided_late
+from tlcheck.readers.onnx.external import parse
+from tlcheck.readers.onnx.operands import INTEGERS, Data, Known, Late, Part, Shape
 from tlcheck.readers.onnx.standard import MIN_OPSET, max_opset
-from tlcheck.readers.onnx.table import LATE, LOWERINGS, ON_INTEGERS
+from tlcheck.readers.onnx.table import LOWERINGS, ON_INTEGERS, Row, late_row, remember
 from tlcheck.readers.onnx.tensors import checked_shape, element_type, read_tensor
-from tlcheck.readers.onnx.values import INTEGERS, Data, Known, Late, Shape, Value
 from tlcheck.trusted.graph import Graph
 
 if TYPE_CHECKING:
@@ -32,79 +32,62 @@ def read_graph(data: bytes) -> Graph:
     _check_features(model)
     _check_names(graph)
     needed = _needed(graph)
-    values: dict[str, Value | Late] = {}
-    for tensor in graph.initializer:
-        if tensor.name in needed:
-            values[tensor.name] = read_tensor(tensor, masks=True)
-    builder = Builder()
+    values: dict[str, Part] = {
+        tensor.name: read_tensor(tensor, masks=True) for tensor in graph.initializer if tensor.name in needed
+    }
+    builder, rows = Builder(), set[Row]()
     stored = {tensor.name for tensor in graph.initializer}
     inputs = [info for info in graph.input if info.name not in stored]
     if not inputs:
         raise InvalidInput("TLC202", "model without inputs")
-    for info in inputs:
-        values[info.name] = _input(info, builder)
+    values.update((info.name, _input(info, builder)) for info in inputs)
     for node in graph.node:
         if any(name in needed for name in node.output if name):
             operands = [_operand(name, values, node) for name in node.input]
             call = Call(node, operands, builder, opset=opset, needed=needed)
-            values.update(
-                (name, result)
-                for name, result in zip(node.output, _lower(node, call, operands), strict=False)
-                if name
-            )
-    return _finished(graph, inputs, values, builder)
+            row = _row(node, call, operands)
+            rows.add(row)
+            results = call.lowered(row.load())
+            values.update((name, x) for name, x in zip(node.output, results, strict=False) if name)
+    return remember(_finished(graph, inputs, values, builder), rows)
 
 
 def _parse(data: bytes) -> ModelProto:
-    from google.protobuf.message import DecodeError
-    from onnx import ModelProto
-
-    model = ModelProto()
-    try:
-        model.ParseFromString(data)
-    except (DecodeError, RuntimeError) as error:
-        raise InvalidInput("TLC201", "not an ONNX file (protobuf does not parse)") from error
+    model = parse(data)
     if not model.HasField("graph") or not model.opset_import:
         raise InvalidInput("TLC201", "not an ONNX model: no graph or no opset")
-    if len(model.graph.node) > MAX_NODES:
-        raise InvalidInput(
-            "TLC401", "too many nodes", expected=f"at most {MAX_NODES}", got=str(len(model.graph.node))
-        )
+    size = len(model.graph.node)
+    if size > MAX_NODES:
+        raise InvalidInput("TLC401", "too many nodes", expected=f"at most {MAX_NODES}", got=str(size))
     return model
 
 
 def _opset(model: ModelProto) -> int:
     from onnx import IR_VERSION
 
-    if not MIN_IR <= model.ir_version <= IR_VERSION:
-        raise InvalidInput(
-            "TLC202",
-            "unsupported version of the ONNX format (ir_version)",
-            expected=f"{MIN_IR} to {IR_VERSION}",
-            got=str(model.ir_version),
-        )
+    text = "unsupported version of the ONNX format (ir_version)"
+    _require_between(text, MIN_IR, IR_VERSION, model.ir_version)
     versions = {entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")}
     if len(versions) != 1:
-        raise InvalidInput(
-            "TLC201", "the default operator set is not imported exactly once", got=str(sorted(versions))
-        )
+        text = "the default operator set is not imported exactly once"
+        raise InvalidInput("TLC201", text, got=str(sorted(versions)))
     (version,) = versions
-    newest = max_opset()
-    if not MIN_OPSET <= version <= newest:
-        raise InvalidInput(
-            "TLC202", "unsupported opset", expected=f"{MIN_OPSET} to {newest}", got=str(version)
-        )
+    _require_between("unsupported opset", MIN_OPSET, max_opset(), version)
     return int(version)
+
+
+def _require_between(what: str, least: int, most: int, got: int) -> None:
+    if not least <= got <= most:
+        raise InvalidInput("TLC202", what, expected=f"{least} to {most}", got=str(got))
 
 
 def _check_features(model: ModelProto) -> None:
     """Parts of the format that change what nodes mean, and that are not read."""
-    present = {
-        "local functions": bool(model.functions),
-        "training info": bool(model.training_info),
-        "sparse initializers": bool(model.graph.sparse_initializer),
-    }
-    for feature, found in present.items():
+    for feature, found in (
+        ("local functions", model.functions),
+        ("training info", model.training_info),
+        ("sparse initializers", model.graph.sparse_initializer),
+    ):
         if found:
             raise InvalidInput("TLC202", f"unsupported {feature}")
 
@@ -146,85 +129,73 @@ def _input(info: ValueInfoProto, builder: Builder) -> Data:
         raise InvalidInput("TLC202", "input is not a tensor of known rank", field=where)
     dtype = element_type(info.type.tensor_type.elem_type, where)
     if dtype not in ("float32", "float64"):
-        raise InvalidInput(
-            "TLC202", "unsupported input type", field=where, expected="float32 or float64", got=dtype
-        )
+        read = "float32 or float64"
+        raise InvalidInput("TLC202", "unsupported input type", field=where, expected=read, got=dtype)
     return builder.input(info.name, _input_shape(info, where), dtype)
 
 
 def _input_shape(info: ValueInfoProto, where: str) -> Shape:
-    shape = []
-    for axis, dim in enumerate(info.type.tensor_type.shape.dim):
-        if dim.HasField("dim_value"):
-            shape.append(int(dim.dim_value))
-        elif axis == 0:
-            shape.append(1)
-        else:
-            raise InvalidInput(
-                "TLC202", f"unsupported symbolic size of axis {axis}", field=where, got=dim.dim_param
-            )
+    """A first axis without a size is 1."""
+    dims = info.type.tensor_type.shape.dim
+    for axis, dim in enumerate(dims):
+        if axis and not dim.HasField("dim_value"):
+            text = f"unsupported symbolic size of axis {axis}"
+            raise InvalidInput("TLC202", text, field=where, got=dim.dim_param)
+    shape = tuple(int(dim.dim_value) if dim.HasField("dim_value") else 1 for dim in dims)
     if 0 in shape:
-        raise InvalidInput("TLC204", "empty input", field=where, got=str(shape))
-    return checked_shape(tuple(shape), where)
+        raise InvalidInput("TLC204", "empty input", field=where, got=str(list(shape)))
+    return checked_shape(shape, where)
 
 
-def _lower(node: NodeProto, call: Call, operands: Sequence[Value | Late | None]) -> Sequence[Value | Late]:
-    if node.domain not in ("", "ai.onnx"):
-        raise call.unsupported(f"domain {node.domain}")
-    lowering = LOWERINGS.get(node.op_type)
-    if lowering is None:
+def _row(node: NodeProto, call: Call, operands: Sequence[Part | None]) -> Row:
+    """How the node is read. Raises TLC202 for one that is not, TLC203 for minus infinity where it has no place."""
+    call.refuse(node.domain not in ("", "ai.onnx"), f"domain {node.domain}")
+    row = LOWERINGS.get(node.op_type)
+    if row is None:
         raise call.unsupported()
-    late = LATE.get(node.op_type) if decided_late(node.op_type, operands) else None
+    late = late_row(node.op_type, operands)
     call.refuse_infinity(late is not None)
-    if late is not None:
-        return call.lowered(late)
-    if node.op_type not in ON_INTEGERS:
+    if late is None and node.op_type not in ON_INTEGERS:
         for x in operands:
-            if isinstance(x, Data) and not x.is_float:
-                raise call.unsupported(f"operand of type {x.dtype}")
-    return call.lowered(lowering)
+            if isinstance(x, Data):
+                call.refuse(not x.is_float, f"operand of type {x.dtype}")
+    return late or row
 
 
-def _operand(name: str, values: dict[str, Value | Late], node: NodeProto) -> Value | Late | None:
+def _operand(name: str, values: dict[str, Part], node: NodeProto) -> Part | None:
     """The tensor's value; None for an optional operand left out. Raises TLC201: missing, or nodes out of order."""
     if name and name not in values:
-        raise InvalidInput(
-            "TLC201",
-            f"tensor '{name}' is not defined before its use (missing, cyclic or out of order)",
-            field=f"node '{node.name or node.op_type}'",
-        )
+        text = f"tensor '{name}' is not defined before its use (missing, cyclic or out of order)"
+        raise InvalidInput("TLC201", text, field=f"node '{node.name or node.op_type}'")
     return values[name] if name else None
 
 
 def _finished(
-    graph: GraphProto, inputs: list[ValueInfoProto], values: dict[str, Value | Late], builder: Builder
+    graph: GraphProto, inputs: list[ValueInfoProto], values: dict[str, Part], builder: Builder
 ) -> Graph:
-    outputs = []
-    for info in graph.output:
-        value = values.get(info.name)
-        if value is None:
-            raise InvalidInput("TLC201", f"output '{info.name}' is not defined")
-        if isinstance(value, Late):
-            raise InvalidInput("TLC202", f"output '{info.name}' has a shape that the network's values decide")
-        if value.hidden is not None:
-            raise InvalidInput("TLC203", f"output '{info.name}' holds minus infinity")
-        if isinstance(value, Known):
-            value = values[info.name] = builder.fixed(_number(value, info.name), info.name)
-        outputs.append(value.node)
+    outputs = tuple(_output(info.name, values, builder) for info in graph.output)
     # a tensor with minus infinity in it is no node
-    names = {
-        name: value.node for name, value in values.items() if isinstance(value, Data) and value.hidden is None
-    }
+    nodes = {name: x for name, x in values.items() if isinstance(x, Data) and x.hidden is None}
+    names = {name: x.node for name, x in nodes.items()}
+    given, made = tuple(i.name for i in inputs), tuple(o.name for o in graph.output)
     try:
-        return Graph(
-            tuple(builder.nodes),
-            tuple(outputs),
-            tuple(i.name for i in inputs),
-            tuple(o.name for o in graph.output),
-            names,
-        )
+        return Graph(tuple(builder.nodes), outputs, given, made, names)
     except ValueError as error:
         raise InvalidInput("TLC204", str(error)) from error
+
+
+def _output(name: str, values: dict[str, Part], builder: Builder) -> int:
+    """The node of an output; a constant one becomes a node, which then is the tensor's."""
+    value = values.get(name)
+    if value is None:
+        raise InvalidInput("TLC201", f"output '{name}' is not defined")
+    if isinstance(value, Late):
+        raise InvalidInput("TLC202", f"output '{name}' has a shape that the network's values decide")
+    if value.hidden is not None:
+        raise InvalidInput("TLC203", f"output '{name}' holds minus infinity")
+    if isinstance(value, Known):
+        value = values[name] = builder.fixed(_number(value, name), name)
+    return value.node
 
 
 def _number(value: Known, name: str) -> Known:

@@ -18,19 +18,20 @@ from tlcheck.readers.bytes import without_mark
 from tlcheck.readers.decimals import parse_decimal
 from tlcheck.readers.expressions import MAX_DEPTH, is_name, parse_expression
 from tlcheck.readers.kinds import instead
-from tlcheck.readers.own.tables import Table, only, table
+from tlcheck.readers.own.solutions import Solution, read_solution
+from tlcheck.readers.own.toml_table import Table, only, table
 from tlcheck.readers.vnnlib.places import check_places, inputs_of, outputs_of
 from tlcheck.trusted.calculus.exact_values import exact_value
 from tlcheck.trusted.calculus.expression import Apply, Expression, Number, Power, Product, Sum, Variable
 from tlcheck.trusted.calculus.ranges import Box, Interval
 from tlcheck.trusted.graph import Graph
-from tlcheck.trusted.science.pinn_domain import OTHER, Quantity, derivative_names
+from tlcheck.trusted.science.quantities import OTHER, Quantity, derivative_names
+from tlcheck.trusted.taylor.derivatives import MAX_DERIVATIVE
 from tlcheck.trusted.taylor.engine import Unsupported
-from tlcheck.trusted.taylor.network_models import MAX_DERIVATIVE, TaylorNetwork
+from tlcheck.trusted.taylor.network_models import TaylorNetwork
 from tlcheck.trusted.taylor.space import MAX_VARIABLES
 
 if TYPE_CHECKING:
-    from tlcheck.readers.own.solutions import Solution
     from tlcheck.trusted.science.solution_error import Theorem
 
 FORMAT: Final = "tlcheck.pde/1"
@@ -76,8 +77,9 @@ class Pde:
 
     def theorem(self, name: str, graph: Graph) -> Theorem:
         """What the solution table ``name`` says, for the network. Raises InvalidInput TLC101, TLC202 or TLC204."""
-        from tlcheck.readers.own.solutions import theorem  # where the file has solution tables
+        from tlcheck.readers.own.theorems import theorem  # for claims about a solution
 
+        note_asked("tlcheck.readers.own.theorems")
         network = _smooth(graph)
         return theorem(name, self.solutions[name], lambda part: self._quantity(part, graph, network))
 
@@ -169,11 +171,6 @@ def _solutions(given: object, parts: Mapping[str, Part]) -> Mapping[str, Solutio
     tables = table(given, "solution")
     if len(tables) > MAX_PARTS:
         raise InvalidInput("TLC101", "too many", field="solution", expected=f"at most {MAX_PARTS}")
-    if not tables:
-        return {}
-    from tlcheck.readers.own.solutions import read_solution
-
-    note_asked("tlcheck.readers.own.solutions")
     return {name: read_solution(name, value, parts) for name, value in tables.items()}
 
 

@@ -53,9 +53,9 @@ def load(data: bytes, files: Files, options: Options, format: str) -> Sequence[L
     if named.format != FORMAT:
         raise InvalidInput("TLC102", "unknown format", field="format", expected=FORMAT)
     if named.solution is not None:
-        from tlcheck.readers.own.solution_error import load_solution
+        from tlcheck.readers.own.pinn_solution import load_solution
 
-        note_asked("tlcheck.readers.own.solution_error")
+        note_asked("tlcheck.readers.own.pinn_solution")
         return [load_solution(data, files, options)]
     artifact = decode(data, Artifact, files.where)
     pde, graph = read_equation(artifact.pde, artifact.model, files, options)

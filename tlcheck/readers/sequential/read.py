@@ -53,9 +53,9 @@ from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_JSON_BYTES
 from tlcheck.readers.bytes import read_bytes
 from tlcheck.readers.onnx.call import Builder, Call
-from tlcheck.readers.onnx.table import LOWERINGS
+from tlcheck.readers.onnx.operands import Data, Known, Late, Value
+from tlcheck.readers.onnx.table import LOWERINGS, Row, remember
 from tlcheck.readers.onnx.tensors import checked_shape
-from tlcheck.readers.onnx.values import Data, Known, Value
 from tlcheck.readers.sequential import architecture as layers
 from tlcheck.readers.sequential.architecture import Architecture, read_architecture
 from tlcheck.readers.sequential.weights import read_tensors
@@ -97,6 +97,7 @@ class _Network:
         self.tensors = tensors
         self.x: Value = x
         self.builder = builder
+        self.rows: set[Row] = set()
         self.label = ""
 
     def weight(self, name: str) -> Known:
@@ -127,7 +128,12 @@ class _Network:
             opset=opset,
             needed={"y"},
         )
-        self.x = call.lowered(LOWERINGS[operator])[0]
+        row = LOWERINGS[operator]
+        self.rows.add(row)
+        (found, *_) = call.lowered(row.load())
+        if isinstance(found, Late):
+            raise call.unsupported("a shape that the network's values decide")
+        self.x = found
 
     def _node(self, operator: str, attributes: dict[str, Any]) -> NodeProto:
         from onnx import helper
@@ -150,7 +156,8 @@ def _graph(architecture: Architecture, tensors: Mapping[str, Known]) -> Graph:
         network.label = f"layers.{k} ({type(layer).__struct_config__.tag})"
         _LAYERS[type(layer)](network, layer)
         names[f"layers.{k}"] = _node_of(network)
-    return Graph(tuple(builder.nodes), (_node_of(network),), ("input",), ("output",), names)
+    graph = Graph(tuple(builder.nodes), (_node_of(network),), ("input",), ("output",), names)
+    return remember(graph, network.rows)
 
 
 def _node_of(network: _Network) -> int:

@@ -13,8 +13,8 @@ import numpy as np
 
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_JSON_BYTES
+from tlcheck.readers.onnx.operands import Known
 from tlcheck.readers.onnx.tensors import checked_shape, from_bytes
-from tlcheck.readers.onnx.values import Known
 from tlcheck.readers.strict_json import check_strict
 
 _TYPES = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}

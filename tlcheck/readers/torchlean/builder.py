@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 from math import inf, nextafter
+from typing import Final
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from tlcheck.trusted.ops.product import Product
 from tlcheck.trusted.ops.smooth import Power, Reciprocal, Sqrt
 from tlcheck.trusted.ops.structure import Input, Rearrange, ReduceSum
 
+LAYER_NORM_EPSILON: Final = 1e-6
+"""TorchLean's, inside the root."""
 Shape = tuple[int, ...]
 
 

@@ -20,14 +20,11 @@ from numpy.typing import NDArray
 
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_NODES, MAX_TENSOR_ELEMENTS
-from tlcheck.options import Options
 from tlcheck.readers.bytes import sha256_hex
 from tlcheck.readers.files import Files, beside
-from tlcheck.readers.onnx import read_model
-from tlcheck.readers.onnx.external import whole_of
 from tlcheck.readers.strict_json import decode
-from tlcheck.readers.torchlean.builder import Builder, Shape, quotient
-from tlcheck.readers.torchlean.state_dict import StateDict, layers_of, numeric, read_dense, read_state_dict
+from tlcheck.readers.torchlean.builder import LAYER_NORM_EPSILON, Builder, Shape, quotient
+from tlcheck.readers.torchlean.state_dict import StateDict, layers_of, numeric, read_state_dict
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.ops.activation import Relu
@@ -42,8 +39,6 @@ from tlcheck.trusted.ops.smooth import Cos, Exp, Log, Reciprocal, Sin, Sqrt
 from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.structure import Fixed, Rearrange, ReduceSum
 
-LAYER_NORM_EPSILON: Final = 1e-6
-"""TorchLean's, inside the root."""
 MAX_PADDING: Final = 64
 """Padding beyond any kernel: a padded operand is built."""
 
@@ -78,41 +73,6 @@ class Read:
 
     graph: Graph
     place: Mapping[int, int]
-
-
-class ModelFile(Struct, frozen=True, forbid_unknown_fields=True):
-    """A model beside the artifact, or in its bundle. ``sha256``: of its unpacked content."""
-
-    file: str
-    sha256: str = ""
-
-
-def read_network(files: Files, options: Options, model: ModelFile | None, field: str = "model") -> Graph:
-    """The network of --model, else of the file named: ONNX, a torchlean.ir.v1 graph, or a state dict of dense layers.
-
-    Raises InvalidInput: TLC402 when there is neither, and what reading a model raises.
-    """
-    data = files.given(options.model, "model")
-    if data is None:
-        if model is None:
-            raise InvalidInput("TLC402", "the artifact names no model", field=field, expected="--model FILE")
-        return _parsed(files.read(model.file, field, model.sha256), files, model.file, None)
-    if model is not None and model.sha256 and files.sources["model"] != model.sha256.lower():
-        raise InvalidInput(
-            "TLC103", "not the model the certificate was made for (SHA-256)", field=field,
-            expected=model.sha256[:64], got=files.sources["model"],
-        )  # fmt: skip
-    return _parsed(data, files, str(options.model), options.model)
-
-
-def _parsed(data: bytes, files: Files, name: str, given: Path | None) -> Graph:
-    """``given``: the path of the user's file; then what it names lies beside it."""
-    if name.endswith((".onnx", ".onnx.gz")) or not data.lstrip().startswith(b"{"):
-        return read_model(whole_of(files, data, name, given), file=name)
-    top = decode(data, dict[str, Raw], name)
-    if "nodes" in top:
-        return read_ir(data, name, weights_beside(data, files, given)).graph
-    return read_dense(data, name)
 
 
 def named_weights(data: bytes, files: Files) -> str:

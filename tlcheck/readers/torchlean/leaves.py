@@ -25,7 +25,7 @@ from tlcheck.readers.decimals import parse_decimal
 from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.strict_json import decode
-from tlcheck.readers.torchlean.ir import ModelFile, read_network
+from tlcheck.readers.torchlean.networks import ModelFile, read_network
 from tlcheck.readers.torchlean.numbers import EndLists, Read, decimals_text, intervals, number_reader
 from tlcheck.readers.trees import tree_from_leaves
 from tlcheck.readers.vnnlib.read import read_query

@@ -21,8 +21,8 @@ from tlcheck.readers.decimals import exact_number
 from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.strict_json import decode
-from tlcheck.readers.torchlean.builder import Builder
-from tlcheck.readers.torchlean.ir import LAYER_NORM_EPSILON, ModelFile, read_network
+from tlcheck.readers.torchlean.builder import LAYER_NORM_EPSILON, Builder
+from tlcheck.readers.torchlean.networks import ModelFile, read_network
 from tlcheck.readers.torchlean.numbers import EndLists, decimals_text, intervals, number_reader
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.graph import Graph
@@ -31,7 +31,8 @@ from tlcheck.trusted.ops.affine import Linear, Sum
 from tlcheck.trusted.ops.product import Product
 from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.ops.softmax import Softmax
-from tlcheck.trusted.science.output_box import IntervalBox, OutputBox
+from tlcheck.trusted.science.interval_box import IntervalBox
+from tlcheck.trusted.science.output_box import OutputBox
 
 
 class Box(Struct, frozen=True):

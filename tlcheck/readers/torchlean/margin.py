@@ -22,11 +22,13 @@ from tlcheck.readers.decimals import exact_number
 from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.strict_json import decode
-from tlcheck.readers.torchlean.ir import ModelFile, read_network
+from tlcheck.readers.torchlean.networks import ModelFile, read_network
 from tlcheck.readers.torchlean.numbers import EndLists, Read, decimals_text, intervals, number_reader
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.science.consistency import MarginArtifact, Stored
-from tlcheck.trusted.science.margins import Examples, LogitBounds, Margins
+from tlcheck.trusted.science.examples import Examples
+from tlcheck.trusted.science.logit_bounds import LogitBounds
+from tlcheck.trusted.science.margins import Margins
 
 Nat = Annotated[int, Meta(ge=0)]
 

@@ -22,12 +22,14 @@ from tlcheck.options import Options
 from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.strict_json import decode
-from tlcheck.readers.torchlean.ir import ModelFile, named_weights, read_ir, weights_beside
+from tlcheck.readers.torchlean.ir import named_weights, read_ir, weights_beside
+from tlcheck.readers.torchlean.networks import ModelFile
 from tlcheck.readers.torchlean.numbers import EndLists, Read, decimals_text, intervals, number_reader
 from tlcheck.readers.torchlean.state_dict import read_state_dict
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.science.consistency import NodeArtifact
-from tlcheck.trusted.science.nodes import AffineEntry, IntervalBoxes, NodeBounds, NodeEntry
+from tlcheck.trusted.science.node_bounds import NodeBounds
+from tlcheck.trusted.science.node_boxes import AffineEntry, IntervalBoxes, NodeEntry
 
 MAX_COEFFICIENTS: Final = 1 << 20
 """Rational coefficients of all affine bounds: some GiB beyond."""

@@ -22,7 +22,7 @@ from tlcheck.options import Options
 from tlcheck.readers.files import Files
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.strict_json import decode
-from tlcheck.readers.torchlean.ir import ModelFile, read_network
+from tlcheck.readers.torchlean.networks import ModelFile, read_network
 from tlcheck.readers.torchlean.numbers import EndLists, Read, intervals, number_reader
 from tlcheck.trusted.arith.ball64 import Ball64
 from tlcheck.trusted.claim import UnsatClaim
@@ -32,7 +32,7 @@ from tlcheck.trusted.guidance import LEAF, Guidance, LeafSlopes, Leaves, Tree
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
-from tlcheck.trusted.science.margins import Rows
+from tlcheck.trusted.science.row_bounds import Rows
 
 ALPHA_FORMAT: Final = "mnist_fc_crownobj_alpha_v0_1"
 

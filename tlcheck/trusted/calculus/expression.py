@@ -1,7 +1,8 @@
 """Expressions over named variables, exactly as written: the tree, what is in it, and how it prints.
 
 An expression is a tree of the nodes below; its numbers are exact. What it means: on exact numbers ``exact_values``, on series
-``expression_series``, on jets ``expression_jets``, in Taylor models ``taylor.expression_models``."""
+``expression_series``, on jets ``expression_jets``, in Taylor models ``taylor.expression_models``.
+"""
 
 from __future__ import annotations
 

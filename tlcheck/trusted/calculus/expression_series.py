@@ -3,7 +3,8 @@ coefficient 1 is the partial derivative by v; with all variables given as functi
 composition.
 
     series.Undefined   some point of the given balls may lie outside the domain of a function
-    series.NotSmooth   a kink may lie there and the order is above 1"""
+    series.NotSmooth   a kink may lie there and the order is above 1
+"""
 
 from __future__ import annotations
 

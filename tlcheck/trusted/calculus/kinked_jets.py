@@ -2,7 +2,8 @@
 
 At a kink the gradient holds every Clarke gradient, by Clarke's chain rule (Clarke, Optimization and Nonsmooth Analysis, 2.3.9 and
 2.6.6), and the Hessian is NaN. Outside a function's domain everything is NaN, of which no comparison holds. So finite values and
-gradients say: defined and Lipschitz on the box."""
+gradients say: defined and Lipschitz on the box.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 What can be said of them is that they are consistent. Leaves: every one lies in the root, states a bound above its threshold, and
 its stated margin is the difference. Nodes: no box is empty. Margins: flags and counts follow from the stated bounds. Whether
-the bounds are those of any network, nothing here says."""
+the bounds are those of any network, nothing here says.
+"""
 
 from __future__ import annotations
 

@@ -14,28 +14,20 @@ whichever examples are in the file. Counts are made of all examples' shares.
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from math import inf
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.trusted.arith.arb import Arb, arb, ball, lower_float, upper_float, working_precision
-from tlcheck.trusted.arith.ball64 import Ball64
-from tlcheck.trusted.arith.box import Box, OutOfRange
-from tlcheck.trusted.arith.integer import IntegerEngine
-from tlcheck.trusted.arith.interface import Engine, LinearForm
-from tlcheck.trusted.arith.probe import BlasRefused, probe
-from tlcheck.trusted.bounds import Bounds, Enclosure, Slopes
+from tlcheck.trusted.arith.arb import Arb, arb, lower_float, upper_float, working_precision
+from tlcheck.trusted.arith.engines import engine
 from tlcheck.trusted.calculus.written import number_text
 from tlcheck.trusted.conditions import (
     Check,
-    ConditionClaim,
     Item,
     Measure,
     Share,
@@ -44,129 +36,18 @@ from tlcheck.trusted.conditions import (
 )
 from tlcheck.trusted.evaluate import Evaluator
 from tlcheck.trusted.graph import Graph
-from tlcheck.trusted.guidance import NO_GUIDANCE
-from tlcheck.trusted.linear_bounds import Pass, descend
 from tlcheck.trusted.network import Network
-from tlcheck.trusted.ops.elementwise import Elementwise
-from tlcheck.trusted.ops.lines import Lines
 from tlcheck.trusted.science.exact_intervals import as_ball
-from tlcheck.trusted.science.output_box import Point, Range, subtract
+from tlcheck.trusted.science.examples import ByExample, Examples
+from tlcheck.trusted.science.interval_box import subtract
+from tlcheck.trusted.science.output_range import Point, Range
+from tlcheck.trusted.science.row_bounds import Rows
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
-CHUNK_ENTRIES = 1 << 20
-"""Coefficients of one chunk of an example's rows on the widest node: 8 MiB."""
-MAX_PARTS = 1000
-"""Most parts of a claim: so many that progress is seen, and not more than a pool's tasks are worth."""
 MAX_BITS = 1 << 13
 """Precision to which the outputs at an example are raised until they are decided: dyadic sums are exact long before."""
-LARGEST = 2.0**1000
 NEAR = 1e-6
 """A row that ball64 misses by more is not tried again in integers."""
-
-
-@dataclass(frozen=True, eq=False)
-class Examples:
-    """``inputs`` (N, n) exact doubles, ``labels`` (N,), and the boxes around the inputs. ``clip``: (low, high) or None."""
-
-    inputs: Floats
-    labels: Ints
-    radius: Fraction
-    clip: tuple[Fraction, Fraction] | None
-
-    def __post_init__(self) -> None:
-        if self.inputs.ndim != 2 or self.labels.shape != (self.inputs.shape[0],):
-            raise ValueError("examples: one label an input row")
-        if not bool(np.isfinite(self.inputs).all()) or not 0 <= self.radius <= LARGEST:
-            raise ValueError("examples: inputs must be finite, the radius from 0 to 2^1000")
-        if self.clip is not None:
-            low, high = self.clip
-            size = (float(self.inputs.min(initial=0.0)), float(self.inputs.max(initial=0.0)))
-            if (
-                not low <= high
-                or self.count == 0
-                or not (low <= Fraction(size[0]) and Fraction(size[1]) <= high)
-            ):
-                raise ValueError("examples: an input outside the clipping range")
-
-    @property
-    def count(self) -> int:
-        return int(self.labels.size)
-
-    def box(self, k: int) -> tuple[list[Fraction], list[Fraction]]:
-        """The exact box of example k."""
-        centre = [Fraction(v) for v in self.inputs[k].tolist()]
-        lower, upper = [c - self.radius for c in centre], [c + self.radius for c in centre]
-        if self.clip is not None:
-            lower, upper = [max(v, self.clip[0]) for v in lower], [min(v, self.clip[1]) for v in upper]
-        return lower, upper
-
-    def boxes(self, rows: NDArray[np.int64]) -> tuple[Floats, Floats]:
-        """(lower, upper) of some examples, rounded outward."""
-        x = self.inputs[rows]
-        reach = upper_float(ball(self.radius))
-        lower, upper = np.nextafter(x - reach, -inf), np.nextafter(x + reach, inf)
-        if self.clip is not None:
-            lower = np.maximum(lower, lower_float(ball(self.clip[0])))
-            upper = np.minimum(upper, upper_float(ball(self.clip[1])))
-        return lower, upper
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Lower bounds of linear forms of the only output, in the arithmetic of ``engine``."""
-
-    network: Network
-    engine: Engine
-
-    def bounds(self, lower: Floats, upper: Floats, rows: Floats) -> Floats:
-        """(D, R): lower bounds of rows . outputs, for ``rows`` (D, R, C) and boxes (D, n); -inf where there is none."""
-        found = np.full(rows.shape[:2], -inf)
-        step = max(1, CHUNK_ENTRIES // (max(node.size for node in self.network.graph.nodes) * rows.shape[0]))
-        try:
-            known = self._known(lower, upper)
-            for start in range(0, rows.shape[1], step):
-                part = slice(start, start + step)
-                found[:, part] = self._pass(known, rows[:, part]).lower(known.boxes)
-        except OutOfRange:
-            return np.full(rows.shape[:2], -inf)
-        return found
-
-    def falls(self, lower: Floats, upper: Floats, row: Floats) -> NDArray[np.bool_]:
-        """(n,): where the linear bound of ``row`` (C,) on the box (1, n) falls. A guess: no proof rests on it."""
-        found = np.zeros(self.network.graph.n_inputs, bool)
-        try:
-            form = self._pass(self._known(lower, upper), row[None, None, :])
-        except OutOfRange:
-            return found
-        for node, s in self.network.input_slices.items():
-            block = form.blocks.get(node)
-            if isinstance(block, np.ndarray):
-                found[s] = block[0, 0] < 0
-        return found
-
-    def _known(self, lower: Floats, upper: Floats) -> Bounds:
-        inputs = {n: Box(lower[:, s], upper[:, s]) for n, s in self.network.input_slices.items()}
-        return Enclosure(self.network, self.engine, Slopes(NO_GUIDANCE, lambda _: None)).bounds(inputs)
-
-    def _pass(self, known: Bounds, rows: Floats) -> LinearForm[Any]:
-        ((node, _),) = self.network.output_slices
-        form = self.engine.form(*rows.shape[:2])
-        form.seed_rows(node, np.ascontiguousarray(rows), None, known.boxes[node])
-        descend(form, Pass(self.network, known.boxes, self._lines(known), known.radii))
-        return form
-
-    def _lines(self, known: Bounds) -> Callable[[int], Lines]:
-        slopes = Slopes(NO_GUIDANCE, lambda _: None)
-
-        def drawn(activation: int) -> Lines:
-            node = self.network.graph.nodes[activation]
-            if not isinstance(node.op, Elementwise):
-                raise ValueError("lines of something that is not an activation")
-            return known.lines(activation, node.op, known.boxes[node.inputs[0]], slopes.shared(activation))
-
-        return drawn
 
 
 def others(label: int, classes: int) -> list[int]:
@@ -181,46 +62,8 @@ def difference_rows(label: int, classes: int) -> Floats:
     return rows
 
 
-class _ByExample(ConditionClaim):
-    """A claim whose examples are checked one by one."""
-
-    examples: Examples
-
-    @abstractmethod
-    def some(self, first: int, last: int, precision: int, tick: Callable[[], None]) -> Iterator[Item]:
-        """What ``checks`` gives, of the examples from ``first`` up to ``last``."""
-
-    def checks(self, precision: int, tick: Callable[[], None]) -> Iterator[Item]:
-        yield from self.some(0, self.examples.count, precision, tick)
-
-    def parts(self) -> Sequence[ConditionClaim]:
-        n = self.examples.count
-        step = -(-n // MAX_PARTS)
-        return [_Part(self, k, min(k + step, n)) for k in range(0, n, step)] if n else []
-
-
 @dataclass(frozen=True, eq=False)
-class _Part(ConditionClaim):
-    """The examples from ``first`` up to ``last`` of a claim."""
-
-    whole: _ByExample
-    first: int
-    last: int
-
-    @property
-    def kind(self) -> str:  # type: ignore[override]
-        return self.whole.kind
-
-    @property
-    def statement(self) -> str:
-        return f"{self.whole.statement}: the examples {self.first} to {self.last - 1}"
-
-    def checks(self, precision: int, tick: Callable[[], None]) -> Iterator[Item]:
-        yield from self.whole.some(self.first, self.last, precision, tick)
-
-
-@dataclass(frozen=True, eq=False)
-class Margins(_ByExample):
+class Margins(ByExample):
     """The examples in ``certified`` are robust; at least ``count`` of all examples are (None: no such claim).
 
     ``arith``: arb, ball64 (float64 with proved error bounds), or auto: ball64, and what it leaves open in arb.
@@ -268,6 +111,12 @@ class Margins(_ByExample):
         doubles = ("IEEE-754 double precision", "BLAS sums every product as a tree (probed)")
         return ("Python", "numpy integers", "FLINT", *(() if self.arith == "arb" else doubles))
 
+    @property
+    def asks_for(self) -> tuple[str, ...]:
+        """Float64, unless ``arith`` is arb: then it is loaded for guesses at most, and no proof rests on it."""
+        doubles = ("tlcheck.trusted.arith.ball64", "tlcheck.trusted.arith.probe")
+        return () if self.arith == "arb" else doubles
+
     @cached_property
     def _network(self) -> Network:
         return Network(self.graph)
@@ -278,16 +127,15 @@ class Margins(_ByExample):
 
     @cached_property
     def _guesses(self) -> Rows:
-        return Rows(self._network, Ball64())
+        return Rows(self._network, engine("ball64"))
 
     @cached_property
     def _proofs(self) -> list[Rows]:
         """In turn: a later one only for what the first just misses."""
         if self.arith == "arb" or not _usable():
-            return [Rows(self._network, IntegerEngine())]
-        return [Rows(self._network, e) for e in (Ball64(), IntegerEngine())][
-            : 1 if self.arith == "ball64" else 2
-        ]
+            return [Rows(self._network, engine("arb"))]
+        names = ("ball64",) if self.arith == "ball64" else ("ball64", "arb")
+        return [Rows(self._network, engine(name)) for name in names]
 
     def some(self, first: int, last: int, precision: int, tick: Callable[[], None]) -> Iterator[Item]:
         """Of each example: whether it is robust, whether it has its label, and the condition, if it is claimed."""
@@ -409,39 +257,10 @@ def _counted(shares: Sequence[Share], name: str, n: int) -> tuple[int, int] | No
 
 def _usable() -> bool:
     """BLAS behaves on the probe's matrices: ball64's bounds are proved for sums of double products."""
+    from tlcheck.trusted.arith.probe import BlasRefused, probe  # where float64 is asked for
+
     try:
         probe()
     except BlasRefused:
         return False
     return True
-
-
-@dataclass(frozen=True, eq=False)
-class LogitBounds(_ByExample):
-    """lower[k, j] <= f_j(z) <= upper[k, j] for every z in example k's box."""
-
-    graph: Graph
-    examples: Examples
-    lower: Sequence[Sequence[Fraction]]
-    upper: Sequence[Sequence[Fraction]]
-    decimals: str
-    kind = "logit bounds"
-
-    @property
-    def statement(self) -> str:
-        return f"for each of {self.examples.count} examples, every output of the model over its box is in the stated bounds"
-
-    @cached_property
-    def _ready(self) -> tuple[Evaluator, Network]:
-        return Evaluator(self.graph), Network(self.graph)
-
-    def some(self, first: int, last: int, precision: int, tick: Callable[[], None]) -> Iterator[Item]:
-        if first == 0:
-            yield Measure("decimals", self.decimals)
-        for k in range(first, last):
-            low, high = self.lower[k], self.upper[k]
-            over = Range(*self._ready, *self.examples.box(k), tick)
-            for j in range(self.graph.n_outputs):
-                where = f"example {k}, class {j}"
-                yield over.at_least("lower bound", j, 1, low[j], where)
-                yield over.at_least("upper bound", j, -1, -high[j], where)

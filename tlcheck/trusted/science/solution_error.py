@@ -36,6 +36,7 @@ from tlcheck.trusted.conditions import (
     nonnegative,
     undecided,
 )
+from tlcheck.trusted.science.amounts import Amount, Splittable, in_parts
 from tlcheck.trusted.science.differential import (
     ONE,
     ZERO,
@@ -52,8 +53,7 @@ from tlcheck.trusted.science.differential import (
     normal_form,
     subtract,
 )
-from tlcheck.trusted.science.pinn_domain import Amount, Quantity, Splittable, derivative_names, in_parts
-from tlcheck.trusted.taylor.network_models import KINKED
+from tlcheck.trusted.science.quantities import Quantity, derivative_names
 
 LOWER, UPPER = "lower_", "upper_"
 """Prefixes of what is taken at the two ends of the space coordinate."""
@@ -79,7 +79,7 @@ class Problem:
                 raise NoForm("parts about different networks")
             if len(q.outputs) != 1 or len(q.expressions) != 1 or q.other or q.sides:
                 raise NoForm("one output, one expression in each part, and no second place are needed")
-        if any(isinstance(node.op, KINKED) for node in self.residual.network.graph.nodes):
+        if self.residual.network.kinked:
             raise NoForm("a network with kinks")
         if len(self.residual.free) != len(self.coordinates):
             raise NoForm("the residual is needed on the whole domain")
@@ -343,6 +343,12 @@ class SolutionErrorClaim(Splittable):
     @cached_property
     def amounts(self) -> tuple[Amount, ...]:
         return tuple(Amount(t.name, t.quantity, t.norm, *self.covers[t.name]) for t in self.theorem.terms)
+
+    @property
+    def asks_for(self) -> tuple[str, ...]:
+        """The theorem's module, and what its terms ask for."""
+        found = {name for term in self.theorem.terms for name in term.quantity.asks_for}
+        return (type(self.theorem).__module__, *sorted(found))
 
     @property
     def statement(self) -> str:

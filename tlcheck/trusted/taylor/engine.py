@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from tlcheck.trusted.arith.arb import Arb
 from tlcheck.trusted.arith.formula import Formula, Moved, Stored, formula_of
 from tlcheck.trusted.arith.maps import DiagMap, IndexMap, Map, MatMap, SignMap
-from tlcheck.trusted.taylor.functions import Univariate
 from tlcheck.trusted.taylor.space import Space
+from tlcheck.trusted.taylor.univariate import Univariate
 
 M = TypeVar("M")
 Floats = NDArray[np.float64]

@@ -1,10 +1,4 @@
-"""Smooth functions of one variable: Taylor coefficients at a point, and bounds on them over an interval.
-
-With c_k(x) = f^(k)(x) / k!, a function has
-- ``base``: values at x, in Arb, from which ``coefficients`` gives c_0..c_n by a recurrence (from f's differential
-  equation). The recurrence uses +, -, * and / only, on whatever kind of enclosure it is given: balls in, balls out.
-- either ``uniform``: a bound on |c_k| over the whole real line, k >= 1, or ``extreme``: the end of an interval at
-  which |c_k| is the greatest on it, and ``domain``: 1 if x > 0 is needed, -1 if x != 0 is, 0 if nothing is.
+"""Smooth functions of one variable (``univariate``), and which of them operations and expressions are.
 
 Uniform bounds. tanh has simple poles with residue 1 at i pi m / 2, m odd, and (Mittag-Leffler) c_k(x) is up to sign the
 sum over them of (x - pole)^-(k+1), k >= 1; for real x |x - pole| >= pi |m| / 2, so
@@ -16,37 +10,12 @@ exp, log and x^a (k > a): |c_k| = |a choose k| x^(a-k) and the like are monotone
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from fractions import Fraction
-from math import comb
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Final
 
 from tlcheck.trusted.arith.arb import Arb, ball
-
-Number = Any
-"""A ball of some engine: an Arb, or an array of float64 balls."""
-End = Literal["low", "high", "near zero"]
-
-
-class Univariate(ABC):
-    """See the module. Immutable."""
-
-    domain: ClassVar[int] = 0
-
-    @abstractmethod
-    def base(self, x: Arb) -> tuple[Arb, ...]: ...
-
-    @abstractmethod
-    def coefficients(self, x: Number, base: tuple[Number, ...], n: int) -> list[Number]:
-        """[c_0, ..., c_n]."""
-
-    def uniform(self, k: int) -> Arb | None:
-        """>= |c_k| everywhere; None where ``extreme`` tells instead."""
-        return None
-
-    def extreme(self, k: int) -> End:
-        raise ValueError(f"{type(self).__name__} is bounded uniformly")
+from tlcheck.trusted.taylor.univariate import End, Number, Univariate
 
 
 def _square_coefficient(v: list[Number], k: int) -> Number:
@@ -214,6 +183,26 @@ class Erf(Univariate):
         return 2 / Arb.pi().sqrt() * Arb(11) / 10 * root / Arb(k + 1).gamma()
 
 
-def tower_weight(k: int, m: int) -> int:
-    """Coefficient k of f^(m)/m! is tower_weight(k, m) c_{k+m}."""
-    return comb(k + m, m)
+OPERATIONS: Final[dict[str, Univariate]] = {
+    "Tanh": Tanh(),
+    "Sigmoid": Sigmoid(),
+    "Softplus": Softplus(),
+    "Sin": Sin(),
+    "Cos": Sin(1),
+    "Exp": Exp(),
+    "Log": Log(),
+    "Sqrt": Root(Fraction(1, 2)),
+    "Reciprocal": Root(Fraction(-1)),
+    "Erf": Erf(),
+}
+"""Operations by their classes' names: no module of an operation is loaded that a network has not."""
+
+APPLIED: Final[dict[str, Univariate]] = {
+    "tanh": Tanh(),
+    "sin": Sin(),
+    "cos": Sin(1),
+    "exp": Exp(),
+    "log": Log(),
+    "sqrt": Root(Fraction(1, 2)),
+}
+"""Functions of expressions; abs is a hinge."""

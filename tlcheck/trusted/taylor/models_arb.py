@@ -23,8 +23,8 @@ from functools import cached_property
 from tlcheck.trusted.arith.arb import Arb, arb, arb_mat, ball
 from tlcheck.trusted.arith.balls import formula_balls
 from tlcheck.trusted.taylor.engine import Dense, Engine, OutsideDomain
-from tlcheck.trusted.taylor.functions import Univariate, tower_weight
 from tlcheck.trusted.taylor.space import Space
+from tlcheck.trusted.taylor.univariate import Univariate, tower_weight
 
 Coefficients = list[Arb]
 

@@ -1,4 +1,4 @@
-"""What a tensor of the ONNX graph is while it is being read: known, or data."""
+"""What a tensor of the ONNX graph is while it is being read: known, or data, or late."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.readers.onnx import exact
+from tlcheck.readers.onnx.exact import widen
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.formula import Formula
 
@@ -28,10 +28,22 @@ FLOAT32_UNIT = 2.0**-24
 """Largest relative error of one float32 rounding to nearest, in the normal range."""
 FLOAT32_TINY = 2.0**-126
 """Below it float32 loses relative accuracy."""
+WHOLE = 2.0**31
+"""Integers that meet the network's numbers are below it: there, no arithmetic of theirs overflows or rounds."""
+
+
+class Typed:
+    """A tensor's element type."""
+
+    dtype: str
+
+    @property
+    def is_float(self) -> bool:
+        return self.dtype in FLOATS
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
+class Known(Typed):
     """A constant. ``dtype`` is its ONNX element type; ``array`` its exact values (a wider numpy type is possible).
 
     Every exact entry lies in [array - rad, array + rad]; rad None means exact. ``formula``, where there is one, says which
@@ -54,8 +66,14 @@ class Known:
         return self.array.shape
 
     @property
-    def is_float(self) -> bool:
-        return self.dtype in FLOATS
+    def is_exact(self) -> bool:
+        """It holds the numbers themselves, and a float32 execution has them so."""
+        return self.rad is None and self.roundings == 0
+
+    @property
+    def is_large(self) -> bool:
+        """Some entry is not below ``WHOLE``."""
+        return bool((np.abs(self.array.astype(np.float64)) >= WHOLE).any())
 
     def moved(self, how: Callable[[NDArray[Any]], NDArray[Any]]) -> Known:
         """``how`` applied, which only selects and repeats entries."""
@@ -81,12 +99,12 @@ class Known:
         if self.roundings == 0:
             return self
         # gamma_k = k u / (1 - k u) <= 2 k u while k u <= 1/2
-        widened = exact.widen(self.constant(), 2 * self.roundings * FLOAT32_UNIT, FLOAT32_TINY)
+        widened = widen(self.constant(), 2 * self.roundings * FLOAT32_UNIT, FLOAT32_TINY)
         return Known.of(widened, self.dtype)
 
 
 @dataclass(frozen=True)
-class Data:
+class Data(Typed):
     """The value of a graph node. ``dtype``: float32 or float64; or int32, int64 or bool, whose values are integers.
 
     ``hidden``: where an attention mask put minus infinity, whatever the node's value there; None: nowhere.
@@ -97,10 +115,6 @@ class Data:
     dtype: str
     hidden: NDArray[np.bool_] | None = field(default=None, compare=False)
 
-    @property
-    def is_float(self) -> bool:
-        return self.dtype in FLOATS
-
     def as_type(self, dtype: str) -> Data:
         """The same numbers, as another element type."""
         return Data(self.node, self.shape, dtype, self.hidden)
@@ -110,7 +124,7 @@ Value = Known | Data
 
 
 @dataclass(frozen=True, eq=False)
-class Late:
+class Late(Typed):
     """A tensor that integers of the network decide, its shape included: a step of an ``Indexed`` operation to be.
 
     ``shape`` is None when the integers decide it. Its operands are other steps, constants, and graph nodes.
@@ -122,6 +136,6 @@ class Late:
     dtype: str
     shape: Shape | None = None
 
-    @property
-    def is_float(self) -> bool:
-        return self.dtype in FLOATS
+
+Part = Value | Late
+"""Whatever a tensor may be."""

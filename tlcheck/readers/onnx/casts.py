@@ -1,0 +1,97 @@
+"""Other element types: Cast, CastLike, and numbers stored as integers (DequantizeLinear)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlcheck.readers.onnx.arithmetic import in_range, multiplied, scale, whole
+from tlcheck.readers.onnx.call import Call
+from tlcheck.readers.onnx.operands import FLOATS, INTEGERS, Data, Known, Value
+from tlcheck.readers.onnx.tensors import element_type
+from tlcheck.trusted.arith.constant import Constant
+
+
+def cast(call: Call) -> list[Value]:
+    """Data: to a wider type, and to integers and booleans; a constant's cast rounds as ONNX says."""
+    call.attr_flag("saturate", True)
+    call.attr_str("round_mode", "up")
+    x = call.value(0)
+    if call.op == "CastLike":
+        return [_cast(call, x, call.value(1).dtype)]
+    return [_cast(call, x, element_type(call.required_int("to"), f"node '{call.label}'"))]
+
+
+def _cast(call: Call, x: Value, dtype: str) -> Value:
+    if dtype == x.dtype:
+        return x
+    if isinstance(x, Data):
+        return _cast_data(call, x, dtype)
+    if x.dtype in FLOATS and dtype == "float64":
+        return Known(x.array, dtype, x.rad, x.roundings, x.formula)
+    call.require_exact(f"computed constant from {x.dtype} to {dtype}", x)
+    return Known(_converted(call, x, dtype), dtype)
+
+
+def _cast_data(call: Call, x: Data, dtype: str) -> Data:
+    """Integers of the network are below 2^32 or so: as floats they are the same numbers, over the reals."""
+    if (x.dtype, dtype) == ("float32", "float64") or (not x.is_float and dtype in ("float32", "float64")):
+        return x.as_type(dtype)
+    if dtype == "bool":
+        return _not_zero(call, x)
+    if dtype in ("int32", "int64") and (x.is_float or (x.dtype, dtype) == ("int64", "int32")):
+        return whole(call, x, dtype)
+    if dtype == "int64" or (x.dtype, dtype) == ("bool", "int32"):
+        return x.as_type(dtype)
+    raise call.unsupported(f"{x.dtype} to {dtype}")
+
+
+def _not_zero(call: Call, x: Data) -> Data:
+    """A comparison: its operation is loaded for a cast of the network's numbers to booleans only."""
+    from tlcheck.trusted.ops.discrete import Compare
+
+    equal = call.emit(Compare("=="), x, call.data(Known(np.zeros(x.shape), "float64")))
+    return scale(call, equal, Constant(np.array(-1.0)), Constant(np.array(1.0)), 0).as_type("bool")
+
+
+def _converted(call: Call, x: Known, dtype: str) -> NDArray[Any]:
+    """x's entries in ``dtype``: floats rounded to nearest even, floats to integers towards zero."""
+    call.refuse(dtype == "bfloat16", "constant to bfloat16")
+    if dtype == "bool":
+        return np.asarray(x.array != 0)
+    target = np.dtype(dtype)
+    if dtype in INTEGERS:
+        call.foldable(x.array.size)
+        values = (np.trunc(x.array) if x.is_float else x.array).ravel().tolist()
+        call.refuse(not in_range(values, dtype), f"value out of range of {dtype}")
+        return np.array([int(v) for v in values], dtype=target).reshape(x.shape)
+    with np.errstate(over="ignore"):
+        result = x.array.astype(target)
+        if dtype == "float16" and bool((result != x.array.astype(np.float32).astype(target)).any()):
+            raise call.unsupported("a constant that runtimes round to float16 twice, to another number")
+    if not bool(np.isfinite(result).all()):
+        raise call.nonfinite(f"a constant overflows {dtype}")
+    return np.asarray(result)
+
+
+def dequantize(call: Call) -> list[Value]:
+    """(x - zero point) scale of a constant; one scale, or one per entry of ``axis``."""
+    x, by, zero = call.known(0), call.known(1), call.optional_known(2)
+    axis = call.attr_int("axis", 1)
+    if call.attr_int("block_size", 0) or call.attr_int("output_dtype", 0):
+        raise call.unsupported("blocks, or a given output type")
+    call.refuse(x.dtype not in INTEGERS or by.dtype != "float32", f"{x.dtype} by a scale of type {by.dtype}")
+    call.require_whole(x)
+    shifted = x.array.astype(np.float64)
+    shape = [1] * len(x.shape)
+    if by.array.size != 1:
+        shape[call.axis(axis, len(x.shape))] = by.array.size
+    if zero is not None:
+        if zero.shape != by.shape:
+            raise call.misshapen(f"zero point {zero.shape} and scale {by.shape} differ in shape")
+        shifted = shifted - zero.array.astype(np.float64).reshape(shape)
+    cast = int(not bool((shifted == shifted.astype(np.float32)).all()))  # float32 rounds large integers
+    call.require_float(by)
+    return [multiplied(call, Known(shifted, "float32", None, cast), call.reshape(by, tuple(shape)))]
