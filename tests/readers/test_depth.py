@@ -225,6 +225,7 @@ TABLE: list[tuple[str, Layer]] = [
     # activations and other functions, written out
     one("Acosh", each(mpmath.acosh), b=1.25, start=POSITIVE),
     one("Asinh", each(mpmath.asinh), a=-1.5, b=0.25),
+    one("Acos", each(mpmath.acos), a=0.5, b=-0.75, start=(0.5, -0.25, 0.125, 0.625)),
     one("Asin", each(mpmath.asin), a=-0.75, b=0.125, start=(0.5, -0.25, 0.125, 0.625)),
     one("Atan", each(mpmath.atan), a=-1.5, b=0.25),
     one("Atanh", each(mpmath.atanh), a=-0.75, b=0.125, start=(0.5, -0.25, 0.125, 0.625)),

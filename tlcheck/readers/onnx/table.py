@@ -55,6 +55,7 @@ def operation(module: str, kind: str, **attributes: float | int) -> Row:
 
 
 OPERATIONS: Final[dict[str, Row]] = {
+    "Acos": operation("arcs", "Acos"),
     "Asin": operation("arcs", "Asin"),
     "Atan": operation("s_shaped", "Atan"),
     "Cos": operation("smooth", "Cos"),
