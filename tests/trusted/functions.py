@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tlcheck.trusted.arith.box import Box
 from tlcheck.trusted.ops.arcs import Acos, Asin
 from tlcheck.trusted.ops.elementwise import Elementwise
+from tlcheck.trusted.ops.roots import Root
 from tlcheck.trusted.ops.s_shaped import Atan, Sigmoid, SShaped, Tanh
 from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Softplus, Sqrt
 
@@ -61,6 +62,7 @@ FUNCTIONS: dict[str, Row] = {
     "sqrt": Row(Sqrt(), mpmath.sqrt, 0, 1e6, NOT_NEGATIVE),
     "reciprocal": Row(Reciprocal(), lambda z: 1 / z, -5, -1e-3, POSITIVE),
     "erf": Row(Erf(), mpmath.erf, -6, 6),
+    "cube root": Row(Root(3), mpmath.cbrt, 0, 1e6, NOT_NEGATIVE),
     "softplus": Row(Softplus(), lambda z: mpmath.log1p(mpmath.exp(z)), -30, 30),
     "square": Row(Power(2.0), lambda z: z**2, -3, 3),
     "cube": Row(Power(3.0), lambda z: z**3, -3, 3),

@@ -97,6 +97,7 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
     "einsum": {"Einsum": "einsum"},
     "convolution": {"Conv": "conv", "ConvTranspose": "conv_transpose"},
     "pooling": {"AveragePool": "average_pool", "MaxPool": "max_pool"},
+    "lp_pool": {"GlobalLpPool": "global_lp_pool"},
     "reductions": {
         "GlobalAveragePool": "global_pool", "GlobalMaxPool": "global_pool", "ReduceL1": "reduced", "ReduceL2": "reduced",
         "ReduceLogSum": "reduced", "ReduceLogSumExp": "reduced", "ReduceMax": "reduced", "ReduceMean": "reduced",
