@@ -78,10 +78,10 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
     "extremes": {"Abs": "absolute", "Clip": "clip", "Max": "extreme", "Min": "extreme"},
     "functions": {
         **dict.fromkeys(
-            "Acosh Asinh Atanh Celu Cosh Elu Gelu HardSigmoid HardSwish Mish Selu Shrink Sinh Softsign Swish Tan"
-            " ThresholdedRelu".split(), "written",
+            "Acosh Asinh Atanh Cosh Elu Gelu HardSwish Mish Shrink Sinh Softsign Swish Tan ThresholdedRelu".split(), "written",
         ),
-        "PRelu": "prelu", "Pow": "power", "Reciprocal": "reciprocal", "Sqrt": "sqrt",
+        "Celu": "celu", "HardSigmoid": "hard_sigmoid", "PRelu": "prelu", "Pow": "power", "Reciprocal": "reciprocal",
+        "Selu": "selu", "Sqrt": "sqrt",
     },
     "along_axis": {
         "ArgMax": "arg_extreme", "ArgMin": "arg_extreme", "Hardmax": "hardmax", "LogSoftmax": "softmax", "OneHot": "one_hot",
