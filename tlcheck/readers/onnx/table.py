@@ -56,6 +56,7 @@ def operation(module: str, kind: str, **attributes: float | int) -> Row:
 
 
 OPERATIONS: Final[dict[str, Row]] = {
+    "Acos": operation("arcs", "Acos"),
     "Asin": operation("arcs", "Asin"),
     "Atan": operation("s_shaped", "Atan"),
     "Cos": operation("smooth", "Cos"),
@@ -97,6 +98,7 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
     "einsum": {"Einsum": "einsum"},
     "convolution": {"Conv": "conv", "ConvTranspose": "conv_transpose"},
     "pooling": {"AveragePool": "average_pool", "MaxPool": "max_pool"},
+    "lp_pool": {"GlobalLpPool": "global_lp_pool"},
     "reductions": {
         "GlobalAveragePool": "global_pool", "GlobalMaxPool": "global_pool", "ReduceL1": "reduced", "ReduceL2": "reduced",
         "ReduceLogSum": "reduced", "ReduceLogSumExp": "reduced", "ReduceMax": "reduced", "ReduceMean": "reduced",
