@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from tlcheck.trusted.bounds import Bounds
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.cover import Literal
-from tlcheck.trusted.decide import LeafChunk, Plan, Settings, check_leaves, root_bounds
 from tlcheck.trusted.guidance import (
     LEAF,
     SPLIT,
@@ -33,8 +32,10 @@ from tlcheck.trusted.guidance import (
     SharedSlopes,
     Tree,
 )
+from tlcheck.trusted.leaf_pass import LeafChunk, check_leaves
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
+from tlcheck.trusted.plan import Plan, Settings, root_bounds
 from tlcheck.trusted.query import Disjunct, Query
 
 Floats = NDArray[np.float64]

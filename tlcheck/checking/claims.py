@@ -1,6 +1,6 @@
 """Checking one claim: which leaves, in which processes, for how long; and the record of what came out.
 
-Ring 2: nothing here can make a claim true. Leaves are decided by ``tlcheck.trusted.decide.check_leaves``, in any order
+Ring 2: nothing here can make a claim true. Leaves are decided by ``trusted.leaf_pass.check_leaves``, in any order
 and in any process; ``conclude_unsat`` certifies only when every leaf is accounted for.
 """
 
