@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.rings import BUDGETS, FIRST, READERS, ROWS, TABLES, audit_table, onnx_reader, pages, refreshed, roots, sizes
-    ONNX_BUDGETS,
+from tests.rings import (
+    BUDGETS,
+    FIRST,
+    READERS,
     ROWS,
     TABLES,
-    Row,
     audit_table,
     onnx_reader,
     pages,
