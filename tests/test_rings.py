@@ -49,6 +49,18 @@ IO_ATTRIBUTES = {
 }  # fmt: skip
 DECIDED = {"CERTIFIED", "REFUTED"}
 
+VERDICT_MAKERS = {"conclude_unsat", "decide_sat", "decide_conditions"}
+"""The functions of decide.py that make verdicts."""
+DECIDE_LOADS = {"tlcheck.trusted.arith.arb", "tlcheck.trusted.verdict"}
+"""What decide.py imports when it is imported: the passes of a claim are loaded when it is decided, and no other's."""
+FINDINGS = {
+    "LeafOutcome": {"tlcheck/trusted/leaf_pass.py", "tlcheck/checking/journal.py"},
+    "WitnessOutcome": {"tlcheck/trusted/witness.py"},
+    "Tallied": {"tlcheck/trusted/tally.py"},
+    "Tally": {"tlcheck/trusted/tally.py"},
+}
+"""What verdicts are made of, and the modules that make it: the passes, and the journal, which a verdict that used it names."""
+
 
 def sources(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.py"))
@@ -153,6 +165,41 @@ def test_only_decide_makes_a_decided_verdict(path: Path) -> None:
     assert list(verdict_makers(tree_of(path), may_tabulate=may_tabulate)) == []
 
 
+def test_decide_makes_verdicts_in_three_functions() -> None:
+    functions = {
+        node.name: list(decided(node)) for node in tree_of(DECIDE).body if isinstance(node, ast.FunctionDef)
+    }
+    assert {name for name, made in functions.items() if made} == VERDICT_MAKERS
+    assert sum(len(made) for made in functions.values()) == len(list(decided(tree_of(DECIDE))))
+    for name in VERDICT_MAKERS:
+        assert [made.attr for made in functions[name]].count("CERTIFIED") == 1
+
+
+def test_decide_loads_no_passes() -> None:
+    loaded = {
+        node.module
+        for node in tree_of(DECIDE).body
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tlcheck")
+    }
+    assert loaded == DECIDE_LOADS
+
+
+def findings(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Where something that a verdict is made of is built; a leaf that is left open (LeafOutcome(rank, False, ...)) is none."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _called(node) in FINDINGS:
+            open_ = (
+                len(node.args) > 1 and isinstance(node.args[1], ast.Constant) and node.args[1].value is False
+            )
+            if not (_called(node) == "LeafOutcome" and open_):
+                yield node.lineno, _called(node)
+
+
+@pytest.mark.parametrize("path", sources(PACKAGE), ids=name_of)
+def test_only_the_passes_make_what_verdicts_are_made_of(path: Path) -> None:
+    assert [found for found in findings(tree_of(path)) if name_of(path) not in FINDINGS[found[1]]] == []
+
+
 @pytest.mark.parametrize("path", sources(PACKAGE), ids=name_of)
 def test_validation_is_not_assertion(path: Path) -> None:
     assert [node.lineno for node in ast.walk(tree_of(path)) if isinstance(node, ast.Assert)] == []
@@ -187,6 +234,9 @@ PLANTED = [
     ("v = Verdict('CERTIFIED')", "verdict"),
     ("v = Verdict['CERTIFIED']", "verdict"),
     ("v = dict(a=[x.CERTIFIED])", "verdict"),
+    ("o = LeafOutcome(rank, True, 1.0)", "finding"),
+    ("o = leaf_pass.LeafOutcome(rank, certified=certified, margin=1.0)", "finding"),
+    ("t = Tally(1, 1)", "finding"),
 ]
 
 
@@ -197,6 +247,7 @@ def test_these_tests_see_what_they_look_for(source: str, kind: str) -> None:
         "import": [name for _, name in imports(tree) if forbidden_import(name)],
         "effect": list(effects(tree)),
         "verdict": list(verdict_makers(tree, may_tabulate=False)),
+        "finding": list(findings(tree)),
     }
     assert found[kind]
 

@@ -26,10 +26,10 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "readers": {"trusted", "keys"},
     "runtime": {"trusted", "readers"},
     "report": {"trusted", "keys", "readers"},
-    "checking": {"trusted", "keys", "readers", "report.record", "report.numerals"},
+    "checking": {"trusted", "keys", "readers", "report.record", "report.result", "report.numerals"},
     "writers": {"trusted", "readers", "report.numerals"},
     "prover": {"trusted", "readers", "runtime", "checking", "writers"},
-    "verify": {"trusted", "readers", "checking", "writers", "report.record", "report.roots"},
+    "verify": {"trusted", "readers", "checking", "writers", "report.record", "report.result", "report.roots"},
     "referee": {"trusted", "keys", "readers", "runtime", "report", "checking", "prover", "verify"},
     "solver": {"trusted", "keys", "readers", "runtime", "checking", "prover", "verify"},
     "plot": {"trusted", "readers", "report", "prover", "verify"},
@@ -42,9 +42,10 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
 
 SAME: Final = {
     "camera": "the claim", "conditions": "claims that are conjunctions of them", "convert": "the command",
-    "convolution": "the operation", "corridor": "the claim", "elementwise": "the operators", "indexed": "the operators",
-    "layers": "dense layers", "lock": "lock files", "mlp": "dense networks", "nodes": "the artifact", "pinn": "the claim",
-    "pinn_domain": "the claim", "ranges": "asked of ops: two things", "read": "the entry of its room of readers",
+    "convolution": "the operation", "corridor": "the claim", "decimals": "decimal numbers, read and written",
+    "elementwise": "the operators", "indexed": "the operators", "layers": "dense layers", "lock": "lock files",
+    "mlp": "dense networks", "nodes": "the artifact", "pinn": "the claim", "pinn_domain": "the claim",
+    "ranges": "asked of ops: two things", "read": "the entry of its room of readers", "solution_error": "the claim",
     "spline": "the claim", "stability": "the claim", "unsat": "the claim", "verify": "the command",
     "witness": "the evidence of sat",
 }  # fmt: skip

@@ -225,6 +225,9 @@ TABLE: list[tuple[str, Layer]] = [
     # activations and other functions, written out
     one("Acosh", each(mpmath.acosh), b=1.25, start=POSITIVE),
     one("Asinh", each(mpmath.asinh), a=-1.5, b=0.25),
+    one("Acos", each(mpmath.acos), a=0.5, b=-0.75, start=(0.5, -0.25, 0.125, 0.625)),
+    one("Asin", each(mpmath.asin), a=-0.75, b=0.125, start=(0.5, -0.25, 0.125, 0.625)),
+    one("Atan", each(mpmath.atan), a=-1.5, b=0.25),
     one("Atanh", each(mpmath.atanh), a=-0.75, b=0.125, start=(0.5, -0.25, 0.125, 0.625)),
     one("Celu", each(celu(single(0.3))), alpha=0.3, **NEGATIVE),
     one("Cosh", each(mpmath.cosh), a=0.5, b=-1.0, c=0.5),
@@ -273,6 +276,7 @@ TABLE: list[tuple[str, Layer]] = [
     # pooling and reductions
     one("AveragePool", averages, a=-0.875, b=0.125, **WIDE, **LINE),
     one("GlobalAveragePool", lambda x: x.sum(axis=2, keepdims=True) / mpf(3), a=1.5, c=-1.0, **VOLUME),
+    one("GlobalLpPool", lambda x: (abs(x) ** 3).sum(axis=2, keepdims=True) ** (mpf(1) / 3), a=-0.25, b=0.25, c=0.75, p=3, **VOLUME),
     one("GlobalMaxPool", lambda x: x.max(axis=2, keepdims=True), a=-1.0, b=0.25, c=0.75, **VOLUME),
     one("MaxPool", maxima, a=-1.0, b=0.5, **WIDE, **LINE),
     one("ReduceL1", kept(lambda x, **h: abs(x).sum(**h)), X, AXIS, a=-0.25, b=0.5, c=-0.5),

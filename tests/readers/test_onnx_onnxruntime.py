@@ -48,6 +48,7 @@ CASES: list[Case] = [
     ("LRN", {"size": 3}, (2, 5, 2, 2), [], 13), ("LRN", {"size": 5, "alpha": 0.5, "beta": 0.5, "bias": 2.0}, (1, 7, 2, 3), [], 13),
     ("MeanVarianceNormalization", {}, (2, 3, 2, 2), [], 13), ("MeanVarianceNormalization", {"axes": [1]}, (2, 3, 2, 2), [], 13),
     *(("LpNormalization", {"p": p, "axis": a}, (2, 3, 4), [], 16) for p in (1, 2) for a in (0, -1)),
+    *(("GlobalLpPool", {"p": p}, (2, 3, 4, 2), [], 18) for p in (1, 2, 3, 4)),
     *((f"Reduce{k}", {"keepdims": keep}, (2, 3, 5), [np.array([1, 2])], 18)
       for k in ("L1", "L2", "LogSumExp", "Prod", "SumSquare") for keep in (0, 1)),
     *(("CumSum", {"exclusive": e, "reverse": r}, (2, 5, 3), [np.array(1)], 14) for e in (0, 1) for r in (0, 1)),

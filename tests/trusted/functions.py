@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.box import Box
+from tlcheck.trusted.ops.arcs import Acos, Asin
 from tlcheck.trusted.ops.elementwise import Elementwise
-from tlcheck.trusted.ops.s_shaped import Sigmoid, SShaped, Tanh
+from tlcheck.trusted.ops.roots import Root
+from tlcheck.trusted.ops.s_shaped import Atan, Sigmoid, SShaped, Tanh
 from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Softplus, Sqrt
 
 ALL = (-np.inf, np.inf)
@@ -42,9 +44,17 @@ class Row(NamedTuple):
         return Box(np.minimum(low, high), np.maximum(low, high))
 
 
+def far(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A function that mpmath cannot compute far out, where it is as at 5000 to thousands of digits."""
+    return lambda z: function(max(min(z, mpmath.mpf(5000)), mpmath.mpf(-5000)))
+
+
 FUNCTIONS: dict[str, Row] = {
-    "sigmoid": Row(Sigmoid(), lambda z: 1 / (1 + mpmath.exp(-z)), -20, 20),
-    "tanh": Row(Tanh(), mpmath.tanh, -20, 20),
+    "sigmoid": Row(Sigmoid(), far(lambda z: 1 / (1 + mpmath.exp(-z))), -20, 20),
+    "tanh": Row(Tanh(), far(mpmath.tanh), -20, 20),
+    "atan": Row(Atan(), mpmath.atan, -50, 50),
+    "acos": Row(Acos(), mpmath.acos, -0.99, 0.99, (-1.0, 1.0)),
+    "asin": Row(Asin(), mpmath.asin, -0.99, 0.99, (-1.0, 1.0)),
     "sin": Row(Sin(), mpmath.sin, -20, 20),
     "cos": Row(Cos(), mpmath.cos, -20, 20),
     "exp": Row(Exp(), mpmath.exp, -30, 30),
@@ -52,6 +62,7 @@ FUNCTIONS: dict[str, Row] = {
     "sqrt": Row(Sqrt(), mpmath.sqrt, 0, 1e6, NOT_NEGATIVE),
     "reciprocal": Row(Reciprocal(), lambda z: 1 / z, -5, -1e-3, POSITIVE),
     "erf": Row(Erf(), mpmath.erf, -6, 6),
+    "cube root": Row(Root(3), mpmath.cbrt, 0, 1e6, NOT_NEGATIVE),
     "softplus": Row(Softplus(), lambda z: mpmath.log1p(mpmath.exp(z)), -30, 30),
     "square": Row(Power(2.0), lambda z: z**2, -3, 3),
     "cube": Row(Power(3.0), lambda z: z**3, -3, 3),

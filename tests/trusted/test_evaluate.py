@@ -194,7 +194,6 @@ def rational(op: Operation, z: Fraction, k: int) -> Fraction:
             (function,) = (row.function for row in S_SHAPED.values() if type(row.op) is type(op))
             with mpmath.workprec(1000):
                 x = mpmath.mpf(z.numerator) / z.denominator
-                x = max(min(x, mpmath.mpf(5000)), mpmath.mpf(-5000))
                 return as_fraction(function(x))
     raise AssertionError(op)
 

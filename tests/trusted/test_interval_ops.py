@@ -19,6 +19,7 @@ from tlcheck.trusted.arith.ball64 import Ball64
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.intervals import image
+from tlcheck.trusted.ops.arcs import Acos, Asin
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.discrete import ArgMax, Compare, Floor, Round, Select, Sign, Truncate, select_lines
 from tlcheck.trusted.ops.indexed import Call, Indexed
@@ -205,7 +206,7 @@ def test_fixed_indices_move_boxes() -> None:
 
 POLES: list[tuple[Smooth, float, float]] = [
     (Log(), 0.0, 1.0), (Log(), -1.0, 1.0), (Sqrt(), -1e-300, 1.0), (Reciprocal(), -1.0, 1.0), (Reciprocal(), 0.0, 1.0),
-    (Reciprocal(), -1.0, 0.0), (Power(0.3), -1e-300, 1.0), (Exp(), 0.0, 1000.0), (Reciprocal(), 1e-320, 1.0), (Power(1024.0), 0.0, 9.0),
+    (Reciprocal(), -1.0, 0.0), (Asin(), -1.0, 1 + 1e-15), (Asin(), -1 - 1e-15, 0.0), (Acos(), 0.0, 1 + 1e-15), (Power(0.3), -1e-300, 1.0), (Exp(), 0.0, 1000.0), (Reciprocal(), 1e-320, 1.0), (Power(1024.0), 0.0, 9.0),
 ]  # fmt: skip
 
 

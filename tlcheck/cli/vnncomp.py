@@ -192,11 +192,11 @@ def referee(results: Path, output: Path | None, format_: str, **choices: Any) ->
     from tlcheck.cli.progress import count_bar
     from tlcheck.options import Options
     from tlcheck.referee.benchmarks import Benchmarks
+    from tlcheck.referee.overview import answers_csv, instances_csv, summary_text
     from tlcheck.referee.page import render
     from tlcheck.referee.referee import Choices, Referee
     from tlcheck.referee.results import read_results
     from tlcheck.referee.rulings import Store
-    from tlcheck.referee.tables import answers_csv, instances_csv, summary_text
 
     tools, names = choices["tools"], choices["names"]
     answers = [

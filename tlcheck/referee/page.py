@@ -28,8 +28,8 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from tlcheck.referee.findings import RESULTS, VERDICTS, AnswerOut, Evidence, InstanceOut, RefereeOut, ToolOut
+from tlcheck.referee.overview import benchmark_rows, tool_rows
 from tlcheck.referee.shares import census_lines, percent, shares
-from tlcheck.referee.tables import benchmark_rows, tool_rows
 from tlcheck.referee.witness import RULINGS
 from tlcheck.report.text import printable
 

@@ -18,14 +18,15 @@ RING_0: Final = "tlcheck.trusted."
 READING: Final = ("tlcheck.readers.formats.detect",)
 """Tells which reader reads a file."""
 DECIDING: Final = {
-    kind: tuple(RING_0 + name for name in ("decide", *modules))
+    kind: tuple(RING_0 + name for name in ("decide", "arith.decimals", *modules))
     for kind, modules in {
         "unsat": ("plan", "leaf_pass"),
         "sat": ("witness",),
         "": ("tally",),
     }.items()
 }
-"""What makes the verdict of an unsat claim, of a sat claim, of one that is a conjunction of conditions."""
+"""What makes the verdict of an unsat claim, of a sat claim, of one that is a conjunction of conditions; and what rounds the
+numbers that are reported with it."""
 ENGINES: Final = {
     "arb": (f"{RING_0}arith.integer",),
     "ball64": (f"{RING_0}arith.ball64", f"{RING_0}arith.probe"),

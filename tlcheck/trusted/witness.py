@@ -29,7 +29,7 @@ Ruling = tuple[bool | None, float | None]
 
 
 @dataclass(frozen=True)
-class Examined:
+class WitnessOutcome:
     """``rulings``: one for each disjunct. ``outputs``: enclosures of the network's exact outputs, flat; none where the balls do
     not decide a discontinuous operation, which ``problem`` then names.
 
@@ -44,7 +44,7 @@ class Examined:
 
 def examine(
     claim: SatClaim, precision: int, *, deployed: bool = False, evaluator: Evaluator | None = None
-) -> Examined:
+) -> WitnessOutcome:
     """What is so at the witness. Raises NotDeployable; and ValueError when the evaluator is of another graph."""
     evaluator = evaluator or Evaluator(claim.graph)
     if evaluator.graph is not claim.graph:
@@ -52,11 +52,11 @@ def examine(
     with working_precision(precision):
         found = _evaluated(claim, evaluator)
     if deployed and any(holds is True for holds, _ in found.rulings):
-        return Examined(found.rulings, found.outputs, found.problem, _holds_deployed(claim, precision))
+        return WitnessOutcome(found.rulings, found.outputs, found.problem, _holds_deployed(claim, precision))
     return found
 
 
-def _evaluated(claim: SatClaim, evaluator: Evaluator) -> Examined:
+def _evaluated(claim: SatClaim, evaluator: Evaluator) -> WitnessOutcome:
     slices = Network(claim.graph).input_slices
     point = [claim.witness[slices[node]] for node in claim.graph.inputs]
     disjuncts = claim.query.disjuncts
@@ -66,9 +66,9 @@ def _evaluated(claim: SatClaim, evaluator: Evaluator) -> Examined:
         values = evaluator.evaluate(point).outputs
     except Undecided as problem:
         rulings = tuple((None if within[id(d.box)] else False, None) for d in disjuncts)
-        return Examined(rulings, problem=str(problem))
+        return WitnessOutcome(rulings, problem=str(problem))
     rule = (_rule(d, claim.witness, values) if within[id(d.box)] else (False, None) for d in disjuncts)
-    return Examined(tuple(rule), values)
+    return WitnessOutcome(tuple(rule), values)
 
 
 def _rule(disjunct: Disjunct, witness: tuple[Fraction, ...], values: Sequence[Arb]) -> Ruling:

@@ -34,9 +34,8 @@ from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
 from tlcheck.trusted.ops.convolution import Conv, ConvTranspose
 from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.ops.product import MatProduct
-from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
+from tlcheck.trusted.ops.s_shaped import Sigmoid, SShaped, Tanh
 from tlcheck.trusted.ops.selection import MaxOver
-from tlcheck.trusted.ops.smooth import Smooth
 from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
 
@@ -60,6 +59,8 @@ MAX_NEURONS = 20_000
 PRECISION = 256
 """Bits of the checks."""
 _EXP_CLAMP = 1 << 20
+FAR, BISECTIONS = 2.0**20, 80
+"""Where tangent points are looked for."""
 INTERIOR = 16
 """Points inside each neuron's interval at which its lines are checked."""
 
@@ -246,7 +247,7 @@ def _all_values(graph: Graph, inputs: Sequence[Sequence[Side]], prec: int) -> li
 
 
 def _rule(op: Operation) -> Rule:
-    found: Rule | None = smooth if isinstance(op, Smooth) else RULES.get(type(op))
+    found: Rule | None = RULES.get(type(op)) or (smooth if isinstance(op, Elementwise) else None)
     if found is None:
         raise NothingToCheck(f"cross-check: no rule for {type(op).__name__}")
     return found
@@ -405,10 +406,8 @@ def _function(op: Elementwise, position: int, n: int, prec: int) -> Callable[[In
             point = _sigmoid_at(prec)
         case Tanh():
             point = _tanh_at(prec)
-        case Smooth():
-            return lambda x: smooth_interval(op, x, prec)
         case _:
-            raise ValueError(f"cross-check: no rule for {type(op).__name__}")
+            return lambda x: smooth_interval(op, x, prec)
 
     def f(x: Interval) -> Interval:
         ends = [point(x[0]), point(x[1])]
@@ -533,11 +532,14 @@ def _kinks(op: Elementwise, position: int) -> list[float]:
 
 
 def _tangent_points(op: Elementwise, slope: float) -> Iterator[float]:
-    """Doubles near which f' is ``slope``: sigmoid' = s(1 - s) = w at s = (1 +- r)/2, tanh' = 1 - t^2 = w at t = +-r."""
-    scale = 4.0 if isinstance(op, Sigmoid) else 1.0 if isinstance(op, Tanh) else None
-    if scale is None or not 0 < scale * slope < 1:
+    """Doubles near which f' is ``slope``: of an S-shaped f, whose f' is even and falls after 0, by bisection in floats."""
+    if not isinstance(op, SShaped):
         return
-    r = math.sqrt(1 - scale * slope)
-    if r < 1:
-        z = 2 * math.atanh(r) if isinstance(op, Sigmoid) else math.atanh(r)
-        yield from (z, -z)
+    low, high = np.array(0.0), np.array(FAR)
+    if not op.slope(high) < slope < op.slope(low):
+        return
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if op.slope(middle) > slope else (low, middle)
+    yield -float(low)
+    yield float(low)

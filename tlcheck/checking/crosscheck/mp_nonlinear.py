@@ -17,9 +17,10 @@ from mpmath import libmp
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.ops.base import Operation, Shape
 from tlcheck.trusted.ops.discrete import ArgMax, Compare, Floor, Round, Select, Sign, Truncate
+from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.ops.indexed import Indexed, places
 from tlcheck.trusted.ops.product import MatProduct, Product
-from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Smooth, Softplus, Sqrt
+from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Softplus, Sqrt
 from tlcheck.trusted.ops.softmax import Softmax
 
 Real = tuple[Any, ...]
@@ -75,7 +76,7 @@ def _integer(n: int) -> Interval:
 # Smooth functions.
 
 
-def smooth_interval(op: Smooth, x: Interval, prec: int) -> Interval:
+def smooth_interval(op: Elementwise, x: Interval, prec: int) -> Interval:
     """f over the interval. Raises NothingToCheck where f is not defined on all of it."""
     low, high = x
     match op:
@@ -108,13 +109,18 @@ def smooth_interval(op: Smooth, x: Interval, prec: int) -> Interval:
             return _named(op, x, prec)
 
 
-def _named(op: Smooth, x: Interval, prec: int) -> Interval:
-    """A monotone function by mpmath's name of it."""
+def _named(op: Elementwise, x: Interval, prec: int) -> Interval:
+    """A monotone function by mpmath's name of it, of the value and the operation's own fields."""
     if op.mpmath is None or not op.monotone:
         raise NothingToCheck(f"cross-check: no rule for {type(op).__name__}")
     function: Callable[..., Real] = getattr(libmp, f"mpf_{op.mpmath}")
+    numbers = tuple(vars(op).values())
+
+    def of_one(z: Real, prec: int, rounding: str) -> Real:
+        return function(z, *numbers, prec, rounding)
+
     try:
-        ends = _point(function, x[0], prec), _point(function, x[1], prec)
+        ends = _point(of_one, x[0], prec), _point(of_one, x[1], prec)
     except libmp.ComplexResult:
         _defined(False)
     low, high = ends if op.monotone > 0 else ends[::-1]
@@ -184,7 +190,7 @@ def _times(z: Real, n: int, prec: int) -> Interval:
     return result
 
 
-def smooth(op: Smooth, xs: list[Values], shapes: tuple[Shape, ...], prec: int) -> Values:
+def smooth(op: Elementwise, xs: list[Values], shapes: tuple[Shape, ...], prec: int) -> Values:
     return [smooth_interval(op, x, prec) for x in xs[0]]
 
 
@@ -343,4 +349,4 @@ RULES: dict[type[Operation], Callable[[Any, list[Values], tuple[Shape, ...], int
     ArgMax: _arg_max,
     Indexed: _indexed,
 }
-"""As ``mp_intervals.RULES``, which includes it; smooth functions are ``smooth``'s."""
+"""As ``mp_intervals.RULES``, which includes it; functions of one variable without a row are ``smooth``'s."""

@@ -192,7 +192,10 @@ def multiplied(call: Call, a: Value, b: Value) -> Value:
 
 
 def _variables_multiplied(call: Call, a: Value, b: Value) -> Data:
-    """A square where it is one: bounds of a product do not know that its factors are the same."""
+    """A square where it is one: bounds of a product do not know that its factors are the same.
+
+    The two operations are loaded for networks that multiply variables.
+    """
     from tlcheck.trusted.ops.product import Product
     from tlcheck.trusted.ops.smooth import Power
 
@@ -212,6 +215,7 @@ def div(call: Call) -> list[Value]:
         return [_of_known(call, a, b, _truncated, exact.divide, a.roundings + 2 * b.roundings + 1)]
     if isinstance(b, Known):
         return [_divided(call, a, b)]
+    # a quotient of which the network computes the divisor
     from tlcheck.trusted.ops.smooth import Reciprocal
 
     return [multiplied(call, a, call.emit(Reciprocal(), b))]

@@ -49,6 +49,7 @@ def _cast_data(call: Call, x: Data, dtype: str) -> Data:
 
 
 def _not_zero(call: Call, x: Data) -> Data:
+    """A comparison: its operation is loaded for a cast of the network's numbers to booleans only."""
     from tlcheck.trusted.ops.discrete import Compare
 
     equal = call.emit(Compare("=="), x, call.data(Known(np.zeros(x.shape), "float64")))

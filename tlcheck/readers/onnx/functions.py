@@ -166,26 +166,6 @@ def _elu(call: Call, x: Data, alpha: float, inner: Constant = ONE) -> Data:
     return added(call, call.emit(Relu(), x), linear(call, scale(call, below, ONE, MINUS_ONE, 1), alpha))
 
 
-def _selu(call: Call, x: Data) -> Data:
-    """gamma times ELU."""
-    alpha = call.attr_float("alpha", 1.67326319217681884765625)
-    gamma = call.attr_float("gamma", 1.05070102214813232421875)
-    return linear(call, _elu(call, x, alpha), gamma)
-
-
-def _celu(call: Call, x: Data) -> Data:
-    """max(x, 0) + min(0, alpha (e^(x / alpha) - 1)), alpha > 0"""
-    alpha = call.attr_float("alpha", 1.0)
-    call.refuse(not alpha > 0, f"alpha {alpha}")
-    return _elu(call, x, alpha, exact.evaluated(1 / rational(alpha)))
-
-
-def _hard_sigmoid(call: Call, x: Data) -> Data:
-    """min(max(alpha x + beta, 0), 1)"""
-    alpha, beta = (Constant(np.array(call.attr_float(n, d))) for n, d in (("alpha", 0.2), ("beta", 0.5)))
-    return call.emit(Clip(ZERO, ONE), scale(call, x, alpha, beta, 3))
-
-
 def _hard_swish(call: Call, x: Data) -> Data:
     """x min(max(x / 6 + 1/2, 0), 1): the specification's text. (Its function body has 1/6 rounded to float32.)"""
     sixth = exact.evaluated(rational(1, 6))
@@ -234,15 +214,12 @@ FORMULAS: Final[dict[str, Callable[[Call, Data], Data]]] = {
     "Acosh": _acosh,
     "Asinh": _asinh,
     "Atanh": _atanh,
-    "Celu": _celu,
     "Cosh": _exponentials,
     "Elu": lambda call, x: _elu(call, x, call.attr_float("alpha", 1.0)),
     "Gelu": _gelu,
-    "HardSigmoid": _hard_sigmoid,
     "HardSwish": _hard_swish,
     # x tanh(log(1 + e^x))
     "Mish": lambda call, x: _times(call, x, call.emit(Tanh(), call.emit(Softplus(), x))),
-    "Selu": _selu,
     "Shrink": _shrink,
     "Sinh": _exponentials,
     # x / (1 + |x|)
@@ -259,4 +236,25 @@ FORMULAS: Final[dict[str, Callable[[Call, Data], Data]]] = {
 
 
 def written(call: Call) -> list[Value]:
+    """The formula of the operator's name, of its operand."""
     return [FORMULAS[call.op](call, call.variable(0))]
+
+
+def selu(call: Call) -> list[Value]:
+    """gamma times ELU."""
+    alpha = call.attr_float("alpha", 1.67326319217681884765625)
+    gamma = call.attr_float("gamma", 1.05070102214813232421875)
+    return [linear(call, _elu(call, call.variable(0), alpha), gamma)]
+
+
+def celu(call: Call) -> list[Value]:
+    """max(x, 0) + min(0, alpha (e^(x / alpha) - 1)), alpha > 0"""
+    alpha = call.attr_float("alpha", 1.0)
+    call.refuse(not alpha > 0, f"alpha {alpha}")
+    return [_elu(call, call.variable(0), alpha, exact.evaluated(1 / rational(alpha)))]
+
+
+def hard_sigmoid(call: Call) -> list[Value]:
+    """min(max(alpha x + beta, 0), 1)"""
+    alpha, beta = (Constant(np.array(call.attr_float(n, d))) for n, d in (("alpha", 0.2), ("beta", 0.5)))
+    return [call.emit(Clip(ZERO, ONE), scale(call, call.variable(0), alpha, beta, 3))]

@@ -75,7 +75,7 @@ def product(
 
 
 def _variable(call: Call, a: Data, b: Data) -> Data:
-    """A product of two variables, batch entry by batch entry."""
+    """A product of two variables, batch entry by batch entry; its operation is loaded for networks that have one."""
     from tlcheck.trusted.ops.product import MatProduct
 
     batch = _batch(call, a, b)

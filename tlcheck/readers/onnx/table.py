@@ -56,6 +56,9 @@ def operation(module: str, kind: str, **attributes: float | int) -> Row:
 
 
 OPERATIONS: Final[dict[str, Row]] = {
+    "Acos": operation("arcs", "Acos"),
+    "Asin": operation("arcs", "Asin"),
+    "Atan": operation("s_shaped", "Atan"),
     "Cos": operation("smooth", "Cos"),
     "Erf": operation("smooth", "Erf"),
     "Exp": operation("smooth", "Exp"),
@@ -76,10 +79,10 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
     "extremes": {"Abs": "absolute", "Clip": "clip", "Max": "extreme", "Min": "extreme"},
     "functions": {
         **dict.fromkeys(
-            "Acosh Asinh Atanh Celu Cosh Elu Gelu HardSigmoid HardSwish Mish Selu Shrink Sinh Softsign Swish Tan"
-            " ThresholdedRelu".split(), "written",
+            "Acosh Asinh Atanh Cosh Elu Gelu HardSwish Mish Shrink Sinh Softsign Swish Tan ThresholdedRelu".split(), "written",
         ),
-        "PRelu": "prelu", "Pow": "power", "Reciprocal": "reciprocal", "Sqrt": "sqrt",
+        "Celu": "celu", "HardSigmoid": "hard_sigmoid", "PRelu": "prelu", "Pow": "power", "Reciprocal": "reciprocal",
+        "Selu": "selu", "Sqrt": "sqrt",
     },
     "along_axis": {
         "ArgMax": "arg_extreme", "ArgMin": "arg_extreme", "Hardmax": "hardmax", "LogSoftmax": "softmax", "OneHot": "one_hot",
@@ -95,6 +98,7 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
     "einsum": {"Einsum": "einsum"},
     "convolution": {"Conv": "conv", "ConvTranspose": "conv_transpose"},
     "pooling": {"AveragePool": "average_pool", "MaxPool": "max_pool"},
+    "lp_pool": {"GlobalLpPool": "global_lp_pool"},
     "reductions": {
         "GlobalAveragePool": "global_pool", "GlobalMaxPool": "global_pool", "ReduceL1": "reduced", "ReduceL2": "reduced",
         "ReduceLogSum": "reduced", "ReduceLogSumExp": "reduced", "ReduceMax": "reduced", "ReduceMean": "reduced",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,15 @@ Floats = NDArray[np.float64]
 
 
 class Elementwise(Relaxed):
-    """Proved lines around f_k on an interval, with slopes from the evidence where the function takes them."""
+    """Proved lines around f_k on an interval, with slopes from the evidence where the function takes them.
+
+    ``monotone``: 1 if f never decreases on all of its domain, -1 if it never increases; 0: neither, or not said.
+    ``mpmath``: mpmath's name of a monotone f (of the value, then the operation's own fields), by which ``--cross-check`` knows
+    it; None: it has a rule there, or is skipped.
+    """
+
+    monotone: ClassVar[int] = 0
+    mpmath: ClassVar[str | None] = None
 
     def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
         return one(inputs, type(self).__name__)

@@ -51,5 +51,5 @@ def entrywise(f: Callable[[Arb, int], Arb], x: Floats) -> tuple[Floats, Floats]:
 
 
 def on_ends(f: Callable[[Arb], Arb], x: Arb) -> Arb:
-    """f over the ball, f increasing: spanned by the values at its two ends, which are exact balls."""
+    """f over the ball, f monotone: spanned by the values at its two ends, which are exact balls."""
     return f(x) if x.is_exact() else f(x.lower()).union(f(x.upper()))

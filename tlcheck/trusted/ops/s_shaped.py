@@ -26,6 +26,8 @@ Floats = NDArray[np.float64]
 class SShaped(Elementwise):
     """f' is between 0 and 1, and greatest at 0."""
 
+    monotone = 1
+
     @abstractmethod
     def value(self, z: Arb) -> Arb:
         """f at an exact point."""
@@ -153,3 +155,26 @@ class Tanh(SShaped):
 
     def slope(self, z: Floats) -> Floats:
         return np.asarray(1 - np.tanh(z) ** 2)
+
+
+@dataclass(frozen=True, eq=False)
+class Atan(SShaped):
+    """The angle in (-pi/2, pi/2), in radians, whose tangent is x"""
+
+    mpmath = "atan"
+
+    def value(self, z: Arb) -> Arb:
+        return z.atan()
+
+    def turn(self, w: Arb) -> tuple[Arb, Arb, Arb] | None:
+        """atan' = 1/(1 + z^2) = w at z = -+sqrt(1/w - 1)."""
+        if not (w > 0 and w < 1):
+            return None
+        z = (1 / w - 1).sqrt()
+        return z, -z.atan(), z.atan()
+
+    def approximate(self, x: Floats) -> Floats:
+        return np.arctan(x)
+
+    def slope(self, z: Floats) -> Floats:
+        return np.asarray(1 / (1 + z * z))

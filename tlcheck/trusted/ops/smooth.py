@@ -10,7 +10,6 @@ import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,14 +29,9 @@ Piece = tuple[float, float, int]
 
 
 class Smooth(Elementwise):
-    """A function with a derivative inside its domain.
+    """A function with a derivative inside its domain. Where it is not ``monotone``, ``ends`` is its own."""
 
-    ``monotone``: 1 if f never decreases on all of its domain, -1 if it never increases; 0: neither, and ``ends`` is its own.
-    ``mpmath``: mpmath's name of a monotone f, by which ``--cross-check`` knows it; None: it has a rule there, or is skipped.
-    """
-
-    monotone: ClassVar[int] = 1
-    mpmath: ClassVar[str | None] = None
+    monotone = 1
 
     @abstractmethod
     def value(self, x: Arb) -> Arb:

@@ -6,7 +6,7 @@ import csv
 import io
 
 from tests.referee.made_report import HOSTILE, hostile, made
-from tlcheck.referee import tables
+from tlcheck.referee import overview
 from tlcheck.referee.findings import RESULTS, VERDICTS
 from tlcheck.report.text import printable
 
@@ -18,7 +18,7 @@ def lines_of(text: str, start: str) -> list[str]:
 
 
 def test_every_tool_and_benchmark_has_its_counts() -> None:
-    text = tables.summary_text(REPORT)
+    text = overview.summary_text(REPORT)
     for t in REPORT.tools:
         answers, rulings = (line.split()[1:] for line in lines_of(text, t.tool))
         assert answers == [
@@ -37,35 +37,35 @@ def test_every_tool_and_benchmark_has_its_counts() -> None:
 
 
 def test_lines_fit_a_terminal() -> None:
-    text = tables.summary_text(made(700))
+    text = overview.summary_text(made(700))
     contradictions = text.index("answers that a certified fact contradicts")
     assert max(map(len, text[:contradictions].splitlines())) <= 100
 
 
 def test_twenty_contradictions_then_a_count() -> None:
     report = made(700)
-    assert len(report.contradictions) > tables.SHOWN_CONTRADICTIONS
-    text = tables.summary_text(report)
-    assert text.count(", but certified ") == tables.SHOWN_CONTRADICTIONS
-    assert f"  and {len(report.contradictions) - tables.SHOWN_CONTRADICTIONS} more\n" in text
+    assert len(report.contradictions) > overview.SHOWN_CONTRADICTIONS
+    text = overview.summary_text(report)
+    assert text.count(", but certified ") == overview.SHOWN_CONTRADICTIONS
+    assert f"  and {len(report.contradictions) - overview.SHOWN_CONTRADICTIONS} more\n" in text
 
 
 def test_an_empty_incomplete_report() -> None:
-    text = tables.summary_text(hostile())
+    text = overview.summary_text(hostile())
     assert "\nINCOMPLETE" in text
-    empty = tables.summary_text(made(0))
+    empty = overview.summary_text(made(0))
     assert "0 of 0 (0.0 %)" in empty and "contradicts: 0" in empty
 
 
 def test_nothing_in_a_name_reaches_the_terminal() -> None:
-    text = tables.summary_text(hostile())
+    text = overview.summary_text(hostile())
     assert not [c for c in text if not c.isprintable() and c != "\n"]
     tools = text[text.index("  tool ") : text.index("answers that")]
     assert max(map(len, tools.splitlines())) < 200
 
 
 def test_csv_of_instances() -> None:
-    rows = list(csv.DictReader(io.StringIO("".join(tables.instances_csv(REPORT)))))
+    rows = list(csv.DictReader(io.StringIO("".join(overview.instances_csv(REPORT)))))
     assert len(rows) == len(REPORT.instances)
     for n, (row, i) in enumerate(zip(rows, REPORT.instances, strict=True)):
         assert (int(row["instance"]), row["network"], row["verdict"]) == (n, i.network, i.verdict)
@@ -75,7 +75,7 @@ def test_csv_of_instances() -> None:
 
 
 def test_csv_of_answers_has_exact_margins() -> None:
-    rows = list(csv.DictReader(io.StringIO("".join(tables.answers_csv(REPORT)))))
+    rows = list(csv.DictReader(io.StringIO("".join(overview.answers_csv(REPORT)))))
     said = [(n, a) for n, i in enumerate(REPORT.instances) for a in i.answers]
     assert len(rows) == len(said)
     for row, (n, a) in zip(rows, said, strict=True):
@@ -88,12 +88,14 @@ def test_csv_of_answers_has_exact_margins() -> None:
 
 def test_csv_cells_are_harmless() -> None:
     report = hostile()
-    for text in ("".join(tables.instances_csv(report)), "".join(tables.answers_csv(report))):
+    for text in ("".join(overview.instances_csv(report)), "".join(overview.answers_csv(report))):
         assert not [c for c in text if not c.isprintable() and c != "\n"]
         rows = list(csv.reader(io.StringIO(text)))
         assert len({len(row) for row in rows}) == 1
         cells = [cell for row in rows for cell in row]
         assert f"'{HOSTILE['formula']}" in cells and HOSTILE["formula"] not in cells
         assert printable(HOSTILE["control"]) in cells
-    margins = [row["real.margin"] for row in csv.DictReader(io.StringIO("".join(tables.answers_csv(REPORT))))]
+    margins = [
+        row["real.margin"] for row in csv.DictReader(io.StringIO("".join(overview.answers_csv(REPORT))))
+    ]
     assert any(margin.startswith("-") for margin in margins)

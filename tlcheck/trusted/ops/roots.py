@@ -1,0 +1,41 @@
+"""Roots of any order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlcheck.trusted.arith.arb import Arb
+from tlcheck.trusted.ops.base import require
+from tlcheck.trusted.ops.ranges import UNDEFINED, on_ends
+from tlcheck.trusted.ops.smooth import Smooth
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Root(Smooth):
+    """x^(1/order), order a whole number >= 1; x >= 0."""
+
+    mpmath = "nthroot"
+
+    order: int
+
+    def __post_init__(self) -> None:
+        require(self.order >= 1, "Root: order must be at least 1")
+
+    def value(self, x: Arb) -> Arb:
+        return on_ends(lambda z: z.root(self.order), x) if x >= 0 else UNDEFINED
+
+    def derivative(self, z: Arb) -> Arb:
+        """x^(1/n) / (n x), not finite at 0"""
+        return z.root(self.order) / (self.order * z)
+
+    def curvature(self, l: Arb, u: Arb) -> int:
+        """f'' = (1/n) (1/n - 1) x^(1/n - 2) <= 0"""
+        return -1
+
+    def approximate(self, x: Floats) -> Floats:
+        return np.power(x, 1 / self.order)
