@@ -51,9 +51,15 @@ def refreshed(text: str) -> str:
 
 
 def timeless(text: str) -> str:
-    """``text`` without what differs from run to run: times and memory, and digits that depend on the BLAS."""
+    """``text`` without what differs from run to run: times and memory, digits that depend on the BLAS, and the size and the hash of
+    the sources, which any commit may change."""
     text = re.sub(r" +\d+\.\d+ s\b", " T s", text)
     text = re.sub(r"(\.\d{3})\d+", r"\1", text)
+    text = re.sub(
+        r"rests on [\d,]+ code lines in \d+ modules(.*), sha256 \w+",
+        r"rests on N code lines in N modules\1, sha256 S",
+        text,
+    )
     return re.sub(r"(seconds_\w+|peak_mib): [\d.]+", r"\1: T", text)
 
 

@@ -32,56 +32,65 @@ Make = Callable[[Path], Path]
 @dataclass(frozen=True)
 class Row:
     """``certificate``: a folder of certificates/accept, or what writes one; ``claim``: which of its claims; ``options``: as in
-    :class:`Options`. ``ring_0``, ``ring_1``: most code lines. Raising one is a decision."""
+    :class:`Options`."""
 
-    name: str
     certificate: str | Make
-    ring_0: int
-    ring_1: int
-    claim: int = 0
     options: tuple[tuple[str, str], ...] = ()
+    claim: int = 0
 
 
 ARB: Final = (("arith", "arb"),)
-FIRST: Final = Row("unsat: exact integers, piecewise linear", "digits-mlp", 3000, 9999, options=ARB)
-ROWS: Final = (
-    FIRST,
-    Row("unsat: + Sigmoid, Tanh", "digits-sigmoid-lines", 9999, 9999, options=ARB),
-    Row(
-        "unsat: + smooth functions (Exp)",
-        partial(small_proofs.one_leaf, operator="Exp"),
-        9999,
-        9999,
-        options=ARB,
-    ),
-    Row(
-        "unsat: + step functions (Sign)",
-        partial(small_proofs.one_leaf, operator="Sign"),
-        9999,
-        9999,
-        options=ARB,
-    ),
-    Row("unsat: + ball64", "digits-mlp", 9999, 9999, options=(("arith", "ball64"),)),
-    Row("unsat: + deployed", "digits-mlp", 9999, 9999, options=(*ARB, ("semantics", "deployed"))),
-    Row("sat: a witness", "absolute-witness-on-the-boundary", 9999, 9999),
-    Row("spline", "spline-parabola", 800, 9999),
-    Row("spline: + distance to a network", "spline-near-tanh", 9999, 9999),
-    Row("camera box", small_proofs.camera_box, 800, 9999),
-    Row("camera box: + lens", "camera-all-conditions", 9999, 9999),
-    Row("camera box: + envelope of poses", "camera-envelope", 9999, 9999),
-    Row("corridor", "corridor-two-segments", 9999, 9999),
-    Row("stability", "stability-cone", 2200, 9999),
-    Row("Lyapunov boxes", "lyapunov-annulus", 9999, 9999),
-    Row("PINN at points", "pinn-boxes", 9999, 9999),
-    Row("PINN over a domain", "pinn-domain-sup", 2700, 9999),
-    Row("solution error", "solution-heat-sup", 9999, 9999),
-    Row("output box", "output-box-of-a-tent", 9999, 9999),
-    Row("margins", "margins-over-digits", 9999, 9999),
-    Row("node bounds", small_proofs.node_bounds, 9999, 9999, claim=1),
-)
+FIRST: Final = "unsat: exact integers, piecewise linear"
+ROWS: Final = {
+    FIRST: Row("digits-mlp", ARB),
+    "unsat: + Sigmoid": Row("digits-sigmoid-lines", ARB),
+    "unsat: + smooth functions (Exp)": Row(partial(small_proofs.one_leaf, operator="Exp"), ARB),
+    "unsat: + step functions (Sign)": Row(partial(small_proofs.one_leaf, operator="Sign"), ARB),
+    "unsat: + ball64": Row("digits-mlp", (("arith", "ball64"),)),
+    "unsat: + deployed": Row("digits-mlp", (*ARB, ("semantics", "deployed"))),
+    "sat: a witness": Row("absolute-witness-on-the-boundary"),
+    "spline": Row("spline-parabola"),
+    "spline: + distance to a network": Row("spline-near-tanh"),
+    "camera box": Row(small_proofs.camera_box),
+    "camera box: + lens": Row("camera-all-conditions"),
+    "camera box: + envelope of poses": Row("camera-envelope"),
+    "corridor": Row("corridor-two-segments"),
+    "stability": Row("stability-cone"),
+    "Lyapunov boxes": Row("lyapunov-annulus"),
+    "PINN at points": Row("pinn-boxes"),
+    "PINN over a domain": Row("pinn-domain-sup"),
+    "solution error": Row("solution-heat-sup"),
+    "output box": Row("output-box-of-a-tent"),
+    "margins": Row("margins-over-digits"),
+    "node bounds": Row(small_proofs.node_bounds, claim=1),
+}
+BUDGETS: Final = {
+    FIRST: (3000, 5300),
+    "unsat: + Sigmoid": (2900, 5300),
+    "unsat: + smooth functions (Exp)": (3250, 4600),
+    "unsat: + step functions (Sign)": (3600, 4900),
+    "unsat: + ball64": (3300, 5300),
+    "unsat: + deployed": (2850, 5300),
+    "sat: a witness": (2650, 5150),
+    "spline": (800, 2200),
+    "spline: + distance to a network": (1150, 2400),
+    "camera box": (800, 2150),
+    "camera box: + lens": (900, 2350),
+    "camera box: + envelope of poses": (950, 2350),
+    "corridor": (1550, 2500),
+    "stability": (2200, 2850),
+    "Lyapunov boxes": (1200, 2750),
+    "PINN at points": (1150, 2600),
+    "PINN over a domain": (2700, 4250),
+    "solution error": (3750, 4300),
+    "output box": (4000, 2500),
+    "margins": (4950, 3950),
+    "node bounds": (4550, 2550),
+}
+"""Most code lines of ring 0 and of ring 1. Raising one is a decision: say why in the commit that does."""
 ONNX: Final = "tlcheck.readers.onnx"
-ONNX_BUDGETS: Final = (9999, 3000)
-"""Of the ONNX reader: as a piecewise linear network needs it, and the whole."""
+READERS: Final = {"ONNX reader, for a piecewise linear network": 1550, "ONNX reader, the whole": 3000}
+"""Most code lines of the ONNX reader."""
 AUDIT: Final = (
     "claim",
     "verdict",
@@ -97,8 +106,9 @@ AUDIT: Final = (
 
 
 @cache
-def roots(row: Row) -> tuple[str, ...]:
-    """What the report starts from, for this row's certificate."""
+def roots(name: str) -> tuple[str, ...]:
+    """What the report starts from, for the row's certificate."""
+    row = ROWS[name]
     with tempfile.TemporaryDirectory() as folder:
         path = row.certificate(Path(folder)) if callable(row.certificate) else accepted(row.certificate)
         (found, *_) = verify_path(path, Options(**dict(row.options))).roots[row.claim :]  # type: ignore[arg-type]
@@ -131,13 +141,10 @@ def rings_table() -> str:
         "| claim | modules | ring 0 | at most | ring 1 | at most |",
         "| --- | --: | --: | --: | --: | --: |",
     ]
-    for row in ROWS:
-        modules, ring_0, ring_1 = sizes(closure(roots(row)))
-        lines.append(
-            f"| {row.name} | {modules} | {ring_0:,} | {row.ring_0:,} | {ring_1:,} | {row.ring_1:,} |"
-        )
-    names = ("ONNX reader, for a piecewise linear network", "ONNX reader, the whole")
-    for name, found, most in zip(names, onnx_reader(), ONNX_BUDGETS, strict=True):
+    for name, (most_0, most_1) in BUDGETS.items():
+        modules, ring_0, ring_1 = sizes(closure(roots(name)))
+        lines.append(f"| {name} | {modules} | {ring_0:,} | {most_0:,} | {ring_1:,} | {most_1:,} |")
+    for (name, most), found in zip(READERS.items(), onnx_reader(), strict=True):
         modules, _, ring_1 = sizes(found)
         lines.append(f"| {name} | {modules} | | | {ring_1:,} | {most:,} |")
     return "\n".join(lines)

@@ -29,7 +29,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "checking": {"trusted", "keys", "readers", "report.record", "report.result", "report.numerals"},
     "writers": {"trusted", "readers", "report.numerals"},
     "prover": {"trusted", "readers", "runtime", "checking", "writers"},
-    "verify": {"trusted", "readers", "checking", "writers", "report.record", "report.result", "report.roots"},
+    "verify": {"trusted", "readers", "checking", "writers", "report.record", "report.result", "report.claim_roots"},
     "referee": {"trusted", "keys", "readers", "runtime", "report", "checking", "prover", "verify"},
     "solver": {"trusted", "keys", "readers", "runtime", "checking", "prover", "verify"},
     "plot": {"trusted", "readers", "report", "prover", "verify"},
@@ -43,7 +43,8 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
 SAME: Final = {
     "camera": "the claim", "conditions": "claims that are conjunctions of them", "convert": "the command",
     "convolution": "the operation", "corridor": "the claim", "decimals": "decimal numbers, read and written",
-    "elementwise": "the operators", "indexed": "the operators", "layers": "dense layers", "lock": "lock files",
+    "discrete": "the operators", "elementwise": "the operators", "functions": "functions of one variable",
+    "indexed": "the operators", "s_shaped": "sigmoid, tanh and their like", "selection": "the operators", "layers": "dense layers", "lock": "lock files",
     "mlp": "dense networks", "nodes": "the artifact", "pinn": "the claim", "pinn_domain": "the claim",
     "ranges": "asked of ops: two things", "read": "the entry of its room of readers", "solution_error": "the claim",
     "spline": "the claim", "stability": "the claim", "unsat": "the claim", "verify": "the command",

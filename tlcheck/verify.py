@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, cast
 from tlcheck.options import Options, Progress, Report
 from tlcheck.readers.formats.detect import check_there, read_certificate, survey
 from tlcheck.readers.loaded import LoadedClaim
+from tlcheck.report.claim_roots import roots_of
 from tlcheck.report.record import ClaimRead, FileResult
 from tlcheck.report.result import ClaimResult
-from tlcheck.report.roots import roots_of
 
 if TYPE_CHECKING:
     from tlcheck.readers.loaded import Claim

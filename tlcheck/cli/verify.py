@@ -164,7 +164,7 @@ class ReportOptions:
     "-v",
     "--verbose",
     is_flag=True,
-    help="Where the slack went, claimed bounds, assumptions, files passed over.",
+    help="Where the slack went, claimed bounds, assumptions, what the verdict rests on, files passed over.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Text: only what is INVALID.")
 @click.option("--color", type=click.Choice(("auto", "always", "never")), default="auto", show_default=True)

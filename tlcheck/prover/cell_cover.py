@@ -26,7 +26,8 @@ from tlcheck.trusted.calculus.ranges import Box
 from tlcheck.trusted.science.cells import LEAF, MAX_CUTS
 from tlcheck.trusted.science.quantities import Quantity
 from tlcheck.trusted.taylor.engine import OutsideDomain
-from tlcheck.trusted.taylor.functions import Sigmoid, Sin, Tanh
+from tlcheck.trusted.taylor.functions import Sin
+from tlcheck.trusted.taylor.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.taylor.space import Space
 from tlcheck.trusted.taylor.univariate import Univariate
 

@@ -1,6 +1,6 @@
 """Finding a stability certificate: the core, the tree, or a point that refutes. Nothing here is trusted.
 
-Boxes are judged by the rules that verify them (trusted/science/stability.py), so what is found is what will be
+Boxes are judged by the rules that verify them (trusted/science/stability_judge.py), so what is found is what will be
 accepted, at the same precision. A box that no rule closes is halved across the coordinate along which the fall of V
 changes most; where V is piecewise linear, across the one that makes the loop least linear, for kinks cost pieces
 only.

@@ -19,9 +19,10 @@ from tlcheck.trusted.arith.arb import ball, working_precision
 from tlcheck.trusted.taylor.derivatives import Derivatives, closure
 from tlcheck.trusted.taylor.engine import Dense, OutsideDomain, Unsupported
 from tlcheck.trusted.taylor.expression_models import evaluate
-from tlcheck.trusted.taylor.functions import Exp, Log, Tanh
+from tlcheck.trusted.taylor.functions import Exp, Log
 from tlcheck.trusted.taylor.models_arb import EngineArb, Model
 from tlcheck.trusted.taylor.network_models import TaylorNetwork
+from tlcheck.trusted.taylor.s_shaped import Tanh
 from tlcheck.trusted.taylor.space import Space
 
 PAIRS = list(zip(ACTIVATIONS, [*ACTIVATIONS[1:], ACTIVATIONS[0]], strict=True))

@@ -21,7 +21,6 @@ from tlcheck.readers.kinds import instead
 from tlcheck.readers.own.solutions import Solution, read_solution
 from tlcheck.readers.own.toml_table import Table, only, table
 from tlcheck.readers.vnnlib.places import check_places, inputs_of, outputs_of
-from tlcheck.trusted.calculus.exact_values import exact_value
 from tlcheck.trusted.calculus.expression import Apply, Expression, Number, Power, Product, Sum, Variable
 from tlcheck.trusted.calculus.ranges import Box, Interval
 from tlcheck.trusted.graph import Graph
@@ -243,6 +242,11 @@ def _number(value: object, field: str) -> Fraction:
     if isinstance(value, _Decimal):
         return parse_decimal(value.text, code="TLC101", field=field)
     if isinstance(value, str):
+        from tlcheck.trusted.calculus.exact_values import (
+            exact_value,  # for numbers that are written as expressions
+        )
+
+        note_asked("tlcheck.trusted.calculus.exact_values")
         exact = exact_value(parse_expression(value, (), field=field), {})
         if exact is not None:
             return exact

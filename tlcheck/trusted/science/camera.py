@@ -263,10 +263,10 @@ class CameraBox:
                 yield fact("integer pixel", is_ == values[axis], where)
 
     @property
-    def asks_for(self) -> set[str]:
+    def asks_for(self) -> tuple[str, ...]:
         """The rules of a lens and of an envelope are imported where they are claimed."""
         rules = (("calculus.polynomial", self.lens), ("science.pose_envelope", self.uncertainty))
-        return {f"tlcheck.trusted.{rule}" for rule, claimed in rules if claimed is not None}
+        return tuple(f"tlcheck.trusted.{rule}" for rule, claimed in rules if claimed is not None)
 
     def _envelope(
         self, uncertainty: Uncertainty, pose: Pose, tick: Callable[[], None]

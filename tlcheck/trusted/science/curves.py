@@ -1,7 +1,7 @@
 """Curves over time, cut into pieces on which they are smooth: their values, as series and, where they are that, exactly.
 
 A curve is a scalar network or an expression in t. Guaranteed: the pieces cover the interval; on its piece each function
-encloses the curve (jets.py); ``exact`` is the curve. Piecewise linear networks are cut at every kink, in rationals, so that on
+encloses the curve (a series); ``exact`` is the curve. Piecewise linear networks are cut at every kink, in rationals, so that on
 a piece they are affine; every other kink stays inside a piece, where series of order 1 enclose both one-sided slopes.
 """
 

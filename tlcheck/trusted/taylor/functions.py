@@ -1,11 +1,8 @@
-"""Smooth functions of one variable (``univariate``), and which of them operations and expressions are.
+"""Smooth functions of one variable for Taylor models (``univariate``), and which of them operations and expressions are.
 
-Uniform bounds. tanh has simple poles with residue 1 at i pi m / 2, m odd, and (Mittag-Leffler) c_k(x) is up to sign the
-sum over them of (x - pole)^-(k+1), k >= 1; for real x |x - pole| >= pi |m| / 2, so
-    |c_k| <= 2 (2/pi)^(k+1) sum_{m odd > 0} m^-(k+1) <= (pi^2/4) (2/pi)^(k+1).
-sigmoid(x) = (1 + tanh(x/2))/2 divides that by 2^(k+1). sin, cos: 1/k!. softplus' = sigmoid <= 1. erf^(k) =
-+-2/sqrt(pi) H_{k-1}(x) exp(-x^2), and |H_n(x)| exp(-x^2/2) <= 1.1 sqrt(2^n n!) (Cramer; Abramowitz and Stegun 22.14.17).
-exp, log and x^a (k > a): |c_k| = |a choose k| x^(a-k) and the like are monotone in |x|.
+Uniform bounds. sin, cos: 1/k!. softplus' = sigmoid <= 1. erf^(k) = +-2/sqrt(pi) H_{k-1}(x) exp(-x^2), and |H_n(x)| exp(-x^2/2)
+<= 1.1 sqrt(2^n n!) (Cramer; Abramowitz and Stegun 22.14.17). exp, log and x^a (k > a): |c_k| = |a choose k| x^(a-k) and the like
+are monotone in |x|.
 """
 
 from __future__ import annotations
@@ -15,59 +12,8 @@ from fractions import Fraction
 from typing import ClassVar, Final
 
 from tlcheck.trusted.arith.arb import Arb, ball
+from tlcheck.trusted.taylor.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.taylor.univariate import End, Number, Univariate
-
-
-def _square_coefficient(v: list[Number], k: int) -> Number:
-    """Coefficient k of v^2."""
-    total = None
-    for i in range((k + 1) // 2):
-        term = v[i] * v[k - i] * 2
-        total = term if total is None else total + term
-    if k % 2 == 0:
-        term = v[k // 2] * v[k // 2]
-        total = term if total is None else total + term
-    return total
-
-
-def _tanh_bound(k: int) -> Arb:
-    pi = Arb.pi()
-    return pi * pi / 4 * (2 / pi) ** (k + 1)
-
-
-@dataclass(frozen=True)
-class Tanh(Univariate):
-    """v' = 1 - v^2."""
-
-    def base(self, x: Arb) -> tuple[Arb, ...]:
-        return (x.tanh(),)
-
-    def coefficients(self, x: Number, base: tuple[Number, ...], n: int) -> list[Number]:
-        v = [base[0]]
-        for k in range(n):
-            square = _square_coefficient(v, k)
-            v.append((1 - square if k == 0 else -square) / (k + 1))
-        return v
-
-    def uniform(self, k: int) -> Arb:
-        return _tanh_bound(k)
-
-
-@dataclass(frozen=True)
-class Sigmoid(Univariate):
-    """v' = v - v^2."""
-
-    def base(self, x: Arb) -> tuple[Arb, ...]:
-        return ((1 + (x / 2).tanh()) / 2,)
-
-    def coefficients(self, x: Number, base: tuple[Number, ...], n: int) -> list[Number]:
-        v = [base[0]]
-        for k in range(n):
-            v.append((v[k] - _square_coefficient(v, k)) / (k + 1))
-        return v
-
-    def uniform(self, k: int) -> Arb:
-        return Arb(1) if k == 0 else _tanh_bound(k) / 2 ** (k + 1)
 
 
 @dataclass(frozen=True)
@@ -184,8 +130,6 @@ class Erf(Univariate):
 
 
 OPERATIONS: Final[dict[str, Univariate]] = {
-    "Tanh": Tanh(),
-    "Sigmoid": Sigmoid(),
     "Softplus": Softplus(),
     "Sin": Sin(),
     "Cos": Sin(1),
@@ -195,7 +139,7 @@ OPERATIONS: Final[dict[str, Univariate]] = {
     "Reciprocal": Root(Fraction(-1)),
     "Erf": Erf(),
 }
-"""Operations by their classes' names: no module of an operation is loaded that a network has not."""
+"""By the names of the classes in ops/smooth.py: no module of an operation is loaded that a network has not."""
 
 APPLIED: Final[dict[str, Univariate]] = {
     "tanh": Tanh(),

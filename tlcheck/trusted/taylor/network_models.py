@@ -41,6 +41,8 @@ RULES: Final = {
     "discrete": CHOICES,
 }
 """Module of trusted.ops -> module here with the rules of its operations."""
+FUNCTIONS: Final = {"s_shaped": "s_shaped", "smooth": "functions"}
+"""The same for the functions that these rules take."""
 
 
 def rules_of(op: Operation) -> str | None:
@@ -81,11 +83,10 @@ class TaylorNetwork:
 
     @property
     def asks_for(self) -> tuple[str, ...]:
-        """The modules of its operations' rules."""
-        found = {rules_of(self.graph.nodes[i].op) for i in self._network.needed} - {None}
-        return tuple(
-            f"tlcheck.trusted.taylor.{rules}" for rules in (SMOOTH, KINKED, CHOICES) if rules in found
-        )
+        """The modules of its operations' rules, and of the functions that these take."""
+        modules = {type(self.graph.nodes[i].op).__module__.rpartition(".")[2] for i in self._network.needed}
+        found = {table[module] for table in (RULES, FUNCTIONS) for module in modules & table.keys()}
+        return tuple(f"tlcheck.trusted.taylor.{rules}" for rules in sorted(found))
 
     @property
     def kinked(self) -> bool:
