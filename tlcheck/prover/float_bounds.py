@@ -25,7 +25,7 @@ from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.bent import Abs, LeakyRelu
 from tlcheck.trusted.ops.product import MatProduct, Product
-from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
+from tlcheck.trusted.ops.s_shaped import SShaped
 from tlcheck.trusted.ops.smooth import Cos, Exp, Reciprocal, Sin
 from tlcheck.trusted.ops.structure import Fixed, Input
 
@@ -294,7 +294,7 @@ def _elementwise(op: Operation, l: Floats, u: Floats) -> tuple[Relaxed, Ends]:
         points = [l, u, np.clip(0.0, l, u)]
         return _with_slopes(f, ls, us, points, points)
     bends = [np.sign(_bend(op, z)) for z in (l, u)]
-    straddles = (l < 0) & (u > 0) & isinstance(op, Sin | Tanh | Sigmoid)
+    straddles = (l < 0) & (u > 0) & isinstance(op, Sin | SShaped)
     one_way = (bends[0] == bends[1]) & ~straddles
     middle = (l + u) / 2
     tangent = df(np.minimum(middle, l + 0.99) if isinstance(op, Exp) else middle)
@@ -325,31 +325,25 @@ def _match(df: Function, slope: Floats, a: Floats, b: Floats) -> Floats:
     return (a + b) / 2
 
 
-def _sigmoid(z: Floats) -> Floats:
-    return 0.5 * (1 + np.tanh(0.5 * z))
-
-
 def _function(op: Operation) -> tuple[Function, Function, bool]:
     """f, f', and whether f is convex with a kink at 0."""
     match op:
         case Relu():
-            return lambda z: np.maximum(z, 0), lambda z: (z > 0) * 1.0, True
+            return op.approximate, lambda z: (z > 0) * 1.0, True
         case LeakyRelu(alpha=alpha) if alpha <= 1:
-            return lambda z: np.where(z > 0, z, alpha * z), lambda z: np.where(z > 0, 1.0, alpha), True
+            return op.approximate, lambda z: np.where(z > 0, 1.0, alpha), True
         case Abs():
-            return np.abs, np.sign, True
+            return op.approximate, np.sign, True
         case Sin():
-            return np.sin, np.cos, False
+            return op.approximate, np.cos, False
         case Cos():
-            return np.cos, lambda z: -np.sin(z), False
+            return op.approximate, lambda z: -np.sin(z), False
         case Exp():
-            return np.exp, np.exp, False
+            return op.approximate, np.exp, False
         case Reciprocal():
-            return lambda z: 1 / z, lambda z: -1 / z**2, False
-        case Tanh():
-            return np.tanh, lambda z: 1 - np.tanh(z) ** 2, False
-        case Sigmoid():
-            return _sigmoid, lambda z: _sigmoid(z) * (1 - _sigmoid(z)), False
+            return op.approximate, lambda z: -1 / z**2, False
+        case SShaped():
+            return op.approximate, op.slope, False
         case _:
             raise NoFloatBounds(f"this search does not bound {type(op).__name__}")
 
