@@ -2,7 +2,8 @@
 
 Its value on balls, its box, its lines and its cross-check against mpmath (``test_nonlinear``, ``test_interval_ops``); what it
 may claim of derivative, curvature and ends (``test_interval_ops``); S-shaped ones also in networks over boxes of every kind
-(``test_evaluate``, ``test_crosscheck``).
+(``test_evaluate``, ``test_crosscheck``). One with a ``chain`` is also an ONNX operator of its class's name: sixty layers of it
+(``test_depth``), and models of it among those of ``python -m tests.fuzz operators``.
 """
 
 from __future__ import annotations
@@ -27,13 +28,17 @@ NOT_NEGATIVE = (0.0, np.inf)
 
 
 class Row(NamedTuple):
-    """``function``: mpmath's; ``low`` to ``high``: where ordinary points are taken; ``domain``: where nasty ones may be."""
+    """``function``: mpmath's; ``low`` to ``high``: where ordinary points are taken; ``domain``: where nasty ones may be.
+
+    ``chain``: (a, b) such that x -> a f(x) + b, sixty times, stays in the domain and near 1, from SMALL.
+    """
 
     op: Elementwise
     function: Callable[[Any], Any]
     low: float
     high: float
     domain: tuple[float, float] = ALL
+    chain: tuple[float, float] | None = None
 
     def within(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """The points, moved into the domain."""
@@ -52,9 +57,9 @@ def far(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
 FUNCTIONS: dict[str, Row] = {
     "sigmoid": Row(Sigmoid(), far(lambda z: 1 / (1 + mpmath.exp(-z))), -20, 20),
     "tanh": Row(Tanh(), far(mpmath.tanh), -20, 20),
-    "atan": Row(Atan(), mpmath.atan, -50, 50),
-    "acos": Row(Acos(), mpmath.acos, -0.99, 0.99, (-1.0, 1.0)),
-    "asin": Row(Asin(), mpmath.asin, -0.99, 0.99, (-1.0, 1.0)),
+    "atan": Row(Atan(), mpmath.atan, -50, 50, chain=(-1.5, 0.25)),
+    "acos": Row(Acos(), mpmath.acos, -0.99, 0.99, (-1.0, 1.0), (0.5, -0.75)),
+    "asin": Row(Asin(), mpmath.asin, -0.99, 0.99, (-1.0, 1.0), (-0.75, 0.125)),
     "sin": Row(Sin(), mpmath.sin, -20, 20),
     "cos": Row(Cos(), mpmath.cos, -20, 20),
     "exp": Row(Exp(), mpmath.exp, -30, 30),
@@ -69,4 +74,7 @@ FUNCTIONS: dict[str, Row] = {
     "power": Row(Power(1.7), lambda z: z ** mpmath.mpf(1.7), 0, 9, NOT_NEGATIVE),
 }
 
+SMALL = (0.5, -0.25, 0.125, 0.625)
+OPERATORS = {type(row.op).__name__: row for row in FUNCTIONS.values() if row.chain is not None}
+"""Rows that are ONNX operators, by their names there."""
 S_SHAPED = {name: row for name, row in FUNCTIONS.items() if isinstance(row.op, SShaped)}
