@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -61,6 +62,17 @@ class Cpu:
 
     def __exit__(self, *_: object) -> None:
         self.seconds = time.process_time() - self._start
+
+
+LOGGED = re.compile(
+    r"(.*: )?\d+( of \d+)? [a-z ]+( \(\d+ %\))?(, worst margin [^ ,]+)?(, about [\d:]+ left)?\n"
+)
+"""A line of progress, which a log gets when a check takes long."""
+
+
+def without_progress(said: str) -> str:
+    """What a program said on stderr but for lines of progress, of which a busy machine gets more."""
+    return "".join(line for line in said.splitlines(keepends=True) if not LOGGED.fullmatch(line))
 
 
 def wait_until(holds: Callable[[], bool]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.clocks import without_progress
 from tlcheck.cli import progress as module
 from tlcheck.cli.progress import MAX_LINES, Due, Pace, count_bar, progress_bar
 from tlcheck.options import Progress
@@ -120,7 +121,11 @@ def test_a_log_gets_a_few_lines(
         run(
             clock, seconds, lambda done: tell(Progress("certs/a.json", done, len(seconds), -0.25, "examples"))
         )
-    lines = capsys.readouterr().err.splitlines()
+    said = capsys.readouterr().err
+    assert (
+        without_progress(said) == "" and without_progress(f"{said}tlcheck: a word\n") == "tlcheck: a word\n"
+    )
+    lines = said.splitlines()
     assert least <= len(lines) <= most
     for line in lines:
         assert line.startswith("certs/a.json: ")
@@ -151,7 +156,9 @@ def test_quiet_says_nothing() -> None:
 def test_a_long_run_counts_on_a_pipe(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     with count_bar("rulings") as bar:
         run(clock, [80.0] + [1.0] * 99, lambda done: bar(done, 100, "x"))
-    lines = capsys.readouterr().err.splitlines()
+    said = capsys.readouterr().err
+    assert without_progress(said) == ""
+    lines = said.splitlines()
     assert 5 <= len(lines) <= 12
     assert lines[-1].startswith(("9", "100 of 100 rulings"))
     for line in lines:
