@@ -81,9 +81,6 @@ DEFECTS: list[Defect] = [
            "pytorch_half_pixel: 'length_resized > 1 ? (x_resized + 0.5) / scale - 0.5 : 0'; it compares scale times length with 1"),
     Defect("Squeeze", "inference", lambda case, _: case.opset < 13 and case.attributes["axes"] != sorted(case.attributes["axes"]),
            "'List of non-negative integers, indicate the dimensions to squeeze', in any order; it finds them in rising order only"),
-    Defect("MaxPool AveragePool Conv", "inference", lambda case, _: "SAME" in _attribute(case, "auto_pad", "") and "pads" in case.attributes,
-           "'SAME_UPPER or SAME_LOWER mean pad the input so that output_shape[i] = ceil(input_shape[i] / strides[i])'; it takes pads "
-           "of zeros beside it instead"),
     Defect("Shape", "reference", lambda case, _: min(_attribute(case, "end", 0), _attribute(case, "start", 0)) < -len(_operand(case, 0).shape),
            "'start/end values are clamped to the range [0, r]'; it takes them as Python's slices do"),
 ]  # fmt: skip

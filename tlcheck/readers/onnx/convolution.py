@@ -59,7 +59,10 @@ def spatial_axes(call: Call, x: Value) -> Shape:
 def padding(call: Call, reach: Shape, strides: Shape, spatial: Shape) -> tuple[Shape, Shape]:
     """Begin and end padding per axis from ``pads`` or ``auto_pad``."""
     rank, mode, pads = len(reach), auto_pad(call), call.attr_ints("pads")
-    call.refuse(mode != "NOTSET" and any(pads or ()), "pads together with auto_pad")
+    both = pads is not None and (mode in SAME or (mode != "NOTSET" and any(pads)))
+    call.refuse(
+        both, f"pads together with auto_pad {mode}", PADS_DIFFER
+    )  # of zeros too: some tools take these
     if mode in SAME:
         call.refuse_shape(len(spatial) != rank, f"operand needs {rank} spatial axes")
         # SAME: ceil(size / stride) results
@@ -150,10 +153,12 @@ def _transpose_padding(
 
     Read is what the standard's text, its shape inference and onnxruntime agree on; the rest is refused by name.
     """
-    mode, wanted = auto_pad(call), call.attr_ints("output_shape")
+    mode, wanted, pads = auto_pad(call), call.attr_ints("output_shape"), call.attr_ints("pads")
+    both = mode != "NOTSET" and pads is not None
+    call.refuse(both, f"pads together with auto_pad {mode}", PADS_DIFFER)  # of zeros too
     if wanted is None and mode not in SAME:
         return (*padding(call, (1,) * len(full), strides, spatial), extra)
-    call.refuse(any(call.attr_ints("pads") or ()), "pads together with output_shape or auto_pad")
+    call.refuse(any(pads or ()), "pads together with output_shape")
     if wanted is None:
         why = "shape inference and runtimes differ"
         call.refuse(any(extra), f"auto_pad {mode} with output_padding", why)
