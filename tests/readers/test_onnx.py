@@ -582,6 +582,52 @@ def test_pads_beside_auto_pad_are_refused() -> None:
     refused(model([node], inputs={"x": [1, 1, 4]}), "TLC202")
 
 
+WEIGHT_OF_TWO = {"k": np.ones((1, 1, 2), np.float32)}
+UNKNOWN_WORDS: list[tuple[str, list[str], int, dict[str, Any], str]] = [
+    *(
+        (operator, operands, 13, {"auto_pad": word, **more}, f"auto_pad {word}".rstrip())
+        for word in ("SAME", "notset", "")
+        for operator, operands, more in [
+            ("Conv", ["x", "k"], {}), ("ConvTranspose", ["x", "k"], {}), ("ConvTranspose", ["x", "k"], {"output_shape": [5]}),
+            ("MaxPool", ["x"], {"kernel_shape": [2]}), ("AveragePool", ["x"], {"kernel_shape": [2]}),
+        ]
+    ),
+    ("Pad", ["x", "none"], 19, {"mode": "other"}, "mode other"), ("Pad", ["x", "none"], 18, {"mode": "wrap"}, "mode wrap"),
+    ("Cast", ["x"], 25, {"to": F32, "round_mode": "other"}, "round_mode other"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("operator", "operands", "opset", "attributes", "said"), UNKNOWN_WORDS)
+def test_words_that_an_attribute_does_not_have_are_no_defaults(
+    operator: str, operands: list[str], opset: int, attributes: dict[str, Any], said: str
+) -> None:
+    node = helper.make_node(operator, operands, ["y"], **attributes)
+    constants = {"none": ints(0, 0, 0, 0, 0, 0), **WEIGHT_OF_TWO}
+    constants = {name: constants[name] for name in operands if name in constants}
+    error = refused(model([node], inputs={"x": [1, 1, 4]}, constants=constants, opset=opset), "TLC202")
+    assert said in str(error)
+
+
+ZEROS_BESIDE_AUTO_PAD = [
+    (operator, mode) for operator in ("Conv", "ConvTranspose", "MaxPool", "AveragePool") for mode in ("SAME_UPPER", "SAME_LOWER", "VALID")
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("operator", "mode"), ZEROS_BESIDE_AUTO_PAD)
+def test_pads_of_zeros_beside_auto_pad(operator: str, mode: str) -> None:
+    """The text forbids both. Shape inference takes the zeros, runtimes refuse or take auto_pad; VALID says the same as zeros."""
+    conv = operator.startswith("Conv")
+    more = {} if conv else {"kernel_shape": [2]}
+    node = helper.make_node(
+        operator, ["x", "k"] if conv else ["x"], ["y"], auto_pad=mode, pads=[0, 0], **more
+    )
+    proto = model([node], inputs={"x": [1, 1, 4]}, constants=WEIGHT_OF_TWO if conv else {})
+    if operator != "ConvTranspose" and mode == "VALID":
+        assert read(proto).nodes[-1].shape == (1, 1, 3)
+    else:
+        assert f"pads together with auto_pad {mode}" in str(refused(proto, "TLC202"))
+
+
 def test_division_by_zero_is_no_real_function() -> None:
     refused(model([helper.make_node("Div", ["x", "c"], ["y"])], constants={"c": np.float32(0)}), "TLC203")
 

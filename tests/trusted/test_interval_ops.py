@@ -25,6 +25,7 @@ from tlcheck.trusted.ops.discrete import ArgMax, Compare, Floor, Round, Select, 
 from tlcheck.trusted.ops.indexed import Call, Indexed
 from tlcheck.trusted.ops.lines import Lines
 from tlcheck.trusted.ops.product import MatProduct, Product, product_planes
+from tlcheck.trusted.ops.roots import Root
 from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Smooth, Softplus, Sqrt
 from tlcheck.trusted.ops.softmax import Softmax
 
@@ -219,14 +220,17 @@ def test_at_a_pole_there_is_no_box(op: Smooth, l: float, u: float) -> None:
                 rule()
 
 
-@pytest.mark.parametrize("op", [Sqrt(), Power(0.5), Power(1.5), Power(3.0)], ids=str)
+@pytest.mark.parametrize(
+    "op", [Sqrt(), Power(0.5), Power(1.5), Power(3.0), *map(Root, (1, 2, 3, 8))], ids=str
+)
 def test_a_box_that_ends_at_zero_is_defined(op: Smooth) -> None:
     box = Box(np.zeros((1, 1)), np.array([[0.3]]))
     with working_precision(128):
-        found = image(op, None, (box,), Ball64())
-    assert found.lower[0, 0] == 0 and found.upper[0, 0] == pytest.approx(
-        float(0.3 ** getattr(op, "exponent", 0.5))
-    )
+        found, lines = image(op, None, (box,), Ball64()), op.lines(box)
+        assert op.ball(arb(0)) == 0
+    exponent = 1 / op.order if isinstance(op, Root) else float(getattr(op, "exponent", 0.5))
+    assert found.lower[0, 0] == 0 and found.upper[0, 0] == pytest.approx(0.3**exponent)
+    assert lines.lower[1][0, 0] <= 0 <= lines.upper[1][0, 0]
 
 
 ROWS = [

@@ -194,15 +194,16 @@ def multiplied(call: Call, a: Value, b: Value) -> Value:
 def _variables_multiplied(call: Call, a: Value, b: Value) -> Data:
     """A square where it is one: bounds of a product do not know that its factors are the same.
 
-    The two operations are loaded for networks that multiply variables.
+    Each of the two operations is loaded for networks that have it.
     """
+    if a.is_float and a == b:
+        from tlcheck.trusted.ops.smooth import Power
+
+        return call.emit(Power(2.0), call.data(a))
     from tlcheck.trusted.ops.product import Product
-    from tlcheck.trusted.ops.smooth import Power
 
     if not a.is_float:
         return _on_integers(call, Product(), a, b)
-    if a == b:
-        return call.emit(Power(2.0), call.data(a))
     shape = call.common_shape(a, b)
     return call.emit(Product(), *(call.data(call.broadcast(x, shape)) for x in (a, b)))
 

@@ -17,7 +17,8 @@ from tlcheck.trusted.arith.constant import Constant
 def cast(call: Call) -> list[Value]:
     """Data: to a wider type, and to integers and booleans; a constant's cast rounds as ONNX says."""
     call.attr_flag("saturate", True)
-    call.attr_str("round_mode", "up")
+    mode = call.attr_str("round_mode", "up")  # says how to round to float8e8m0, which is not read
+    call.refuse(mode not in ("up", "down", "nearest"), f"round_mode {mode}")
     x = call.value(0)
     if call.op == "CastLike":
         return [_cast(call, x, call.value(1).dtype)]

@@ -10,6 +10,7 @@ from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.ops.convolution import Conv, ConvTranspose
 
 SAME = ("SAME_UPPER", "SAME_LOWER")
+MODES = ("NOTSET", "VALID", *SAME)
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,13 @@ def _per_axis(call: Call, name: str, rank: int) -> Shape:
     return tuple(values)
 
 
+def auto_pad(call: Call) -> str:
+    """One of ``MODES``. Raises TLC202 for any other word."""
+    mode = call.attr_str("auto_pad", "NOTSET")
+    call.refuse(mode not in MODES, f"auto_pad {mode}")
+    return mode
+
+
 def spatial_axes(call: Call, x: Value) -> Shape:
     """The sizes of x's axes after batch and channel."""
     call.refuse_shape(len(x.shape) < 3, f"operand {x.shape} without spatial axes")
@@ -50,15 +58,17 @@ def spatial_axes(call: Call, x: Value) -> Shape:
 
 def padding(call: Call, reach: Shape, strides: Shape, spatial: Shape) -> tuple[Shape, Shape]:
     """Begin and end padding per axis from ``pads`` or ``auto_pad``."""
-    rank, mode, pads = len(reach), call.attr_str("auto_pad", "NOTSET"), call.attr_ints("pads")
-    call.refuse(mode != "NOTSET" and any(pads or ()), "pads together with auto_pad")
+    rank, mode, pads = len(reach), auto_pad(call), call.attr_ints("pads")
+    both = pads is not None and (mode in SAME or (mode != "NOTSET" and any(pads)))
+    call.refuse(
+        both, f"pads together with auto_pad {mode}", PADS_DIFFER
+    )  # of zeros too: some tools take these
     if mode in SAME:
         call.refuse_shape(len(spatial) != rank, f"operand needs {rank} spatial axes")
         # SAME: ceil(size / stride) results
         total = [(-(-n // s) - 1) * s + r - n for n, s, r in zip(spatial, strides, reach, strict=True)]
         _check_same(call, mode, strides, total)
         return _split(total, mode)
-    call.refuse(mode not in ("NOTSET", "VALID"), f"auto_pad {mode}")
     if mode == "VALID" or pads is None:
         return (0,) * rank, (0,) * rank
     wrong = len(pads) != 2 * rank or any(p < 0 for p in pads)
@@ -112,7 +122,7 @@ def conv(call: Call) -> list[Value]:
     x, weight, bias, roundings = _operands(call)
     kernel = kernel_of(call, weight.shape[2:])
     begin, end = padding(call, kernel.reach, kernel.strides, x.shape[2:])
-    mode = call.attr_str("auto_pad", "NOTSET")
+    mode = auto_pad(call)
     dilated = mode in SAME and any(d > 1 for d in kernel.dilations)
     call.refuse(dilated, f"auto_pad {mode} with dilations", NO_FORM)
     op = Conv(weight, bias, kernel.strides, kernel.dilations, begin, end, _groups(call), roundings)
@@ -143,10 +153,12 @@ def _transpose_padding(
 
     Read is what the standard's text, its shape inference and onnxruntime agree on; the rest is refused by name.
     """
-    mode, wanted = call.attr_str("auto_pad", "NOTSET"), call.attr_ints("output_shape")
+    mode, wanted, pads = auto_pad(call), call.attr_ints("output_shape"), call.attr_ints("pads")
+    both = mode != "NOTSET" and pads is not None
+    call.refuse(both, f"pads together with auto_pad {mode}", PADS_DIFFER)  # of zeros too
     if wanted is None and mode not in SAME:
         return (*padding(call, (1,) * len(full), strides, spatial), extra)
-    call.refuse(any(call.attr_ints("pads") or ()), "pads together with output_shape or auto_pad")
+    call.refuse(any(pads or ()), "pads together with output_shape")
     if wanted is None:
         why = "shape inference and runtimes differ"
         call.refuse(any(extra), f"auto_pad {mode} with output_padding", why)
@@ -171,9 +183,7 @@ def _transpose_padding(
 
 def _total_padding(call: Call, full: list[int], spatial: Shape, wanted: list[int]) -> list[int]:
     """Begin and end padding together, so that the result's sizes are output_shape. Raises TLC202, TLC204."""
-    call.refuse(
-        call.attr_str("auto_pad", "NOTSET") == "VALID", "auto_pad VALID with output_shape", PADS_DIFFER
-    )
+    call.refuse(auto_pad(call) == "VALID", "auto_pad VALID with output_shape", PADS_DIFFER)
     wrong = len(wanted) != len(full) or any(w < 1 for w in wanted)
     call.refuse_shape(wrong, f"output_shape {wanted} must be {len(full)} positive numbers")
     below = any(w < n for w, n in zip(wanted, spatial, strict=True))

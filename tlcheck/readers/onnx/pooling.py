@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tlcheck.readers.onnx.arithmetic import averaged
 from tlcheck.readers.onnx.call import DIFFER, NO_FORM, PADS_DIFFER, Call
-from tlcheck.readers.onnx.convolution import SAME, Kernel, kernel_of, padding, spatial_axes
+from tlcheck.readers.onnx.convolution import SAME, Kernel, auto_pad, kernel_of, padding, spatial_axes
 from tlcheck.readers.onnx.operands import Data, Shape, Value
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.ops.convolution import Conv
@@ -46,7 +46,7 @@ def _windows(call: Call, x: Data) -> Windows:
     if sizes is None or len(sizes) != len(spatial) or any(k < 1 for k in sizes):
         raise call.misshapen(f"kernel_shape {sizes} for spatial axes {spatial}")
     kernel = kernel_of(call, tuple(sizes))
-    ceil, mode = call.attr_flag("ceil_mode", False), call.attr_str("auto_pad", "NOTSET")
+    ceil, mode = call.attr_flag("ceil_mode", False), auto_pad(call)
     call.refuse(mode != "NOTSET" and ceil, "ceil_mode with auto_pad")
     dilated = mode != "NOTSET" and any(d > 1 for d in kernel.dilations)
     call.refuse(dilated, f"auto_pad {mode} with dilations", PADS_DIFFER)

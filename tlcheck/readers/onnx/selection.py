@@ -171,6 +171,8 @@ MODES: Final = ("reflect", "edge", "wrap")
 
 def pad(call: Call) -> list[Value]:
     x, mode = call.value(0), call.attr_str("mode", "constant")
+    call.refuse(mode not in ("constant", *MODES), f"mode {mode}")
+    call.refuse(mode == "wrap" and call.opset < 19, "mode wrap before opset 19")
     widths = _pad_widths(call, len(x.shape))
     fill = _pad_value(call, x)
     # negative widths remove entries
@@ -182,7 +184,6 @@ def pad(call: Call) -> list[Value]:
         return [x]
     if mode == "constant":
         return [_padded(call, x, fill, cut, grow)]
-    call.refuse(mode not in MODES, f"mode {mode}")
     call.refuse(any(b < 0 or e < 0 for b, e in widths), f"negative pads in mode {mode}")
     if mode == "reflect" and any(max(w) >= n for w, n in zip(widths, x.shape, strict=True) if any(w)):
         raise call.unsupported(f"pads {widths} beyond what {x.shape} reflects: onnxruntime has no such form")

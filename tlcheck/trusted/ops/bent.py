@@ -64,7 +64,7 @@ class Bent(Elementwise):
     def _slopes(self, l: Floats, u: Floats, guess: SlopeGuess) -> Floats:
         """Of both lines, (2, D, n): snapped together, on one grid."""
         ends = (self.approximate(l), self.approximate(u))
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             chord = np.where(u > l, (ends[1] - ends[0]) / (u - l), 0.0)
         found = [
             self.touching(l, u, chord, ends, lower) if given is None else np.broadcast_to(given, l.shape)

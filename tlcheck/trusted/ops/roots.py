@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.arb import Arb
 from tlcheck.trusted.ops.base import require
-from tlcheck.trusted.ops.ranges import UNDEFINED, on_ends
+from tlcheck.trusted.ops.ranges import UNDEFINED, ZERO, on_ends
 from tlcheck.trusted.ops.smooth import Smooth
 
 Floats = NDArray[np.float64]
@@ -27,7 +27,8 @@ class Root(Smooth):
         require(self.order >= 1, "Root: order must be at least 1")
 
     def value(self, x: Arb) -> Arb:
-        return on_ends(lambda z: z.root(self.order), x) if x >= 0 else UNDEFINED
+        """FLINT has no value for higher roots of 0."""
+        return on_ends(lambda z: ZERO if z == 0 else z.root(self.order), x) if x >= 0 else UNDEFINED
 
     def derivative(self, z: Arb) -> Arb:
         """x^(1/n) / (n x), not finite at 0"""

@@ -99,7 +99,7 @@ class SShaped(Elementwise):
                 below = g(mid) + self.slope(mid) * (b - mid) <= g(b)
                 low, high = np.where(below, mid, low), np.where(below, high, mid)
             tangent = self.slope(np.where(b <= 0, 0.5 * (a + b), np.minimum(low, 0.5 * (a + b))))
-        usable = g(a) + self.slope(a) * (b - a) <= g(b)
+            usable = g(a) + self.slope(a) * (b - a) <= g(b)
         return np.where((a >= 0) | ~usable, chord, tangent)
 
 
