@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from tlcheck.options import ARITHMETICS
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 CERTIFICATES = REPOSITORY / "certificates"
+
+ENGINES = tuple(name for name in ARITHMETICS if name != "auto")
+"""What is true of one engine is tried on every one: auto is a choice among them."""
 
 DATA = REPOSITORY.parent / "shared" / "data"
 """Real proofs, models and properties, beside the repository; tests that need them skip when it is not there."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.helpers import CERTIFICATES, REPOSITORY
+from tests.helpers import CERTIFICATES, ENGINES, REPOSITORY
 from tlcheck.cli.main import main
 from tlcheck.readers.bundle.read import read_bundle
 from tlcheck.readers.bundle.store import open_store
@@ -158,7 +158,7 @@ def _backwards(x: list[Fraction], start: int, end: int, axis: int, step: int) ->
 # All arithmetics, and what depends on options.
 
 
-@pytest.mark.parametrize("arith", ["arb", "ball64"])
+@pytest.mark.parametrize("arith", ENGINES)
 @pytest.mark.parametrize("group", ["accept", "reject", "undecided"])
 def test_every_arithmetic_agrees(group: str, arith: str, tmp_path: Path) -> None:
     report = tmp_path / "report.json"

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from tests.rings import (
-    BUDGETS,
     FIRST,
     READERS,
     ROWS,
@@ -27,7 +26,7 @@ pytestmark = pytest.mark.xdist_group("rings")
 @pytest.mark.parametrize("name", ROWS)
 def test_a_claim_needs_no_more_than_its_budget(name: str) -> None:
     _, ring_0, ring_1 = sizes(closure(roots(name)))
-    most_0, most_1 = BUDGETS[name]
+    most_0, most_1 = ROWS[name].budget
     assert ring_0 <= most_0 and ring_1 <= most_1, f"ring 0: {ring_0}, ring 1: {ring_1}"
 
 
@@ -39,8 +38,8 @@ def test_the_onnx_reader_needs_no_more_than_its_budgets() -> None:
 def test_budgets_are_those_that_were_decided() -> None:
     """Issue 12: these figures are promised."""
     promised = {"spline": 800, "camera box": 800, "stability": 2200, "PINN over a domain": 2700}
-    assert {name: BUDGETS[name][0] for name in promised} == promised
-    assert BUDGETS[FIRST][0] == READERS["ONNX reader, the whole"] == 3000
+    assert {name: ROWS[name].budget[0] for name in promised} == promised
+    assert ROWS[FIRST].budget[0] == READERS["ONNX reader, the whole"] == 3000
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)

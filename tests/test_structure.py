@@ -7,6 +7,7 @@ and makes no circle. A module's name in a table that is loaded by ``import_modul
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -167,6 +168,30 @@ def test_the_table_has_every_wing_and_no_other() -> None:
     assert {f"tlcheck.{name}" for allowed in MAY_IMPORT.values() for name in allowed if "." in name} <= set(
         MODULES
     )
+
+
+def rooms_of_the_page() -> dict[str, set[str]]:
+    """ARCHITECTURE's table, from the top: a room, and what it says that it imports; the ground's modules as one row."""
+    text = (REPOSITORY / "ARCHITECTURE.md").read_text(encoding="utf-8").partition("## Rooms")[2]
+    found = {}
+    for line in text.partition("| --- |")[2].partition("\n\n")[0].splitlines()[1:]:
+        room, _, says = (part.strip(" `/") for part in line.strip("|").split(" | "))
+        names = re.findall(r"(\w+)(?: \(([\w, ]+)\))?", "" if says == "nothing of tlcheck" else says)
+        found[room.removesuffix(".py")] = {
+            f"{name}.{part}" if part else name for name, parts in names for part in parts.split(", ")
+        }
+    return found
+
+
+def test_the_page_has_this_table_and_arrows_point_down_it() -> None:
+    page = rooms_of_the_page()
+    assert page.pop("ground") == set()
+    assert page == {
+        wing: allowed for wing, allowed in MAY_IMPORT.items() if wing not in {"__main__", *GROUND}
+    }
+    order = list(page)
+    for room, allowed in page.items():
+        assert all(order.index(name.partition(".")[0]) > order.index(room) for name in allowed), room
 
 
 def test_the_table_itself_has_no_circle() -> None:

@@ -9,13 +9,13 @@ import pytest
 
 from tests.attack import lies, mutations
 from tests.attack.lies import Lie
+from tlcheck.options import ARITHMETICS
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.decide import decide_sat
 from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.verdict import Verdict
 
 LIES = lies.all_lies()
-ARITHMETICS = ("auto", "arb", "ball64")
 RANDOM = 200 if os.environ.get("TLCHECK_SOAK") else 12
 """Random pieces of evidence per lie and arithmetic."""
 

@@ -11,8 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from tests import numpy_eval
+from tests.helpers import ENGINES
 from tests.trusted.test_audit import ONE_LEAF, claim, ints, leaves, split, verdict
-from tests.trusted.test_relaxed_ops import BLOCKS, ENGINES, Net, Rng, block, dense
+from tests.trusted.test_relaxed_ops import BLOCKS, Net, Rng, block, dense
 from tlcheck.trusted.arith.arb import arb, working_precision
 from tlcheck.trusted.arith.ball64 import Ball64
 from tlcheck.trusted.arith.box import Box, OutOfRange

@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import jsonschema
 import pytest
 
 from tests.helpers import CERTIFICATES
 from tlcheck.checking.lock import lock_schema
 from tlcheck.checking.lock import locked as locked_claims
-from tlcheck.cli.main import main
+from tlcheck.cli import commands
+from tlcheck.cli.main import cli, main
 from tlcheck.readers.formats.detect import survey
 from tlcheck.report.record import ClaimRead
 from tlcheck.report.schema import report_schema
@@ -595,6 +597,14 @@ COMMANDS = [
     ["vnncomp", "witness", "{}", "{}", "{}"], ["vnncomp", "referee", "{}", "--benchmarks", "{}"],
     ["vnncomp", "witness", "--index", "{}"], ["verify", "{}", "--model", "{}", "--property", "{}"], ["lock", "{}", "-o", "{}"],
 ]  # fmt: skip
+
+
+def test_every_command_that_takes_a_path_is_tried() -> None:
+    takes = {
+        name for name in commands.COMMANDS
+        if any(isinstance(p.type, click.Path) for p in cli.get_command(click.Context(cli), name).params)  # type: ignore[union-attr]
+    }  # fmt: skip
+    assert takes <= {command[0] for command in COMMANDS}
 
 
 @pytest.mark.parametrize("make", [through_a_file, in_a_circle, too_long])

@@ -14,13 +14,15 @@ from typing import Any
 import pytest
 
 from tests import small_proofs
-from tests.helpers import REPOSITORY
+from tests.helpers import ENGINES, REPOSITORY
 from tests.rings import Make, accepted
 from tlcheck.options import Options
+from tlcheck.report import claim_roots
 from tlcheck.report import rests_on as module
 from tlcheck.report.record import FileResult, Run
 from tlcheck.report.rests_on import closure, code_lines, imports, measured, rests_on, source
 from tlcheck.report.text import Text
+from tlcheck.trusted.arith.engines import engine
 from tlcheck.verify import verify_path
 
 PACKAGE = REPOSITORY / "tlcheck"
@@ -142,6 +144,14 @@ def test_each_kind_of_root_is_needed(name: str) -> None:
     for part in ("tlcheck.trusted.", "tlcheck.readers.", "tlcheck.readers.formats.detect"):
         left = [root for root in roots(name) if not root.startswith(part)]
         assert loaded - closure(left), part
+
+
+def test_every_engine_is_named() -> None:
+    """By the modules that it is made of: a report names what it rests on, or there is none."""
+    for name in ENGINES:
+        made = engine(name)
+        assert made.name == name and type(made).__module__ in claim_roots.ENGINES[name]
+    assert set(claim_roots.ENGINES) == set(ENGINES)
 
 
 def test_the_parts_that_a_claim_asks_for() -> None:

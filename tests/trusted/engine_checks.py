@@ -1,4 +1,4 @@
-"""What must hold of both engines, for every map and kind of data: soundness, sharpness, refusal.
+"""What must hold of every engine, for every map and kind of data: soundness, sharpness, refusal.
 
 The checks compute everything exactly (``oracle``) and build the known boxes as the hull of the sampled points, which
 is the tightest, most adversarial box that the engines may be given.
@@ -27,20 +27,13 @@ from tests.trusted.oracle import (
     sample,
     weight_within,
 )
-from tlcheck.trusted.arith import ball64, integer
+from tlcheck.trusted.arith import ball64
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.constant import Constant
-from tlcheck.trusted.arith.interface import Multipliers
+from tlcheck.trusted.arith.interface import Engine, Multipliers
 from tlcheck.trusted.arith.maps import DiagMap, IndexMap, Map, MatMap, SignMap
 
-Engine = ball64.Ball64 | integer.IntegerEngine
 POINTS = 12
-
-
-def new_form(engine: Engine, domains: int, rows: int) -> ball64.Ball64Form | integer.IntegerForm:
-    if isinstance(engine, ball64.Ball64):
-        return ball64.Ball64Form(engine, domains, rows)
-    return integer.IntegerForm(engine, domains, rows)
 
 
 def tolerance(engine: Engine) -> Fraction:
@@ -128,7 +121,7 @@ def check_adjoint(engine: Engine, make: MakeMap, kind: str, rng: Rng) -> None:
     box_ = random_box(rng, KINDS[kind], int(rng.choice([1, domains])), m.n_in)
     matrix = dense(m, rng)
     image = hull(apply(matrix, Exact.of(sample(rng, box_, POINTS))))
-    form = new_form(engine, domains, rows)
+    form = engine.form(domains, rows)
     rad = None
     if rng.random() < 0.5:
         indices, signs = rng.integers(0, m.n_out, rows), rng.choice([-1, 1], rows)
@@ -198,7 +191,7 @@ def check_chain(engine: Engine, make: MakeMap, kind: str, rng: Rng, linear: bool
     box1, box2, box3 = hull(y), hull(z), hull(w)
     s, t = draw(rng, (domains, rows, k)).astype(np.float64), draw(rng, (domains, rows, n)).astype(np.float64)
     value = _rows(Exact.of(s), w) + _rows(Exact.of(t), z)
-    form = new_form(engine, domains, rows)
+    form = engine.form(domains, rows)
     pieces: list[tuple[int, int, float, float]] = [] if linear else _multipliers(rng, kind, box1, domains)
     with mode():
         form.seed_rows(3, s.copy(), None, box3)
@@ -339,7 +332,7 @@ def check_residual(engine: Engine, make: MakeMap, kind: str, rng: Rng) -> None:
     zeros = np.zeros((1, m.n_in))
     whole = engine.image((m,), (box_,), None)
     for step in ("map", "lines", "sum", "multiplier"):
-        form = new_form(engine, 1, 1)
+        form = engine.form(1, 1)
         with mode():
             if step == "map":
                 form.seed_rows(1, seeds.copy(), None, whole)

@@ -8,7 +8,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from tests.helpers import ENGINES
 from tests.trusted.test_decide_soundness import decide
+from tlcheck.options import ARITHMETICS
 from tlcheck.trusted.arith.ball64 import Ball64
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.constant import Constant
@@ -28,8 +30,6 @@ from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange
 from tlcheck.trusted.plan import Plan, Settings, root_bounds
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
 from tlcheck.trusted.verdict import Verdict
-
-ENGINES = ["arb", "ball64", "auto"]
 
 
 def chain(n: int, *ops: Operation) -> Graph:
@@ -78,7 +78,7 @@ def verdict(
     return decide(asked, guidance or Guidance(ONE_LEAF, leaves(1)), Settings(arith, deployed=deployed))[1]
 
 
-@pytest.mark.parametrize("arith", ENGINES)
+@pytest.mark.parametrize("arith", ARITHMETICS)
 def test_selection_with_an_infinite_end_chooses_no_padding(arith: str) -> None:
     """max(x0) with a padded column, x0 in [-inf, 0]: the padding was taken for the dominating entry, as 0."""
     weight = Constant(np.array([[1e300, 0.0], [0.0, 1.0]]))
@@ -86,7 +86,7 @@ def test_selection_with_an_infinite_end_chooses_no_padding(arith: str) -> None:
     assert verdict(claim(graph, [-1e10, 0], [0, 1], 1, -1), arith=arith) is Verdict.UNPROVEN
 
 
-@pytest.mark.parametrize("arith", ["arb", "ball64"])
+@pytest.mark.parametrize("arith", ENGINES)
 def test_float32_overflow_is_not_certified(arith: str) -> None:
     """1e-30 (1e30 x) is infinite in float32 for x = 1e10."""
     graph = chain(1, *(Linear(Constant(np.array([[w]], np.float32))) for w in (1e30, 1e-30)))
@@ -174,7 +174,7 @@ MIX = Constant(np.array([[1.0, 2, 3], [0.3, -0.7, 1], [1, 1, 0.1]]))
 SUM = Constant(np.ones((3, 1)))
 
 
-@pytest.mark.parametrize("arith", ENGINES)
+@pytest.mark.parametrize("arith", ARITHMETICS)
 @pytest.mark.parametrize("op", [Sigmoid(), LeakyRelu(3.0), LeakyRelu(-5.0)])
 def test_slopes_of_two_and_more_share_a_grid(arith: str, op: Operation) -> None:
     graph = chain(3, Linear(MIX), op, Linear(SUM))
@@ -184,7 +184,7 @@ def test_slopes_of_two_and_more_share_a_grid(arith: str, op: Operation) -> None:
         assert verdict(asked, guidance, arith) is Verdict.CERTIFIED
 
 
-@pytest.mark.parametrize("arith", ENGINES)
+@pytest.mark.parametrize("arith", ARITHMETICS)
 def test_slopes_of_leaves_without_input_splits(arith: str) -> None:
     graph = chain(3, Linear(MIX), Relu(), Linear(MIX), Relu(), Linear(SUM))
     slopes = {2: LeafSlopes(np.arange(3), np.full((2, 3), 0.5), None)}
@@ -192,7 +192,7 @@ def test_slopes_of_leaves_without_input_splits(arith: str) -> None:
     assert verdict(claim(graph, [-1] * 3, [1] * 3, 1, -100), guidance, arith) is Verdict.CERTIFIED
 
 
-@pytest.mark.parametrize("arith", ENGINES)
+@pytest.mark.parametrize("arith", ARITHMETICS)
 def test_a_target_without_inputs_on_several_domains(arith: str) -> None:
     fixed = Constant(np.array([[1.0, -2.0]]))
     nodes = (
@@ -204,7 +204,7 @@ def test_a_target_without_inputs_on_several_domains(arith: str) -> None:
     assert verdict(claim(graph, [-1], [1], 1, -2), guidance, arith) is Verdict.CERTIFIED
 
 
-@pytest.mark.parametrize("arith", ENGINES)
+@pytest.mark.parametrize("arith", ARITHMETICS)
 def test_coefficients_that_are_not_doubles(arith: str) -> None:
     graph = chain(1, Relu())
     assert verdict(claim(graph, [0], [1], Fraction(1, 3), -1), arith=arith) is Verdict.CERTIFIED

@@ -20,6 +20,8 @@ from math import inf, prod
 import numpy as np
 import pytest
 
+from tests.helpers import ENGINES
+from tlcheck.options import ARITHMETICS
 from tlcheck.trusted.arith.arb import ball, working_precision
 from tlcheck.trusted.arith.box import OutOfRange
 from tlcheck.trusted.arith.constant import Constant
@@ -486,7 +488,7 @@ def one_case(seed: int, arith: str, count: Count) -> None:
             return
 
 
-@pytest.mark.parametrize("arith", ["arb", "ball64", "auto"])
+@pytest.mark.parametrize("arith", ARITHMETICS)
 def test_no_refuted_claim_is_certified(arith: str) -> None:
     count = Count()
     for seed in range(CASES):
@@ -651,7 +653,7 @@ def deployed_case(seed: int, arith: str, count: Count) -> None:
                 count.leaves += 1
 
 
-@pytest.mark.parametrize("arith", ["arb", "ball64"])
+@pytest.mark.parametrize("arith", ENGINES)
 def test_float32_executions_stay_inside(arith: str) -> None:
     count = Count()
     for seed in range(CASES):

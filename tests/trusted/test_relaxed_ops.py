@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests import numpy_eval
+from tests.helpers import ENGINES
 from tests.trusted.oracle import REPEATS
 from tests.trusted.test_audit import ONE_LEAF, claim, ints, leaves, split, verdict
 from tlcheck.trusted.arith.arb import working_precision
@@ -31,7 +32,6 @@ from tlcheck.trusted.plan import Plan, Settings, root_bounds
 from tlcheck.trusted.verdict import Verdict
 
 Rng = np.random.Generator
-ENGINES = ["arb", "ball64"]
 
 
 class Net:

@@ -39,12 +39,12 @@ def recheck(plan: Plan, bounds: Mapping[int, Bounds]) -> int:
             if plan.guidance.per_leaf_bounds:
                 chunk = LeafChunk(plan, (int(random.integers(len(plan.leaves))),))
                 known, _ = chunk.domain(None)
-                return _compare(plan, chunk.task(plan.ball64), chunk.task(plan.integer), known, random)
+                return _compare(plan, chunk.task(plan.other), chunk.task(plan.integer), known, random)
             region = next(iter(bounds), None)
             if region is None:
                 return 0
             return _compare(
-                plan, root_task(plan, plan.ball64), root_task(plan, plan.integer), bounds[region], random
+                plan, root_task(plan, plan.other), root_task(plan, plan.integer), bounds[region], random
             )
         except OutOfRange:
             return 0

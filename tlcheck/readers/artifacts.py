@@ -32,8 +32,6 @@ LEAVES: Final = ("leaves", "domains", "verified_domains", "terminal_domains")
 LOWER: Final = ("lo", "input_lo", "x_L", "x_l", "domain_lo", "lower")
 """Names under which producers dump leaves, and a leaf's lower corner."""
 
-JSON_LINES: Final = ("raw-leaf-dump", "torchlean-leaves", "tlcheck.camera", "torchlean-camera", "omni3d-box")
-
 OWN: Final = "tlcheck."
 """Formats of our own name files beside the artifact; those of other tools, paths of another machine."""
 
@@ -42,15 +40,18 @@ Recognise = Callable[[Mapping[str, Any]], bool]
 
 @dataclass(frozen=True)
 class Artifact:
-    """``module``: in tlcheck.readers; ``proves``: what CERTIFIED says, for ``tlcheck formats``."""
+    """``module``: in tlcheck.readers; ``proves``: what CERTIFIED says, for ``tlcheck formats``; ``fields``: some that no other
+    JSON is likely to have together, for files that do not say what they are; ``lines``: it may be JSON lines."""
 
     module: str
     recognise: Recognise
     proves: str
+    fields: tuple[str, ...] = ()
+    lines: bool = False
 
 
 @dataclass(frozen=True)
-class _Tagged:
+class _Tag:
     """Files whose top-level ``format`` is the tag."""
 
     tag: str
@@ -59,60 +60,64 @@ class _Tagged:
         return bool(top.get("format") == self.tag)
 
 
-def _tag(tag: str) -> Recognise:
-    return _Tagged(tag)
-
-
 def _keys(*keys: str) -> Recognise:
     return lambda top: all(key in top for key in keys)
 
 
 ARTIFACTS: Final[dict[str, Artifact]] = {
     "tlcheck.corridor": Artifact(
-        "torchlean.ode", _tag("tlcheck.corridor/1"),
-        "ODE corridors, scalar or quasi-monotone systems, as a claim of tlcheck's own",
+        "torchlean.ode", _Tag("tlcheck.corridor/1"),
+        "ODE corridors, scalar or quasi-monotone systems, as a claim of tlcheck's own", fields=("rhs", "segments"),
     ),
     "tlcheck.spline": Artifact(
-        "torchlean.spline", _tag("tlcheck.spline/1"),
-        "splines: interpolation, C^k, monotone, convex, range, distance to a network",
+        "torchlean.spline", _Tag("tlcheck.spline/1"),
+        "splines: interpolation, C^k, monotone, convex, range, distance to a network", fields=("knots", "pieces"),
     ),
     "tlcheck.camera": Artifact(
-        "torchlean.camera", _tag("tlcheck.camera/1"), "camera boxes: cuboid, pose, tightness, pixels, uncertainty, lens",
+        "torchlean.camera", _Tag("tlcheck.camera/1"), "camera boxes: cuboid, pose, tightness, pixels, uncertainty, lens",
+        lines=True,
     ),
     "tlcheck.margins": Artifact(
-        "torchlean.margin", _tag("tlcheck.margins/1"), "certified accuracy of a classifier over a data set",
+        "torchlean.margin", _Tag("tlcheck.margins/1"), "certified accuracy of a classifier over a data set",
+        fields=("data", "radius", "examples"),
     ),
     "tlcheck.output-box": Artifact(
-        "torchlean.lirpa", _tag("tlcheck.output-box/1"), "a network's outputs over an input box lie in a box",
+        "torchlean.lirpa", _Tag("tlcheck.output-box/1"), "a network's outputs over an input box lie in a box",
     ),
     "tlcheck.lyapunov": Artifact(
-        "torchlean.lyapunov", _tag("tlcheck.lyapunov/1"), "Lyapunov conditions of a network along given dynamics",
+        "torchlean.lyapunov", _Tag("tlcheck.lyapunov/1"), "Lyapunov conditions of a network along given dynamics",
+        fields=("dynamics", "region", "V", "claims"),
     ),
     "tlcheck.pinn": Artifact(
-        "own.pinn_domain", _tag("tlcheck.pinn/1"), "PINN: residual, initial and boundary errors, over the whole domain",
+        "own.pinn_domain", _Tag("tlcheck.pinn/1"), "PINN: residual, initial and boundary errors, over the whole domain",
+        fields=("model", "pde", "at_most"),
     ),
     "tlcheck.stability": Artifact(
-        "own.stability_artifact", _tag("tlcheck.stability/1"),
+        "own.stability_artifact", _Tag("tlcheck.stability/1"),
         "closed loops: asymptotically stable, practically stable, or invariant only",
+        fields=("states", "equations", "statement"),
     ),
     "torchlean-margin": Artifact(
-        "torchlean.margin", _tag("robust_margin_cert_v0_1"),
+        "torchlean.margin", _Tag("robust_margin_cert_v0_1"),
         "classifier margins: from the weights and data it names, else that the artifact is consistent",
     ),
     "torchlean-leaves": Artifact(
-        "torchlean.leaves", _tag("abcrown_leaf_artifact_v0_1"), "leaf boxes and bounds: that the artifact is consistent",
+        "torchlean.leaves", _Tag("abcrown_leaf_artifact_v0_1"), "leaf boxes and bounds: that the artifact is consistent",
+        lines=True,
     ),
     "torchlean-leaves-2": Artifact(
-        "torchlean.leaves", _tag("abcrown_leaf_artifact_v0_2"), "leaf proofs: bounds recomputed from the model, and the cover",
+        "torchlean.leaves", _Tag("abcrown_leaf_artifact_v0_2"), "leaf proofs: bounds recomputed from the model, and the cover",
     ),
     "torchlean-suite": Artifact(
-        "torchlean.suite", _tag("vnnlib_suite_v0_1"), "MNIST-FC suites: each instance safe, bounds recomputed from the weights",
+        "torchlean.suite", _Tag("vnnlib_suite_v0_1"), "MNIST-FC suites: each instance safe, bounds recomputed from the weights",
+        fields=("instances", "weights"),
     ),
     "torchlean-spline": Artifact(
-        "torchlean.spline", _tag("piecewise_poly_v0"), "splines: interpolation, exactly over the rationals",
+        "torchlean.spline", _Tag("piecewise_poly_v0"), "splines: interpolation, exactly over the rationals",
     ),
     "torchlean-camera": Artifact(
-        "torchlean.camera", _tag("torchlean.camera.box3d.v1"), "camera boxes: TorchLean's seven invariants, with zero tolerance",
+        "torchlean.camera", _Tag("torchlean.camera.box3d.v1"), "camera boxes: TorchLean's seven invariants, with zero tolerance",
+        lines=True,
     ),
     "torchlean-ode": Artifact(
         "torchlean.ode", _keys("rhs", "segments"), "ODE corridors: every solution stays between the two networks",
@@ -145,9 +150,9 @@ ARTIFACTS: Final[dict[str, Artifact]] = {
     "omni3d-box": Artifact(
         "torchlean.camera",
         lambda top: "K" in top and any(key in top for key in ("corners3d", "corners3d_partial")),
-        "Omni3D corners: positive depth of each corner given; its pixel in bbox2d if there is one",
+        "Omni3D corners: positive depth of each corner given; its pixel in bbox2d if there is one", lines=True,
     ),
-    "raw-leaf-dump": Artifact("torchlean.leaves", lambda top: _has_leaves(top), "leaf dumps: as torchlean-leaves"),
+    "raw-leaf-dump": Artifact("torchlean.leaves", lambda top: _has_leaves(top), "leaf dumps: as torchlean-leaves", lines=True),
 }  # fmt: skip
 """The first that recognises a file's top-level object is its format."""
 
@@ -158,7 +163,7 @@ def _has_leaves(top: Mapping[str, Any]) -> bool:
     return "format" not in top and any(key in first for key in LOWER)
 
 
-TAGS: Final = tuple(a.recognise.tag for a in ARTIFACTS.values() if isinstance(a.recognise, _Tagged))
+TAGS: Final = tuple(a.recognise.tag for a in ARTIFACTS.values() if isinstance(a.recognise, _Tag))
 NEIGHBOURS: Final = (
     "tlcheck.lock/1",
     "tlcheck.pde/1",
@@ -367,14 +372,8 @@ MAX_TAG: Final = 100
 MAX_LOOKS: Final = 1000
 FIELDS: Final = {
     "tlcheck.bundle": ("files", "claims"),
-    "tlcheck.corridor/1": ("rhs", "segments"),
-    "tlcheck.spline/1": ("knots", "pieces"),
-    "tlcheck.margins/1": ("data", "radius", "examples"),
-    "tlcheck.lyapunov/1": ("dynamics", "region", "V", "claims"),
-    "tlcheck.pinn/1": ("model", "pde", "at_most"),
-    "tlcheck.stability/1": ("states", "equations", "statement"),
-    "vnnlib_suite_v0_1": ("instances", "weights"),
-}
+    **{a.recognise.tag: a.fields for a in ARTIFACTS.values() if isinstance(a.recognise, _Tag) and a.fields},
+}  # fmt: skip
 """Fields that no other JSON is likely to have together, by the tag that goes with them."""
 _OURS: Final = re.compile(r"tlcheck\.[a-z-]+/[0-9]+")
 
@@ -413,7 +412,7 @@ def _check_given(files: Files, own: Files) -> None:
 
 def _read_artifact(data: bytes, files: Files, options: Options, name: str) -> Sequence[LoadedClaim]:
     files.elsewhere = not name.startswith(OWN)
-    lines = data.strip().split(b"\n") if name in JSON_LINES and data.strip()[:1] == b"{" else [data]
+    lines = data.strip().split(b"\n") if ARTIFACTS[name].lines and data.strip()[:1] == b"{" else [data]
     for line in lines if len(lines) > 1 and _is_object(lines[0]) else [data]:
         check_strict(line, files.where)
     files.sources["artifact"] = sha256_hex(data)

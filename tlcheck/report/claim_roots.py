@@ -43,7 +43,7 @@ def roots_of(loaded: LoadedClaim, result: ClaimResult) -> tuple[str, ...]:
     found += [*DECIDING.get(result.kind, DECIDING[""]), *operations(claim)]
     if result.kind == "unsat":
         for word in ("deciding", "intermediate"):
-            found += ENGINES.get(str(result.arithmetic.get(word)), ())
+            found += ENGINES[str(result.arithmetic[word])] if word in result.arithmetic else ()
     if result.arithmetic.get("semantics") == "deployed":
         found += DEPLOYED
     return tuple(dict.fromkeys(found))

@@ -142,18 +142,19 @@ class Plan:
         return IntegerEngine(close=True)
 
     @cached_property
-    def ball64(self) -> Engine:
-        return engine("ball64")
+    def other(self) -> Engine:
+        """The engine that is asked for in place of integers; of auto, float64."""
+        return engine("ball64" if self.settings.arith == "auto" else self.settings.arith)
 
     @cached_property
     def deciding_engine(self) -> Engine:
-        return self.ball64 if self.settings.arith == "ball64" else self.integer
+        return self.integer if self.settings.arith in ("auto", "arb") else self.other
 
     @cached_property
     def bounding_engine(self) -> Engine:
         """The engine of intermediate bounds."""
         if self.settings.arith == "auto":
-            return self.integer if self.bounding_cost <= self.settings.budget else self.ball64
+            return self.integer if self.bounding_cost <= self.settings.budget else self.other
         return self.deciding_engine
 
     @cached_property
