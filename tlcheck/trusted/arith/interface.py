@@ -1,4 +1,4 @@
-"""What an arithmetic engine offers to the passes. Two implementations: integer.py and ball64.py (``engines.py``).
+"""What an arithmetic engine offers to the passes. Implementations by name: ``engines.py``.
 
 ``Block`` is an engine's own representation of coefficients on one node's values. The invariant of a form, for every
 domain, row and point of the domain:
