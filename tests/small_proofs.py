@@ -12,9 +12,9 @@ from tests.trusted.science import test_camera as cameras
 from tests.trusted.science import test_nodes as nodes
 
 
-def one_leaf(folder: Path, operator: str) -> Path:
-    """A proof of one leaf that y > 1/8 for y = operator(x), x in [1/2, 1]."""
-    node = helper.make_node(operator, ["x"], ["y"])
+def one_leaf(folder: Path, operator: str, operands: int = 1) -> Path:
+    """A proof of one leaf that y > 1/8 for y = operator(x), or operator(x, x), x in [1/2, 1]."""
+    node = helper.make_node(operator, ["x"] * operands, ["y"])
     x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")
     graph = helper.make_graph([node], "g", [x], [y])
     onnx.save(

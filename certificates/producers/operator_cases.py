@@ -135,6 +135,24 @@ REFUSED: list[tuple[str, bytes, tuple[int, int], str]] = [
         "runtimes take keepdims 2 for 0",
     ),
     (
+        "auto-pad-that-is-no-word",
+        network(
+            [("ConvTranspose", "x w", "y", {"auto_pad": "SAME", "output_shape": [3], "strides": [2]})],
+            {"w": F32([[[1, 1]]])}, x=(1, 1, 2), y=(1, 1, 3), opset=13,
+        ),
+        (2, 3),
+        "auto_pad has no word SAME, beside output_shape neither",
+    ),
+    (
+        "zeros-beside-auto-pad",
+        network(
+            [("ConvTranspose", "x w", "y", {"auto_pad": "SAME_UPPER", "pads": [0, 0]})],
+            {"w": F32([[[1, 1]]])}, x=(1, 1, 2), y=(1, 1, 2), opset=13,
+        ),
+        (2, 2),
+        "pads of zeros: the reference evaluator gives three entries, auto_pad two, shape inference refuses both together",
+    ),
+    (
         "comparison-that-float32-decides",
         network(
             [("Mul", "a b", "p", {}), ("Sub", "p one", "d", {}), ("Greater", "d zero", "c", {}), ("Add", "x far", "z", {}),

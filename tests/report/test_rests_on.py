@@ -97,8 +97,9 @@ CASES: list[Any] = [
     pytest.param("digits-mlp", ("--semantics", "deployed"), id="deployed"),
     *(
         pytest.param(partial(small_proofs.one_leaf, operator=name), (), id=name)
-        for name in ("Exp", "Sign", "Softmax", "Elu")
+        for name in ("Exp", "Sign", "Softmax", "Elu", "Atan", "Asin")
     ),
+    pytest.param(partial(small_proofs.one_leaf, operator="Mul", operands=2), (), id="square"),
     pytest.param(small_proofs.node_bounds, (), id="nodes"),
 ]
 
