@@ -18,9 +18,9 @@ from tests.helpers import DATA, needs_data
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_SEXPR_DEPTH
 from tlcheck.readers.bytes import read_bytes
+from tlcheck.readers.vnnlib import normal_form as normal_form_module
 from tlcheck.readers.vnnlib.normal_form import normal_form
 from tlcheck.readers.vnnlib.read import load_property, read_property
-from tlcheck.readers.vnnlib import normal_form as normal_form_module
 from tlcheck.readers.vnnlib.version1 import read_vnnlib1
 from tlcheck.trusted.query import Disjunct, LinearConstraint, Query
 
