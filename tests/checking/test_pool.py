@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections import deque
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from operator import add
 
@@ -90,9 +92,18 @@ def test_a_pool_within_a_pool() -> None:
 
 
 @pytest.mark.parametrize("way", ["in_order", "as_done"])
-def test_a_tick_that_raises_ends_the_workers(way: str) -> None:
-    """While none of them would ever end."""
+def test_a_tick_that_raises_ends_the_workers(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While none of them would ever end; nor does a thread of the executor fall over what it finds then."""
     looks = iter([None, None, ZeroDivisionError])
+    fallen: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", fallen.append)
+    shutdown = ProcessPoolExecutor.shutdown
+
+    def late(executor: ProcessPoolExecutor, wait: bool, cancel_futures: bool) -> None:
+        executor._executor_manager_thread.join()  # type: ignore[attr-defined]  # it finds the dead processes first
+        shutdown(executor, wait=wait, cancel_futures=cancel_futures)
+
+    monkeypatch.setattr(ProcessPoolExecutor, "shutdown", late)
 
     def tick() -> None:
         if (error := next(looks)) is not None:
@@ -101,6 +112,27 @@ def test_a_tick_that_raises_ends_the_workers(way: str) -> None:
     with pytest.raises(ZeroDivisionError), processes(_sleep, 2) as workers:
         list(getattr(workers, way)(range(5), tick))
     assert family() == [os.getpid()]
+    assert not fallen
+
+
+@pytest.mark.parametrize("way", ["in_order", "as_done"])
+def test_a_tick_that_raises_ends_the_threads(way: str) -> None:
+    """What has not begun then never does."""
+    begun: list[int] = []
+    go = threading.Event()
+
+    def work(item: int) -> None:
+        begun.append(item)
+        go.wait()
+
+    def tick() -> None:
+        if begun:
+            go.set()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), threads(work, 1) as workers:
+        list(getattr(workers, way)(range(2000), tick))
+    assert len(begun) < 2000
 
 
 def _sleep(_: int) -> None:

@@ -2,6 +2,8 @@
 
 - A signal that comes while processes are being made waits until they are (``interrupts_held``); Ctrl-C is for the parent.
 - Whatever ends a pool's block early (a time limit, Ctrl-C) ends its processes at once; the parent's death ends them too.
+  What has not begun then never does; only ``shutdown`` cancels it (before Python 3.12.1 an executor's thread falls over
+  a future cancelled elsewhere when a process of its pool is gone, and prints a traceback).
 - Results are waited for BEAT by BEAT, and ``tick`` is called in between: it may draw, and it may raise.
 - A process that dies raises WorkerDied here (in words: WORKER_KILLED); ``work_through`` gets over it.
 
@@ -73,18 +75,14 @@ class Pool(Generic[Item, Result]):
         self.executor, self.function, self.workers = executor, function, workers
 
     def in_order(self, items: Iterable[Item], tick: Tick = silent) -> Iterator[Result]:
-        """The items' results in their order; when this ends early, what has not begun never does."""
+        """The items' results in their order."""
         with interrupts_held():
             futures = [self.executor.submit(self.function, item) for item in items]
-        try:
-            for future in futures:
-                while not future.done():
-                    tick()
-                    wait([future], timeout=BEAT)
-                yield future.result()
-        finally:
-            for future in futures:
-                future.cancel()
+        for future in futures:
+            while not future.done():
+                tick()
+                wait([future], timeout=BEAT)
+            yield future.result()
 
     def as_done(self, items: Iterable[Item], tick: Tick = silent) -> Iterator[tuple[Item, Result]]:
         """(item, its result) in any order. Items are handed out in their order, as workers get free: at most
@@ -105,8 +103,11 @@ class Pool(Generic[Item, Result]):
 @contextmanager
 def threads(function: Callable[[Item], Result], workers: int) -> Iterator[Pool[Item, Result]]:
     """The same in threads of this process, for work that leaves Python's lock."""
-    with ThreadPoolExecutor(workers) as executor:
+    executor = ThreadPoolExecutor(workers)
+    try:
         yield Pool(executor, function, workers)
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
 
 
 @contextmanager
