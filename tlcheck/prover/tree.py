@@ -1,0 +1,177 @@
+"""The tree of a search for a proof of unsat: what searches work on, and the guidance that a finished one becomes.
+
+A search is given branches and closes them: each gets the evidence that closes it, or is split and its children are closed.
+It never looks at more than the branch's own path, so that work may come from anywhere: the roots, a journal, another tool's
+tree, leaves that the checker refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlcheck.trusted.cover import Literal
+from tlcheck.trusted.guidance import (
+    LEAF,
+    SPLIT,
+    Guidance,
+    IntermediateSlopes,
+    LeafSlopes,
+    Leaves,
+    Tree,
+)
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What closes a leaf.
+
+    ``weights``: on the disjunct's constraints, by position. ``slopes``: for each activation in the frame's ``columns``, the
+    slopes (c,) of its lower lines there. ``multipliers``: on literals of the path, > 0. ``bound``: what the search found.
+    """
+
+    weights: Mapping[int, float]
+    bound: float
+    slopes: Mapping[int, NDArray[Any]] = field(default_factory=dict)
+    multipliers: Mapping[Literal, float] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class Branch:
+    """A node of a tree. ``split``: (graph node, index, point) once it has ``children``: (value <= point, value >= point).
+
+    ``bound``: the best lower bound found here. ``state``: what the search that made it keeps for its children.
+    """
+
+    disjunct: int
+    path: tuple[Literal, ...] = ()
+    evidence: Evidence | None = None
+    split: tuple[int, int, float] | None = None
+    children: tuple[Branch, ...] = ()
+    bound: float = -np.inf
+    state: Any = None
+
+    def divide(self, node: int, index: int, point: float = 0.0) -> tuple[Branch, Branch]:
+        """Split here; the two children, below and above."""
+        below, above = (
+            Branch(self.disjunct, (*self.path, Literal(node, index, side, point)), bound=self.bound)
+            for side in (-1, 1)
+        )
+        self.split, self.children, self.evidence = (node, index, point), (below, above), None
+        return below, above
+
+    def leaves(self) -> Iterator[Branch]:
+        """Those of the tree below, depth first, below before above."""
+        stack = [self]
+        while stack:
+            branch = stack.pop()
+            if branch.split is None:
+                yield branch
+            else:
+                stack += reversed(branch.children)
+
+    @property
+    def is_closed(self) -> bool:
+        return all(leaf.evidence is not None for leaf in self.leaves())
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """What the leaves of one region share. ``columns``: activation -> neurons for which every leaf's evidence has slopes.
+
+    ``intermediate``: as in Guidance, keyed (target, activation). ``per_leaf_bounds``: as there.
+    """
+
+    columns: Mapping[int, Ints] = field(default_factory=dict)
+    intermediate: Mapping[tuple[int, int], IntermediateSlopes] = field(default_factory=dict)
+    per_leaf_bounds: bool = False
+
+
+class Search(Protocol):
+    """Closes branches of one region."""
+
+    @property
+    def frame(self) -> Frame: ...
+
+    def close(self, work: Sequence[Branch], over: Callable[[], bool]) -> list[Branch]:
+        """Close the branches, or their children; those that are still open when it gives up, or when ``over()`` is true."""
+        ...
+
+
+def guidance_of(roots: Sequence[Branch], frame: Frame) -> Guidance:
+    """The guidance of one finished tree for each disjunct, in order. A leaf without evidence gets none: for disjuncts that
+    are empty, which nothing reads."""
+    rows: list[tuple[int, int, int, float]] = []
+    children: list[list[int]] = []
+    starts: list[int] = []
+    leaves: list[Branch] = []
+    for root in roots:
+        starts.append(len(rows))
+        stack: list[tuple[Branch, int, int]] = [(root, -1, 0)]
+        while stack:
+            branch, parent, side = stack.pop()
+            row = len(rows)
+            if parent >= 0:
+                children[parent][side] = row
+            if branch.split is None:
+                rows.append((LEAF, 0, 0, 0.0))
+                children.append([len(leaves), 0])
+                leaves.append(branch)
+            else:
+                node, index, point = branch.split
+                rows.append((SPLIT, node, index, point))
+                children.append([0, 0])
+                stack += [(child, row, k) for k, child in enumerate(branch.children)]
+    kind, node_, index_, point_ = zip(*rows, strict=True) if rows else ((), (), (), ())
+    below, above = np.array(children, np.int64).reshape(-1, 2).T
+    tree = Tree(
+        _ints(kind), _ints(node_), _ints(index_), np.array(point_, np.float64),
+        below.copy(), above.copy(), _ints(starts),
+    )  # fmt: skip
+    evidence = [leaf.evidence or Evidence({}, np.nan) for leaf in leaves]
+    return Guidance(
+        tree,
+        _leaves(evidence),
+        {a: LeafSlopes(c, _slopes(evidence, a, c.size), None) for a, c in frame.columns.items()},
+        {},
+        frame.intermediate,
+        frame.per_leaf_bounds,
+    )
+
+
+def _ints(values: Sequence[int]) -> Ints:
+    return np.array(values, np.int64)
+
+
+def _slopes(evidence: Sequence[Evidence], activation: int, count: int) -> NDArray[Any]:
+    """(leaves, c): uint8 where all are 0 or 1, else float32."""
+    rows = np.zeros((len(evidence), count), np.float32)
+    for k, e in enumerate(evidence):
+        if activation in e.slopes:
+            rows[k] = e.slopes[activation]
+    whole = rows.astype(np.uint8)
+    return whole if bool((whole == rows).all()) else rows
+
+
+def _leaves(evidence: Sequence[Evidence]) -> Leaves:
+    weights = [[(q, w) for q, w in e.weights.items() if w > 0] for e in evidence]
+    splits = [[(x, b) for x, b in e.multipliers.items() if b > 0] for e in evidence]
+    literals = [x for part in splits for x, _ in part]
+    return Leaves(
+        np.cumsum([0, *(len(part) for part in weights)]).astype(np.int64),
+        _ints([q for part in weights for q, _ in part]),
+        np.array([w for part in weights for _, w in part], np.float64),
+        np.cumsum([0, *(len(part) for part in splits)]).astype(np.int64),
+        _ints([x.node for x in literals]),
+        _ints([x.index for x in literals]),
+        _ints([x.side for x in literals]),
+        np.array([x.point for x in literals], np.float64),
+        np.array([b for part in splits for _, b in part], np.float64),
+        np.array([e.bound for e in evidence], np.float64),
+    )
