@@ -448,6 +448,17 @@ def test_an_empty_folder_misses_every_claim(
     assert len(document["results"]) == 4
 
 
+@pytest.mark.parametrize("named", [["spline.json"], ["pair.tlcert", "spline.json"]])
+def test_what_is_not_named_is_missing(
+    locked: tuple[Path, Path], named: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A gate that names fewer paths than were locked does not pass."""
+    folder, lock = locked
+    document = report(*(folder / name for name in named), "--expect", lock, code=3, capsys=capsys)
+    missing = {place for place, found in codes(document).items() if "TLC111" in found}
+    assert missing == {"artifact.json", "pair.tlcert", "spline.json"} - set(named)
+
+
 MALFORMED_LOCKS: dict[str, tuple[Callable[[Any], object], str]] = {
     "an unknown field": (lambda d: d.update(tolerance=1), "TLC101"),
     "no claims": (lambda d: d.update(claims=[]), "TLC101"),

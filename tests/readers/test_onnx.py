@@ -486,6 +486,15 @@ def test_external_data_through_a_link_outside(tmp_path: Path) -> None:
     refused(changed(lambda m: external(m, "w.bin", 32)), "TLC205", folder=inside)
 
 
+def test_external_data_in_the_model_itself(tmp_path: Path) -> None:
+    """A file has one role: the bytes of a model are not its weights."""
+    path = tmp_path / "m.onnx"
+    path.write_bytes(changed(lambda m: external(m, "m.onnx", 32)).SerializeToString())
+    with pytest.raises(InvalidInput) as caught:
+        load_model(path)
+    assert caught.value.code == "TLC101"
+
+
 def test_external_data_too_short(tmp_path: Path) -> None:
     (tmp_path / "w.bin").write_bytes(bytes(35))
     refused(changed(lambda m: external(m, "w.bin", 32)), "TLC403", folder=tmp_path)
