@@ -22,6 +22,7 @@ from tlcheck.trusted.guidance import (
     IntermediateSlopes,
     LeafSlopes,
     Leaves,
+    RegionGuidance,
     Tree,
 )
 
@@ -104,14 +105,15 @@ class Search(Protocol):
         ...
 
 
-def guidance_of(roots: Sequence[Branch], frame: Frame) -> Guidance:
-    """The guidance of one finished tree for each disjunct, in order. A leaf without evidence gets none: for disjuncts that
-    are empty, which nothing reads."""
+def guidance_of(roots: Sequence[Branch], frames: Sequence[Frame]) -> Guidance:
+    """The guidance of one finished tree for each disjunct, in order, and the frame of each: one and the same object for the
+    disjuncts of a region. A leaf without evidence gets none: for disjuncts that are empty, which nothing reads."""
     rows: list[tuple[int, int, int, float]] = []
     children: list[list[int]] = []
     starts: list[int] = []
     leaves: list[Branch] = []
-    for root in roots:
+    disjuncts: list[int] = []
+    for disjunct, root in enumerate(roots):
         starts.append(len(rows))
         stack: list[tuple[Branch, int, int]] = [(root, -1, 0)]
         while stack:
@@ -123,6 +125,7 @@ def guidance_of(roots: Sequence[Branch], frame: Frame) -> Guidance:
                 rows.append((LEAF, 0, 0, 0.0))
                 children.append([len(leaves), 0])
                 leaves.append(branch)
+                disjuncts.append(disjunct)
             else:
                 node, index, point = branch.split
                 rows.append((SPLIT, node, index, point))
@@ -135,13 +138,29 @@ def guidance_of(roots: Sequence[Branch], frame: Frame) -> Guidance:
         below.copy(), above.copy(), _ints(starts),
     )  # fmt: skip
     evidence = [leaf.evidence or Evidence({}, np.nan) for leaf in leaves]
+    distinct = {id(frame): frame for frame in frames}
+    if len(distinct) < 2:
+        common = vars(_region_guidance(frames[0], evidence, None)) if frames else {}
+        return Guidance(tree, _leaves(evidence), **common)
+    numbers: dict[int, list[int]] = {key: [] for key in distinct}
+    for number, disjunct in enumerate(disjuncts):
+        numbers[id(frames[disjunct])].append(number)
+    parts = {key: _region_guidance(frame, evidence, numbers[key]) for key, frame in distinct.items()}
     return Guidance(
-        tree,
-        _leaves(evidence),
-        {a: LeafSlopes(c, _slopes(evidence, a, c.size), None) for a, c in frame.columns.items()},
-        {},
-        frame.intermediate,
-        frame.per_leaf_bounds,
+        tree, _leaves(evidence), own={disjunct: parts[id(frame)] for disjunct, frame in enumerate(frames)}
+    )
+
+
+def _region_guidance(
+    frame: Frame, evidence: Sequence[Evidence], numbers: Sequence[int] | None
+) -> RegionGuidance:
+    """``numbers``: of the region's leaves, rising; None: all are."""
+    own = evidence if numbers is None else [evidence[k] for k in numbers]
+    return RegionGuidance(
+        leaf_slopes={a: LeafSlopes(c, _slopes(own, a, c.size), None) for a, c in frame.columns.items()},
+        intermediate=frame.intermediate,
+        per_leaf_bounds=frame.per_leaf_bounds,
+        rows=None if numbers is None else _ints(numbers),
     )
 
 
