@@ -181,9 +181,7 @@ class _Adam:
 
     def __init__(self, known: Root, activations: list[int], rows: int, dtype: np.dtype[Any]) -> None:
         self.known = known
-        start = {
-            a: known.lines[a].parts[0].lower[0][:, known.columns[a]].astype(dtype) for a in activations
-        }
+        start = {a: known.lines[a].parts[0].lower[0][:, known.columns[a]].astype(dtype) for a in activations}
         self.alpha = {a: np.repeat(x, rows, axis=0) for a, x in start.items()}
         self.first = {a: np.zeros_like(x) for a, x in self.alpha.items()}
         self.second = {a: np.zeros_like(x) for a, x in self.alpha.items()}
