@@ -216,7 +216,11 @@ def guidance_arrays(guidance: Guidance, graph: Graph) -> tuple[list[str], dict[s
     for number, (region, disjuncts) in enumerate(_regions(guidance)):
         stem = f"regions/{number}/"
         rows = np.arange(leaves.count) if region.rows is None else region.rows
-        own = {"disjuncts": disjuncts, "per_leaf_bounds": np.array([region.per_leaf_bounds], np.int64), "rows": rows}
+        own = {
+            "disjuncts": disjuncts,
+            "per_leaf_bounds": np.array([region.per_leaf_bounds], np.int64),
+            "rows": rows,
+        }
         slopes |= {stem + name: narrowed(values) for name, values in own.items()}
         slopes |= {stem + name: values for name, values in _slope_arrays(region, at).items()}
     return [named[node] for node in table], {**{k: narrowed(v) for k, v in arrays.items()}, **slopes}
