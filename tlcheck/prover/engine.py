@@ -130,13 +130,13 @@ class Engine:
                     kept[i] = a
                 constant = constant + self._through(i, a, lines[i], pending)
             else:
-                constant = constant + self._adjoint(i, a, pending)
+                constant = constant + self.adjoint(i, a, pending)
         return Descent(constant, ends, kept)
 
     def _downward(self, top: int) -> Iterator[int]:
         return (i for i in reversed(self.order) if i <= top)
 
-    def _adjoint(self, i: int, a: Array, pending: dict[int, Array]) -> Array:
+    def adjoint(self, i: int, a: Array, pending: dict[int, Array]) -> Array:
         """Through an affine operation; what the offset gives."""
         affine = self.network.affine[i]
         if affine is None:
@@ -441,7 +441,7 @@ class Engine:
             if isinstance(node.op, Input):
                 result[:, self.network.input_slices[i]] = a
             elif self.network.affine[i] is not None:
-                self._adjoint(i, a, pending)
+                self.adjoint(i, a, pending)
             else:
                 back = pulled(node.op, a, [values[j] for j in node.inputs], self.shapes[i])
                 for j, block in zip(node.inputs, back, strict=True):
