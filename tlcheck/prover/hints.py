@@ -3,7 +3,7 @@
 Wrong, missing or contradictory leaves cost time, and nothing else: a tree made of splits covers its region whatever they are, and
 every leaf is closed by a search of this room, or stays open.
 
-Three modes. ``leaves``: the whole tree at once, every leaf of it closed as it is where that can be. ``replay``: from the root down, dividing
+Three modes. ``leaves``: the whole tree at once, its leaves closed as they are where that can be. ``replay``: from the root down, dividing
 where the tree does, each branch closed as early as can be: the smallest proof. ``search``: the tree is left alone.
 """
 
@@ -76,7 +76,9 @@ def grow(root: Branch, leaves: LeafList, side: Side) -> None:
             continue
         budget -= 1
         node, index, point = cuts[column]
-        for child, side_, columns in zip(branch.divide(node, index, point), (-1, 1), known[column], strict=True):
+        for child, side_, columns in zip(
+            branch.divide(node, index, point), (-1, 1), known[column], strict=True
+        ):
             left = free.copy()
             left[columns] = False
             stack.append((child, rows[sides[rows, column] * side_ >= 0], left))
@@ -149,7 +151,9 @@ def _by_value(cuts: Sequence[Cut]) -> dict[tuple[int, int], list[int]]:
 # Closing it.
 
 
-def follow(search: Divisible, trees: Mapping[int, Branch], over: Over, mode: Mode | None = None) -> list[Branch]:
+def follow(
+    search: Divisible, trees: Mapping[int, Branch], over: Over, mode: Mode | None = None
+) -> list[Branch]:
     """Close what can be closed of trees whose leaves are open; the branches that are left to close.
 
     ``mode`` None: the roots alone, then the leaves, and the trees are given up where they do not help. Trees that are given up are
@@ -181,7 +185,9 @@ def _bare(branch: Branch) -> Plan:
     return plan
 
 
-def _tried(search: Divisible, leaves: Sequence[Branch], over: Over, least: float | None) -> list[Branch] | None:
+def _tried(
+    search: Divisible, leaves: Sequence[Branch], over: Over, least: float | None
+) -> list[Branch] | None:
     """The leaves that stay open; None where fewer than the share ``least`` of them closed, first of a sample."""
     step = 1 if least is None else max(1, len(leaves) // SAMPLE)
     open_: list[Branch] = []

@@ -51,7 +51,9 @@ class Subject:
             found = self.values(at)
             mine = {i: found[i][0] for i in self.layers if i in found and found[i].shape[1] == wanted.size}
             near = CLOSE * (np.abs(wanted) + np.abs(wanted).max(initial=0.0))
-            error = {i: np.abs(z - wanted) for i, z in mine.items() if bool((np.abs(z - wanted) <= near).all())}
+            error = {
+                i: np.abs(z - wanted) for i, z in mine.items() if bool((np.abs(z - wanted) <= near).all())
+            }
         return min(error, key=lambda i: float(error[i].max(initial=0.0)), default=None)
 
     def layer_named(self, tensor: str) -> int | None:
