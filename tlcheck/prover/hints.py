@@ -3,14 +3,15 @@
 Wrong, missing or contradictory leaves cost time, and nothing else: a tree made of splits covers its region whatever they are, and
 every leaf is closed by a search of this room, or stays open.
 
-Three modes. ``leaves``: the whole tree at once, its leaves closed as they are where that can be. ``replay``: from the root down, dividing
-where the tree does, each branch closed as early as can be: the smallest proof. ``search``: the tree is left alone.
+Three modes. ``leaves``: the whole tree at once, its leaves closed as they are where that can be. ``replay``: from the root down,
+divided where the tree is, each branch closed as early as can be: the smallest proof. ``search``: the tree is left alone.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import Final, Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -18,10 +19,12 @@ from numpy.typing import NDArray
 
 from tlcheck.prover.tree import Branch
 from tlcheck.readers.hints import Hints, LeafList
+from tlcheck.trusted import cover
 from tlcheck.trusted.claim import UnsatClaim
 
 Cut: TypeAlias = tuple[int, int, float]
-Plan: TypeAlias = tuple[Cut | None, tuple[Branch, ...]]
+Place: TypeAlias = tuple[int, tuple[cover.Literal, ...]]
+"""(disjunct, path)."""
 Mode: TypeAlias = Literal["leaves", "replay", "search"]
 Side: TypeAlias = Callable[[int, int, float], int | None]
 """Of a cut (node, index, point): 0 where a search can divide, -1 or 1 where values lie on that side only, else None."""
@@ -40,12 +43,13 @@ STEPS: Final = 100
 
 ROOT: Final = "at the root"
 HINTED: Final = "as the hints have it"
+EARLIER: Final = "above the hints' leaves"
 FURTHER: Final = "split further"
 SEARCHED: Final = "by a search of its own"
 
 
 class Divisible(Protocol):
-    """What is asked of a search here."""
+    """What is asked of a search here. One with an attribute ``suggest`` asks that where to divide an open branch (replay)."""
 
     def attempt(self, work: Sequence[Branch], over: Over, steps: int | None = None) -> list[Branch]:
         """Close exactly these branches where it can, in so many steps of an optimiser; those that are still open."""
@@ -125,7 +129,7 @@ def _matrix(leaves: LeafList, side: Side) -> tuple[list[Cut], NDArray[np.int8]]:
 def _implied(cuts: Sequence[Cut], below: NDArray[np.bool_], above: NDArray[np.bool_]) -> None:
     """A value below one point is below the higher ones, and so on; in place."""
     for up in _by_value(cuts).values():
-        for low, high in zip(up, up[1:], strict=False):
+        for low, high in pairwise(up):
             below[:, high] |= below[:, low]
         for low, high in zip(up[-2::-1], up[:0:-1], strict=True):
             above[:, low] |= above[:, high]
@@ -151,103 +155,86 @@ def _by_value(cuts: Sequence[Cut]) -> dict[tuple[int, int], list[int]]:
 # Closing it.
 
 
-def follow(
-    search: Divisible, trees: Mapping[int, Branch], over: Over, mode: Mode | None = None
-) -> list[Branch]:
-    """Close what can be closed of trees whose leaves are open; the branches that are left to close.
-
-    ``mode`` None: the roots alone, then the leaves, and the trees are given up where they do not help. Trees that are given up are
-    undivided again.
-    """
-    roots = list(trees.values())
-    plans = {id(root): _bare(root) for root in roots}
-    roots = search.attempt(roots, over)
-    if mode == "search" or over():
-        return roots
-    for root in roots:
-        root.split, root.children = plans[id(root)]
-    if mode == "replay":
-        return _replayed(search, roots, over)
-    leaves = [leaf for root in roots if root.split is not None for leaf in root.leaves()]
-    rest = [root for root in roots if root.split is None]
-    open_ = _tried(search, leaves, over, None if mode == "leaves" else HELPFUL)
-    if open_ is not None:
-        return rest + open_
-    for root in roots:
-        _bare(root)
-    return roots
-
-
-def _bare(branch: Branch) -> Plan:
-    """Take away its division, and give it."""
-    plan = branch.split, branch.children
-    branch.split, branch.children, branch.evidence = None, (), None
-    return plan
-
-
-def _tried(
-    search: Divisible, leaves: Sequence[Branch], over: Over, least: float | None
-) -> list[Branch] | None:
-    """The leaves that stay open; None where fewer than the share ``least`` of them closed, first of a sample."""
-    step = 1 if least is None else max(1, len(leaves) // SAMPLE)
-    open_: list[Branch] = []
-    for part in (leaves[::step], [x for k, x in enumerate(leaves) if k % step]):
-        open_ += search.attempt(part, over, STEPS)
-        if least is not None and part and len(open_) > (1 - least) * len(part):
-            return None
-    return open_
-
-
-def _replayed(search: Divisible, level: list[Branch], over: Over) -> list[Branch]:
-    """From the roots down, level by level; the branches that are open at the end of the tree."""
-    left: list[Branch] = []
-    while level and not over():
-        plans = {id(branch): _bare(branch) for branch in level}
-        open_, level = search.attempt(level, over), []
-        for branch in open_:
-            split, children = plans[id(branch)]
-            if split is None:
-                left.append(branch)
-                continue
-            branch.split, branch.children = split, children
-            for child in children:
-                child.state, child.bound = None, branch.bound
-            level += children
-    return left + [leaf for branch in level for leaf in branch.leaves()]
-
-
 class Hinted:
-    """Hints for a prover: trees to begin with. ``kind``: of the search that can follow them, ``inputs`` or ``neurons``."""
+    """Hints, as a prover takes them. ``kind``: of the search that can follow them, ``inputs`` or ``neurons``.
+
+    ``mode`` None: the roots alone, then the leaves; the tree is given up where too few of them close.
+    """
 
     def __init__(self, claim: UnsatClaim, hints: Hints, mode: Mode | None = None) -> None:
         self.hints, self.mode = hints, mode
         cuts = [cut for part in hints.leaves.values() for cut in part.cuts]
         inputs = sum(node in claim.graph.inputs for node, _, _ in cuts)
         self.kind = "inputs" if 2 * inputs > len(cuts) else "neurons"
-        self._planted: set[Branch] = set()
+        self._planted: dict[Place, Cut | None] = {}
+        """Where the hints' trees divide; None: their leaves."""
 
-    def __call__(self, search: Divisible, kind: str, disjuncts: Sequence[int]) -> dict[int, Branch] | None:
-        """A tree of each disjunct, divided as the hints have it, no leaf closed; None where they are for another search."""
-        if kind != self.kind:
-            return None
-        trees = {d: Branch(d) for d in disjuncts}
-        for d, root in trees.items():
-            if d in self.hints.leaves:
-                grow(root, self.hints.leaves[d], search.side)
-                self._planted |= set(root.leaves()) - {root}
-        return trees
+    def follow(self, search: Divisible, kind: str, roots: Sequence[Branch], over: Over) -> list[Branch]:
+        """Close what can be closed of undivided roots by the hints; the branches that are left to close."""
+        if kind != self.kind or self.mode == "search":
+            return list(roots)
+        open_ = search.attempt(roots, over)
+        hinted = [root for root in open_ if root.disjunct in self.hints.leaves]
+        if not hinted or over():
+            return open_
+        for root in hinted:
+            grow(root, self.hints.leaves[root.disjunct], search.side)
+            self._note(root)
+        rest = [root for root in open_ if root.disjunct not in self.hints.leaves]
+        if self.mode == "replay" and hasattr(search, "suggest"):
+            search.suggest = self.suggested
+        else:
+            leaves = [leaf for root in hinted for leaf in root.leaves()]
+            left = _tried(search, leaves, over, 0 if self.mode else HELPFUL)
+            if left is not None:
+                return rest + left
+        for root in hinted:
+            root.split, root.children, root.evidence = None, (), None
+        return open_
 
-    def closed_by(self, roots: Iterable[Branch]) -> Counter[str]:
+    def suggested(self, branch: Branch) -> tuple[int, int] | None:
+        """Where the hints divide a branch."""
+        cut = self._planted.get((branch.disjunct, branch.path))
+        return None if cut is None else cut[:2]
+
+    def _note(self, root: Branch) -> None:
+        stack = [root]
+        while stack:
+            branch = stack.pop()
+            self._planted[branch.disjunct, branch.path] = branch.split
+            stack += branch.children
+
+    def closed_by(self, roots: Iterable[Branch]) -> dict[str, int]:
         """The leaves of finished trees, by what closed them."""
         found: Counter[str] = Counter()
         for root in roots:
-            stack = [(root, root in self._planted)]
+            stack = [(root, False)]
             while stack:
                 branch, below = stack.pop()
-                below = below or branch in self._planted
                 if branch.split is not None:
+                    below = below or self._is_leaf(branch)
                     stack += [(child, below) for child in branch.children]
+                elif branch is root:
+                    found[ROOT] += 1
+                elif below:
+                    found[FURTHER] += 1
+                elif (branch.disjunct, branch.path) in self._planted:
+                    found[HINTED if self._is_leaf(branch) else EARLIER] += 1
                 else:
-                    hinted = HINTED if branch in self._planted else FURTHER if below else SEARCHED
-                    found[ROOT if branch is root else hinted] += 1
-        return found
+                    found[SEARCHED] += 1
+        return {how: found[how] for how in (ROOT, HINTED, EARLIER, FURTHER, SEARCHED) if found[how]}
+
+    def _is_leaf(self, branch: Branch) -> bool:
+        return self._planted.get((branch.disjunct, branch.path), ()) is None
+
+
+def _tried(search: Divisible, leaves: Sequence[Branch], over: Over, least: float) -> list[Branch] | None:
+    """The leaves that stay open; None where fewer than the share ``least`` of them closed, first of a sample."""
+    step = max(1, len(leaves) // SAMPLE) if least else 1
+    open_: list[Branch] = []
+    for part in (leaves[::step], [x for k, x in enumerate(leaves) if k % step]):
+        left = search.attempt(part, over, STEPS)
+        if len(left) > (1 - least) * len(part) and not over():
+            return None
+        open_ += left
+    return open_

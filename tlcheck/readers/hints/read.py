@@ -19,7 +19,7 @@ from tlcheck.readers.hints.proofs import read_dump, read_proofs
 from tlcheck.readers.hints.subject import Subject
 from tlcheck.readers.hints.tree_lines import read_tree_lines
 
-EXPECTED: Final = "a tree of splits (tlcheck.tree/1), an APTP proof, a Marabou proof in JSON, an alpha-beta-CROWN dump, or a tlcheck bundle"
+EXPECTED: Final = "a tree (tlcheck.tree/1), an APTP or Marabou proof, an alpha-beta-CROWN dump, or a tlcheck bundle"
 _APTP: Final = re.compile(rb"\s*+(?:;[^\n]*+\s*+)*+\(\s*+declare-")
 _TREE: Final = re.compile(rb'\s*+\{[^\n]{0,400}"tlcheck\.tree/')
 _MARABOU: Final = re.compile(rb'"(?:tableau|upperBounds|lowerBounds|constraints|proof)"\s*+:')
