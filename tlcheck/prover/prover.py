@@ -239,11 +239,20 @@ class Prover:
             if not is_empty(disjunct):
                 members.setdefault(disjunct.box, []).append(d)
         known = self._remembered()
-        graph = self.claim.graph
         return tuple(
-            Region(box, tuple(which), kinds_for(graph, box), self._make, self._hints, known)
+            Region(box, tuple(which), self._kinds(box), self._make, self._hints, known)
             for box, which in members.items()
         )
+
+    def _kinds(self, box: InputBox) -> tuple[str, ...]:
+        """The hinted search first."""
+        kinds = kinds_for(self.claim.graph, box)
+        return kinds if self._hints is None else tuple(sorted(kinds, key=lambda k: k != self._hints.kind))
+
+    @property
+    def roots(self) -> list[Branch]:
+        """The trees of a proof, one for each disjunct."""
+        return self._trees()[0]
 
     def _remembered(self) -> dict[str, list[Leaf]]:
         found: dict[str, list[Leaf]] = {}
