@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "plot": "plot",
     "convert": "convert",
     "certify-pinn": "certify_pinn",
+    "certify-robust": "certify_robust",
     "certify-lyapunov": "certify_lyapunov",
     "lyapunov-spec": "lyapunov_spec",
     "vnncomp": "vnncomp",

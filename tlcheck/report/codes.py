@@ -1,6 +1,6 @@
 """Reason codes: the table behind ``tlcheck explain CODE``.
 
-TLC0xx: verdict reasons. TLC1xx: certificates. TLC2xx: models. TLC3xx: properties. TLC4xx: limits and files.
+TLC0xx: verdict reasons. TLC1xx: certificates. TLC2xx: models. TLC3xx: properties. TLC4xx: limits and files. TLC5xx: data sets.
 TLC9xx: internal.
 """
 
@@ -141,6 +141,14 @@ CODES: dict[str, Code] = {
         "not a file's name",
         "A file's name has a folder where only a name may stand, two paths of one artifact end alike, or a path leaves its folder.",
     ),
+    "TLC501": Code("malformed data set", "The data set, its labels or a template of properties is not what its format says."),
+    "TLC502": Code(
+        "data that can mean two things",
+        "Which values go in, in which order and unit, or which class a label is, can be read in two ways; the message names the "
+        "option that says it. Nothing is guessed.",
+    ),
+    "TLC503": Code("data that do not fit the network", "Number, range or labels of the samples are not the network's."),
+    "TLC504": Code("a package is missing", "What reads this is an optional package; the message names it."),
     "TLC901": Code("internal error", "A bug in tlcheck. Please report it with the input."),
     "TLC902": Code(
         "engines disagree",
