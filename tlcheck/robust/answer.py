@@ -22,7 +22,8 @@ from tlcheck.readers.bytes import sha256_hex
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.vnnlib.read import read_query
 from tlcheck.report.result import ClaimResult
-from tlcheck.robust.questions import Point, Questions
+from tlcheck.robust.questions import Questions
+from tlcheck.robust.region import Point
 from tlcheck.robust.search import Found, find
 from tlcheck.trusted.arith.arb import lower_float
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
@@ -82,7 +83,11 @@ class Worker:
         clean = ruled(SatClaim(graph, query, point), self.evaluator)
         if clean.verdict is Verdict.CERTIFIED:
             top = _top([lower_float(y) for y in clean.outputs])
-            reason = "the property is violated at the sample" if self.questions.template else f"class {top} at the sample"
+            reason = (
+                "the property is violated at the sample"
+                if self.questions.template
+                else f"class {top} at the sample"
+            )
             return Answer(k, WRONG, reason, point, clean=False)
         right = True if clean.verdict is Verdict.REFUTED else None
         old = self.earlier.get(sha256_hex(text))
@@ -94,7 +99,9 @@ class Worker:
         found = find(claim, self.questions.network.whole.content, self.seconds, self.semantics == "deployed")
         return self._judged(k, query, found, right)
 
-    def _judged(self, k: int, query: Query, found: Found, clean: bool | None, *, taken: bool = False) -> Answer:
+    def _judged(
+        self, k: int, query: Query, found: Found, clean: bool | None, *, taken: bool = False
+    ) -> Answer:
         """What the evidence shows."""
         if found.evidence is None:
             return Answer(k, UNDECIDED, found.reason, clean=clean)
@@ -112,14 +119,18 @@ class Worker:
         if self.questions.settings.norm == "l2-box":
             away = self.questions.ball.distance_squared(self.questions.scaled(k), point)
             if away > self.questions.settings.eps**2:
-                reason = f"a counterexample in the box, at l2 distance {float(away) ** 0.5:.4g}: outside the ball"
+                reason = (
+                    f"a counterexample in the box, at l2 distance {float(away) ** 0.5:.4g}: outside the ball"
+                )
                 return Answer(k, UNDECIDED, reason, clean=clean)
         top = _top([lower_float(y) for y in outcome.outputs])
         reason = "" if self.questions.template else f"class {top} at a counterexample"
         return Answer(k, ATTACKED, reason, point, clean=clean, taken=taken)
 
     def _proved(self, k: int, query: Query, guidance: Guidance, clean: bool | None, taken: bool) -> Answer:
-        loaded = LoadedClaim(self.questions.name(k), UnsatClaim(self.questions.network.graph, query), guidance)
+        loaded = LoadedClaim(
+            self.questions.name(k), UnsatClaim(self.questions.network.graph, query), guidance
+        )
         try:
             result, deployed = checked(loaded, self.semantics)
         except InvalidInput as error:

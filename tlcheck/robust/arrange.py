@@ -42,7 +42,9 @@ def arranged(sample: Shape, tensor: Shape, layout: str = "") -> Arrangement:
             "TLC503", "a sample has another number of values than the network's input",
             expected=_sized(inner), got=_sized(sample),
         )  # fmt: skip
-    ways = [way for name in ([layout] if layout else LAYOUTS) if (way := _way(name, sample, inner, bool(layout)))]
+    ways = [
+        way for name in ([layout] if layout else LAYOUTS) if (way := _way(name, sample, inner, bool(layout)))
+    ]
     distinct = list({way.order: way for way in reversed(ways)}.values())
     if not distinct:
         raise InvalidInput(
@@ -62,7 +64,11 @@ def _way(name: str, sample: Shape, inner: Shape, asked: bool) -> Arrangement | N
     axes = LAYOUTS[name]
     if axes is None:
         fits = _same(sample, inner) or len(sample) == 1 or len(inner) == 1
-        return Arrangement(name, inner if len(sample) == 1 else sample, tuple(range(prod(sample)))) if fits else None
+        return (
+            Arrangement(name, inner if len(sample) == 1 else sample, tuple(range(prod(sample))))
+            if fits
+            else None
+        )
     if len(sample) == 1 and len(inner) == 3:
         before = tuple(inner[axes.index(k)] for k in range(3))
     elif len(sample) == 3:
@@ -71,7 +77,7 @@ def _way(name: str, sample: Shape, inner: Shape, asked: bool) -> Arrangement | N
         return None
     after = tuple(before[k] for k in axes)
     channels = before[axes[0]] if name == "hwc-to-chw" else before[0]
-    if len(inner) == 3 and after != inner or len(inner) not in (1, 3):
+    if len(inner) not in (1, 3) or (len(inner) == 3 and after != inner):
         return None
     if not asked and channels > CHANNELS and 1 in (len(sample), len(inner)):
         return None
@@ -100,7 +106,9 @@ def spread(numbers: tuple[object, ...], shape: Shape, option: str) -> tuple[int,
         return tuple(range(size))
     axes = [axis for axis in (0, 2) if len(shape) == 3 and shape[axis] == count]
     if len(axes) != 1:
-        code, what = ("TLC502", "which axis has the channels?") if axes else ("TLC503", "not one number a channel")
+        code, what = (
+            ("TLC502", "which axis has the channels?") if axes else ("TLC503", "not one number a channel")
+        )
         raise InvalidInput(
             code, what, field=option, expected="one number, or one for each channel of the network's input",
             got=f"{count} numbers for {_sized(shape)}",

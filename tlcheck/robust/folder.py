@@ -26,7 +26,8 @@ from tlcheck.limits import MAX_MANIFEST_BYTES
 from tlcheck.readers.bundle.manifest import Producer
 from tlcheck.readers.bundle.read import read_bundle
 from tlcheck.robust.answer import ATTACKED, CERTIFIED, WRONG, Answer
-from tlcheck.robust.questions import Point, Questions
+from tlcheck.robust.questions import Questions
+from tlcheck.robust.region import Point
 from tlcheck.trusted.claim import SatClaim
 from tlcheck.trusted.guidance import Guidance
 from tlcheck.writers.bundle import ClaimOut, SatOut, UnsatOut, exact_text, write_claims, write_whole
@@ -103,11 +104,15 @@ class Folder:
         out = replace(questions.network.out, content=None)
         name = questions.file(answer.sample)
         target = self.path / UNFINISHED / f"{answer.sample:05d}.tlcert"
-        write_claims(target, out, {name: questions.text(answer.sample)}, [_claim(questions, answer, name)], PRODUCER)
+        write_claims(
+            target, out, {name: questions.text(answer.sample)}, [_claim(questions, answer, name)], PRODUCER
+        )
 
     # the end
 
-    def write_bundles(self, questions: Questions, answers: Sequence[Answer]) -> list[tuple[Path, list[Answer]]]:
+    def write_bundles(
+        self, questions: Questions, answers: Sequence[Answer]
+    ) -> list[tuple[Path, list[Answer]]]:
         """The bundles of all evidence, each with its answers in the order of its claims; older ones are gone."""
         written = []
         for stem, statuses in ((ROBUST, {CERTIFIED}), (REFUTING, {ATTACKED, WRONG})):
@@ -167,7 +172,11 @@ def _parts(questions: Questions, answers: Iterable[Answer]) -> Iterator[list[Ans
     text = 0
     most = max(1, min(MOST_CLAIMS, MOST_VALUES // questions.network.graph.n_inputs))
     for answer in answers:
-        own = 0 if not isinstance(answer.evidence, tuple) else sum(len(exact_text(x)) + 8 for x in answer.evidence)
+        own = (
+            0
+            if not isinstance(answer.evidence, tuple)
+            else sum(len(exact_text(x)) + 8 for x in answer.evidence)
+        )
         if part and (len(part) == most or text + own > MAX_MANIFEST_BYTES // 2):
             yield part
             part, text = [], 0

@@ -25,7 +25,7 @@ from tlcheck.robust.region import Ball, Point
 from tlcheck.robust.template import Filling, Template, read_template
 from tlcheck.trusted.graph import Graph
 from tlcheck.writers.bundle import ModelOut
-from tlcheck.writers.queries import another_wins, query_text
+from tlcheck.writers.query_text import another_wins, query_text
 
 NORMS: Final = ("linf", "l2-box")
 
@@ -72,7 +72,10 @@ def load_network(path: Path) -> Network:
     graph = read_model(whole.content, file=str(path))
     if len(graph.inputs) != 1:
         raise InvalidInput(
-            "TLC503", "samples are for networks of one input", file=str(path), got=f"{len(graph.inputs)} inputs"
+            "TLC503",
+            "samples are for networks of one input",
+            file=str(path),
+            got=f"{len(graph.inputs)} inputs",
         )
     return Network(path, path.read_bytes(), whole, graph)
 
@@ -133,19 +136,22 @@ class Questions:
     def said(self) -> list[str]:
         """What was read and how it is used, in words: nothing of it is guessed in silence."""
         shape = " x ".join(map(str, self.network.shape))
-        mean = (self.settings.mean, self.settings.std) != ((0,), (1,))
+        moved = any(m != 0 for m in self.ball.mean) or any(s != 1 for s in self.ball.std)
         lines = [
             f"network: {self.network.path.name}, input {shape}, {self.network.graph.n_outputs} outputs",
             f"data: {described(self.samples)}",
-            f"order: {self.arrangement.layout}" + (" (values are moved)" if self.arrangement.moves else " (values stay in order)"),
+            f"order: {self.arrangement.layout}"
+            + (" (values are moved)" if self.arrangement.moves else " (values stay in order)"),
         ]
         if self.template is None:
             lines.append(f"asked: no other class within {self.within}")
         else:
-            lines.append(f"asked: {Path(self.template.file).name} for each sample, boxes within {self.within}")
+            lines.append(
+                f"asked: {Path(self.template.file).name} for each sample, boxes within {self.within}"
+            )
         if self.ball.clip is None:
             lines.append("no --clip: values may leave the range of the data")
-        if mean:
+        if moved:
             lines.append("then (value - mean) / std, exactly: the boxes are those of the network's input")
         low, high = (end / self.ball.divide for end in self.samples.values.span())
         if low < high and self.settings.eps >= high - low:
@@ -227,7 +233,9 @@ def _labels(
 
 def _named(label: str, classes: Sequence[str], n: int, counted: bool) -> int:
     if counted and len(classes) != n:
-        raise InvalidInput("TLC503", "not one of --classes for each output", expected=str(n), got=str(len(classes)))
+        raise InvalidInput(
+            "TLC503", "not one of --classes for each output", expected=str(n), got=str(len(classes))
+        )
     if label not in classes:
         raise InvalidInput(
             "TLC503", "a label that is none of --classes", expected=", ".join(classes), got=ascii(label[:80])
@@ -245,7 +253,10 @@ def _numbered(label: str, name: str, n: int | None) -> Fraction:
         ) from None  # fmt: skip
     if n is not None and (value.denominator != 1 or not 0 <= value < n):
         raise InvalidInput(
-            "TLC503", "a label that is no output of the network", field=name, expected=f"0 to {n - 1}", got=label
+            "TLC503",
+            "a label that is no output of the network",
+            field=name,
+            expected=f"0 to {n - 1}",
+            got=label,
         )
     return value
-

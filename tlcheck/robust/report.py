@@ -15,7 +15,13 @@ from tlcheck.report.record import ExitCode
 from tlcheck.robust.answer import ATTACKED, CERTIFIED, UNDECIDED, WRONG, Answer
 from tlcheck.robust.questions import Questions
 
-WORDS: Final = {CERTIFIED: "certified", ATTACKED: "attacked", WRONG: "wrong", UNDECIDED: "undecided"}
+Status = Literal["certified", "attacked", "wrong", "undecided"]
+WORDS: Final[dict[str, Status]] = {
+    CERTIFIED: "certified",
+    ATTACKED: "attacked",
+    WRONG: "wrong",
+    UNDECIDED: "undecided",
+}
 
 
 class Sample(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -24,7 +30,7 @@ class Sample(Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str
     label: str | None
     query: str
-    answer: Literal["certified", "attacked", "wrong", "undecided"]
+    answer: Status
     reason: str = ""
     clean: bool | None = None
     deployed: bool | None = None
@@ -95,6 +101,11 @@ class Report:
         )
 
     @property
+    def proved(self) -> bool:
+        """Some claim was written."""
+        return any(answer.status != UNDECIDED for answer in self.answers)
+
+    @property
     def exit_code(self) -> ExitCode:
         """0: every sample is certified; 1: one is wrong or attacked; 4: none is, and one is undecided."""
         totals = self.totals
@@ -118,11 +129,9 @@ def document(report: Report) -> Document:
 
 def _sample(q: Questions, a: Answer) -> Sample:
     label = None if q.samples.labels is None else q.samples.labels[a.sample]
-    answer: Literal["certified", "attacked", "wrong", "undecided"]
-    answer = WORDS[a.status]  # type: ignore[assignment]
     return Sample(
-        name=q.samples.names[a.sample], label=label, query=q.file(a.sample), answer=answer, reason=a.reason, clean=a.clean,
-        deployed=a.deployed, margin=a.margin, deployed_margin=a.deployed_margin, leaves=a.leaves,
+        name=q.samples.names[a.sample], label=label, query=q.file(a.sample), answer=WORDS[a.status], reason=a.reason,
+        clean=a.clean, deployed=a.deployed, margin=a.margin, deployed_margin=a.deployed_margin, leaves=a.leaves,
         seconds=round(a.seconds, 3), taken_over=a.taken,
     )  # fmt: skip
 
@@ -186,7 +195,11 @@ ROWS: Final = (
     ("clean", "clean", "the network's exact output at the sample is right"),
     ("certified", "certified", "proved, over the reals: no counterexample in the whole box; `robust.tlcert`"),
     ("certified, deployed", "certified_deployed", "of these, proved for every float32 execution too"),
-    ("attacked", "attacked", "right at the sample, with a proved counterexample in the box; `attacked.tlcert`"),
+    (
+        "attacked",
+        "attacked",
+        "right at the sample, with a proved counterexample in the box; `attacked.tlcert`",
+    ),
     ("wrong", "wrong", "the sample itself is a counterexample; `attacked.tlcert`"),
     ("undecided", "undecided", "none of these within the time"),
 )
@@ -196,14 +209,22 @@ def markdown(report: Report) -> str:
     q, totals = report.questions, report.totals
     out = [f"# Robustness of {_cell(q.network.path.name)}", ""]
     out += [f"- {_cell(entry)}" for entry in q.said()]
-    out += [f"- network SHA-256 `{q.network.whole.sha256}`; semantics {report.semantics}; {report.timeout:g} s an input", ""]
+    out += [
+        f"- network SHA-256 `{q.network.whole.sha256}`; semantics {report.semantics}; {report.timeout:g} s an input",
+        "",
+    ]
     out += ["| | inputs | share | |", "| --- | ---: | ---: | --- |"]
     for title, field, meaning in ROWS:
         count = getattr(totals, field)
         share = f"{100 * count / totals.inputs:.1f} %" if totals.inputs else ""
         out.append(f"| {title} | {count} | {share} | {meaning} |")
-    out += ["", "Check it: `tlcheck verify . --expect robust.lock` in this folder.", "", *CLAIM, ""]
-    out += ["| input | label | answer | margin | deployed | leaves | s | |", "| --- | --- | --- | ---: | ---: | ---: | ---: | --- |"]
+    if report.proved:
+        out += ["", "Check it: `tlcheck verify . --expect robust.lock` in this folder."]
+    out += ["", *CLAIM, ""]
+    out += [
+        "| input | label | answer | margin | deployed | leaves | s | |",
+        "| --- | --- | --- | ---: | ---: | ---: | ---: | --- |",
+    ]
     out += [_row(q, a) for a in report.answers]
     return "\n".join(out) + "\n"
 

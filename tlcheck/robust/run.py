@@ -53,7 +53,9 @@ def run(questions: Questions, folder: Folder, limits: Limits, tell: Tell, *, res
         folder.keep(questions, answer)
         tell("inputs", len(answers), questions.count, questions.name(k))
     final = confirmed(questions, folder, [answers[k] for k in sorted(answers)], limits, tell)
-    report = Report(questions, tuple(final), limits.semantics, limits.seconds, timer.now() - start, tuple(notes))
+    report = Report(
+        questions, tuple(final), limits.semantics, limits.seconds, timer.now() - start, tuple(notes)
+    )
     for name, text in zip(REPORT, (markdown(report), json_text(report)), strict=True):
         folder.write(name, text.encode("utf-8", "backslashreplace"))
     folder.end()
@@ -79,7 +81,9 @@ def confirmed(
                 claims.append((item[0], read))
             if problem:
                 failed += 1
-                final[sample[item]] = Answer(sample[item], UNDECIDED, problem, clean=final[sample[item]].clean)
+                final[sample[item]] = Answer(
+                    sample[item], UNDECIDED, problem, clean=final[sample[item]].clean
+                )
         if not failed:
             _write_lock(folder, claims)
             return [final[k] for k in sorted(final)]
@@ -124,4 +128,3 @@ class Confirm:
 
 def unconfirmed(_: tuple[Path, int]) -> Confirmed:
     return None, lost(0).reason
-

@@ -24,7 +24,7 @@ from typing import Final
 
 from tlcheck.errors import InvalidInput
 from tlcheck.report.numerals import number
-from tlcheck.writers.queries import decimal_above, decimal_below
+from tlcheck.writers.query_text import decimal_above, decimal_below
 
 Point = tuple[Fraction, ...]
 
@@ -81,7 +81,9 @@ class Template:
 
     def filled(self, filling: Filling) -> bytes:
         """The property of one sample. Raises InvalidInput TLC501."""
-        lines = [line for k, line in enumerate(self.text.split("\n")) for line in self._line(k, line, filling)]
+        lines = [
+            line for k, line in enumerate(self.text.split("\n")) for line in self._line(k, line, filling)
+        ]
         return "\n".join(lines).encode()
 
     def _line(self, k: int, line: str, filling: Filling) -> Iterator[str]:
@@ -117,7 +119,9 @@ class Template:
             raise self._wrong("the sample has no label", k, name)
         text = number(value)
         if "/" in text:
-            raise self._wrong("has no short decimal, and nothing says which way to round it", k, f"{name} = {text}")
+            raise self._wrong(
+                "has no short decimal, and nothing says which way to round it", k, f"{name} = {text}"
+            )
         return text
 
 

@@ -388,7 +388,11 @@ def _write_file(target: Path, write: Callable[[BinaryIO], None]) -> None:
 
 def write_whole(target: Path, content: bytes) -> None:
     """``target`` becomes ``content`` in one step. Raises TLC402."""
-    _write_file(target, lambda stream: None if stream.write(content) == len(content) else None)
+
+    def write(stream: BinaryIO) -> None:
+        stream.write(content)
+
+    _write_file(target, write)
 
 
 def _write_folder(target: Path, content: Mapping[str, bytes]) -> None:

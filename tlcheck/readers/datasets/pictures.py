@@ -31,7 +31,9 @@ def read_pictures(folder: Path, beside: Sequence[Path] = ()) -> Samples:
     """
     found = list(_files(folder, {path.resolve() for path in beside}))
     if not found:
-        raise InvalidInput("TLC501", "no picture in the folder", file=str(folder), expected=" ".join(SUFFIXES))
+        raise InvalidInput(
+            "TLC501", "no picture in the folder", file=str(folder), expected=" ".join(SUFFIXES)
+        )
     nested = [path.parent != folder for path in found]
     if any(nested) and not all(nested):
         raise InvalidInput(

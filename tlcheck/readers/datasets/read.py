@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tlcheck.errors import InvalidInput
-from tlcheck.readers.datasets.arrays import load_npy, read_npy, read_npz
+from tlcheck.readers.datasets.numpy_files import load_npy, read_npy, read_npz
 from tlcheck.readers.datasets.pictures import read_pictures
 from tlcheck.readers.datasets.samples import Samples, label_texts, names_labels
 from tlcheck.readers.datasets.tables import read_table, rows_of
@@ -68,7 +68,10 @@ def _labels(path: Path, samples: Samples) -> Sequence[str]:
             raise _heading(path, heading)
         if samples.names[0] != "row 0":
             raise InvalidInput(
-                "TLC502", "labels of pictures go by the pictures' names", file=str(path), expected="columns name,label"
+                "TLC502",
+                "labels of pictures go by the pictures' names",
+                file=str(path),
+                expected="columns name,label",
             )
         return [row[0].strip() for row in rows]
     if len(heading) != 2 or heading[0].lower() not in ("name", "file") or not names_labels(heading[1]):

@@ -139,7 +139,9 @@ def checked_numbers(array: NDArray[Any], file: str, field: str = "") -> Numbers:
         raise InvalidInput("TLC501", "no sample", file=file, field=field, got=f"shape {array.shape}")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         where = np.argwhere(~np.isfinite(array))[0].tolist()
-        raise InvalidInput("TLC501", "a value that is no finite number", file=file, field=field, got=f"at {where}")
+        raise InvalidInput(
+            "TLC501", "a value that is no finite number", file=file, field=field, got=f"at {where}"
+        )
     return Numbers(array)
 
 

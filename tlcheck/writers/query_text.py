@@ -47,7 +47,11 @@ def _plain(digits: int, places: int) -> str:
 
 
 def query_text(
-    lower: Sequence[Fraction], upper: Sequence[Fraction], n_outputs: int, formula: Iterable[str], about: Sequence[str] = ()
+    lower: Sequence[Fraction],
+    upper: Sequence[Fraction],
+    n_outputs: int,
+    formula: Iterable[str],
+    about: Sequence[str] = (),
 ) -> bytes:
     """A query: some input of the box ``lower`` to ``upper`` for which every formula holds. ``about``: comment lines."""
     lines = [f"; {_comment(line)}" for line in about]

@@ -60,7 +60,10 @@ def _chosen(names: Sequence[str], keys: Sequence[str], file: str) -> tuple[str, 
     for found, what, option in ((data, "samples", "--keys X,Y"), (labels, "labels", "--keys X,Y")):
         if len(found) > 1:
             raise InvalidInput(
-                "TLC502", f"which array holds the {what}? name it with {option}", file=file, got=", ".join(found)
+                "TLC502",
+                f"which array holds the {what}? name it with {option}",
+                file=file,
+                got=", ".join(found),
             )
     if not data:
         raise InvalidInput("TLC501", "no array of samples", file=file, got=", ".join(names) or "no array")
@@ -97,5 +100,5 @@ def _check_size(path: Path) -> None:
 
 
 def _unreadable(path: Path, error: Exception) -> InvalidInput:
-    what = "object" in str(error) and "it holds Python objects" or " ".join(str(error).split())
+    what = "it holds Python objects" if "object" in str(error).lower() else " ".join(str(error).split())
     return InvalidInput("TLC501", f"not an array file that can be read: {what}", file=str(path))
