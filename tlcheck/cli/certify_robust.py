@@ -137,7 +137,7 @@ NUMBERS: Final = Several()
 )
 @click.option("--format", "format_", type=click.Choice(("text", "json")), default="text", show_default=True)
 def certify_robust(model: Path, data: Path, output: Path, format_: str, **choices: Any) -> ExitCode:
-    """Certify for each sample in DATA that MODEL gives no other class within --eps of it.
+    """Certify, sample by sample of DATA, that MODEL keeps its class within --eps.
 
     DATA is an .npz, .npy or .csv file or a folder of pictures. DIR gets robust.tlcert (a claim an input, with its proof),
     attacked.tlcert (counterexamples), the questions as VNN-LIB, report.md and report.json; `tlcheck verify DIR` decides.

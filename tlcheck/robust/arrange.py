@@ -13,7 +13,7 @@ from tlcheck.errors import InvalidInput
 LAYOUTS: Final = {"given": None, "hwc-to-chw": (2, 0, 1), "chw-to-hwc": (1, 2, 0)}
 """--layout: as it is, or with the axes in this order."""
 CHANNELS: Final = 4
-"""Up to so many values along an axis may be channels, where the network's input does not say."""
+"""Up to so many values along an axis are taken for channels where --layout does not say so."""
 
 Shape = tuple[int, ...]
 
@@ -79,7 +79,7 @@ def _way(name: str, sample: Shape, inner: Shape, asked: bool) -> Arrangement | N
     channels = before[axes[0]] if name == "hwc-to-chw" else before[0]
     if len(inner) not in (1, 3) or (len(inner) == 3 and after != inner):
         return None
-    if not asked and channels > CHANNELS and 1 in (len(sample), len(inner)):
+    if not asked and channels > CHANNELS:
         return None
     order = np.arange(prod(sample)).reshape(before).transpose(axes).ravel()
     return Arrangement(name, after, tuple(order.tolist()))

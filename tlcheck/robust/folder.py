@@ -76,14 +76,21 @@ class Folder:
         return sorted(path for path in self.path.glob("*.tlcert") if _OURS.fullmatch(path.name))
 
     def earlier(self, questions: Questions) -> tuple[dict[str, Guidance | Point], list[str]]:
-        """(evidence by the SHA-256 of its question, what could not be read), of runs before. Nothing of it is believed."""
+        """(evidence by the SHA-256 of its question, what is left out), of runs before. Nothing of it is believed.
+
+        Raises InvalidInput: a bundle that would be replaced and is none.
+        """
         found: dict[str, Guidance | Point] = {}
         notes = []
         for path in [*self.bundles, *sorted((self.path / UNFINISHED).glob("*.tlcert"))]:
             try:
                 found.update(_evidence(path, questions.network.path))
             except InvalidInput as error:
+                if path.parent == self.path and error.code != "TLC103":
+                    raise error.in_file(str(path)) from error.__cause__
                 notes.append(f"{path.name} left out: {error.line()} [{error.code}]")
+                if path.parent != self.path:
+                    path.unlink()
         return found, notes
 
     # while it runs
