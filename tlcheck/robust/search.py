@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from math import isfinite
 
-from tlcheck import timer
 from tlcheck.errors import InvalidInput
-from tlcheck.prover.refute import Judge, refuted
-from tlcheck.prover.unsat import Prover
+from tlcheck.prover.prover import Limits, Proof, Prover, Witness
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.ops.base import NotDeployable
 from tlcheck.trusted.plan import NoRelaxation
-
-ATTACK_SHARE = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,16 +24,15 @@ class Found:
 
 def find(claim: UnsatClaim, model: bytes, seconds: float, deployed: bool) -> Found:
     """What is found within ``seconds``; ``deployed``: a proof that survives float32 rounding."""
-    start = timer.now()
-    point = refuted(Judge(claim.graph, claim.query), model, start + ATTACK_SHARE * seconds)
-    if point is not None:
-        return Found(point)
     try:
-        found = Prover(claim, start + seconds, deployed).search()
+        found = Prover(claim, Limits(seconds=seconds, deployed=deployed), model).prove()
     except (NoRelaxation, NotDeployable) as error:
         return Found(None, f"no proof can be looked for: {error}")
     except InvalidInput as error:
         return Found(None, error.line())
-    if found.guidance is not None:
+    if isinstance(found, Proof):
         return Found(found.guidance)
-    return Found(None, "time limit" if found.stopped else "no proof was found")
+    if isinstance(found, Witness):
+        return Found(found.point)
+    worst = f", worst bound {found.worst:.4g}" if isfinite(found.worst) else ""
+    return Found(None, f"{found.why or 'time limit'}: {found.open} leaves open, {found.closed} closed{worst}")
