@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import msgspec
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from tlcheck.report.record import ExitCode
 from tlcheck.robust import answer as answers
 from tlcheck.robust import folder as folders
 from tlcheck.robust import run as runs
-from tlcheck.robust.report import Document
+from tlcheck.robust.report import Document, robust_schema
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 
 SAMPLES = np.array([[0.875, 0.125], [0.25, 0.75], [0.5, 0.75], [0.75, 0.25]])
@@ -72,6 +73,7 @@ def test_every_kind_of_answer(there: Path, capsys: pytest.CaptureFixture[str]) -
         in lines
     )
     assert "data: 'x' of d.npz: 4 samples of 2, float64, values 0.125 to 0.875; labels: 'y' of d.npz" in lines
+    jsonschema.validate(json.loads((there / "out" / "report.json").read_text()), robust_schema())
     assert not (there / "out" / "unfinished").exists()
     assert not list((there / "out").glob(".*"))
     assert locked(there) == ExitCode.OK
@@ -437,6 +439,17 @@ def test_a_process_that_dies_is_undecided() -> None:
     read, problem = runs.unconfirmed((Path("x"), 0))
     assert read is None
     assert "killed" in problem
+
+
+def test_a_question_that_cannot_be_read_is_refused_first(
+    there: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (there / "p.vnnlib").write_text(
+        "(declare-const X_{i} Real)\n(declare-const Y_{j} Real)\n(assert (>= X_0 {lower 0}))\n(assert\n"
+    )
+    assert certify(there, "--property-per-input", there / "p.vnnlib") == ExitCode.INVALID
+    assert "p.vnnlib, filled for row 0: line" in capsys.readouterr().err
+    assert not (there / "out").exists()
 
 
 def test_a_template_that_is_no_text_of_properties(there: Path) -> None:

@@ -152,7 +152,11 @@ def certify_robust(model: Path, data: Path, output: Path, format_: str, **choice
     asked = questions(model, data, _settings(choices))
     limits = Limits(choices["timeout"], choices["jobs"], choices["semantics"])
     with _bars() as tell, Output(None) as out:
-        report = run(asked, Folder(output), limits, tell, resume=choices["resume"])
+        try:
+            report = run(asked, Folder(output), limits, tell, resume=choices["resume"])
+        except KeyboardInterrupt:
+            click.echo("what is decided so far is kept: go on with --resume", err=True)
+            raise
         out.write(json_text(report) if format_ == "json" else text(report))
     if format_ == "text":
         folder = click.format_filename(output)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -138,6 +138,17 @@ def _sample(q: Questions, a: Answer) -> Sample:
 
 def json_text(report: Report) -> str:
     return msgspec.json.format(msgspec.json.encode(document(report)), indent=1).decode() + "\n"
+
+
+def robust_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of report.json."""
+    from tlcheck.schemas import schema_of
+
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "tlcheck certify-robust report",
+        **schema_of(Document),
+    }
 
 
 # for people

@@ -17,6 +17,7 @@ from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
 from tlcheck.readers.bundle.read import Claims, read_bundle
 from tlcheck.readers.loaded import LoadedClaim
+from tlcheck.readers.vnnlib.read import read_query
 from tlcheck.report.record import ClaimRead
 from tlcheck.robust.answer import UNDECIDED, Answer, Worker, lost
 from tlcheck.robust.folder import LOCK, REPORT, Folder
@@ -42,7 +43,10 @@ def run(questions: Questions, folder: Folder, limits: Limits, tell: Tell, *, res
     """Answer the questions into ``folder``. Raises InvalidInput TLC402: nothing can be written there."""
     start = timer.now()
     for k in range(questions.count):
-        questions.scaled(k)  # every sample fits before anything is written
+        questions.scaled(
+            k
+        )  # every sample fits, and the first question can be read, before anything is written
+    read_query(questions.text(0), questions.network.graph, file=_first_file(questions))
     folder.begin(resume=resume)
     earlier, notes = folder.earlier(questions) if resume else ({}, [])
     folder.write_queries(questions, limits.seconds)
@@ -60,6 +64,11 @@ def run(questions: Questions, folder: Folder, limits: Limits, tell: Tell, *, res
         folder.write(name, text.encode("utf-8", "backslashreplace"))
     folder.end()
     return report
+
+
+def _first_file(questions: Questions) -> str:
+    template = questions.template
+    return f"{template.file}, filled for {questions.samples.names[0]}" if template else questions.file(0)
 
 
 def confirmed(
