@@ -13,6 +13,7 @@ COMMANDS: Final = {
     "show": "explain",
     "plot": "plot",
     "convert": "convert",
+    "certify": "certify",
     "certify-pinn": "certify_pinn",
     "certify-robust": "certify_robust",
     "certify-lyapunov": "certify_lyapunov",

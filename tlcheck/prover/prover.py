@@ -175,7 +175,7 @@ class Prover:
         self._start = timer.now()
         self._until = self._start + self.limits.seconds
         self._hints = hints
-        self._witness = self._refuter.quick(self._start + ATTACK_SHARE * self.limits.seconds)
+        self._witness = self.refuter.quick(self._start + ATTACK_SHARE * self.limits.seconds)
         if self._witness is not None:
             return Witness(self._witness)
         problem = self._hopeless()
@@ -197,7 +197,7 @@ class Prover:
         return ""
 
     @cached_property
-    def _refuter(self) -> Refuter:
+    def refuter(self) -> Refuter:
         graph, query = self.claim.graph, self.claim.query
         return Refuter(graph, query, self.model, self.limits.deployed, self.limits.seed)
 
@@ -421,8 +421,8 @@ class Prover:
                 attempt.search.candidates.clear()
         starts = self._candidates[-CANDIDATES:]
         self._candidates.clear()
-        self._witness = (self._refuter.near(starts, until) if starts else None) or (
-            self._refuter.thorough(until) if first else None
+        self._witness = (self.refuter.near(starts, until) if starts else None) or (
+            self.refuter.thorough(until) if first else None
         )
 
     def _standing(self) -> tuple[int, int, float]:

@@ -28,6 +28,7 @@ from tlcheck.trusted.claim import SatClaim
 from tlcheck.trusted.decide import SatOutcome, decide_sat
 from tlcheck.trusted.evaluate import Evaluator, Undecided
 from tlcheck.trusted.graph import Graph
+from tlcheck.trusted.ops.base import NotDeployable
 from tlcheck.trusted.query import Disjunct, InputBox, Query
 from tlcheck.trusted.verdict import Verdict
 
@@ -185,7 +186,7 @@ class Refuter:
 
     def agrees(self, point: Point) -> bool:
         """The float execution satisfies the query there, or there is none of the model at all."""
-        if self.values.session is None or self.judge.deployed:
+        if self.values.session is None:
             return True
         single = as_float32(point)
         outputs = None if single is None else self.values.executed(single)
@@ -193,6 +194,18 @@ class Refuter:
             return False
         exact = tuple(Fraction(y) for y in outputs.tolist())
         return any(holds(d, point, exact) for d in self.judge.query.disjuncts)
+
+    def executed(self, point: Point) -> str:
+        """Of a witness over the reals: what is so of float32 executions there."""
+        claim = SatClaim(self.judge.graph, self.judge.query, point)
+        with suppress(NotDeployable):
+            if decide_sat(claim, deployed=True).verdict is Verdict.CERTIFIED:
+                return "every float32 execution satisfies the property there too"
+        if self.values.session is None:
+            return "not executed in float32"
+        if self.agrees(point):
+            return "onnxruntime's float32 execution satisfies the property there too"
+        return "over the reals alone: onnxruntime's float32 execution does not satisfy the property there"
 
 
 def engine_of(graph: Graph) -> Engine | None:

@@ -158,6 +158,11 @@ def write_claims(
     _write(target, files, entries, producer, as_zip, 2 if regions else 1)
 
 
+def put_bundle(source: Path, target: Path) -> None:
+    """Move the bundle at ``source``, of the same file system, to ``target`` in one step. Raises InvalidInput TLC402."""
+    _replace(target, lambda temporary: os.replace(source, temporary))
+
+
 def files_kept(artifact: Path) -> tuple[Files, dict[str, bytes]]:
     """The files beside an artifact; and the content, by name, of each that is read, as it is: for a bundle of them."""
     content: dict[str, bytes] = {}
@@ -250,7 +255,11 @@ def guidance_arrays(guidance: Guidance, graph: Graph) -> tuple[list[str], dict[s
     for number, (region, disjuncts) in enumerate(_regions(guidance)):
         stem = f"regions/{number}/"
         rows = np.arange(leaves.count) if region.rows is None else region.rows
-        own = {"disjuncts": disjuncts, "per_leaf_bounds": np.array([region.per_leaf_bounds], np.int64), "rows": rows}
+        own = {
+            "disjuncts": disjuncts,
+            "per_leaf_bounds": np.array([region.per_leaf_bounds], np.int64),
+            "rows": rows,
+        }
         slopes |= {stem + name: narrowed(values) for name, values in own.items()}
         slopes |= {stem + name: values for name, values in _slope_arrays(region, at).items()}
     return [named[node] for node in table], {**{k: narrowed(v) for k, v in arrays.items()}, **slopes}
