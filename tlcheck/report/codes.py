@@ -1,7 +1,7 @@
 """Reason codes: the table behind ``tlcheck explain CODE``.
 
-TLC0xx: verdict reasons. TLC1xx: certificates. TLC2xx: models. TLC3xx: properties. TLC4xx: limits and files. TLC5xx: data sets.
-TLC9xx: internal.
+TLC0xx: verdict reasons. TLC1xx: certificates. TLC2xx: models. TLC3xx: properties. TLC4xx: limits and files.
+TLC5xx: data sets, and packages that are not installed. TLC9xx: internal.
 """
 
 from __future__ import annotations
