@@ -90,56 +90,82 @@ class Worker:
             )
             return Answer(k, WRONG, reason, point, clean=False)
         right = True if clean.verdict is Verdict.REFUTED else None
+        judge = Judge(self, k, query, right)
         old = self.earlier.get(sha256_hex(text))
         if old is not None:
-            taken = self._judged(k, query, Found(old), right, taken=True)
-            if taken.status != UNDECIDED and (taken.deployed is not False or self.semantics == "real"):
-                return taken
-        claim = UnsatClaim(graph, query)
-        found = find(claim, self.questions.network.whole.content, self.seconds, self.semantics == "deployed")
-        return self._judged(k, query, found, right)
+            taken = judge.answer(Found(old))
+            if taken.status != UNDECIDED:
+                return replace(taken, taken=True)
+        deployed = self.semantics == "deployed"
+        model = self.questions.network.whole.content
+        return judge.answer(find(judge.claim, model, self.seconds, deployed, judge.accepts))
 
-    def _judged(
-        self, k: int, query: Query, found: Found, clean: bool | None, *, taken: bool = False
-    ) -> Answer:
-        """What the evidence shows."""
+
+@dataclass(eq=False)
+class Judge:
+    """What evidence for one question shows. ``clean``: of the sample itself."""
+
+    worker: Worker
+    sample: int
+    query: Query
+    clean: bool | None
+    _checked: tuple[Guidance, Answer] | None = None
+    """A proof, and what its check said."""
+
+    @property
+    def questions(self) -> Questions:
+        return self.worker.questions
+
+    @property
+    def claim(self) -> UnsatClaim:
+        return UnsatClaim(self.questions.network.graph, self.query)
+
+    def answer(self, found: Found) -> Answer:
         if found.evidence is None:
-            return Answer(k, UNDECIDED, found.reason, clean=clean)
+            return self._undecided(found.reason)
         if isinstance(found.evidence, Guidance):
-            return self._proved(k, query, found.evidence, clean, taken)
-        return self._attacked(k, query, found.evidence, clean, taken)
+            return self._proved(found.evidence)
+        return self._attacked(found.evidence)
 
-    def _attacked(self, k: int, query: Query, point: Point, clean: bool | None, taken: bool) -> Answer:
-        graph = self.questions.network.graph
+    def accepts(self, guidance: Guidance) -> bool:
+        """The check of this proof certifies it."""
+        return self._proved(guidance).status == CERTIFIED
+
+    def _undecided(self, reason: str) -> Answer:
+        return Answer(self.sample, UNDECIDED, reason, clean=self.clean)
+
+    def _attacked(self, point: Point) -> Answer:
+        graph, asked = self.questions.network.graph, self.questions.settings
         if len(point) != graph.n_inputs:
-            return Answer(k, UNDECIDED, "no witness", clean=clean)
-        outcome = ruled(SatClaim(graph, query, point), self.evaluator)
+            return self._undecided("no witness")
+        outcome = ruled(SatClaim(graph, self.query, point), self.worker.evaluator)
         if outcome.verdict is not Verdict.CERTIFIED:
-            return Answer(k, UNDECIDED, outcome.message, clean=clean)
-        if self.questions.settings.norm == "l2-box":
-            away = self.questions.ball.distance_squared(self.questions.scaled(k), point)
-            if away > self.questions.settings.eps**2:
-                reason = (
-                    f"a counterexample in the box, at l2 distance {float(away) ** 0.5:.4g}: outside the ball"
-                )
-                return Answer(k, UNDECIDED, reason, clean=clean)
+            return self._undecided(outcome.message)
+        if asked.norm == "l2-box":
+            away = self.questions.ball.distance_squared(self.questions.scaled(self.sample), point)
+            if away > asked.eps**2:
+                at = f"{float(away) ** 0.5:.4g}"
+                return self._undecided(f"a counterexample in the box, at l2 distance {at}: outside the ball")
         top = _top([lower_float(y) for y in outcome.outputs])
         reason = "" if self.questions.template else f"class {top} at a counterexample"
-        return Answer(k, ATTACKED, reason, point, clean=clean, taken=taken)
+        return Answer(self.sample, ATTACKED, reason, point, clean=self.clean)
 
-    def _proved(self, k: int, query: Query, guidance: Guidance, clean: bool | None, taken: bool) -> Answer:
-        loaded = LoadedClaim(
-            self.questions.name(k), UnsatClaim(self.questions.network.graph, query), guidance
-        )
+    def _proved(self, guidance: Guidance) -> Answer:
+        if self._checked is None or self._checked[0] is not guidance:
+            self._checked = guidance, self._check(guidance)
+        return self._checked[1]
+
+    def _check(self, guidance: Guidance) -> Answer:
+        loaded = LoadedClaim(self.questions.name(self.sample), self.claim, guidance)
         try:
-            result, deployed = checked(loaded, self.semantics)
+            result, deployed = checked(loaded, self.worker.semantics)
         except InvalidInput as error:
-            return Answer(k, UNDECIDED, error.line(), clean=clean)
+            return self._undecided(error.line())
         if result.verdict is not Verdict.CERTIFIED:
-            return Answer(k, UNDECIDED, f"{result.reason.message} [{result.reason.code}]", clean=clean)
+            return self._undecided(f"{result.reason.message} [{result.reason.code}]")
         return Answer(
-            k, CERTIFIED, "", guidance, _margin(result), deployed, _deployed_margin(result), result.leaves_total, clean,
-            taken=taken,
+            self.sample, CERTIFIED, "", guidance, _margin(result), deployed, _deployed_margin(result),
+            result.leaves_total, self.clean,
         )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 from math import isfinite
 
 from tlcheck.errors import InvalidInput
-from tlcheck.prover.prover import Limits, Proof, Prover, Witness
+from tlcheck.prover.prover import Accept, Limits, Proof, Prover, Witness
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.ops.base import NotDeployable
@@ -22,10 +22,11 @@ class Found:
     reason: str = ""
 
 
-def find(claim: UnsatClaim, model: bytes, seconds: float, deployed: bool) -> Found:
-    """What is found within ``seconds``; ``deployed``: a proof that survives float32 rounding."""
+def find(claim: UnsatClaim, model: bytes, seconds: float, deployed: bool, accept: Accept) -> Found:
+    """What is found within ``seconds``; ``deployed``: a proof that survives float32 rounding. ``accept`` decides on proofs."""
     try:
-        found = Prover(claim, Limits(seconds=seconds, deployed=deployed), model).prove()
+        limits = Limits(seconds=seconds, check_seconds=seconds, deployed=deployed)
+        found = Prover(claim, limits, model).prove(accept=accept)
     except (NoRelaxation, NotDeployable) as error:
         return Found(None, f"no proof can be looked for: {error}")
     except InvalidInput as error:
