@@ -72,6 +72,7 @@ def test_every_kind_of_answer(there: Path, capsys: pytest.CaptureFixture[str]) -
         "4 inputs: 3 (75.0 %) clean, 2 (50.0 %) certified (2 for every float32 execution too), 1 attacked, 1 wrong"
         in lines
     )
+    assert "robust accuracy: at least 50.0 %, at most 50.0 % of these inputs" in lines
     assert "data: 'x' of d.npz: 4 samples of 2, float64, values 0.125 to 0.875; labels: 'y' of d.npz" in lines
     jsonschema.validate(json.loads((there / "out" / "report.json").read_text()), robust_schema())
     assert not (there / "out" / "unfinished").exists()
@@ -411,12 +412,50 @@ def test_data_that_do_not_fit(there: Path, capsys: pytest.CaptureFixture[str]) -
         y=np.array(["a", "b"] * 2),
     )
     line("--divide 1", x=(SAMPLES * 8).astype(int), y=LABELS)
+    line("--divide 1", x=np.round(SAMPLES).astype(np.uint8), y=LABELS)
     line("--divide 1", x=np.round(SAMPLES * 8), y=LABELS)
     line(
         "another number of values than the network's input (expected 2 (2 values), got 3 (3 values))",
         x=np.ones((4, 3)) / 3,
         y=LABELS,
     )
+
+
+def test_no_change_at_all(there: Path) -> None:
+    """eps 0: the sample itself is all there is to prove."""
+    assert certify(there, eps="0") == ExitCode.REFUTED
+    assert [s.answer for s in document(there).inputs] == ["certified"] * 3 + ["wrong"]
+
+
+def test_certified_for_executions_alone(there: Path) -> None:
+    """A margin that rounding may eat is certified over the reals and not deployed."""
+    np.savez(there / "d.npz", x=SAMPLES[1:2], y=LABELS[1:2])
+    near = "0.24999999999"
+    assert certify(there, eps=near) == ExitCode.OK
+    [sample] = document(there).inputs
+    assert (sample.answer, sample.deployed) == ("certified", False)
+    assert document(there).totals.certified_deployed == 0
+    shutil.rmtree(there / "out")
+    assert certify(there, "--semantics", "deployed", eps=near) == ExitCode.UNPROVEN
+    assert document(there).inputs[0].answer == "undecided"
+
+
+def test_a_bug_on_one_sample_does_not_hide_the_others(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "find", lambda *_: [][0])
+    assert certify(there) == ExitCode.BUG
+    assert [s.answer for s in document(there).inputs] == ["undecided"] * 3 + ["wrong"]
+    assert "a bug in tlcheck: IndexError: list index out of range [TLC901]" in document(there).inputs[0].reason
+    monkeypatch.undo()
+    assert certify(there, "--resume") == ExitCode.REFUTED
+
+
+def test_names_that_are_hostile(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (there / "d.csv").write_text('label,a,b\n"x\x1b[2Jy|",0.875,0.125\n"x\\x1b[2Jy|",0.25,0.75\n')
+    certify(there, "--classes", "x\x1b[2Jy|,x\\x1b[2Jy|", data="d.csv")
+    assert document(there).totals.certified == 2
+    assert "\x1b" not in capsys.readouterr().out
+    assert "\x1b" not in (there / "out" / "report.md").read_text()
+    assert locked(there) == ExitCode.OK
 
 
 def test_names_of_classes(there: Path) -> None:

@@ -24,7 +24,7 @@ from tlcheck.readers.vnnlib.read import read_query
 from tlcheck.report.result import ClaimResult
 from tlcheck.robust.questions import Questions
 from tlcheck.robust.region import Point
-from tlcheck.robust.search import Found, find
+from tlcheck.robust.search import Found, Search, find
 from tlcheck.trusted.arith.arb import lower_float
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.evaluate import Evaluator
@@ -56,6 +56,8 @@ class Answer:
     seconds: float = 0.0
     taken: bool = False
     """The evidence is an earlier run's."""
+    bug: bool = False
+    """A bug ended the search; please report it."""
 
 
 @dataclass(eq=False)
@@ -66,6 +68,7 @@ class Worker:
     seconds: float
     semantics: str = "real"
     earlier: Earlier = field(default_factory=dict)
+    jobs: int = 1
 
     @cached_property
     def evaluator(self) -> Evaluator:
@@ -73,7 +76,16 @@ class Worker:
 
     def answer(self, k: int) -> Answer:
         start = timer.now()
-        return replace(self._answer(k), seconds=timer.now() - start)
+        try:
+            found = self._answer(k)
+        except InvalidInput:  # the question itself: said once, for all
+            raise
+        except MemoryError:
+            found = Answer(k, UNDECIDED, "out of memory")
+        except Exception as error:  # noqa: BLE001  (a bug on one sample is reported as such and does not hide the others)
+            what = " ".join(f"{type(error).__name__}: {error}".split())
+            found = Answer(k, UNDECIDED, f"a bug in tlcheck: {what} [TLC901]", bug=True)
+        return replace(found, seconds=timer.now() - start)
 
     def _answer(self, k: int) -> Answer:
         text = self.questions.text(k)
@@ -98,7 +110,9 @@ class Worker:
                 return replace(taken, taken=True)
         deployed = self.semantics == "deployed"
         model = self.questions.network.whole.content
-        return judge.answer(find(judge.claim, model, self.seconds, deployed, judge.accepts))
+        return judge.answer(
+            find(judge.claim, model, Search(self.seconds, self.jobs, deployed), judge.accepts)
+        )
 
 
 @dataclass(eq=False)

@@ -36,7 +36,7 @@ def arranged(sample: Shape, tensor: Shape, layout: str = "") -> Arrangement:
 
     ``layout`` names the one way; without it there must be one alone. Raises InvalidInput TLC503: none fits, TLC502: two do.
     """
-    inner = tensor[1:] if len(tensor) > 1 and tensor[0] == 1 else tensor
+    sample, inner = _flat(sample), _flat(tensor[1:] if len(tensor) > 1 and tensor[0] == 1 else tensor)
     if prod(sample) != prod(inner):
         raise InvalidInput(
             "TLC503", "a sample has another number of values than the network's input",
@@ -83,6 +83,11 @@ def _way(name: str, sample: Shape, inner: Shape, asked: bool) -> Arrangement | N
         return None
     order = np.arange(prod(sample)).reshape(before).transpose(axes).ravel()
     return Arrangement(name, after, tuple(order.tolist()))
+
+
+def _flat(shape: Shape) -> Shape:
+    """With one axis where one alone is longer than 1: there is one order then."""
+    return (prod(shape),) if sum(n > 1 for n in shape) < 2 else shape
 
 
 def _same(sample: Shape, inner: Shape) -> bool:

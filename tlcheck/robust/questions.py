@@ -119,7 +119,7 @@ class Questions:
         """The sample and its label, for the claim."""
         name, label = self.samples.names[k], self.labels[k]
         shown = "" if label is None or self.samples.labels is None else f", label {self.samples.labels[k]}"
-        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name + shown)
+        return "".join(c if c.isprintable() and c != "\\" else ascii(c)[1:-1] for c in name + shown)
 
     def file(self, k: int) -> str:
         """The name of the question's file."""
@@ -195,7 +195,7 @@ def _ball(samples: Samples, settings: Settings, arrangement: Arrangement) -> Bal
     divide = settings.divide
     if divide is None:
         low, high = samples.values.span()
-        if samples.values.whole() and (high > 1 or low < 0):
+        if samples.values.integers or (samples.values.whole() and (high > 1 or low < 0)):
             raise InvalidInput(
                 "TLC502", "whole numbers: does the network take them as they are (--divide 1) or divided, as by 255? --eps, "
                 "--clip, --mean and --std are in the units of the divided values", got=f"values {low} to {high}",

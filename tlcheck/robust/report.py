@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from tlcheck import __version__
 from tlcheck.report.numerals import number
 from tlcheck.report.record import ExitCode
+from tlcheck.report.text import printable
 from tlcheck.robust.answer import ATTACKED, CERTIFIED, UNDECIDED, WRONG, Answer
 from tlcheck.robust.questions import Questions
 
@@ -107,8 +108,10 @@ class Report:
 
     @property
     def exit_code(self) -> ExitCode:
-        """0: every sample is certified; 1: one is wrong or attacked; 4: none is, and one is undecided."""
+        """0: every sample is certified; 1: one is wrong or attacked; 4: none is, and one is undecided; 70: a bug met one."""
         totals = self.totals
+        if any(answer.bug for answer in self.answers):
+            return ExitCode.BUG
         if totals.wrong or totals.attacked:
             return ExitCode.REFUTED
         return ExitCode.UNPROVEN if totals.undecided else ExitCode.OK
@@ -189,7 +192,16 @@ def summary(report: Report) -> list[str]:
         f"({t.certified_deployed} for every float32 execution too), {t.attacked} attacked, {t.wrong} wrong, "
         f"{t.undecided} undecided; {report.seconds:.1f} s"
     ]
-    return [*shown, *report.notes]
+    return [*shown, accuracy(report), *report.notes]
+
+
+def accuracy(report: Report) -> str:
+    """The share of samples around which there is no counterexample, from below and from above: both are proved."""
+    totals = report.totals
+    above = totals.inputs - totals.wrong - totals.attacked
+    what = "robust accuracy" if report.questions.template is None else "the property holds for"
+    low, high = (100 * part / totals.inputs for part in (totals.certified, above))
+    return f"{what}: at least {low:.1f} %, at most {high:.1f} % of these inputs"
 
 
 def _share(part: int, whole: int) -> str:
@@ -198,7 +210,7 @@ def _share(part: int, whole: int) -> str:
 
 def text(report: Report) -> str:
     lines = [*report.questions.said(), *(line(report.questions, a) for a in report.answers), *summary(report)]
-    return "".join(f"{entry}\n" for entry in lines)
+    return "".join(f"{printable(entry)}\n" for entry in lines)
 
 
 ROWS: Final = (
@@ -230,7 +242,12 @@ def markdown(report: Report) -> str:
         share = f"{100 * count / totals.inputs:.1f} %" if totals.inputs else ""
         out.append(f"| {title} | {count} | {share} | {meaning} |")
     if report.proved:
-        out += ["", "Check it: `tlcheck verify . --expect robust.lock` in this folder."]
+        out += [
+            "",
+            f"{accuracy(report).capitalize()}.",
+            "",
+            "Check it: `tlcheck verify . --expect robust.lock` in this folder.",
+        ]
     out += ["", *CLAIM, ""]
     out += [
         "| input | label | answer | margin | deployed | leaves | s | |",

@@ -50,7 +50,8 @@ def run(questions: Questions, folder: Folder, limits: Limits, tell: Tell, *, res
     folder.begin(resume=resume)
     earlier, notes = folder.earlier(questions) if resume else ({}, [])
     folder.write_queries(questions, limits.seconds)
-    worker = Worker(questions, limits.seconds, limits.semantics, earlier)
+    jobs = limits.jobs if questions.count == 1 else 1  # else the processes are shared among the samples
+    worker = Worker(questions, limits.seconds, limits.semantics, earlier, jobs)
     answers: dict[int, Answer] = {}
     for k, answer in work_through([[k] for k in range(questions.count)], worker.answer, lost, limits.jobs):
         answers[k] = answer

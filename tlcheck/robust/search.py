@@ -22,10 +22,20 @@ class Found:
     reason: str = ""
 
 
-def find(claim: UnsatClaim, model: bytes, seconds: float, deployed: bool, accept: Accept) -> Found:
-    """What is found within ``seconds``; ``deployed``: a proof that survives float32 rounding. ``accept`` decides on proofs."""
+@dataclass(frozen=True)
+class Search:
+    """``seconds``: of the search, and as long again for checks. ``deployed``: for a proof that survives float32 rounding."""
+
+    seconds: float
+    jobs: int = 1
+    deployed: bool = False
+
+
+def find(claim: UnsatClaim, model: bytes, search: Search, accept: Accept) -> Found:
+    """What is found about ``claim``, of the network in the file ``model``; ``accept`` decides on proofs."""
+    seconds = search.seconds
     try:
-        limits = Limits(seconds=seconds, check_seconds=seconds, deployed=deployed)
+        limits = Limits(seconds=seconds, check_seconds=seconds, jobs=search.jobs, deployed=search.deployed)
         found = Prover(claim, limits, model).prove(accept=accept)
     except (NoRelaxation, NotDeployable) as error:
         return Found(None, f"no proof can be looked for: {error}")

@@ -43,6 +43,10 @@ class Values(Protocol):
     def whole(self) -> bool:
         """Every value is a whole number."""
 
+    @property
+    def integers(self) -> bool:
+        """Their type has whole numbers alone."""
+
 
 @dataclass(frozen=True, eq=False)
 class Numbers:
@@ -68,8 +72,12 @@ class Numbers:
     def span(self) -> tuple[Fraction, Fraction]:
         return Fraction(self.array.min().item()), Fraction(self.array.max().item())
 
+    @property
+    def integers(self) -> bool:
+        return self.array.dtype.kind in "iu"
+
     def whole(self) -> bool:
-        return self.array.dtype.kind in "iu" or bool(np.all(np.floor(self.array) == self.array))
+        return self.integers or bool(np.all(np.floor(self.array) == self.array))
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +95,7 @@ class Decimals:
         return (len(self.rows[0]),)
 
     type: str = "decimals"
+    integers: bool = False
 
     def exact(self, k: int) -> Point:
         return self.rows[k]
