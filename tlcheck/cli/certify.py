@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from tlcheck.prover.region_work import Hints
     from tlcheck.report.record import FileResult, Run, Searched
     from tlcheck.trusted.guidance import Guidance
-    from tlcheck.writers.bundle import ClaimOut
 
     Answer = Literal["unsat", "sat", "unknown"]
 
 ANY_PATH: Final = click.Path(path_type=Path)
 FORMATS: Final = ("text", "json")
 DEFAULT_SECONDS: Final = 600.0
+STOPPED: Final = "TLC015"
 WITNESS_VALUES: Final = 8
 """Values of a witness that the answer line says."""
 
@@ -148,13 +148,14 @@ class Work:
         from tlcheck.prover.prover import Proof, Prover, Unknown
         from tlcheck.trusted.ops.base import NotDeployable
         from tlcheck.trusted.plan import NoRelaxation
-        from tlcheck.writers.bundle import SatOut, UnsatOut
 
         checked: list[FileResult] = []
 
-        def accept(guidance: Guidance) -> bool:
-            checked[:] = [self._verified(part, UnsatOut(self.asked.name, guidance))]
-            return _certified(checked[0])
+        def accept(guidance: Guidance) -> bool | str:
+            self.asked.proof(part, guidance)
+            checked[:] = [self._verified(part)]
+            stopped = [c.reason.message for c in checked[0].claims if c.reason.code == STOPPED]
+            return f"a proof was found; its check {stopped[0]}" if stopped else _certified(checked[0])
 
         prover = Prover(
             self.asked.claim, self._limits(), self.asked.whole.content, self._report, self._journal()
@@ -171,8 +172,9 @@ class Work:
             return self._searched(
                 "unsat", f"no input satisfies the property; {_leaves(found.leaves)}"
             ), checked[0]
-        result = self._verified(part, SatOut(self.asked.name, found.point))
-        return self._witnessed(found.point, prover.refuter.executed(found.point)), result
+        self.asked.witness(part, found.point)
+        result = self._verified(part)
+        return self._witnessed(found.point, prover.usual_attack.executed(found.point)), result
 
     def _limits(self) -> Limits:
         from tlcheck.prover.prover import Limits
@@ -183,11 +185,10 @@ class Work:
             deployed=given.semantics == "deployed",
         )  # fmt: skip
 
-    def _verified(self, part: Path, claim: ClaimOut) -> FileResult:
-        """The bundle, written and checked as ``tlcheck verify`` does."""
+    def _verified(self, part: Path) -> FileResult:
+        """The bundle, checked as ``tlcheck verify`` does."""
         from tlcheck.verify import verify_path
 
-        self.asked.write(part, claim)
         given = self.choices
         options = Options(
             jobs=given.jobs, semantics=given.semantics, timeout=given.timeout, details=given.verbose
@@ -248,7 +249,9 @@ class Work:
             if resume
             else ", with --resume FILE to go on later"
         )
-        return again if found.why == "time is over" else f"{again}; or another tool's evidence with --from"
+        from tlcheck.prover.prover import TIME_IS_OVER
+
+        return again if found.why == TIME_IS_OVER else f"{again}; or another tool's evidence with --from"
 
     def _report(self, standing: Standing) -> None:
         left = f", {clock_text(standing.left)} left" if isfinite(standing.left) and standing.left > 0 else ""
