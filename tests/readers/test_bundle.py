@@ -36,6 +36,7 @@ from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.onnx import read_model
 from tlcheck.referee.findings import referee_schema
 from tlcheck.report.schema import report_schema
+from tlcheck.robust.report import robust_schema
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.cover import leaves as cover_leaves
 from tlcheck.trusted.graph import Graph
@@ -965,6 +966,7 @@ def test_numbers_too_long(text: str) -> None:
         ("report", report_schema),
         ("referee", referee_schema),
         ("lock", lock_schema),
+        ("robust", robust_schema),
     ],
 )
 def test_published_schema_is_the_generated_one(name: str, generate: Callable[[], dict[str, Any]]) -> None:

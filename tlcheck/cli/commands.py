@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "convert": "convert",
     "certify": "certify",
     "certify-pinn": "certify_pinn",
+    "certify-robust": "certify_robust",
     "certify-lyapunov": "certify_lyapunov",
     "lyapunov-spec": "lyapunov_spec",
     "vnncomp": "vnncomp",

@@ -14,7 +14,7 @@ from tlcheck.report.record import ExitCode
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-SCHEMAS: Final = ("report", "bundle", "lock", "referee")
+SCHEMAS: Final = ("report", "bundle", "lock", "referee", "robust")
 FORMATS: Final = {
     "certificates": (
         ("tlcert", "tlcheck's own bundle: a folder or a zip with manifest.json and arrays.safetensors"),
@@ -109,7 +109,7 @@ def formats() -> ExitCode:
 @click.command()
 @click.argument("name", type=click.Choice(SCHEMAS), required=False)
 def schema(name: str | None) -> ExitCode:
-    """Print the JSON Schema NAME: report (the default), bundle (a .tlcert manifest), lock or referee (its report)."""
+    """Print the JSON Schema NAME: report (the default), bundle (a .tlcert manifest), lock, referee or robust (their reports)."""
     import msgspec
 
     if name == "bundle":
@@ -124,6 +124,10 @@ def schema(name: str | None) -> ExitCode:
         from tlcheck.referee.findings import referee_schema
 
         document = referee_schema()
+    elif name == "robust":
+        from tlcheck.robust.report import robust_schema
+
+        document = robust_schema()
     else:
         from tlcheck.report.schema import report_schema
 

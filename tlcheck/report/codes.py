@@ -1,7 +1,7 @@
 """Reason codes: the table behind ``tlcheck explain CODE``.
 
 TLC0xx: verdict reasons. TLC1xx: certificates. TLC2xx: models. TLC3xx: properties. TLC4xx: limits and files.
-TLC9xx: internal.
+TLC5xx: data sets, and packages that are not installed. TLC9xx: internal.
 """
 
 from __future__ import annotations
@@ -146,6 +146,14 @@ CODES: dict[str, Code] = {
         "not a file's name",
         "A file's name has a folder where only a name may stand, two paths of one artifact end alike, or a path leaves its folder.",
     ),
+    "TLC501": Code("malformed data set", "The data set, its labels or a template of properties is not what its format says."),
+    "TLC502": Code(
+        "data that can mean two things",
+        "Which values go in, in which order and unit, or which class a label is, can be read in two ways; the message names the "
+        "option that says it. Nothing is guessed.",
+    ),
+    "TLC503": Code("data that do not fit the network", "Number, range or labels of the samples are not the network's."),
+    "TLC504": Code("a package is missing", "What reads this is an optional package; the message names it."),
     "TLC505": Code(
         "no engine for the device",
         "Nothing is installed that searches for proofs there; --device cpu always works.",

@@ -10,7 +10,7 @@ import shutil
 import struct
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -32,6 +32,7 @@ from tlcheck.readers.bundle.manifest import (
     Evidence,
     FileEntry,
     Manifest,
+    ModelSource,
     Producer,
     Sat,
     Unsat,
@@ -60,18 +61,20 @@ _PADDING_ID: Final = 0xD935
 
 @dataclass(frozen=True, eq=False)
 class UnsatOut:
-    """An unsat claim to write, with its evidence."""
+    """An unsat claim to write, with its evidence. ``property``: the name of its file; "" where there is one alone."""
 
     name: str
     guidance: Guidance
+    property: str = ""
 
 
 @dataclass(frozen=True, eq=False)
 class SatOut:
-    """A sat claim to write, with its witness."""
+    """A sat claim to write, with its witness. ``property`` as for ``UnsatOut``."""
 
     name: str
     witness: tuple[Fraction, ...]
+    property: str = ""
 
 
 ClaimOut = UnsatOut | SatOut
@@ -97,27 +100,58 @@ def write_bundle(
     ``target`` must end in .tlcert, and is replaced only if it is a bundle. Raises InvalidInput: TLC101 a claim that
     cannot be written, TLC402 nothing can be written there, TLC404 a file name.
     """
+    model = ModelOut(model_name, model_bytes, graph, data_files or {})
+    write_claims(target, model, {property_name: property_bytes}, claims, producer, as_zip=as_zip)
+
+
+@dataclass(frozen=True, eq=False)
+class ModelOut:
+    """The model of a bundle: its file as it is, the graph that it was read to, and the files beside it that have weights.
+
+    Where ``content`` is None the bundle has no copy, only ``sha256``, of the unpacked file.
+    """
+
+    name: str
+    content: bytes | None
+    graph: Graph
+    data_files: Mapping[str, bytes] = field(default_factory=dict)
+    sha256: str = ""
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        return {} if self.content is None else {self.name: self.content, **self.data_files}
+
+
+def write_claims(
+    target: Path,
+    model: ModelOut,
+    properties: Mapping[str, bytes],
+    claims: Sequence[ClaimOut],
+    producer: Producer | None = None,
+    *,
+    as_zip: bool = True,
+) -> None:
+    """Write a bundle of claims about one model, each with the property that it names. Raises InvalidInput as ``write_bundle``."""
     check_target(target)
-    more = dict(data_files or {})
-    files = {model_name: model_bytes, property_name: property_bytes, **more}
-    if len(files) != 2 + len(more) or {MANIFEST, ARRAYS} & set(files):
+    files = {**model.files, **properties}
+    names = [*model.files, *properties]
+    if len(files) != len(names) or {MANIFEST, ARRAYS} & set(files):
         raise InvalidInput(
-            "TLC101",
-            "model and property need names of their own",
-            file=str(target),
-            got=", ".join([model_name, property_name, *more]),
+            "TLC101", "model and property need names of their own", file=str(target), got=", ".join(names[:8])
         )
     arrays: dict[str, Array] = {}
     entries: list[Claim] = []
+    source = model.name if model.content is not None else ModelSource(sha256=model.sha256)
     for position, claim in enumerate(claims):
+        prop = claim.property or next(iter(properties))
         if isinstance(claim, SatOut):
-            entries.append(Sat(model_name, property_name, [exact_text(x) for x in claim.witness], claim.name))
+            entries.append(Sat(source, prop, [exact_text(x) for x in claim.witness], claim.name))
             continue
         prefix = f"c{position}/"
-        nodes, own = guidance_arrays(claim.guidance, graph)
+        nodes, own = guidance_arrays(claim.guidance, model.graph)
         arrays.update({prefix + name: array for name, array in own.items()})
         evidence = Evidence(ARRAYS, prefix, nodes, claim.guidance.per_leaf_bounds)
-        entries.append(Unsat(model_name, property_name, evidence, claim.name))
+        entries.append(Unsat(source, prop, evidence, claim.name))
     if arrays:
         files[ARRAYS] = pack_arrays(arrays)
     regions = any(isinstance(claim, UnsatOut) and claim.guidance.own for claim in claims)
@@ -376,6 +410,15 @@ def _write_file(target: Path, write: Callable[[BinaryIO], None]) -> None:
             os.fsync(stream.fileno())
 
     _replace(target, fill)
+
+
+def write_whole(target: Path, content: bytes) -> None:
+    """``target`` becomes ``content`` in one step. Raises TLC402."""
+
+    def write(stream: BinaryIO) -> None:
+        stream.write(content)
+
+    _write_file(target, write)
 
 
 def _write_folder(target: Path, content: Mapping[str, bytes]) -> None:
