@@ -33,8 +33,13 @@ def alarm(seconds: float | None, error: type[BaseException]) -> Iterator[None]:
         signal.signal(signal.SIGPROF, before)
 
 
-def main() -> None:
+def install() -> None:
+    """For the rest of this process."""
     timer.now, timer.alarm = time.process_time, alarm
+
+
+def main() -> None:
+    install()
     from tlcheck.cli.main import entry
 
     entry()
