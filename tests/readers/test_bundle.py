@@ -109,7 +109,10 @@ def guidance(graph: Graph = GRAPH) -> Guidance:
     )  # fmt: skip
     own = LeafSlopes(ints(1), np.array([[0.5], [0.25]], np.float32), None)
     inner = IntermediateSlopes(ints(0, 1), ints(0), np.ones((1, 2), np.uint8), np.full((1, 2), 0.1))
-    return Guidance(tree, leaves, {a: own}, {a: SharedSlopes(None, floats(0.1, -0.0))}, {(y, a): inner}, True)
+    return Guidance(
+        tree, leaves, leaf_slopes={a: own}, shared_slopes={a: SharedSlopes(None, floats(0.1, -0.0))},
+        intermediate={(y, a): inner}, per_leaf_bounds=True,
+    )  # fmt: skip
 
 
 def write(target: Path, *, as_zip: bool = True, **changes: Any) -> Path:
@@ -367,7 +370,7 @@ MANIFESTS: dict[str, tuple[Callable[[Any], object], str, str]] = {
     "unknown evidence field": (evidence(x=1), "TLC101", "evidence"),
     "unknown kind": (claim0(kind="unknown"), "TLC101", "claims"),
     "other format": (lambda m: m.update(format="x"), "TLC102", "format"),
-    "other version": (lambda m: m.update(version=2), "TLC102", "version"),
+    "other version": (lambda m: m.update(version=3), "TLC102", "version"),
     "version is a float": (lambda m: m.update(version=1.5), "TLC102", "version"),
     "no claims": (lambda m: m.update(claims=[]), "TLC101", "claims"),
     "no producer": (lambda m: m.pop("producer"), "TLC101", "producer"),
