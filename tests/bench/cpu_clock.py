@@ -6,8 +6,9 @@ On a machine that others use too, a limit by the clock on the wall measures them
 from __future__ import annotations
 
 import signal
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -38,12 +39,14 @@ def install() -> None:
     timer.now, timer.alarm = time.process_time, alarm
 
 
-def main() -> None:
+def run(arguments: Sequence[str]) -> None:
+    """tlcheck with these arguments; ends as it does, by SystemExit."""
     install()
     from tlcheck.cli.main import entry
 
+    sys.argv[1:] = arguments
     entry()
 
 
 if __name__ == "__main__":
-    main()
+    run(sys.argv[1:])

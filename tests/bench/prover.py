@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import argparse
 import csv
+import importlib
 import json
 import os
+import pkgutil
 import resource
+import signal
 import statistics
 import subprocess
 import sys
@@ -23,10 +26,14 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+import tlcheck
+from tests.bench import cpu_clock
 
 Row = dict[str, Any]
 
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 GRACE = 15.0
 """CPU seconds beyond its limit and as long again for the check, after which a process is killed."""
 LATE = 2.0
@@ -81,6 +88,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=1, choices=(1, 2), help="instances at once")
     parser.add_argument("--again", default="", help="run again what ended so: unknown, crash, ...; all")
     parser.add_argument("--out", type=Path, default=Path("build/prover-bench"))
+    parser.add_argument(
+        "--warm",
+        action="store_true",
+        help="fork from a process that has imported everything: start-up is left out",
+    )
     parser.add_argument("--keep", action="store_true", help="keep the bundles, in OUT/NAME/")
     parser.add_argument("--more", default="", help="further arguments of certify")
     given = parser.parse_args(arguments)
@@ -93,6 +105,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else sorted(p.parent.name for p in given.sets.glob("*/instances.csv"))
     )
     given.out.mkdir(parents=True, exist_ok=True)
+    if given.warm:
+        os.environ.update(ONE_THREAD)
+        import_all()
     for name in names:
         run_set(given, name)
     table = tables(given.out)
@@ -143,7 +158,7 @@ def attempt(instance: Instance, given: argparse.Namespace) -> Row:
     """One row: the search, then the check of what it wrote."""
     row: Row = {
         "set": instance.set, "onnx": instance.model, "vnnlib": instance.property, "seconds": given.seconds,
-        "agreed": instance.agreed, "sat": instance.sat, "unsat": instance.unsat,
+        "warm": given.warm, "agreed": instance.agreed, "sat": instance.sat, "unsat": instance.unsat,
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as scratch:
         bundle = Path(scratch, "x.tlcert")
@@ -162,7 +177,7 @@ def attempt(instance: Instance, given: argparse.Namespace) -> Row:
             "mib": round(found.mib),
         }
         row |= {key: value for key, value in document.items() if key not in OF_VERIFY | {"answer"}}
-        row |= checked(bundle) if bundle.exists() else {"verdict": None, "cpu_verify": 0.0}
+        row |= checked(bundle, given.warm) if bundle.exists() else {"verdict": None, "cpu_verify": 0.0}
     if row["answer"] not in ANSWERED or found.status not in (0, 1, 4):
         row["said"] = found.err[-600:]
     return row
@@ -176,12 +191,12 @@ def certify(instance: Instance, given: argparse.Namespace, bundle: Path) -> Ran:
         str(bundle),
     ]
     options = ["--timeout", f"{given.seconds:g}", "--jobs", "1", "--format", "json", *given.more.split()]
-    return child(["certify", *asked, *options], given.seconds)
+    return child(["certify", *asked, *options], given.seconds, warm=given.warm)
 
 
-def checked(bundle: Path) -> Row:
+def checked(bundle: Path, warm: bool) -> Row:
     """What ``tlcheck verify`` says about a bundle."""
-    ran = child(["verify", str(bundle), "--jobs", "1", "--format", "json"], 600.0)
+    ran = child(["verify", str(bundle), "--jobs", "1", "--format", "json"], 600.0, warm=warm)
     document = read(ran.out)
     claims = [c for r in document.get("results", ()) for c in r.get("claims", ())]
     row: Row = {
@@ -211,33 +226,65 @@ def read(text: str) -> Row:
     return document if isinstance(document, dict) else {}
 
 
-def child(arguments: Sequence[str], seconds: float) -> Ran:
-    """tlcheck in a process of its own, one thread, whose limits are CPU seconds."""
+def child(arguments: Sequence[str], seconds: float, *, warm: bool = False) -> Ran:
+    """tlcheck in a process of its own, one thread, whose limits are CPU seconds; ``warm``: forked from this process, imports done."""
     most = int(2 * seconds + GRACE)
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "tests.bench.cpu_clock", *arguments]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environment,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (most, most + 5)),
-        )  # fmt: skip
-        status, usage = waited(process, CROWDED * most)
+        begin = forked if warm else started
+        status, usage = waited(begin(arguments, out, err, most), CROWDED * most)
         out.seek(0)
         err.seek(0)
         said, complained = out.read().decode(errors="replace"), err.read().decode(errors="replace")
     return Ran(status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, said, complained)
 
 
-def waited(process: subprocess.Popen[bytes], wall: float) -> tuple[int, resource.struct_rusage]:
+def started(arguments: Sequence[str], out: IO[bytes], err: IO[bytes], most: int) -> int:
+    command = [sys.executable, "-m", "tests.bench.cpu_clock", *arguments]
+    return subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=os.environ | ONE_THREAD,
+        preexec_fn=lambda: limit(most),
+    ).pid  # fmt: skip
+
+
+def forked(arguments: Sequence[str], out: IO[bytes], err: IO[bytes], most: int) -> int:
+    if pid := os.fork():
+        return pid
+    try:
+        for stream, number in ((out, 1), (err, 2)):
+            os.dup2(stream.fileno(), number)
+        sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
+        limit(most)
+        status = 70
+        try:
+            cpu_clock.run(arguments)
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 1
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(status)
+
+
+def import_all() -> None:
+    """All of tlcheck, for processes that are forked."""
+    for module in pkgutil.walk_packages(tlcheck.__path__, "tlcheck."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+
+
+def limit(most: int) -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (most, most + 5))
+
+
+def waited(pid: int, wall: float) -> tuple[int, resource.struct_rusage]:
     """(exit status, what it used), its own ended children included."""
     end = time.monotonic() + wall
     while True:
-        ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+        ended, status, usage = os.wait4(pid, os.WNOHANG)
         if ended:
-            process.returncode = os.waitstatus_to_exitcode(status)
-            return process.returncode, usage
+            return os.waitstatus_to_exitcode(status), usage
         if time.monotonic() > end:
-            process.kill()
+            os.kill(pid, signal.SIGKILL)
         time.sleep(0.02)
 
 

@@ -38,7 +38,7 @@ class Tools:
         self.answers, self.verdict = answers, verdict
         self.asked: list[str] = []
 
-    def child(self, arguments: Sequence[str], seconds: float) -> Ran:
+    def child(self, arguments: Sequence[str], seconds: float, *, warm: bool) -> Ran:
         if arguments[0] == "verify":
             leaves = [{"kind": "unsat", "leaves": {"total": 7}, "reason": {"message": "no"}}]
             return Ran(
@@ -123,6 +123,8 @@ def test_a_folder_that_is_not_there_is_said_and_skipped(tmp_path: Path, capsys: 
     assert "no such folder" in capsys.readouterr().err
 
 
-def test_a_child_is_limited_in_cpu_seconds_and_measured():
-    ran = prover.child(["verify", "--help"], 20.0)
+@pytest.mark.parametrize("warm", [False, True], ids=["started", "forked"])
+def test_a_child_is_limited_in_cpu_seconds_and_measured(warm: bool):
+    ran = prover.child(["verify", "--help"], 20.0, warm=warm)
     assert ran.status == 0 and ran.cpu > 0 and "Usage: tlcheck verify" in ran.out
+    assert prover.child(["verify", "nothing.tlcert"], 20.0, warm=warm).status == 3
