@@ -31,19 +31,17 @@ class Leaf:
     path: tuple[Literal, ...]
     evidence: Evidence | None
     bound: float
-    state: Any = None
 
     @staticmethod
     def of(branch: Branch) -> Leaf:
-        state = branch.state if branch.evidence is None else None
-        return Leaf(branch.disjunct, branch.path, branch.evidence, branch.bound, state)
+        return Leaf(branch.disjunct, branch.path, branch.evidence, branch.bound)
 
     def put(self, root: Branch, frame: Frame) -> None:
         """Make it a leaf of its disjunct's tree, if it fits there."""
         branch = root.grown(self.path)
         if branch is None or branch.split is not None:
             return
-        branch.bound, branch.state = self.bound, self.state
+        branch.bound, branch.state = self.bound, None
         if self.evidence is not None and fits(self.evidence, frame):
             branch.evidence = self.evidence
 

@@ -240,6 +240,8 @@ class Prover:
     def _proved(self, accept: Accept | None) -> Proof | Witness | Unknown:
         self._search()
         closed = timer.now()
+        if self._witness is None and any(region.left for region in self.regions):
+            return self._unknown("")
         hard = closed + (inf if self.limits.check_seconds is None else self.limits.check_seconds)
         self._until = max(self._until, min(hard, closed + REPAIR_SHARE * (closed - self._start)))
         for attempt in range(MOST_REPAIRS):
@@ -281,7 +283,7 @@ class Prover:
 
     def _turn_seconds(self, open_: Sequence[Region], now: float, turn: int) -> float:
         left = self._until - now
-        if all(region.choices < 2 for region in open_) or left < LAST * self.limits.seconds < inf:
+        if all(len(region.usable) < 2 for region in open_) or left < LAST * self.limits.seconds < inf:
             return left
         return FIRST_TURN * 2.0**turn if left == inf else FIRST_SHARE * left
 
@@ -513,9 +515,9 @@ class Prover:
 def searches() -> Mapping[str, Callable[[Engine, UnsatClaim, Sequence[int]], Search]]:
     """The searches by kind; tests put others in their place."""
     from tlcheck.prover.input_search import InputSearch
-    from tlcheck.prover.neuron_search import NeuronSearch
+    from tlcheck.prover.staged_neurons import StagedNeurons
 
-    return {INPUTS: InputSearch, NEURONS: NeuronSearch}
+    return {INPUTS: InputSearch, NEURONS: StagedNeurons}
 
 
 def _work(prover: Prover, seconds: float, part: Part) -> Worked:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, Protocol
 
 from tlcheck.prover.branch_journal import Leaf, fits
@@ -48,13 +49,17 @@ def is_empty(disjunct: Disjunct) -> bool:
     return any(holds_nowhere(c, box) for c in disjunct.constraints)
 
 
+def free_inputs(box: InputBox) -> int:
+    """Inputs of non-zero width."""
+    return sum(a < b for a, b in zip(box.lower, box.upper, strict=True))
+
+
 def kinds_for(graph: Graph, box: InputBox) -> tuple[str, ...]:
     """The searches worth trying, the better one first."""
-    free = sum(a < b for a, b in zip(box.lower, box.upper, strict=True))
     wide = any(isinstance(node.op, Conv) and node.size > WIDE for node in graph.nodes)
-    if free <= FEW_INPUTS and not wide:
+    if free_inputs(box) <= FEW_INPUTS and not wide:
         return INPUTS, NEURONS
-    return (NEURONS, INPUTS)
+    return NEURONS, INPUTS
 
 
 @dataclass(eq=False)
@@ -143,18 +148,23 @@ class Region:
         return [d for d in self.disjuncts if d not in self.done]
 
     @property
+    def usable(self) -> list[str]:
+        """Searches that have not given up; those that take turns. With many inputs, cutting them is for want of anything else."""
+        found = [k for k in self.kinds if k not in self.impossible and not self._stuck(k)]
+        return found if self.free <= SOME_INPUTS else found[:1]
+
+    @property
     def kind(self) -> str | None:
         """The search whose turn it is; None when all gave up."""
-        usable = [k for k in self.kinds if k not in self.impossible and not self._stuck(k)]
+        usable = self.usable
         return usable[self.turn % len(usable)] if usable else None
 
     def _stuck(self, kind: str) -> bool:
         return kind in self.attempts and self.attempts[kind].stuck
 
-    @property
-    def choices(self) -> int:
-        """Searches that have not given up."""
-        return sum(k not in self.impossible and not self._stuck(k) for k in self.kinds)
+    @cached_property
+    def free(self) -> int:
+        return free_inputs(self.box)
 
     def attempt(self, kind: str, over: Over) -> Attempt | None:
         """The attempt of this kind, begun if it is not; None where the search is impossible."""
@@ -173,6 +183,7 @@ class Region:
     def _begin(self, attempt: Attempt, over: Over) -> None:
         remembered = self.remembered.get(attempt.kind, ())
         if remembered:
+            attempt.search.attempt([], over)  # it has a frame now
             for leaf in remembered:
                 if leaf.disjunct in attempt.roots:
                     leaf.put(attempt.roots[leaf.disjunct], attempt.frame)
