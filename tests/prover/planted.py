@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -27,13 +28,12 @@ from tests.prover.small_nets import ARCHITECTURES, Made, Rng, dyadic, layered, n
 from tlcheck import timer
 from tlcheck.checking.deadline import Deadline
 from tlcheck.checking.schedule import planned, run_leaves
-from tlcheck.prover.refute import Judge, refuted
-from tlcheck.prover.unsat import Prover
+from tlcheck.prover.prover import Limits, Prover, Unknown, Witness
 from tlcheck.readers.onnx import read_model
 from tlcheck.readers.vnnlib.read import read_query
 from tlcheck.trusted.arith.arb import working_precision
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
-from tlcheck.trusted.decide import conclude_unsat
+from tlcheck.trusted.decide import conclude_unsat, decide_sat
 from tlcheck.trusted.evaluate import Evaluator
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.plan import Settings
@@ -394,16 +394,16 @@ def instances(sat: Sequence[int] = range(SAT), unsat: Sequence[int] = range(UNSA
 # put to the prover
 
 
-def answered(planted: Planted, seconds: float, most_leaves: int = 20_000) -> str:
-    """sat, unsat or unknown, by the attack and the search for a proof, each of which may say it only with the kernel's leave."""
+def answered(planted: Planted, seconds: float, **limits: Any) -> str:
+    """The prover's answer, decided again: sat, unsat or unknown."""
     claim = planted.claim()
-    until = timer.now() + seconds
-    if refuted(Judge(claim.graph, claim.query), None, timer.now() + seconds / 4) is not None:
-        return "sat"
-    found = Prover(claim, until).search(most_leaves)
-    if found.guidance is None:
+    found = Prover(claim, Limits(seconds=seconds, **limits), model=planted.model).prove()
+    if isinstance(found, Witness):
+        verdict = decide_sat(SatClaim(claim.graph, claim.query, found.point)).verdict
+        return "sat" if verdict is Verdict.CERTIFIED else "unknown"
+    if isinstance(found, Unknown):
         return "unknown"
-    plan = planned(claim, found.guidance, Settings())
+    plan = planned(claim, found.guidance, Settings(deployed=limits.get("deployed", False)))
     verdict, _ = conclude_unsat(plan, run_leaves(plan, 1, Deadline(None, None), None, None).outcomes)
     return "unsat" if verdict is Verdict.CERTIFIED else "unknown"
 
