@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 ARGS   ?=
 OPERATORS ?= --models 10000
+# A folder of benchmarks for prover-bench, which the repository does not have.
+SETS   ?= ../shared/data/benchmarks
 
 ifeq ($(OS),Windows_NT)
 BIN := $(VENV)/Scripts
@@ -21,10 +23,10 @@ DEV := $(VENV)/.installed-dev-$(PYVERSION)
 # without its dependencies, which are here already or in the dev extra. Where it can't be had, the tests say so at their end.
 SATISFACTORY := vnnlib-satisfactory>=1.0.1,<2
 
-.PHONY: help venv verify test lint types format readme wheel-test bench mutations fuzz corpus ci clean
+.PHONY: help venv verify test lint types format readme wheel-test bench prover-bench planted mutations fuzz corpus ci clean
 
 help:
-	@echo "make verify | test | lint | types | format | readme | wheel-test | bench | mutations | fuzz | corpus | ci | clean"
+	@echo "make verify | test | lint | types | format | readme | wheel-test | bench | prover-bench | planted | mutations | fuzz | corpus | ci | clean"
 
 # Rebuilt from empty when pyproject.toml changes, so that nothing stale stays behind.
 $(RUN): pyproject.toml
@@ -68,6 +70,14 @@ wheel-test: $(DEV)
 bench: $(RUN)
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check "codac>=2.1"
 	$(BIN)/python -m tests.bench $(ARGS)
+
+# Whole benchmarks of VNN-COMP answered by `tlcheck certify`, in CPU seconds: make prover-bench SETS=folder ARGS="--only acasxu --stride 8".
+prover-bench: $(RUN)
+	$(BIN)/python -m tests.bench.prover "$(SETS)" $(ARGS)
+
+# 200 queries with a hidden counterexample, none of which may be answered unsat, and some whose true margins are known.
+planted: $(DEV)
+	$(BIN)/python -m tests.prover.planted $(ARGS)
 
 # Mutated claims on the real models of the shared data: minutes.
 mutations: $(DEV)
