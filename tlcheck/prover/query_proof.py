@@ -17,7 +17,7 @@ from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.plan import NoRelaxation
 from tlcheck.trusted.query import InputBox
-from tlcheck.writers.bundle import UnsatOut, check_target
+from tlcheck.writers.bundle import check_target
 
 MOST_BOXES: Final = 200_000
 
@@ -84,5 +84,5 @@ def certify_query(
     except NoRelaxation as error:
         raise InvalidInput("TLC202", str(error), file=str(model)) from None
     if found.guidance is not None:
-        asked.write(target, UnsatOut(asked.name, found.guidance), boxes=found.boxes)
+        asked.proof(target, found.guidance)
     return found
