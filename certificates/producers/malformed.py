@@ -90,7 +90,7 @@ def manifests() -> Iterator[tuple[str, Files, str, str]]:
         "TLC102",
         "another format's name",
     )
-    yield "future-version", edited(lambda d: d.update(version=2)), "TLC102", "a version that is not read"
+    yield "future-version", edited(lambda d: d.update(version=3)), "TLC102", "a version that is not read"
     yield (
         "duplicate-key",
         text('"version": 1,', '"version": 1,\n "version": 1,'),

@@ -244,7 +244,12 @@ class Search:
             )
             start += columns.size
         return Guidance(
-            tree, _leaves(candidates), slopes, self.shared, self.intermediate, self.kind == INPUTS
+            tree,
+            _leaves(candidates),
+            leaf_slopes=slopes,
+            shared_slopes=self.shared,
+            intermediate=self.intermediate,
+            per_leaf_bounds=self.kind == INPUTS,
         )
 
 

@@ -502,7 +502,7 @@ class _Grower:
             np.full(len(self.weights), np.nan),
         )
         own, shared = self._slopes(slopes, len(self.weights))
-        return Guidance(tree, leaves, own, shared, {}, per_leaf)
+        return Guidance(tree, leaves, leaf_slopes=own, shared_slopes=shared, per_leaf_bounds=per_leaf)
 
     def _slopes(self, how: str, count: int) -> tuple[dict[int, LeafSlopes], dict[int, SharedSlopes]]:
         own: dict[int, LeafSlopes] = {}

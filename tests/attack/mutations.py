@@ -87,9 +87,9 @@ class Decider:
             yield from (ranks[i : i + CHUNK] for i in range(0, len(ranks), CHUNK))
 
     def _bounds(self, plan: Plan, region: int) -> Bounds | None:
-        if plan.guidance.per_leaf_bounds:
+        given = plan.given[region]
+        if given.per_leaf_bounds:
             return None
-        given = plan.guidance
         used = [(node, s.columns) for node, s in given.leaf_slopes.items()]
         key = (
             region,

@@ -163,7 +163,7 @@ def test_no_leaf_loses_a_point(seed: int) -> None:
         if isinstance(node.op, Elementwise) and rng.random() < 0.3:
             slopes[i] = LeafSlopes(np.arange(node.size), rng.normal(0, 1, (len(paths), node.size)), None)
     asked = UnsatClaim(graph, Query(graph.n_inputs, graph.n_outputs, tuple(disjuncts)))
-    proof = Guidance(tree, evidence(rng, paths), slopes, per_leaf_bounds=bool(rng.random() < 0.5))
+    proof = Guidance(tree, evidence(rng, paths), leaf_slopes=slopes, per_leaf_bounds=bool(rng.random() < 0.5))
     for arith in ENGINES:
         plan = Plan(asked, proof, Settings(arith))
         ranks = range(len(plan.leaves))

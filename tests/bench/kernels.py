@@ -378,7 +378,7 @@ def guidance(depth: int, slopes: Mapping[int, LeafSlopes] | None = None) -> Guid
         np.tile(np.arange(depth), count), 2 * sides.reshape(-1) - 1, np.zeros(count * depth),
         np.full(count * depth, 1 / 64), np.full(count, np.nan),
     )  # fmt: skip
-    return Guidance(tree, leaves, dict(slopes or {}))
+    return Guidance(tree, leaves, leaf_slopes=dict(slopes or {}))
 
 
 def certified(claim: UnsatClaim, given: Guidance, arith: str) -> None:

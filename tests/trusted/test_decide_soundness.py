@@ -352,7 +352,14 @@ def random_guidance(rng: Rng, graph: Graph, query: Query, points: list[Sample]) 
                 inner[t, i] = IntermediateSlopes(
                     some, row, slopes(rng, (3, some.size)), slopes(rng, (3, some.size))
                 )
-    return Guidance(tree, given, leaf_slopes, shared, inner, bool(rng.random() < 0.4))
+    return Guidance(
+        tree,
+        given,
+        leaf_slopes=leaf_slopes,
+        shared_slopes=shared,
+        intermediate=inner,
+        per_leaf_bounds=bool(rng.random() < 0.4),
+    )
 
 
 def leaf_owners(tree: Tree, count: int) -> list[int]:
@@ -388,7 +395,7 @@ def decide(
         if not ranks:
             continue
         try:
-            bounds = None if guidance.per_leaf_bounds else root_bounds(plan, region)
+            bounds = None if plan.given[region].per_leaf_bounds else root_bounds(plan, region)
         except OutOfRange:
             continue
         for start in range(0, len(ranks), 3):

@@ -57,7 +57,7 @@ def alone_and_together(plan: Plan) -> list[tuple[LeafOutcome, LeafOutcome]]:
     for region in range(len(plan.regions)):
         ranks = [k for k, leaf in enumerate(plan.leaves) if plan.region_of[leaf.disjunct] == region]
         try:
-            bounds = None if plan.guidance.per_leaf_bounds or not ranks else root_bounds(plan, region)
+            bounds = None if plan.given[region].per_leaf_bounds or not ranks else root_bounds(plan, region)
         except OutOfRange:
             continue
         together = {o.rank: o for o in check_leaves(plan, bounds, ranks[::-1])} if ranks else {}

@@ -13,36 +13,38 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from tlcheck.errors import InvalidInput
 from tlcheck.keys import graph_key, lasting_key, query_key
+from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.leaf_pass import LeafOutcome
 from tlcheck.trusted.plan import Plan
 
 
 @dataclass
-class Journal:
-    """An open journal; ``add`` appends and flushes."""
+class Lines:
+    """An open journal's lines under one key; ``append`` flushes."""
 
     path: Path
     key: str
 
-    @staticmethod
-    def open(path: Path, plan: Plan) -> Journal:
-        """The journal at ``path`` for this check, created if absent. Raises InvalidInput when the file is no journal."""
-        journal = Journal(path, leaves_key(plan))
+    @classmethod
+    def at(cls, path: Path, key: str) -> Self:
+        """The journal at ``path``, created if absent. Raises InvalidInput when the file is no journal."""
+        lines = cls(path, key)
         try:
             if not path.exists() or not path.stat().st_size:
                 path.write_text(json.dumps({"journal": "tlcheck"}) + "\n", encoding="utf-8")
-                return journal
+                return lines
             with path.open(encoding="utf-8") as stream:
                 first = stream.readline(1 << 12)
         except (OSError, UnicodeDecodeError) as error:
             raise _refused(path, error) from None
         if _parse(first).get("journal") != "tlcheck":
             raise InvalidInput("TLC101", "not a journal of tlcheck", file=str(path))
-        journal._end_last_line()
-        return journal
+        lines._end_last_line()
+        return lines
 
     def _end_last_line(self) -> None:
         """A line cut short by a crash must not swallow the next one."""
@@ -54,31 +56,50 @@ class Journal:
         except OSError as error:
             raise _refused(self.path, error) from None
 
+    def rows(self, kind: str) -> Iterator[object]:
+        """The rows of the key's lines that hold rows of this kind."""
+        for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines()[1:]:
+            entry = _parse(line)
+            rows = entry.get(kind) if entry.get("key") == self.key else None
+            yield from rows if isinstance(rows, list) else ()
+
+    def append(self, kind: str, rows: Sequence[object]) -> None:
+        try:
+            with self.path.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps({"key": self.key, kind: rows}) + "\n")
+        except OSError as error:
+            raise _refused(self.path, error) from None
+
+
+class Journal(Lines):
+    """Of the leaves of one check."""
+
+    @classmethod
+    def open(cls, path: Path, plan: Plan) -> Self:
+        return cls.at(path, leaves_key(plan))
+
     def outcomes(self, total: int) -> Iterator[LeafOutcome]:
         """Leaves decided earlier; each rank once."""
         seen: set[int] = set()
-        for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines()[1:]:
-            entry = _parse(line)
-            rows = entry.get("leaves") if entry.get("key") == self.key else None
-            for row in rows if isinstance(rows, list) else ():
-                outcome = _outcome(row)
-                if outcome is not None and 0 <= outcome.rank < total and outcome.rank not in seen:
-                    seen.add(outcome.rank)
-                    yield outcome
+        for row in self.rows("leaves"):
+            outcome = _outcome(row)
+            if outcome is not None and 0 <= outcome.rank < total and outcome.rank not in seen:
+                seen.add(outcome.rank)
+                yield outcome
 
     def add(self, outcomes: Sequence[LeafOutcome]) -> None:
-        rows = [[o.rank, o.certified, o.margin.hex(), o.empty] for o in outcomes]
-        try:
-            with self.path.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps({"key": self.key, "leaves": rows}) + "\n")
-        except OSError as error:
-            raise _refused(self.path, error) from None
+        self.append("leaves", [[o.rank, o.certified, o.margin.hex(), o.empty] for o in outcomes])
 
 
 def leaves_key(plan: Plan) -> str:
     """Of all that decides the outcome of a plan's leaves."""
     claim = plan.claim
     return lasting_key("leaves", graph_key(claim.graph), query_key(claim.query), plan.guidance, plan.settings)
+
+
+def search_key(claim: UnsatClaim, *settings: object) -> str:
+    """Of all that decides what a search for a proof of the claim is about."""
+    return lasting_key("search", graph_key(claim.graph), query_key(claim.query), settings)
 
 
 def _refused(path: Path, error: OSError | UnicodeDecodeError) -> InvalidInput:

@@ -103,7 +103,7 @@ def _region(
     """Outcomes of one region's leaves, as they come. Raises Stopped."""
     tick("bounds")
     bounds = None
-    if not plan.guidance.per_leaf_bounds:
+    if not plan.given[region].per_leaf_bounds:
         try:
             bounds = run.bounds[region] = _bounds(plan, region, jobs, lambda: tick("bounds"))
         except OutOfRange:
@@ -164,10 +164,11 @@ def _decide(
     plan: Plan, bounds: Bounds | None, ranks: Sequence[int], jobs: int, tick: Tick
 ) -> Iterator[list[LeafOutcome]]:
     """Outcomes, chunk by chunk, in any order. Raises Stopped."""
-    size = _chunk_size(plan)
+    own = bounds is None
+    size = _chunk_size(plan, own)
     chunks = [ranks[i : i + size] for i in range(0, len(ranks), size)]
     workers = workers_for(jobs, len(chunks))
-    if workers > 1 and _work(plan, len(ranks)) >= POOL_FROM:
+    if workers > 1 and _work(plan, len(ranks), own) >= POOL_FROM:
         with processes(partial(check_leaves, plan, bounds), workers) as pool:
             for _, found in pool.as_done(chunks, tick):
                 yield found
@@ -177,23 +178,19 @@ def _decide(
         yield check_leaves(plan, bounds, chunk)
 
 
-def _chunk_size(plan: Plan) -> int:
-    """Leaves per chunk, by the width of the network (and the rows per leaf, with per-leaf bounds)."""
+def _chunk_size(plan: Plan, own: bool) -> int:
+    """Leaves per chunk, by the width of the network (and, with bounds of their ``own``, the rows per leaf)."""
     nodes = plan.claim.graph.nodes
     widest = max(node.size for node in nodes)
-    rows = (
-        2 * max((nodes[t].size for t in plan.network.targets), default=1)
-        if plan.guidance.per_leaf_bounds
-        else 1
-    )
-    room = OWN_BYTES if plan.guidance.per_leaf_bounds else CHUNK_BYTES
+    rows = 2 * max((nodes[t].size for t in plan.network.targets), default=1) if own else 1
+    room = OWN_BYTES if own else CHUNK_BYTES
     size = min(MAX_CHUNK, room // (8 * widest * rows))
-    if plan.guidance.per_leaf_bounds and plan.bounding_engine.name != "ball64":
-        size = min(size, int(CHUNK_WORK * len(plan.leaves) / (1 + plan.bounding_cost)))
+    if own and plan.bounding_engine.name != "ball64":
+        size = min(size, int(CHUNK_WORK / (1 + plan.closing_cost)))
     return max(1, size)
 
 
-def _work(plan: Plan, leaves: int) -> float:
+def _work(plan: Plan, leaves: int, own: bool) -> float:
     per_row = sum(
         m.n_out * m.fan_in
         for affine in plan.network.affine
@@ -201,5 +198,5 @@ def _work(plan: Plan, leaves: int) -> float:
         for m in affine.maps
         if m.fan_in > 1
     )
-    extra = plan.bounding_cost if plan.guidance.per_leaf_bounds else 0.0
+    extra = plan.closing_cost * leaves if own else 0.0
     return float(per_row) * leaves * (20 if plan.deciding_engine.name == "arb" else 1) + extra

@@ -36,31 +36,31 @@ def recheck(plan: Plan, bounds: Mapping[int, Bounds]) -> int:
     random = np.random.default_rng(int(seed[:16], 16))
     with working_precision(plan.settings.precision):
         try:
-            if plan.guidance.per_leaf_bounds:
-                chunk = LeafChunk(plan, (int(random.integers(len(plan.leaves))),))
-                known, _ = chunk.domain(None)
-                return _compare(plan, chunk.task(plan.other), chunk.task(plan.integer), known, random)
             region = next(iter(bounds), None)
-            if region is None:
+            if region is not None:
+                quick, exact = (root_task(plan, region, e) for e in (plan.other, plan.integer))
+                return _compare(plan, region, quick, exact, bounds[region], random)
+            chunk = LeafChunk(plan, (int(random.integers(len(plan.leaves))),))
+            if not chunk.given.per_leaf_bounds:
                 return 0
-            return _compare(
-                plan, root_task(plan, plan.other), root_task(plan, plan.integer), bounds[region], random
-            )
+            known, _ = chunk.domain(None)
+            quick, exact = chunk.task(plan.other), chunk.task(plan.integer)
+            return _compare(plan, chunk.region, quick, exact, known, random)
         except OutOfRange:
             return 0
 
 
 def _compare(
-    plan: Plan, quick: Enclosure, exact: Enclosure, known: Bounds, random: np.random.Generator
+    plan: Plan, region: int, quick: Enclosure, exact: Enclosure, known: Bounds, random: np.random.Generator
 ) -> int:
     nodes = plan.claim.graph.nodes
     count = 0
     layers = (
-        1 if plan.guidance.per_leaf_bounds else LAYERS
+        1 if plan.given[region].per_leaf_bounds else LAYERS
     )  # a leaf's layers are small, and each costs a pass
     targets = random.permutation(plan.network.targets)[:layers].tolist()
     for target in targets:
-        expected = plan.expected_unstable(target)
+        expected = plan.expected_unstable(region, target)
         candidates = np.arange(nodes[target].size) if expected is None else np.flatnonzero(expected)
         size = min(candidates.size, max(1, min(SAMPLE, int(WORK / (1 + plan.bounding_cost)))))
         if not size:

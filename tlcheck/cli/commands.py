@@ -13,6 +13,7 @@ COMMANDS: Final = {
     "show": "explain",
     "plot": "plot",
     "convert": "convert",
+    "certify": "certify",
     "certify-pinn": "certify_pinn",
     "certify-lyapunov": "certify_lyapunov",
     "lyapunov-spec": "lyapunov_spec",

@@ -115,7 +115,7 @@ class _Bar:
             total=progress.leaves_total or None,
             done=f"{progress.leaves_done}/{progress.leaves_total}",
             margin=margin,
-            left="" if left is None else f"{_clock(left)} left",
+            left="" if left is None else f"{clock_text(left)} left",
         )
         if not self._shown:
             self._shown = True
@@ -196,10 +196,11 @@ def _part(done: int, total: int, noun: str) -> str:
 
 
 def _left(seconds: float | None) -> str:
-    return "" if seconds is None else f", about {_clock(seconds)} left"
+    return "" if seconds is None else f", about {clock_text(seconds)} left"
 
 
-def _clock(seconds: float) -> str:
+def clock_text(seconds: float) -> str:
+    """Hours, minutes and seconds."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 

@@ -1,8 +1,9 @@
 """The search for a witness: points of float32, cheap and deterministic. It believes nothing and proves nothing.
 
-For each disjunct: its centre, corners, points of few digits, random points of every magnitude; then, from the best,
-descent along coordinates and random directions, and bisection where an equation must be hit exactly. Points at which
-the approximate values satisfy the disjunct are candidates; whoever asked for them decides.
+For each disjunct: its centre, corners, points of few digits, random points of every magnitude; descent along the network's
+gradient, where there is one (``gradient_attack``); then, from the best, descent along coordinates and random directions, and
+bisection where an equation must be hit exactly. Points at which the approximate values satisfy the disjunct are candidates;
+whoever asked for them decides.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck import timer
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
+
+if TYPE_CHECKING:
+    from tlcheck.prover.gradient_attack import GradientAttack
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -50,21 +54,54 @@ SEED: Final = 20
 
 
 class Attack:
-    """Candidates of a query, until it is time ``until`` (monotonic): first ``samples``, then ``descents``."""
+    """Candidates of a query, until it is time ``until`` (monotonic): first ``samples``, then ``climbs``, then ``descents``."""
 
-    def __init__(self, query: Query, values: Values, until: float) -> None:
+    def __init__(
+        self, query: Query, values: Values, until: float, climber: GradientAttack | None = None
+    ) -> None:
         goals = [_Goal(disjunct, values, until) for disjunct in query.disjuncts[:MOST_DISJUNCTS]]
         self._goals = [goal for goal in goals if not goal.is_empty]
+        self._by_number = dict(enumerate(goals))
+        self._climber = climber
+        self.until = until
+        self.doubles: list[tuple[Disjunct, Floats]] = []
+        """Points in double precision at which the gradient's descent ended: for those who decide over the reals."""
         self.out_of_reach = [goal.disjunct for goal in goals if goal.is_empty]
         """Disjuncts whose box, empty or not, holds no point of float32: none of them is tried."""
+
+    @property
+    def until(self) -> float:
+        return self._until
+
+    @until.setter
+    def until(self, until: float) -> None:
+        self._until = until
+        for goal in self._by_number.values():
+            goal.until = until
 
     def samples(self) -> Iterator[Candidate]:
         """Points that seem to satisfy a disjunct among its centre, corners, ends and random points."""
         for goal in self._goals:
             yield from goal.sampled()
 
+    def climbs(self, starts: Sequence[Floats] = ()) -> Iterator[Candidate]:
+        """The same where descent along the gradient, from these points and random ones, says that a disjunct holds."""
+        if self._climber is None:
+            return
+        for number, x in self._climber.points(
+            list(self._by_number), lambda: timer.now() > self.until, starts
+        ):
+            goal = self._by_number[number]
+            self.doubles.append((goal.disjunct, x))
+            if not goal.is_empty:
+                yield from goal.tried(goal.clipped(x))
+        for number, (_, x) in self._climber.closest.items():
+            goal = self._by_number[number]
+            if not goal.is_empty and timer.now() < self.until:
+                yield from goal.tried(goal.clipped(x))
+
     def descents(self) -> Iterator[Candidate]:
-        """The same from the best samples downhill, the disjunct that is nearest to satisfied first."""
+        """The same from the best points so far downhill, the disjunct that is nearest to satisfied first."""
         for goal in sorted(self._goals, key=_Goal.closeness):
             yield from goal.descended()
 

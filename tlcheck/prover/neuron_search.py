@@ -182,6 +182,7 @@ class NeuronSearch:
         best = optimise(self.run, leaves, allowed, goal, iterations, over)
         self.steps += best.steps + len(batch)
         closed = best.bound.lower > self._goal(best.leaves.weights)
+        closed &= ~np.array([branch.refused for branch in batch])
         for k, branch in enumerate(batch):
             branch.bound = float(best.bound.lower[k])
             old: _State = branch.state

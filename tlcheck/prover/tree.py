@@ -22,6 +22,7 @@ from tlcheck.trusted.guidance import (
     IntermediateSlopes,
     LeafSlopes,
     Leaves,
+    RegionGuidance,
     Tree,
 )
 
@@ -46,7 +47,8 @@ class Evidence:
 class Branch:
     """A node of a tree. ``split``: (graph node, index, point) once it has ``children``: (value <= point, value >= point).
 
-    ``bound``: the best lower bound found here. ``state``: what the search that made it keeps for its children.
+    ``bound``: the best lower bound found here. ``state``: what the search that made it keeps for its children. ``refused``: the
+    checker did not accept its evidence, so it is to be divided, not closed as it is.
     """
 
     disjunct: int
@@ -56,6 +58,7 @@ class Branch:
     children: tuple[Branch, ...] = ()
     bound: float = -np.inf
     state: Any = None
+    refused: bool = False
 
     def divide(self, node: int, index: int, point: float = 0.0) -> tuple[Branch, Branch]:
         """Split here; the two children, below and above."""
@@ -80,6 +83,18 @@ class Branch:
     def is_closed(self) -> bool:
         return all(leaf.evidence is not None for leaf in self.leaves())
 
+    def grown(self, path: Sequence[Literal]) -> Branch | None:
+        """The branch below that has this whole path, divided for where it is not there yet; None where the tree differs."""
+        branch = self
+        for literal in path[len(self.path) :]:
+            where = literal.node, literal.index, literal.point
+            if branch.split is None and branch.evidence is None:
+                branch.divide(*where)
+            if branch.split != where:
+                return None
+            branch = branch.children[literal.side > 0]
+        return branch
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:
@@ -94,24 +109,34 @@ class Frame:
 
 
 class Search(Protocol):
-    """Closes branches of one region."""
+    """Closes branches of one region. ``margin``: a leaf is closed when its bound is above it, relative to the sizes of the
+    numbers in its constraints. ``candidates``: points where the network may satisfy the query, worst last."""
+
+    margin: float
+    candidates: list[NDArray[np.float64]]
 
     @property
     def frame(self) -> Frame: ...
+
+    def attempt(self, work: Sequence[Branch], over: Callable[[], bool]) -> list[Branch]:
+        """Close exactly these leaves where it can, dividing none; those that are still open."""
+        ...
 
     def close(self, work: Sequence[Branch], over: Callable[[], bool]) -> list[Branch]:
         """Close the branches, or their children; those that are still open when it gives up, or when ``over()`` is true."""
         ...
 
 
-def guidance_of(roots: Sequence[Branch], frame: Frame) -> Guidance:
-    """The guidance of one finished tree for each disjunct, in order. A leaf without evidence gets none: for disjuncts that
-    are empty, which nothing reads."""
+def guidance_of(roots: Sequence[Branch], frames: Sequence[Frame]) -> Guidance:
+    """The guidance of one finished tree for each disjunct, in order, and the frame of each: one and the same object for the
+    disjuncts of a region. Leaves are numbered as ``leaves`` gives them, root by root. One without evidence gets none: for
+    disjuncts that are empty, which nothing reads."""
     rows: list[tuple[int, int, int, float]] = []
     children: list[list[int]] = []
     starts: list[int] = []
     leaves: list[Branch] = []
-    for root in roots:
+    disjuncts: list[int] = []
+    for disjunct, root in enumerate(roots):
         starts.append(len(rows))
         stack: list[tuple[Branch, int, int]] = [(root, -1, 0)]
         while stack:
@@ -123,11 +148,12 @@ def guidance_of(roots: Sequence[Branch], frame: Frame) -> Guidance:
                 rows.append((LEAF, 0, 0, 0.0))
                 children.append([len(leaves), 0])
                 leaves.append(branch)
+                disjuncts.append(disjunct)
             else:
                 node, index, point = branch.split
                 rows.append((SPLIT, node, index, point))
                 children.append([0, 0])
-                stack += [(child, row, k) for k, child in enumerate(branch.children)]
+                stack += [(child, row, k) for k, child in reversed(list(enumerate(branch.children)))]
     kind, node_, index_, point_ = zip(*rows, strict=True) if rows else ((), (), (), ())
     below, above = np.array(children, np.int64).reshape(-1, 2).T
     tree = Tree(
@@ -135,13 +161,29 @@ def guidance_of(roots: Sequence[Branch], frame: Frame) -> Guidance:
         below.copy(), above.copy(), _ints(starts),
     )  # fmt: skip
     evidence = [leaf.evidence or Evidence({}, np.nan) for leaf in leaves]
+    distinct = {id(frame): frame for frame in frames}
+    if len(distinct) < 2:
+        common = vars(_region_guidance(frames[0], evidence, None)) if frames else {}
+        return Guidance(tree, _leaves(evidence), **common)
+    numbers: dict[int, list[int]] = {key: [] for key in distinct}
+    for number, disjunct in enumerate(disjuncts):
+        numbers[id(frames[disjunct])].append(number)
+    parts = {key: _region_guidance(frame, evidence, numbers[key]) for key, frame in distinct.items()}
     return Guidance(
-        tree,
-        _leaves(evidence),
-        {a: LeafSlopes(c, _slopes(evidence, a, c.size), None) for a, c in frame.columns.items()},
-        {},
-        frame.intermediate,
-        frame.per_leaf_bounds,
+        tree, _leaves(evidence), own={disjunct: parts[id(frame)] for disjunct, frame in enumerate(frames)}
+    )
+
+
+def _region_guidance(
+    frame: Frame, evidence: Sequence[Evidence], numbers: Sequence[int] | None
+) -> RegionGuidance:
+    """``numbers``: of the region's leaves, rising; None: all are."""
+    own = evidence if numbers is None else [evidence[k] for k in numbers]
+    return RegionGuidance(
+        leaf_slopes={a: LeafSlopes(c, _slopes(own, a, c.size), None) for a, c in frame.columns.items()},
+        intermediate=frame.intermediate,
+        per_leaf_bounds=frame.per_leaf_bounds,
+        rows=None if numbers is None else _ints(numbers),
     )
 
 

@@ -70,6 +70,11 @@ CODES: dict[str, Code] = {
         "do not reach: claim less (a smaller eps, a wider box), or ask the same as a query: `tlcheck vnnlib verify QUERY.vnnlib "
         "--network N=NET.onnx` searches for a proof.",
     ),
+    "TLC023": Code(
+        "no answer found",
+        "Neither a proof nor a witness was found in the time given. Give more --timeout; --resume goes on from where a run "
+        "stopped; another tool's evidence helps with --from.",
+    ),
     "TLC101": Code("malformed certificate", "The certificate's structure is not that of its format."),
     "TLC102": Code(
         "unknown certificate format",
@@ -140,6 +145,10 @@ CODES: dict[str, Code] = {
     "TLC404": Code(
         "not a file's name",
         "A file's name has a folder where only a name may stand, two paths of one artifact end alike, or a path leaves its folder.",
+    ),
+    "TLC505": Code(
+        "no engine for the device",
+        "Nothing is installed that searches for proofs there; --device cpu always works.",
     ),
     "TLC901": Code("internal error", "A bug in tlcheck. Please report it with the input."),
     "TLC902": Code(

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from tlcheck.report.record import FileResult, Run
+from tlcheck.report.record import FileResult, Run, Searched
 from tlcheck.report.rests_on import rests_on
 from tlcheck.report.result import Bound, ClaimResult, Number, Reason
 from tlcheck.report.schema import (
@@ -22,6 +22,7 @@ from tlcheck.report.schema import (
     ReportOut,
     RestsOnOut,
     ResultOut,
+    SearchOut,
     UnexpectedOut,
 )
 from tlcheck.versions import tool_versions
@@ -55,6 +56,7 @@ class JsonLines:
 
 
 def _report(run: Run, results: list[ResultOut]) -> ReportOut:
+    searched = run.searched
     return ReportOut(
         schema_version=SCHEMA_VERSION,
         tool=tool_versions(),
@@ -63,6 +65,19 @@ def _report(run: Run, results: list[ResultOut]) -> ReportOut:
         passed_over=[PassedOut(path=_text(other.path), what=other.what) for other in run.passed],
         unexpected=[UnexpectedOut(path=_text(more.path), name=_text(more.name)) for more in run.unexpected],
         seconds=round(run.seconds, 3),
+        answer=msgspec.UNSET if searched is None else searched.answer,
+        search=msgspec.UNSET if searched is None else _search(searched),
+    )
+
+
+def _search(searched: Searched) -> SearchOut:
+    return SearchOut(
+        open=searched.open,
+        closed=searched.closed,
+        worst=searched.worst if searched.worst is not None and math.isfinite(searched.worst) else None,
+        why=_text(searched.why),
+        seconds=round(searched.seconds, 3),
+        executed=_text(searched.executed) if searched.executed else msgspec.UNSET,
     )
 
 

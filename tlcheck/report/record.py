@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Final, Literal
 
 from tlcheck.errors import InvalidInput
 from tlcheck.report.result import ClaimResult, Reason
@@ -92,13 +92,29 @@ class Unexpected:
 
 
 @dataclass(frozen=True)
+class Searched:
+    """A search's answer, unsat, sat or unknown, and how far it got: leaves of its trees, the worst bound of an open one, why it
+    ended. ``executed``: after sat, what executions say of the witness."""
+
+    answer: Literal["unsat", "sat", "unknown"]
+    open: int
+    closed: int
+    worst: float | None
+    why: str
+    seconds: float
+    executed: str = ""
+
+
+@dataclass(frozen=True)
 class Run:
-    """One invocation; ``seconds`` is its wall time. ``passed``: what no check read; ``unexpected``: what no lock has."""
+    """One invocation; ``seconds`` is its wall time. ``passed``: what no check read; ``unexpected``: what no lock has.
+    ``searched``: where the certificate was found by this run."""
 
     results: tuple[FileResult, ...]
     seconds: float
     passed: tuple[PassedOver, ...] = ()
     unexpected: tuple[Unexpected, ...] = ()
+    searched: Searched | None = None
 
     @property
     def claims(self) -> tuple[ClaimResult, ...]:

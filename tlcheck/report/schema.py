@@ -98,8 +98,20 @@ class UnexpectedOut(Struct, frozen=True, kw_only=True):
     name: str
 
 
+class SearchOut(Struct, frozen=True, kw_only=True):
+    """How far the search of `tlcheck certify` got: leaves of its trees, the worst bound of an open one (null: none is known),
+    why it ended. ``executed``: after sat, whether the float execution and every float32 execution satisfy the query there."""
+
+    open: Count
+    closed: Count
+    worst: float | None
+    why: str
+    seconds: Seconds
+    executed: str | UnsetType = UNSET
+
+
 class ReportOut(Struct, frozen=True, kw_only=True):
-    """The report of one run of ``tlcheck verify --format json``.
+    """The report of one run of ``tlcheck verify --format json``, and of ``tlcheck certify``, which has an ``answer`` beside it.
 
     ``verdict`` is the worst of the claims' verdicts (INVALID, REFUTED, UNPROVEN, CERTIFIED), null when a bug in
     tlcheck ended a check. A claim of the lock file that is missing or changed is a result of its own, INVALID with reason TLC111
@@ -113,6 +125,8 @@ class ReportOut(Struct, frozen=True, kw_only=True):
     passed_over: list[PassedOut] = []
     unexpected: list[UnexpectedOut] = []
     seconds: Seconds
+    answer: Literal["unsat", "sat", "unknown"] | UnsetType = UNSET
+    search: SearchOut | UnsetType = UNSET
 
 
 def report_schema() -> dict[str, Any]:

@@ -151,10 +151,11 @@ def _evidence(graph: Graph, guidance: Guidance) -> str:
     leaves, trees = int((tree.kind == LEAF).sum()), tree.roots.size
     parts = [f"{leaves} {'leaf' if leaves == 1 else 'leaves'} in {trees} tree{'' if trees == 1 else 's'}"]
     parts.append(f"splits: {on_inputs} on inputs, {nodes.size - on_inputs} on neurons")
-    layers = set(guidance.leaf_slopes) | set(guidance.shared_slopes)
+    regions = {id(part): part for part in (guidance, *guidance.own.values())}.values()
+    layers = {node for part in regions for node in (*part.leaf_slopes, *part.shared_slopes)}
     parts.append(f"slopes in the deciding pass: {_layers(len(layers))}")
-    if guidance.intermediate:
-        targets = {target for target, _ in guidance.intermediate}
+    targets = {target for part in regions for target, _ in part.intermediate}
+    if targets:
         parts.append(f"slopes for intermediate bounds: {_layers(len(targets))}")
     beta = int((guidance.leaves.split_beta != 0).sum())
     if beta:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.interface import Engine
-from tlcheck.trusted.guidance import Guidance, IntermediateSlopes
+from tlcheck.trusted.guidance import IntermediateSlopes, RegionGuidance
 from tlcheck.trusted.intervals import image
 from tlcheck.trusted.linear_bounds import Pass, descend
 from tlcheck.trusted.network import Network
@@ -62,7 +62,7 @@ class Slopes:
     ``leaf(act)`` gives each domain's slopes (D, n) or None; ``guidance`` the shared and intermediate ones.
     """
 
-    guidance: Guidance
+    guidance: RegionGuidance
     leaf: Callable[[int], SlopeGuess | None]
 
     def shared(self, activation: int) -> SlopeGuess:

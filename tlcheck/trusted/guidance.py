@@ -52,7 +52,8 @@ class SharedSlopes:
 
 @dataclass(frozen=True, eq=False)
 class LeafSlopes:
-    """Slopes of an activation node in each leaf's deciding pass, for the neurons in ``columns`` (c,): (L, c) arrays.
+    """Slopes of an activation node in each leaf's deciding pass, for the neurons in ``columns`` (c,): (L, c) arrays, a row
+    for each leaf (``RegionGuidance.rows``).
 
     float32 and uint8 arrays are allowed (they are exact), to keep large proofs small in memory.
     """
@@ -103,21 +104,38 @@ class Leaves:
         return int(self.constraint_ptr.size - 1)
 
 
-@dataclass(frozen=True, eq=False)
-class Guidance:
-    """Everything a branch-and-bound proof of unsat suggests.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RegionGuidance:
+    """How the values of one region, the input box of some disjuncts, are to be bounded.
 
     ``per_leaf_bounds``: intermediate bounds are recomputed inside every leaf (its input box), with the leaf's own
-    slopes; otherwise once at the root of each input box, and clamped by the leaf's splits.
+    slopes; otherwise once at the root of the region, and clamped by the leaf's splits.
     ``intermediate`` is keyed (target node, activation node).
+    ``rows``: numbers of the leaves that have a row in ``leaf_slopes``, rising, in the order of these rows; None: all leaves.
     """
 
-    tree: Tree
-    leaves: Leaves
     leaf_slopes: Mapping[int, LeafSlopes] = field(default_factory=dict)
     shared_slopes: Mapping[int, SharedSlopes] = field(default_factory=dict)
     intermediate: Mapping[tuple[int, int], IntermediateSlopes] = field(default_factory=dict)
     per_leaf_bounds: bool = False
+    rows: Ints | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Guidance(RegionGuidance):
+    """Everything a branch-and-bound proof of unsat suggests.
+
+    ``own``: disjunct -> what is suggested for its region in place of this. Disjuncts with one box and one and the same
+    object here are of one region.
+    """
+
+    tree: Tree
+    leaves: Leaves
+    own: Mapping[int, RegionGuidance] = field(default_factory=dict, kw_only=True)
+
+    def given(self, disjunct: int) -> RegionGuidance:
+        """What is suggested for the region of a disjunct."""
+        return self.own.get(disjunct, self)
 
 
 def _nothing() -> Guidance:

@@ -32,10 +32,11 @@ from tlcheck.trusted.arith.integer import IntegerForm
 from tlcheck.trusted.arith.interface import Engine, LinearForm, Multipliers
 from tlcheck.trusted.bounds import Bounds, Enclosure, Slopes, filled
 from tlcheck.trusted.cover import Leaf
+from tlcheck.trusted.guidance import RegionGuidance
 from tlcheck.trusted.linear_bounds import Pass, descend
 from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.ops.lines import Lines, SlopeGuess
-from tlcheck.trusted.plan import Plan, WeightedRow
+from tlcheck.trusted.plan import BadGuidance, Plan, WeightedRow
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -85,7 +86,22 @@ class LeafChunk:
     def numbers(self) -> Ints:
         return np.array([leaf.guidance for leaf in self.leaves], dtype=np.int64)
 
+    @cached_property
+    def rows(self) -> Ints:
+        """Of each leaf, its row in the slopes of the region's leaves. Raises BadGuidance: it has none."""
+        rows = self.given.rows
+        if rows is None:
+            return self.numbers
+        found = np.searchsorted(rows, self.numbers)
+        if not np.array_equal(rows[np.minimum(found, rows.size - 1)] if rows.size else rows, self.numbers):
+            raise BadGuidance("a leaf has no row in the slopes of its region")
+        return found
+
     @property
+    def given(self) -> RegionGuidance:
+        return self.plan.given[self.region]
+
+    @cached_property
     def region(self) -> int:
         first, *others = {self.plan.region_of[leaf.disjunct] for leaf in self.leaves}
         if others:
@@ -94,7 +110,7 @@ class LeafChunk:
 
     def decide(self, bounds: Bounds | None) -> list[LeafOutcome]:
         """The outcome of every leaf."""
-        if bounds is None and len(self.ranks) > 1 and self.plan.guidance.intermediate:
+        if bounds is None and len(self.ranks) > 1 and self.given.intermediate:
             return self._apart(bounds, 1)  # rows with slopes of their own: one domain a pass
         try:
             known, empty = self.domain(bounds)
@@ -186,7 +202,7 @@ class LeafChunk:
 
     def task(self, engine: Engine) -> Enclosure:
         """The enclosure of all nodes on the leaves' own input boxes, with their own slopes."""
-        slopes = Slopes(self.plan.guidance, self._slopes_at({}))
+        slopes = Slopes(self.given, self._slopes_at({}))
         return Enclosure(self.plan.network, engine, slopes, self.plan.settings.deployed)
 
     def run(
@@ -195,14 +211,14 @@ class LeafChunk:
         """The deciding pass: carries the leaves' weighted constraints in ``form`` to the inputs; returns these."""
         plan = self.plan
         rows = self._seed(form, known)
-        slopes = Slopes(plan.guidance, self._slopes_at(known.boxes))
+        slopes = Slopes(self.given, self._slopes_at(known.boxes))
 
         def drawn(activation: int) -> Lines:
             node = plan.claim.graph.nodes[activation]
             if not isinstance(node.op, Elementwise):
                 raise ValueError("lines of something that is not an activation")
             box = known.boxes[node.inputs[0]]
-            if activation in plan.guidance.leaf_slopes:
+            if activation in self.given.leaf_slopes:
                 return node.op.lines(box, slopes.shared(activation))
             return known.lines(activation, node.op, box, slopes.shared(activation))
 
@@ -251,7 +267,7 @@ class LeafChunk:
         nodes = self.plan.claim.graph.nodes
 
         def at(activation: int) -> SlopeGuess | None:
-            given = self.plan.guidance.leaf_slopes.get(activation)
+            given = self.given.leaf_slopes.get(activation)
             if given is None:
                 return None
             z = nodes[activation].inputs[0]
@@ -259,7 +275,7 @@ class LeafChunk:
             def spread(values: NDArray[np.generic] | None) -> Floats | None:
                 if values is None:
                     return None
-                mine = values[self.numbers].astype(np.float64)
+                mine = values[self.rows].astype(np.float64)
                 return filled(mine, given.columns, boxes.get(z), nodes[z].size)
 
             return SlopeGuess(spread(given.lower), spread(given.upper))

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from math import inf, nextafter
 
 import numpy as np
@@ -27,7 +27,7 @@ from tlcheck.trusted.arith.interface import Engine
 from tlcheck.trusted.bounds import Apply, Bounds, Enclosure, Slopes
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.cover import BadTree, Leaf, leaves
-from tlcheck.trusted.guidance import Guidance
+from tlcheck.trusted.guidance import Guidance, RegionGuidance
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.query import InputBox, LinearConstraint, Query
@@ -104,32 +104,38 @@ class Plan:
 
     @cached_property
     def regions(self) -> tuple[InputBox, ...]:
-        """The distinct input boxes, in order of first use."""
+        """The distinct pairs of an input box and what guidance gives for it, in order of first use: here the boxes."""
         return self._regions[0]
 
     @cached_property
     def region_of(self) -> tuple[int, ...]:
-        """For each disjunct, the position of its box among ``regions``."""
+        """For each disjunct, the position of its region among ``regions``."""
         return self._regions[1]
+
+    @cached_property
+    def given(self) -> tuple[RegionGuidance, ...]:
+        """For each region, what guidance gives for it."""
+        of = {region: self.guidance.given(disjunct) for disjunct, region in enumerate(self.region_of)}
+        return tuple(of[region] for region in range(len(self.regions)))
 
     @cached_property
     def _regions(self) -> tuple[tuple[InputBox, ...], tuple[int, ...]]:
         """Boxes are compared by identity, then (within a bucket of their first ends) by value: hashing a box is slow."""
         distinct: list[InputBox] = []
-        by_identity: dict[int, int] = {}
-        buckets: dict[tuple[Fraction, ...], list[int]] = {}
+        by_identity: dict[tuple[int, int], int] = {}
+        buckets: dict[tuple[object, ...], list[int]] = {}
         result = []
-        for d in self.claim.query.disjuncts:
-            box = d.box
-            if id(box) not in by_identity:
-                bucket = buckets.setdefault(box.lower[:4] + box.upper[:4], [])
+        for number, d in enumerate(self.claim.query.disjuncts):
+            box, given = d.box, id(self.guidance.given(number))
+            if (id(box), given) not in by_identity:
+                bucket = buckets.setdefault((given, box.lower[:4], box.upper[:4]), [])
                 found = next((k for k in bucket if distinct[k] == box), None)
                 if found is None:
                     found = len(distinct)
                     distinct.append(box)
                     bucket.append(found)
-                by_identity[id(box)] = found
-            result.append(by_identity[id(box)])
+                by_identity[id(box), given] = found
+            result.append(by_identity[id(box), given])
         return tuple(distinct), tuple(result)
 
     @cached_property
@@ -160,7 +166,9 @@ class Plan:
     @cached_property
     def bounding_cost(self) -> float:
         """An estimate of the multiply-adds of all intermediate bounds."""
-        return self.closing_cost * (len(self.leaves) if self.guidance.per_leaf_bounds else len(self.regions))
+        own = [given.per_leaf_bounds for given in self.given]
+        leaves = sum(own[self.region_of[leaf.disjunct]] for leaf in self.leaves) if any(own) else 0
+        return self.closing_cost * (leaves + own.count(False))
 
     @cached_property
     def closing_cost(self) -> float:
@@ -210,11 +218,11 @@ class Plan:
         upper = np.array([-floor_float(-q) for q in box.upper])
         return {node: Box(lower[None, s], upper[None, s]) for node, s in self.network.input_slices.items()}
 
-    def expected_unstable(self, target: int) -> NDArray[np.bool_] | None:
+    def expected_unstable(self, region: int, target: int) -> NDArray[np.bool_] | None:
         """Which values guidance expects to be undecided (those it gives slopes for); None if it does not say."""
         mask = np.zeros(self.claim.graph.nodes[target].size, bool)
         for consumer in self.network.consumers[target]:
-            given = self.guidance.leaf_slopes.get(consumer)
+            given = self.given[region].leaf_slopes.get(consumer)
             if given is None:
                 return None
             mask[given.columns] = True
@@ -235,13 +243,14 @@ def holds_nowhere(c: LinearConstraint, box: InputBox) -> bool:
 def root_bounds(plan: Plan, region: int, apply: Apply = map) -> Bounds:
     """Bounds of every node over one region, shared by its leaves. ``apply`` is ``map`` or a pool's. Raises OutOfRange."""
     with working_precision(plan.settings.precision):
-        return root_task(plan, plan.bounding_engine, apply).bounds(plan.input_boxes(region))
+        return root_task(plan, region, plan.bounding_engine, apply).bounds(plan.input_boxes(region))
 
 
-def root_task(plan: Plan, engine: Engine, apply: Apply = map) -> Enclosure:
+def root_task(plan: Plan, region: int, engine: Engine, apply: Apply = map) -> Enclosure:
     """The enclosure of all nodes over a region, in an engine's arithmetic."""
-    slopes = Slopes(plan.guidance, lambda _: None)
-    return Enclosure(plan.network, engine, slopes, plan.settings.deployed, plan.expected_unstable, apply)
+    slopes = Slopes(plan.given[region], lambda _: None)
+    expected = partial(plan.expected_unstable, region)
+    return Enclosure(plan.network, engine, slopes, plan.settings.deployed, expected, apply)
 
 
 @dataclass(frozen=True, eq=False)
@@ -304,12 +313,23 @@ def _check_guidance(claim: UnsatClaim, guidance: Guidance) -> None:
     for name, values in (("weight", given.weight), ("split_beta", given.split_beta)):
         if not bool((np.isfinite(values) & (values >= 0)).all()):
             raise BadGuidance(f"leaves: {name} must be finite and nonnegative")
+    distinct = {id(part): part for part in (guidance, *guidance.own.values())}
+    for part in distinct.values():
+        _check_region(claim, part, given.count)
+
+
+def _check_region(claim: UnsatClaim, guidance: RegionGuidance, leaves: int) -> None:
     nodes = claim.graph.nodes
+    rows = leaves
+    if guidance.rows is not None:
+        rows = guidance.rows.size
+        if guidance.rows.ndim != 1 or bool((guidance.rows[1:] <= guidance.rows[:-1]).any()):
+            raise BadGuidance("slopes of a region: the numbers of its leaves must rise")
     for activation, slopes in guidance.leaf_slopes.items():
         n = _activation_size(claim, activation)
         _check_columns(activation, slopes.columns, n)
         for per_leaf in (slopes.lower, slopes.upper):
-            if per_leaf is not None and per_leaf.shape != (given.count, slopes.columns.size):
+            if per_leaf is not None and per_leaf.shape != (rows, slopes.columns.size):
                 raise BadGuidance(f"slopes of node {activation}: shape {per_leaf.shape}")
     for activation, shared in guidance.shared_slopes.items():
         n = _activation_size(claim, activation)
@@ -321,13 +341,13 @@ def _check_guidance(claim: UnsatClaim, guidance: Guidance) -> None:
         _check_columns(activation, inner.columns, n)
         if not 0 <= target < len(nodes) or inner.row.shape != (nodes[target].size,):
             raise BadGuidance(f"intermediate slopes for node {target}: rows do not fit")
-        rows = inner.lower_pass.shape[0]
+        passes = inner.lower_pass.shape[0]
         if (
-            inner.lower_pass.shape != (rows, inner.columns.size)
+            inner.lower_pass.shape != (passes, inner.columns.size)
             or inner.upper_pass.shape != inner.lower_pass.shape
         ):
             raise BadGuidance(f"intermediate slopes for node {target}: shape {inner.lower_pass.shape}")
-        if inner.row.size and not bool(((inner.row >= 0) & (inner.row < rows)).all()):
+        if inner.row.size and not bool(((inner.row >= 0) & (inner.row < passes)).all()):
             raise BadGuidance(f"intermediate slopes for node {target}: row out of range")
 
 

@@ -27,7 +27,6 @@ from tlcheck.readers.bundle.evidence import UNNAMED
 from tlcheck.readers.bundle.manifest import (
     FORMAT,
     MANIFEST,
-    VERSION,
     ArtifactClaim,
     Claim,
     Evidence,
@@ -36,6 +35,7 @@ from tlcheck.readers.bundle.manifest import (
     Producer,
     Sat,
     Unsat,
+    Version,
     check_name,
     read_manifest,
 )
@@ -44,7 +44,7 @@ from tlcheck.readers.bundle.store import open_store
 from tlcheck.readers.bytes import gunzip_if_packed, sha256_hex
 from tlcheck.readers.files import Files, beside
 from tlcheck.trusted.graph import Graph
-from tlcheck.trusted.guidance import LEAF, Guidance
+from tlcheck.trusted.guidance import LEAF, Guidance, RegionGuidance
 
 Array = NDArray[Any]
 
@@ -120,7 +120,13 @@ def write_bundle(
         entries.append(Unsat(model_name, property_name, evidence, claim.name))
     if arrays:
         files[ARRAYS] = pack_arrays(arrays)
-    _write(target, files, entries, producer, as_zip)
+    regions = any(isinstance(claim, UnsatOut) and claim.guidance.own for claim in claims)
+    _write(target, files, entries, producer, as_zip, 2 if regions else 1)
+
+
+def put_bundle(source: Path, target: Path) -> None:
+    """Move the bundle at ``source``, of the same file system, to ``target`` in one step. Raises InvalidInput TLC402."""
+    _replace(target, lambda temporary: os.replace(source, temporary))
 
 
 def files_kept(artifact: Path) -> tuple[Files, dict[str, bytes]]:
@@ -145,14 +151,19 @@ def write_artifact_bundle(
     check_target(target)
     if MANIFEST in files:
         raise InvalidInput("TLC101", "a file needs another name", file=str(target), got=MANIFEST)
-    _write(target, dict(files), list(claims), producer, as_zip=True)
+    _write(target, dict(files), list(claims), producer, True, 1)
 
 
 def _write(
-    target: Path, files: dict[str, bytes], entries: list[Claim], producer: Producer | None, as_zip: bool
+    target: Path,
+    files: dict[str, bytes],
+    entries: list[Claim],
+    producer: Producer | None,
+    as_zip: bool,
+    version: Version,
 ) -> None:
     manifest = Manifest(
-        FORMAT, VERSION, producer or Producer("tlcheck", __version__), _file_entries(files), entries
+        FORMAT, version, producer or Producer("tlcheck", __version__), _file_entries(files), entries
     )
     text = msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=1) + b"\n"
     if len(text) > MAX_MANIFEST_BYTES:
@@ -207,6 +218,16 @@ def guidance_arrays(guidance: Guidance, graph: Graph) -> tuple[list[str], dict[s
     arrays |= {f"leaves/{name}": getattr(leaves, name) for name in LEAF_COLUMNS}
     arrays["leaves/split_node"] = np.array([at[node] for node in leaves.split_node.tolist()], dtype=np.int64)
     slopes = _slope_arrays(guidance, at)
+    for number, (region, disjuncts) in enumerate(_regions(guidance)):
+        stem = f"regions/{number}/"
+        rows = np.arange(leaves.count) if region.rows is None else region.rows
+        own = {
+            "disjuncts": disjuncts,
+            "per_leaf_bounds": np.array([region.per_leaf_bounds], np.int64),
+            "rows": rows,
+        }
+        slopes |= {stem + name: narrowed(values) for name, values in own.items()}
+        slopes |= {stem + name: values for name, values in _slope_arrays(region, at).items()}
     return [named[node] for node in table], {**{k: narrowed(v) for k, v in arrays.items()}, **slopes}
 
 
@@ -218,17 +239,22 @@ LEAF_COLUMNS: Final = (
 """Columns that are written as they are; those of nodes are positions in the table."""
 
 
+def _regions(guidance: Guidance) -> list[tuple[RegionGuidance, Array]]:
+    """What is suggested for some regions alone, and the disjuncts that it is for."""
+    found: dict[int, tuple[RegionGuidance, list[int]]] = {}
+    for disjunct, region in sorted(guidance.own.items()):
+        found.setdefault(id(region), (region, []))[1].append(disjunct)
+    return [(region, np.array(disjuncts, np.int64)) for region, disjuncts in found.values()]
+
+
 def _nodes_used(guidance: Guidance, graph: Graph, named: Mapping[int, str]) -> list[int]:
     """The nodes that the evidence speaks of, sorted. Raises TLC101: one has no name."""
     tree, leaves = guidance.tree, guidance.leaves
     loose = (tree.kind == LEAF) & ~np.isin(tree.node, list(named))
-    used = {
-        *tree.node[~loose].tolist(),
-        *leaves.split_node.tolist(),
-        *guidance.leaf_slopes,
-        *guidance.shared_slopes,
-    }
-    used |= {node for pair in guidance.intermediate for node in pair}
+    used = {*tree.node[~loose].tolist(), *leaves.split_node.tolist()}
+    for part in (guidance, *(region for region, _ in _regions(guidance))):
+        used |= {*part.leaf_slopes, *part.shared_slopes}
+        used |= {node for pair in part.intermediate for node in pair}
     table = sorted(used)
     for node in table:
         if node not in named:
@@ -241,7 +267,7 @@ def _nodes_used(guidance: Guidance, graph: Graph, named: Mapping[int, str]) -> l
     return table
 
 
-def _slope_arrays(guidance: Guidance, at: Mapping[int, int]) -> dict[str, Array]:
+def _slope_arrays(guidance: RegionGuidance, at: Mapping[int, int]) -> dict[str, Array]:
     """Slopes keep their type: they are the bulk, and readers map them."""
     found: dict[str, Array | None] = {}
     for node, own in guidance.leaf_slopes.items():

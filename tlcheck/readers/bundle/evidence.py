@@ -9,6 +9,8 @@ Array names, after the claim's prefix (T tree rows, L leaves, n values of a node
     leaf_slopes/<k>/columns (c,)  lower  upper (L, c)
     shared_slopes/<k>/lower  upper (n,)
     intermediate/<target>/<activation>/columns (c,)  row (n of target,)  lower  upper (r, c)
+    regions/<p>/disjuncts (d,)  per_leaf_bounds (1,)  rows (l,)    and regions/<p>/leaf_slopes/... with l rows, shared_slopes,
+                                                                   intermediate: for these disjuncts, in place of the others
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from tlcheck.trusted.guidance import (
     IntermediateSlopes,
     LeafSlopes,
     Leaves,
+    RegionGuidance,
     SharedSlopes,
     Tree,
 )
@@ -47,6 +50,9 @@ Floats = NDArray[np.float64]
 UNNAMED: Final = -1
 """Position of a tree leaf's node (which means nothing) when it has no name."""
 _LAYER: Final = re.compile(r"(leaf_slopes|shared_slopes)/(0|[1-9][0-9]{0,8})/[a-z]+")
+_REGION: Final = re.compile(r"regions/(0|[1-9][0-9]{0,8})/(.+)")
+REGIONS_FROM: Final = 2
+"""The version of the format from which regions may have evidence of their own."""
 _PAIR: Final = re.compile(r"intermediate/(0|[1-9][0-9]{0,8})/(0|[1-9][0-9]{0,8})/[a-z]+")
 
 
@@ -67,9 +73,9 @@ def arrays_by_prefix(arrays: ArrayFile, prefixes: Sequence[str]) -> dict[str, di
 
 
 def read_guidance(
-    evidence: Evidence, arrays: ArrayFile, names: Mapping[str, str], graph: Graph, query: Query
+    evidence: Evidence, version: int, arrays: ArrayFile, names: Mapping[str, str], graph: Graph, query: Query
 ) -> Guidance:
-    """The guidance in the arrays ``names`` (without prefix -> name).
+    """The guidance in the arrays ``names`` (without prefix -> name) of a bundle of this version.
 
     Raises InvalidInput TLC104 (not this model) or TLC105, and CoverMissing.
     """
@@ -85,10 +91,8 @@ def read_guidance(
             )
         nodes.append(node)
     reader = _Reader(arrays, names, graph, query, np.array(nodes, dtype=np.int64))
-    guidance = reader.guidance(evidence.per_leaf_bounds)
-    unknown = sorted(set(names) - reader.used)
-    if unknown:
-        raise arrays.wrong(names[unknown[0]], "unknown array", "the names of certificates/FORMAT.md")
+    guidance = reader.guidance(evidence.per_leaf_bounds, version >= REGIONS_FROM)
+    reader.check_used()
     return guidance
 
 
@@ -101,12 +105,58 @@ class _Reader:
     nodes: Ints
     used: set[str] = field(default_factory=set)
 
-    def guidance(self, per_leaf_bounds: bool) -> Guidance:
+    def guidance(self, per_leaf_bounds: bool, regions: bool) -> Guidance:
+        """``regions``: they may have evidence of their own."""
         leaves = self._leaves()
-        slopes = self._leaf_slopes(leaves.count), self._shared_slopes(), self._intermediate()
+        common = vars(self._region(per_leaf_bounds, leaves.count, None))
+        own = self._regions(leaves.count) if regions else {}
         has_tree = any(name.startswith("tree/") for name in self.names)
         tree = self._tree() if has_tree else self._tree_of_list(leaves)
-        return Guidance(tree, leaves, *slopes, per_leaf_bounds)
+        return Guidance(tree, leaves, own=own, **common)
+
+    def check_used(self) -> None:
+        """Every array was read."""
+        unknown = sorted(set(self.names) - self.used)
+        if unknown:
+            raise self._wrong(unknown[0], "unknown array", "the names of certificates/FORMAT.md")
+
+    # regions
+
+    def _regions(self, leaves: int) -> dict[int, RegionGuidance]:
+        """Disjunct -> the evidence of its region, for those that have some of their own."""
+        parts: dict[int, dict[str, str]] = {}
+        for name, full in self.names.items():
+            if found := _REGION.fullmatch(name):
+                parts.setdefault(int(found[1]), {})[found[2]] = full
+                self.used.add(name)
+        own: dict[int, RegionGuidance] = {}
+        for _, names in sorted(parts.items()):
+            reader = _Reader(self.arrays, names, self.graph, self.query, self.nodes)
+            disjuncts, region = reader.region(leaves)
+            reader.check_used()
+            for disjunct in disjuncts:
+                if disjunct in own:
+                    raise reader._wrong("disjuncts", f"disjunct {disjunct} is named twice")
+                own[disjunct] = region
+        return own
+
+    def region(self, leaves: int) -> tuple[list[int], RegionGuidance]:
+        """The disjuncts of a region with evidence of its own, and that, from its arrays."""
+        disjuncts = self._within("disjuncts", self._ints("disjuncts", None), 0, len(self.query.disjuncts))
+        own = self._within("per_leaf_bounds", self._ints("per_leaf_bounds", 1), 0, 2)
+        rows = self._within("rows", self._ints("rows", None), 0, leaves)
+        if bool((rows[1:] <= rows[:-1]).any()):
+            raise self._wrong("rows", "must rise")
+        return disjuncts.tolist(), self._region(bool(own[0]), rows.size, rows)
+
+    def _region(self, per_leaf_bounds: bool, count: int, rows: Ints | None) -> RegionGuidance:
+        return RegionGuidance(
+            leaf_slopes=self._leaf_slopes(count),
+            shared_slopes=self._shared_slopes(),
+            intermediate=self._intermediate(),
+            per_leaf_bounds=per_leaf_bounds,
+            rows=rows,
+        )
 
     # single arrays
 

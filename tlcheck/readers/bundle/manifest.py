@@ -11,7 +11,7 @@ from tlcheck.errors import InvalidInput
 from tlcheck.readers.strict_json import decode
 
 FORMAT: Final = "tlcheck.bundle"
-VERSION: Final = 1
+Version = Literal[1, 2]
 MANIFEST: Final = "manifest.json"
 MAX_NAME: Final = 1024
 """Longest name of a file in a bundle, in bytes: what file systems allow for a whole path at least."""
@@ -108,10 +108,13 @@ Claim: TypeAlias = Unsat | Sat | ArtifactClaim
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
-    """A bundle's manifest.json. ``files`` lists every other file of the bundle, and nothing else."""
+    """A bundle's manifest.json. ``files`` lists every other file of the bundle, and nothing else.
+
+    ``version``: 2 where the arrays give some regions evidence of their own.
+    """
 
     format: Literal["tlcheck.bundle"]
-    version: Literal[1]
+    version: Version
     producer: Producer
     files: dict[str, FileEntry]
     claims: Annotated[list[Unsat | Sat | ArtifactClaim], Meta(min_length=1)]

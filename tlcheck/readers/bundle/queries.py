@@ -51,7 +51,8 @@ class Queries:
         sources["arrays"] = self.bundle.manifest.files[evidence.arrays].sha256
         unsat = UnsatClaim(graph, query)
         try:
-            guidance = read_guidance(evidence, arrays, groups[evidence.prefix], graph, query)
+            version = self.bundle.manifest.version
+            guidance = read_guidance(evidence, version, arrays, groups[evidence.prefix], graph, query)
         except CoverMissing as problem:
             return LoadedClaim(name, unsat, None, sources, producer, ("TLC017", str(problem)))
         return LoadedClaim(name, unsat, guidance, sources, producer)

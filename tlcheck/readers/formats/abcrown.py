@@ -283,10 +283,15 @@ class _Reader:
     def guidance(self) -> Guidance:
         kind = self.manifest.kind
         if kind == "activation":
-            return Guidance(self._neuron_tree(), self._leaves(), self._alphas(), {}, self._intermediate())
+            return Guidance(
+                self._neuron_tree(),
+                self._leaves(),
+                leaf_slopes=self._alphas(),
+                intermediate=self._intermediate(),
+            )
         if kind == "input-box":
-            return Guidance(self._box_tree(), self._leaves(), self._bits(), per_leaf_bounds=True)
-        return Guidance(self._flat_tree(), self._leaves(), {}, self._lines())
+            return Guidance(self._box_tree(), self._leaves(), leaf_slopes=self._bits(), per_leaf_bounds=True)
+        return Guidance(self._flat_tree(), self._leaves(), shared_slopes=self._lines())
 
     def _operand(self, layer: int) -> int:
         """The node that layer ``layer``'s pre-activation is."""

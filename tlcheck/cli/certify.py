@@ -1,0 +1,270 @@
+"""``tlcheck certify``: a network and a property; a certificate of the answer, checked as ``tlcheck verify`` checks it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from math import isfinite
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import click
+
+from tlcheck import timer
+from tlcheck.cli.output import Output, check_writable, line_width, use_color
+from tlcheck.cli.progress import Ticker, clock_text
+from tlcheck.cli.seconds import Seconds
+from tlcheck.errors import InvalidInput
+from tlcheck.options import SEMANTICS, Options
+from tlcheck.report.record import ExitCode
+
+if TYPE_CHECKING:
+    from tlcheck.checking.journal import Lines
+    from tlcheck.prover.asked import Asked
+    from tlcheck.prover.prover import Limits, Standing, Unknown
+    from tlcheck.prover.refute import Point
+    from tlcheck.prover.region_work import Hints
+    from tlcheck.report.record import FileResult, Run, Searched
+    from tlcheck.trusted.guidance import Guidance
+
+    Answer = Literal["unsat", "sat", "unknown"]
+
+ANY_PATH: Final = click.Path(path_type=Path)
+FORMATS: Final = ("text", "json")
+DEFAULT_SECONDS: Final = 600.0
+STOPPED: Final = "TLC015"
+WITNESS_VALUES: Final = 8
+"""Values of a witness that the answer line says."""
+
+
+@click.command()
+@click.argument("model", type=ANY_PATH)
+@click.argument("property", type=ANY_PATH)
+@click.option("-o", "--output", type=ANY_PATH, metavar="X.tlcert", required=True, help="The bundle to write.")
+@click.option(
+    "--timeout", type=Seconds(min=0, min_open=True), default=DEFAULT_SECONDS, show_default=True, metavar="SECONDS",
+    help="Time for the search; the check of what it found may take as long again.",
+)  # fmt: skip
+@click.option(
+    "--jobs", type=click.IntRange(min=0), default=0, metavar="N", help="Processes; 0: one per core."
+)
+@click.option(
+    "--device", type=click.Choice(("cpu", "cuda")), default="cpu", show_default=True, help="What searches."
+)
+@click.option(
+    "--semantics", type=click.Choice(SEMANTICS), default="real", show_default=True,
+    help="real: the exact function; deployed: every float32 execution too.",
+)  # fmt: skip
+@click.option(
+    "--from", "evidence", type=ANY_PATH, metavar="EVIDENCE",
+    help="Another tool's work on this query, to be completed: hints, believed in no way.",
+)  # fmt: skip
+@click.option("--resume", type=ANY_PATH, metavar="FILE", help="Journal that the search continues from.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Of the attack."
+)
+@click.option("--format", "format_", type=click.Choice(FORMATS), default="text", show_default=True)
+@click.option("-v", "--verbose", is_flag=True, help="What `tlcheck verify -v` says of the certificate.")
+@click.option("--color", type=click.Choice(("auto", "always", "never")), default="auto", show_default=True)
+def certify(model: Path, property: Path, output: Path, device: str, **choices: Any) -> ExitCode:
+    """Answer PROPERTY (VNN-LIB) of MODEL (ONNX) with a certificate: unsat with a proof, or sat with a witness.
+
+    The certificate holds both files and is checked as `tlcheck verify` checks it, before it is put at X.tlcert. Exit codes are
+    those of verify: 0 it is there, and CERTIFIED, whichever the answer; 4 unknown, and nothing is written.
+    """
+    from tlcheck.prover.asked import Asked
+    from tlcheck.writers.bundle import check_target
+
+    start = timer.now()
+    check_target(output)
+    check_writable(output)
+    if device != "cpu":
+        raise InvalidInput("TLC505", f"no engine for {device} is installed: use --device cpu")
+    asked = Asked.load(model, property)
+    work = Work(asked, output, Choices(**choices), start)
+    return _written(work.run(), work.choices)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    timeout: float
+    jobs: int
+    semantics: str
+    evidence: Path | None
+    resume: Path | None
+    seed: int
+    format_: str
+    verbose: bool
+    color: str
+
+
+def _written(run: Run, choices: Choices) -> ExitCode:
+    from tlcheck.report.formats import RENDERERS, Style
+
+    style = Style(color=use_color(choices.color, None), verbose=choices.verbose, width=line_width(None))
+    renderer = RENDERERS[choices.format_](style)
+    with Output(None) as output:
+        if choices.format_ == "text" and run.searched is not None:
+            output.write(f"{_line(run.searched)}\n")
+        for result in run.results:
+            output.write(renderer.file(result))
+        output.write(renderer.end(run))
+    return run.exit_code
+
+
+def _line(searched: Searched) -> str:
+    """The answer in one line."""
+    from tlcheck.report.text import printable
+
+    return printable(f"{searched.answer:9}  {searched.why}; {searched.seconds:.1f} s")
+
+
+@dataclass(eq=False)
+class Work:
+    """One question and the way to its certificate."""
+
+    asked: Asked
+    output: Path
+    choices: Choices
+    start: float
+    _tick: Ticker = field(default_factory=Ticker)
+
+    def run(self) -> Run:
+        """Search, write, check. Raises InvalidInput; nothing is left behind then, and on ``unknown``."""
+        from tlcheck.report.record import Run
+        from tlcheck.trusted.verdict import Verdict
+        from tlcheck.writers.bundle import put_bundle
+
+        with TemporaryDirectory(prefix=f".{self.output.name}.", dir=self.output.parent) as folder:
+            part = Path(folder) / self.output.name
+            searched, result = self._answered(part)
+            run = Run((result,), timer.now() - self.start, searched=searched)
+            if run.verdict is Verdict.CERTIFIED:
+                put_bundle(part, self.output)
+        return run
+
+    def _answered(self, part: Path) -> tuple[Searched, FileResult]:
+        from tlcheck.checking.outcome import not_deployable
+        from tlcheck.prover.prover import Proof, Prover, Unknown
+        from tlcheck.trusted.ops.base import NotDeployable
+        from tlcheck.trusted.plan import NoRelaxation
+
+        checked: list[FileResult] = []
+
+        def accept(guidance: Guidance) -> bool | str:
+            self.asked.proof(part, guidance)
+            checked[:] = [self._verified(part)]
+            stopped = [c.reason.message for c in checked[0].claims if c.reason.code == STOPPED]
+            return f"a proof was found; its check {stopped[0]}" if stopped else _certified(checked[0])
+
+        prover = Prover(
+            self.asked.claim, self._limits(), self.asked.whole.content, self._report, self._journal()
+        )
+        try:
+            found = prover.prove(self._hints(), accept)
+        except NoRelaxation as error:
+            raise InvalidInput("TLC202", str(error), file=str(self.asked.model)) from None
+        except NotDeployable as error:
+            raise not_deployable(error) from None
+        if isinstance(found, Unknown):
+            return self._unknown(found)
+        if isinstance(found, Proof):
+            return self._searched(
+                "unsat", f"no input satisfies the property; {_leaves(found.leaves)}"
+            ), checked[0]
+        self.asked.witness(part, found.point)
+        result = self._verified(part)
+        return self._witnessed(found.point, prover.usual_attack.executed(found.point)), result
+
+    def _limits(self) -> Limits:
+        from tlcheck.prover.prover import Limits
+
+        given = self.choices
+        return Limits(
+            seconds=given.timeout, check_seconds=given.timeout, jobs=given.jobs, seed=given.seed,
+            deployed=given.semantics == "deployed",
+        )  # fmt: skip
+
+    def _verified(self, part: Path) -> FileResult:
+        """The bundle, checked as ``tlcheck verify`` does."""
+        from tlcheck.verify import verify_path
+
+        given = self.choices
+        options = Options(
+            jobs=given.jobs, semantics=given.semantics, timeout=given.timeout, details=given.verbose
+        )
+        return replace(verify_path(part, options), path=str(self.output))
+
+    def _journal(self) -> Lines | None:
+        from tlcheck.checking.journal import Lines, search_key
+
+        if self.choices.resume is None:
+            return None
+        return Lines.at(self.choices.resume, search_key(self.asked.claim, self.choices.semantics))
+
+    def _hints(self) -> Hints | None:
+        if self.choices.evidence is None:
+            return None
+        raise InvalidInput(
+            "TLC101", "no evidence of a format that is read as hints", file=str(self.choices.evidence)
+        )
+
+    # answers
+
+    def _searched(
+        self, answer: Answer, why: str, executed: str = "", found: Unknown | None = None
+    ) -> Searched:
+        from tlcheck.report.record import Searched
+
+        open_, closed, worst = (0, 0, None) if found is None else (found.open, found.closed, found.worst)
+        return Searched(answer, open_, closed, worst, why, timer.now() - self.start, executed)
+
+    def _witnessed(self, point: Point, executed: str) -> Searched:
+        from tlcheck.report.numerals import number
+
+        shown = ", ".join(f"X_{i} = {number(x)}" for i, x in enumerate(point[:WITNESS_VALUES]))
+        more = f", ... ({len(point)} inputs)" if len(point) > WITNESS_VALUES else ""
+        return self._searched("sat", f"the property holds, exactly, at {shown}{more}; {executed}", executed)
+
+    def _unknown(self, found: Unknown) -> tuple[Searched, FileResult]:
+        from tlcheck.report.record import FileResult
+        from tlcheck.report.result import ClaimResult, Reason
+        from tlcheck.trusted.verdict import Verdict
+
+        worst = f", worst bound {found.worst:.4g}" if isfinite(found.worst) else ""
+        count = found.open + found.closed
+        why = f"{found.why}: {found.open} of {_leaves(count)} open{worst}; nothing written; {self._advice(found)}"
+        claim = ClaimResult(
+            kind="unsat", statement="no input satisfies the property", verdict=Verdict.UNPROVEN,
+            reason=Reason("TLC023", f"neither a proof nor a witness was found: {found.why}"),
+            leaves_total=count, leaves_certified=found.closed,
+        )  # fmt: skip
+        return self._searched("unknown", why, found=found), FileResult(str(self.output), "none", (claim,))
+
+    def _advice(self, found: Unknown) -> str:
+        """What to do next."""
+        resume = self.choices.resume
+        again = "try more --timeout" + (
+            f", going on with --resume {click.format_filename(resume)}"
+            if resume
+            else ", with --resume FILE to go on later"
+        )
+        from tlcheck.prover.prover import TIME_IS_OVER
+
+        return again if found.why == TIME_IS_OVER else f"{again}; or another tool's evidence with --from"
+
+    def _report(self, standing: Standing) -> None:
+        left = f", {clock_text(standing.left)} left" if isfinite(standing.left) and standing.left > 0 else ""
+        worst = f", worst bound {standing.worst:.3g}" if isfinite(standing.worst) else ""
+        self._tick(f"{standing.stage}: {standing.open} leaves open, {standing.closed} closed{worst}{left}")
+
+
+def _certified(result: FileResult) -> bool:
+    from tlcheck.report.record import Run
+    from tlcheck.trusted.verdict import Verdict
+
+    return Run((result,), 0.0).verdict is Verdict.CERTIFIED
+
+
+def _leaves(count: int) -> str:
+    return f"{count} {'leaf' if count == 1 else 'leaves'}"
