@@ -7,7 +7,8 @@ tree (any order, blocking, threads, FMA) then has error <= gamma_K sum |products
 
 Range. Every array that enters a product is guarded: entries <= 2^200 in magnitude, at most 2^24 terms. So nothing
 overflows in any order or mode, and every underflow effect (a flushed entry times two other factors, summed over
-2^48 terms) is below 2^-1022 * 2^400 * 2^49 < TINY = 2^-500.
+2^48 terms) is below 2^-1022 * 2^400 * 2^49 < TINY = 2^-500. A block that a map or lines just made is guarded when what it is
+charged is summed, before a map or lines take it: until then it is below 2^425 and meets constants (an offset) only.
 
 A pass keeps for each row a number ``value`` and ``error`` >= 0 with: exact lower bound of the row >= value - error.
 Coefficients are *exact* floats: a rounded product replaces the true coefficient, and the difference times the
