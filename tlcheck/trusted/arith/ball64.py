@@ -390,6 +390,7 @@ class Ball64Form:
         guard(box.magnitude)
         self.blocks[node] = total
         self._owe(total, box.magnitude * (2 * V))
+        self._settle()
 
     def through_map(self, m: Map, block: Floats, box: Box) -> Floats:
         """Coefficients on M x -> coefficients on x, for x in ``box``."""
@@ -420,12 +421,12 @@ class Ball64Form:
         """Coefficients on f(z) -> on z, with lines f >= ls z + lt and f <= us z + ut (arrays (D or 1, n)) on ``box``.
 
         g f >= g (ls z + lt) for g >= 0, g (us z + ut) for g < 0. The rounded product p of g and its slope is the coefficient
-        from now on; it is within 2V |p| (and an underflow) of the exact one. Slopes need no guard: p gets one.
+        from now on; it is within 2V |p| (and an underflow) of the exact one.
         Where lt = 0 and ut >= 0 the products that make up the value v have one sign, so that their magnitudes sum up to at
         most |v| / (1 - gamma) and an underflow: v is within gamma of that.
         """
         (ls, lt), (us, ut) = lower, upper
-        guard(lt, ut, box.magnitude)
+        guard(ls, lt, us, ut, box.magnitude)
         self._settle()
         n = block.shape[2]
         spread = gamma_up(n + 8) * (np.abs(lt) + np.abs(ut)) * (1 + 8 * V)
