@@ -79,7 +79,8 @@ def certify(model: Path, property: Path, output: Path, device: str, **choices: A
 
     start = timer.now()
     check_target(output)
-    check_writable(output)
+    if not output.is_dir():
+        check_writable(output)
     if device != "cpu":
         raise InvalidInput("TLC505", f"no engine for {device} is installed: use --device cpu")
     asked = Asked.load(model, property)

@@ -256,7 +256,7 @@ class Prover:
 
     def _remembered(self) -> dict[str, list[Leaf]]:
         found: dict[str, list[Leaf]] = {}
-        for kind, leaf in read(self.journal) if self.journal is not None else ():
+        for kind, leaf in read(self.journal, self.claim) if self.journal is not None else ():
             found.setdefault(kind, []).append(leaf)
         return found
 

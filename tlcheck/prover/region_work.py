@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from tlcheck.prover.branch_journal import Leaf, fits
+from tlcheck.prover.branch_journal import INPUTS, NEURONS, Leaf, fits
 from tlcheck.prover.tree import Branch, Frame, Search
 from tlcheck.trusted.ops.convolution import Conv
 from tlcheck.trusted.plan import holds_nowhere
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from tlcheck.trusted.graph import Graph
 
 Over = Callable[[], bool]
-INPUTS: Final = "inputs"
-NEURONS: Final = "neurons"
 FEW_INPUTS: Final = 12
 """Inputs of non-zero width up to which splits on inputs come first."""
 SOME_INPUTS: Final = 60
