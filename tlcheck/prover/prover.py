@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from math import inf
 from typing import TYPE_CHECKING, Final, Protocol
@@ -216,6 +216,8 @@ class Prover:
         disjuncts = self.claim.query.disjuncts
         if len(disjuncts) > MOST_DISJUNCTS:
             return f"more than {MOST_DISJUNCTS} disjuncts"
+        if any(not d.constraints and not is_empty(d) for d in disjuncts):
+            return "a disjunct without constraints: any input of its region is a witness"
         with suppress(BadGuidance):
             Plan(self.claim, NO_GUIDANCE, Settings())
         return ""
@@ -400,15 +402,15 @@ class Prover:
         attempt = region.attempt(part.kind, watch)
         if attempt is None:
             return Worked((), (), impossible=True)
-        if part.branches is None:
-            roots: Sequence[Branch] = list(attempt.roots.values())
-        else:
-            roots = attempt.open = [attempt.open[k] for k in part.branches]
-        attempt.go_on(watch)
+        roots, open_ = list(attempt.roots.values()), attempt.open
+        if part.branches is not None:
+            roots = open_ = [attempt.open[k] for k in part.branches]
+        own = replace(attempt, open=open_)
+        own.go_on(watch)
         leaves = [Leaf.of(leaf) for root in roots for leaf in root.leaves()]
-        return Worked(
-            leaves, attempt.search.candidates, attempt.frame if began else None, stuck=attempt.stuck
-        )
+        candidates = list(attempt.search.candidates)
+        attempt.search.candidates.clear()
+        return Worked(leaves, candidates, own.frame if began else None, stuck=own.stuck)
 
     def _take(self, part: Part, worked: Worked) -> None:
         region = self.regions[part.region]

@@ -206,12 +206,18 @@ class Region:
             branch.evidence, branch.refused = None, refused
             attempt.open.append(branch)
             attempt.stuck = False
+            self.turn = self.usable.index(attempt.kind) if attempt.kind in self.usable else 0
         for branch in branches:
             self.done.pop(branch.disjunct, None)
 
     def leaves(self) -> Iterator[tuple[str, Branch]]:
-        """(kind of search, leaf) of every tree that counts: a closed one, else each."""
-        for kind, attempt in self.attempts.items():
-            for d, root in attempt.roots.items():
-                if self.done.get(d, kind) == kind:
-                    yield from ((kind, leaf) for leaf in root.leaves())
+        """(kind of search, leaf) of the tree of each disjunct that is closed, or the largest one."""
+        for d in self.disjuncts:
+            trees = {
+                kind: list(attempt.roots[d].leaves())
+                for kind, attempt in self.attempts.items()
+                if d in attempt.roots and self.done.get(d, kind) == kind
+            }
+            if trees:
+                kind = max(trees, key=lambda kind: len(trees[kind]))
+                yield from ((kind, leaf) for leaf in trees[kind])
