@@ -60,7 +60,8 @@ def search(
         return Found(None, prover.boxes, witness=found.point)
     worst = prover.open_branch()
     box = None if worst is None else exact_box(claim, worst)
-    return Found(None, max(prover.boxes, found.open), found.open, open_box=box)
+    boxes = prover.boxes or found.open
+    return Found(None, boxes, min(found.open, boxes), open_box=box)
 
 
 def certify_query(
