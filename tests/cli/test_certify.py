@@ -287,10 +287,10 @@ def test_a_journal_of_something_else_is_refused(case: Case, capsys: pytest.Captu
 def test_a_hostile_journal_costs_time_alone(case: Case) -> None:
     """Rows that are none, evidence that proves nothing, weights of constraints that are not there."""
     from tlcheck.checking.journal import Lines, search_key
-    from tlcheck.prover.asked import Asked
+    from tlcheck.prover.question import Question
 
     journal = case.folder / "j.jsonl"
-    lines = Lines.at(journal, search_key(Asked.load(case.model, case.property).claim, "real"))
+    lines = Lines.at(journal, search_key(Question.load(case.model, case.property).claim, "real"))
     one = float(1).hex()
     literal = [0, 0, 1, (0.5).hex()]
     rows: list[object] = [

@@ -90,7 +90,7 @@ def _of(claim: UnsatClaim, kind: str, leaf: Leaf) -> bool:
     return leaf.evidence is None or all(0 <= q < count for q in leaf.evidence.weights)
 
 
-def _row(row: object) -> tuple[str, Leaf] | None:
+def _row(row: Any) -> tuple[str, Leaf] | None:
     try:
         match row:
             case [str(kind), int(disjunct), list(path), given, str(bound)] if len(path) <= MOST_DEPTH:

@@ -24,9 +24,9 @@ from tlcheck.checking.pool import FORKS, WorkerDied, processes, workers_for
 from tlcheck.checking.schedule import planned, run_leaves
 from tlcheck.options import Progress
 from tlcheck.prover.attack import float_near
-from tlcheck.prover.branch_journal import Leaf, read, written
+from tlcheck.prover.branch_journal import INPUTS, NEURONS, Leaf, read, written
 from tlcheck.prover.refute import Point, Refuter
-from tlcheck.prover.region_work import INPUTS, NEURONS, Hints, Region, is_empty, kinds_for
+from tlcheck.prover.region_work import Hints, Region, is_empty, kinds_for
 from tlcheck.prover.tree import Branch, Frame, Search, guidance_of
 from tlcheck.trusted.arith.box import OutOfRange
 from tlcheck.trusted.claim import UnsatClaim
@@ -249,8 +249,8 @@ class Prover:
 
     def _kinds(self, box: InputBox) -> tuple[str, ...]:
         """The hinted search first."""
-        kinds = kinds_for(self.claim.graph, box)
-        return kinds if self._hints is None else tuple(sorted(kinds, key=lambda k: k != self._hints.kind))
+        kinds, hints = kinds_for(self.claim.graph, box), self._hints
+        return kinds if hints is None else tuple(sorted(kinds, key=lambda kind: kind != hints.kind))
 
     @property
     def roots(self) -> list[Branch]:
