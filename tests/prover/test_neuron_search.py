@@ -146,8 +146,12 @@ def test_the_identity_of_the_gradients() -> None:
             continue
         leaves = some_leaves(rng, made[3], 4, 3)
         found = LeafPass(made[3])(leaves)
-        total = (leaves.weights * found.forms).sum(axis=1) - (leaves.multipliers * leaves.sides * found.z).sum(axis=1)
-        np.testing.assert_allclose(total, found.lower, rtol=1e-9, atol=1e-9 * (1 + np.abs(found.z).max(initial=0)))
+        total = (leaves.weights * found.forms).sum(axis=1) - (
+            leaves.multipliers * leaves.sides * found.z
+        ).sum(axis=1)
+        np.testing.assert_allclose(
+            total, found.lower, rtol=1e-9, atol=1e-9 * (1 + np.abs(found.z).max(initial=0))
+        )
 
 
 @pytest.mark.parametrize("name", ["slopes", "multipliers", "weights"])
@@ -162,7 +166,9 @@ def test_gradients_against_differences(name: str) -> None:
         run = LeafPass(net)
         found = run(leaves)
         wanted = {
-            "slopes": np.where((leaves.sides == 0) & net.free, np.maximum(found.coefficients, 0) * found.z, 0),
+            "slopes": np.where(
+                (leaves.sides == 0) & net.free, np.maximum(found.coefficients, 0) * found.z, 0
+            ),
             "multipliers": -leaves.sides * found.z,
             "weights": found.forms,
         }[name]
@@ -256,17 +262,23 @@ def planted(rng: Rng, graph: Graph, rows: int, room: float) -> UnsatClaim:
     return UnsatClaim(graph, Query(graph.n_inputs, graph.n_outputs, (Disjunct(box, constraints),)))
 
 
-def searched(claim: UnsatClaim, iterations: int = 5, effort: Effort = Effort(), **more: object) -> NeuronSearch:
+def searched(
+    claim: UnsatClaim, iterations: int = 5, effort: Effort = Effort(), **more: object
+) -> NeuronSearch:
     engine = Engine(claim.graph)
     box = claim.query.disjuncts[0].box
     inputs = engine.inputs(*(np.array([float(x) for x in end]) for end in (box.lower, box.upper)))
     return NeuronSearch(
-        engine, root(engine, inputs, iterations), dict(enumerate(claim.query.disjuncts)), effort, **more  # type: ignore[arg-type]
+        engine,
+        root(engine, inputs, iterations),
+        dict(enumerate(claim.query.disjuncts)),
+        effort,
+        **more,  # type: ignore[arg-type]
     )
 
 
 def outcomes(claim: UnsatClaim, search: NeuronSearch, branch: Branch) -> list[LeafOutcome]:
-    plan = planned(claim, guidance_of([branch], search.frame), Settings())
+    plan = planned(claim, guidance_of([branch], [search.frame]), Settings())
     return run_leaves(plan, 1, Deadline(None, None), None, None).outcomes
 
 
