@@ -102,7 +102,7 @@ def _filtered(
     rows, flat = np.repeat(np.arange(len(leaves)), count), tried.reshape(-1)
     allowed, goal = (x[rows] for x in limits)
     many, there = leaves.of(rows), Bound(*(x[rows] for x in vars(found).values()))
-    value = np.ones(flat.size)
+    value: Array = np.ones(flat.size)
     for side in (-1, 1):
         kid = child(run, many, there, flat, side)
         lower = optimise(run, kid, allowed, goal, steps, pace=PACE).bound.lower

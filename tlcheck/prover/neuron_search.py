@@ -224,8 +224,8 @@ class NeuronSearch:
                 at[k] = wanted
         if self.net.count:
             bridges = [bridge(self.run, leaves, found, np.maximum(at, 0), side) for side in (-1, 1)]
-            for k in np.flatnonzero(at >= 0):
-                self._split(some[k], int(at[k]), [float(b[k]) for b in bridges])
+            for n in np.flatnonzero(at >= 0).tolist():
+                self._split(some[n], int(at[n]), [float(b[n]) for b in bridges])
         return some
 
     def _split(self, branch: Branch, at: int, multipliers: Sequence[float]) -> None:
