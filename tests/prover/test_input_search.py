@@ -114,7 +114,7 @@ def test_networks_with_products_and_smooth_functions(graph: Graph) -> None:
 
 def small() -> tuple[UnsatClaim, UnsatClaim, InputSearch, list[Branch]]:
     """A claim that is true, one that is false, and a finished search for the first."""
-    graph = relu_network(1)
+    graph = relu_network(1, width=6)
     _, high = extremes(graph)
     true, false = (
         UnsatClaim(graph, asked([("-1", "1")] * 3, f"(>= Y_0 {high[0] + d}) (>= Y_0 {high[0] - 1})"))
@@ -128,7 +128,7 @@ def small() -> tuple[UnsatClaim, UnsatClaim, InputSearch, list[Branch]]:
 def mutations(guidance: Guidance) -> Iterator[Guidance]:
     """One thing changed."""
     tree, leaves, rng = guidance.tree, guidance.leaves, np.random.default_rng(0)
-    for _ in range(12):
+    for _ in range(3):
         k = int(rng.integers(tree.size))
         for name, change in (
             ("point", lambda v: v + 0.05), ("index", lambda v: (v + 1) % 3), ("below", lambda v: v + 1),
@@ -151,7 +151,7 @@ def mutations(guidance: Guidance) -> Iterator[Guidance]:
 def test_a_changed_proof_is_refused_or_proves_the_same() -> None:
     true, false, search, roots = small()
     guidance = proof(true, search, roots)
-    assert guidance.tree.size > 20 and not all(o.certified for o in outcomes(false, guidance))
+    assert guidance.tree.size > 10 and not all(o.certified for o in outcomes(false, guidance))
     refused = 0
     for changed in mutations(guidance):
         for claim in (true, false):
@@ -164,7 +164,7 @@ def test_a_changed_proof_is_refused_or_proves_the_same() -> None:
             proved = all(o.certified for o in found)
             assert not (proved and claim is false)
             refused += not proved
-    assert refused > 100
+    assert refused > 20
 
 
 @pytest.mark.parametrize("most", [0, 1, 2, 3, 7, 20, 50])
