@@ -104,8 +104,8 @@ class _Rows:
         bounds = np.array([float(c.bound) for c in place])
         scale = np.abs(bounds) + np.abs(outputs).sum(axis=1) + np.abs(inputs).sum(axis=1)
         forms, constant = passes.forms(outputs, inputs)
-        rest = (x.astype(passes.dtype) for x in (outputs, inputs, bounds))
-        return cls(*rest, forms, (constant - bounds).astype(passes.dtype), scale, of)
+        y, x, b = (rows.astype(passes.dtype) for rows in (outputs, inputs, bounds))
+        return cls(y, x, b, forms, (constant - bounds).astype(passes.dtype), scale, of)
 
     def weighted(self, weights: Array) -> tuple[dict[int, Array], Array]:
         """Sums of the rows, weights (..., K)."""
@@ -187,8 +187,9 @@ class Level:
     def mixed(self, pairs: Pairs, which: Ints, weights: Array, found: Boxed) -> tuple[Array, Array]:
         """The bound of the weighted sums (Q',), and its gradient (Q', R): each constraint's value at the dual point."""
         wide = np.zeros((which.size, 1, len(self.rows.bounds)), self.passes.dtype)
-        at = np.arange(which.size)[:, None], 0, pairs.rows[which]
-        np.add.at(wide, at, np.where(pairs.mask[which], weights, 0))
+        own = np.where(pairs.mask[which], weights, 0)
+        for r in range(own.shape[1]):
+            wide[np.arange(which.size), 0, pairs.rows[which][:, r]] += own[:, r]
         kept: Kept = {}
         line = self.passes.descend(*self.rows.weighted(wide), pairs.box[which], found, kept)
         values = self.rows.at(*self.passes.dual(line, kept, found))[:, 0]
@@ -289,8 +290,9 @@ class InputSearch:
             below, above = (_Box(box.lower.copy(), box.upper.copy(), box.depth + 1) for _ in range(2))
             below.upper[axis] = above.lower[axis] = point
             halves = [_Group(below, []), _Group(above, [])]
+            node, index = self._places[axis]
             for branch in group.branches:
-                for half, child in zip(halves, branch.divide(*self._places[axis], point), strict=True):
+                for half, child in zip(halves, branch.divide(node, index, point), strict=True):
                     child.state = half.box
                     half.branches.append(child)
                 branch.state = None

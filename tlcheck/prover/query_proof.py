@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from tlcheck.errors import InvalidInput
-from tlcheck.prover.question import Question
 from tlcheck.prover.prover import Limits, Proof, Prover, Standing, Witness
+from tlcheck.prover.question import Question
 from tlcheck.prover.refute import Point
 from tlcheck.prover.tree import exact_box
 from tlcheck.trusted.claim import UnsatClaim
