@@ -156,7 +156,9 @@ def mangled(leaves: LeafList, how: str, rng: Rng) -> LeafList:
     rows: list[Path] = []
     for i in keep:
         k = rng.permutation(np.arange(leaves.start[i], leaves.start[i + 1]))
-        rows.append([(*leaves.cuts[leaves.cut[j]][:2], int(leaves.side[j]), leaves.cuts[leaves.cut[j]][2]) for j in k])
+        rows.append(
+            [(*leaves.cuts[leaves.cut[j]][:2], int(leaves.side[j]), leaves.cuts[leaves.cut[j]][2]) for j in k]
+        )
     match how:
         case "signs":
             rows = [[(n, i, s if rng.random() < 0.8 else -s, p) for n, i, s, p in path] for path in rows]
@@ -167,15 +169,17 @@ def mangled(leaves: LeafList, how: str, rng: Rng) -> LeafList:
         case "points":
             rows = [[(n, i, s, float(rng.normal())) for n, i, s, p in path] for path in rows]
         case "nonsense":
-            rows = [[(-3, 99, s, p), (10**9, -1, s, p), (1, 10**9, s, 0.0)] for path in rows for _, _, s, p in path[:1]]
+            rows = [
+                [(-3, 99, s, p), (10**9, -1, s, p), (1, 10**9, s, 0.0)]
+                for path in rows
+                for _, _, s, p in path[:1]
+            ]
     return listed(rows)
 
 
 @pytest.mark.parametrize("how", ["shuffled", "cut", "signs", "neurons", "layers", "points", "nonsense"])
 @pytest.mark.parametrize("mode", [None, "leaves", "replay"])
-def test_mangled_hints_end_certified(
-    how: str, mode: Mode | None, known: tuple[UnsatClaim, LeafList]
-) -> None:
+def test_mangled_hints_end_certified(how: str, mode: Mode | None, known: tuple[UnsatClaim, LeafList]) -> None:
     claim, leaves = known
     hinted = Hinted(claim, Hints("a test", {0: mangled(leaves, how, np.random.default_rng(7))}), mode)
     hinted.kind = "neurons"

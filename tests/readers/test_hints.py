@@ -72,7 +72,11 @@ def lines(*records: object) -> str:
 
 
 HEAD = {"record": "tree", "format": "tlcheck.tree/1", "producer": "a test"}
-FIRST = {"record": "disjunct", "number": 5, "constraints": [{"outputs": [[0, 2.0], [1, -2.0]], "at_most": 0.0}]}
+FIRST = {
+    "record": "disjunct",
+    "number": 5,
+    "constraints": [{"outputs": [[0, 2.0], [1, -2.0]], "at_most": 0.0}],
+}
 SECOND = {
     "record": "disjunct", "number": 6,
     "constraints": [{"outputs": [[1, 1.0]], "at_most": 1.0}, {"outputs": [[0, -1.0]], "at_most": -3.0}],
@@ -105,7 +109,11 @@ def test_a_tree_whose_run_was_killed(subject: Subject, tmp_path: Path) -> None:
 
 
 def test_a_layer_is_found_by_its_tensor(subject: Subject, tmp_path: Path) -> None:
-    text = lines(HEAD, {"record": "layer", "number": 0, "tensor": "second"}, {"record": "leaf", "neurons": [[0, 1, 1, 0.0]]})
+    text = lines(
+        HEAD,
+        {"record": "layer", "number": 0, "tensor": "second"},
+        {"record": "leaf", "neurons": [[0, 1, 1, 0.0]]},
+    )
     assert paths(read(text, subject, tmp_path), 0) == [{(3, 1, 1, 0.0)}]
 
 
@@ -165,7 +173,11 @@ MARABOU = {
 def test_marabou_tells_neurons_by_their_weights(subject: Subject, tmp_path: Path) -> None:
     found = read(json.dumps(MARABOU), subject, tmp_path)
     assert paths(found, 0) == paths(found, 1)
-    assert sorted(map(sorted, paths(found, 0))) == [[(0, 0, 1, 0.5), (1, 1, 1, 0.0)], [(1, 1, -1, 0.0)], [(1, 1, 1, 0.0)]]
+    assert sorted(map(sorted, paths(found, 0))) == [
+        [(0, 0, 1, 0.5), (1, 1, 1, 0.0)],
+        [(1, 1, -1, 0.0)],
+        [(1, 1, 1, 0.0)],
+    ]
     assert "1 splits on a neuron that cannot be told" in found.line()
 
 
@@ -191,7 +203,9 @@ def test_broken_files_are_read_or_refused_in_one_line(
                 data[rng.randrange(len(data))] = rng.randrange(256)
         case 2:
             at = rng.randrange(len(data))
-            data[at:at] = rng.choice([b"[" * 5000, b"(" * 5000, b'{"a":' * 3000, b"9" * 5000, b"\0", b"NaN", b"1e999", b"null"])
+            data[at:at] = rng.choice(
+                [b"[" * 5000, b"(" * 5000, b'{"a":' * 3000, b"9" * 5000, b"\0", b"NaN", b"1e999", b"null"]
+            )
         case _:
             a, b = sorted(rng.sample(range(len(data)), 2))
             data = data[:a] + data[b:] + data[a:b]
@@ -231,7 +245,9 @@ def of_folder(folder: Path, model: str, prop: str) -> Subject:
 
 
 @needs_data
-@pytest.mark.parametrize(("name", "count"), [("mnist_fc/256x2_prop_11_0.05", 39), ("acasxu/net_3_6_prop_3", 33)])
+@pytest.mark.parametrize(
+    ("name", "count"), [("mnist_fc/256x2_prop_11_0.05", 39), ("acasxu/net_3_6_prop_3", 33)]
+)
 def test_the_tree_of_a_dump(name: str, count: int) -> None:
     folder = DATA / "abcrown" / name
     found = read_hints(folder, of_folder(folder, "*.onnx*", "*.vnnlib"))
@@ -243,7 +259,11 @@ def test_the_tree_of_a_real_marabou_proof() -> None:
     folder = DATA / "marabou" / "lunarlander_case_safe_17_box0.75"
     found = read_hints(folder / "proof.json.gz", of_folder(folder, "net.onnx", "prop.vnnlib"))
     (part,) = found.leaves.values()
-    assert part.count == 15 and len(part.cuts) == 8 and not found.passed["splits on a neuron that cannot be told"]
+    assert (
+        part.count == 15
+        and len(part.cuts) == 8
+        and not found.passed["splits on a neuron that cannot be told"]
+    )
 
 
 def test_packed_files_are_unpacked(subject: Subject, tmp_path: Path) -> None:
