@@ -73,7 +73,7 @@ def test_a_hook_that_fails_costs_the_run_nothing(
     def wrong(*_: object) -> None:
         raise KeyError("thresholds")
 
-    seen = []
+    seen: list[int] = []
     exporter.watch(Watched, "add", wrong)
     exporter.watch(Watched, "filtered", seen.append)
     assert [Watched().add(1), Watched().add(2), Watched.filtered(1)] == [2, 3, 3]
