@@ -9,16 +9,18 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from tests.clocks import Steps
 from tests.prover.test_neuron_search import dense_net
 from tlcheck.checking.deadline import Deadline
 from tlcheck.checking.schedule import planned, run_leaves
 from tlcheck.prover.engine import Engine
-from tlcheck.prover.hints import EARLIER, FURTHER, HINTED, ROOT, SEARCHED, Hinted, grow
+from tlcheck.prover.hints import EARLIER, FURTHER, HINTED, ROOT, SEARCHED, Hinted, Mode, grow
 from tlcheck.prover.prover import Limits, Proof, Prover
+from tlcheck.prover.staged_neurons import StagedNeurons
 from tlcheck.prover.tree import Branch
 from tlcheck.readers.hints import Hints, LeafList, Leaves
 from tlcheck.trusted.claim import UnsatClaim
-from tlcheck.trusted.guidance import SPLIT, Guidance
+from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.plan import Settings
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
@@ -114,31 +116,16 @@ def test_many_cuts_are_cut_down(monkeypatch: pytest.MonkeyPatch) -> None:
 # Proofs.
 
 
-def problem(seed: int) -> UnsatClaim:
+def problem(seed: int, gap: float = 0.75) -> UnsatClaim:
     """True by a small margin: proved by splits only."""
     rng = np.random.default_rng(seed)
-    graph = dense_net(rng, Relu(), (4, 14, 12, 1))
+    graph = dense_net(rng, Relu(), (4, 10, 8, 1))
     engine = Engine(graph)
     points = rng.uniform(-1, 1, (4000, 4))
     least = float(engine.outputs(engine.values(points)).min())
     box = InputBox((Fraction(-1),) * 4, (Fraction(1),) * 4)
-    row = LinearConstraint((), ((0, Fraction(1)),), Fraction(least - 0.25))
+    row = LinearConstraint((), ((0, Fraction(1)),), Fraction(least - gap))
     return UnsatClaim(graph, Query(4, 1, (Disjunct(box, (row,)),)))
-
-
-def paths_in(guidance: Guidance) -> LeafList:
-    tree = guidance.tree
-    found: list[Path] = []
-    stack: list[tuple[int, Path]] = [(int(tree.roots[0]), [])]
-    while stack:
-        row, path = stack.pop()
-        if tree.kind[row] != SPLIT:
-            found.append(path)
-            continue
-        where = int(tree.node[row]), int(tree.index[row])
-        point = float(tree.point[row])
-        stack += [(int(tree.below[row]), [*path, (*where, -1, point)]), (int(tree.above[row]), [*path, (*where, 1, point)])]
-    return listed(found)
 
 
 def certified(claim: UnsatClaim, guidance: Guidance) -> bool:
@@ -147,12 +134,20 @@ def certified(claim: UnsatClaim, guidance: Guidance) -> bool:
     return not run.stopped and all(o.certified for o in run.outcomes)
 
 
-def search_on_neurons(claim: UnsatClaim) -> tuple[Hints, int]:
-    nothing = Hinted(claim, Hints("none", {}), "search")
-    nothing.kind = "neurons"
-    found = Prover(claim, Limits(seconds=60)).prove(nothing)
-    assert isinstance(found, Proof)
-    return Hints("a test", {0: paths_in(found.guidance)}), found.leaves
+@pytest.fixture(autouse=True)
+def looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limits in seconds are limits in looks at the clock."""
+    monkeypatch.setattr("tlcheck.timer.now", Steps(0.01).now)
+
+
+@pytest.fixture(scope="module")
+def known() -> tuple[UnsatClaim, LeafList]:
+    """A claim, and the leaves of a proof that the search on neurons found alone."""
+    claim = problem(3)
+    search = StagedNeurons(Engine(claim.graph, np.float32), claim, [0])
+    root = Branch(0)
+    assert search.close([root], lambda: False) == []
+    return claim, listed([[(x.node, x.index, x.side, x.point) for x in leaf.path] for leaf in root.leaves()])
 
 
 def mangled(leaves: LeafList, how: str, rng: Rng) -> LeafList:
@@ -161,7 +156,9 @@ def mangled(leaves: LeafList, how: str, rng: Rng) -> LeafList:
     rows: list[Path] = []
     for i in keep:
         k = rng.permutation(np.arange(leaves.start[i], leaves.start[i + 1]))
-        rows.append([(*leaves.cuts[leaves.cut[j]][:2], int(leaves.side[j]), leaves.cuts[leaves.cut[j]][2]) for j in k])
+        rows.append(
+            [(*leaves.cuts[leaves.cut[j]][:2], int(leaves.side[j]), leaves.cuts[leaves.cut[j]][2]) for j in k]
+        )
     match how:
         case "signs":
             rows = [[(n, i, s if rng.random() < 0.8 else -s, p) for n, i, s, p in path] for path in rows]
@@ -172,19 +169,21 @@ def mangled(leaves: LeafList, how: str, rng: Rng) -> LeafList:
         case "points":
             rows = [[(n, i, s, float(rng.normal())) for n, i, s, p in path] for path in rows]
         case "nonsense":
-            rows = [[(-3, 99, s, p), (10**9, -1, s, p), (1, 10**9, s, 0.0)] for path in rows for _, _, s, p in path[:1]]
+            rows = [
+                [(-3, 99, s, p), (10**9, -1, s, p), (1, 10**9, s, 0.0)]
+                for path in rows
+                for _, _, s, p in path[:1]
+            ]
     return listed(rows)
 
 
 @pytest.mark.parametrize("how", ["shuffled", "cut", "signs", "neurons", "layers", "points", "nonsense"])
 @pytest.mark.parametrize("mode", [None, "leaves", "replay"])
-def test_mangled_hints_end_certified(how: str, mode: str | None) -> None:
-    claim = problem(3)
-    hints, _ = search_on_neurons(claim)
-    rng = np.random.default_rng(7)
-    hinted = Hinted(claim, Hints("a test", {0: mangled(hints.leaves[0], how, rng)}), mode)  # type: ignore[arg-type]
+def test_mangled_hints_end_certified(how: str, mode: Mode | None, known: tuple[UnsatClaim, LeafList]) -> None:
+    claim, leaves = known
+    hinted = Hinted(claim, Hints("a test", {0: mangled(leaves, how, np.random.default_rng(7))}), mode)
     hinted.kind = "neurons"
-    prover = Prover(claim, Limits(seconds=60))
+    prover = Prover(claim, Limits(seconds=20))
     found = prover.prove(hinted)
     assert isinstance(found, Proof)
     assert certified(claim, found.guidance)
@@ -197,15 +196,14 @@ def test_mangled_hints_end_certified(how: str, mode: str | None) -> None:
 
 
 @pytest.mark.parametrize("how", ["shuffled", "cut", "signs"])
-def test_hints_never_prove_what_is_false(how: str) -> None:
+def test_hints_never_prove_what_is_false(how: str, known: tuple[UnsatClaim, LeafList]) -> None:
     """The query of the hints is true, this one has a counterexample."""
-    claim = problem(3)
-    hints, _ = search_on_neurons(claim)
+    claim, leaves = known
     engine = Engine(claim.graph)
     least = float(engine.outputs(engine.values(np.random.default_rng(1).uniform(-1, 1, (4000, 4)))).min())
     (disjunct,) = claim.query.disjuncts
     (row,) = disjunct.constraints
     false = replace(disjunct, constraints=(replace(row, bound=Fraction(least + 1e-3)),))
     lie = UnsatClaim(claim.graph, Query(4, 1, (false,)))
-    hinted = Hinted(lie, Hints("a test", {0: mangled(hints.leaves[0], how, np.random.default_rng(2))}))
-    assert not isinstance(Prover(lie, Limits(seconds=3)).prove(hinted), Proof)
+    hinted = Hinted(lie, Hints("a test", {0: mangled(leaves, how, np.random.default_rng(2))}))
+    assert not isinstance(Prover(lie, Limits(seconds=5)).prove(hinted), Proof)
