@@ -77,6 +77,8 @@ CASES: dict[str, list[bytes]] = {
     "saved model": [b"\x08\x01\x12\x06\x0a\x04\x22\x02v1"],
     "safetensors": [safetensors()],
     "witness": [b"sat\n((X_0 0.5)\n(Y_0 1))", b"((X_0 0.5))", b"(X_0 1)", b"sat\nX real [1,2]\n0 1\n"],
+    "tree": [b'{"record": "tree", "format": "tlcheck.tree/1"}\n'],
+    "aptp": [b"(declare-const X_0 Real)\n(declare-pwl N_1 ReLU)\n"],
     "lock": [b'{\n "format": "tlcheck.lock/1"'],
     "pde": [b'format = "tlcheck.pde/1"\n', b'\xef\xbb\xbf# heat\nformat = "tlcheck.pde/1"\n'],
     "stability": [b'{"format": "tlcheck.stability/1"}', b'format = "tlcheck.stability/1"'],

@@ -67,24 +67,36 @@ class Linear:
     def least(self, found: Boxed) -> Array:
         """(Q, R) over each row's box."""
         centre, radius = (found.lower + found.upper) / 2, (found.upper - found.lower) / 2
-        return self.constant + dots(self.slope, centre[self.boxes]) - dots(np.abs(self.slope), radius[self.boxes])
+        return (
+            self.constant
+            + dots(self.slope, centre[self.boxes])
+            - dots(np.abs(self.slope), radius[self.boxes])
+        )
 
 
 Kept = dict[int, NDArray[np.bool_]]
 """Anchor -> which of its lines, or ends, each coefficient chose: the lower one (Q, R, terms)."""
 
 
+HEAP: Final = 31 << 20
+
+
+def keep_heap() -> None:
+    """Have glibc's malloc serve arrays up to so many bytes from memory that it holds: otherwise each one of a pass is mapped,
+    and its pages are faulted in, anew (a third to a half of the time). Freeing a mapped block raises that threshold."""
+    np.empty(HEAP, np.uint8)
+
+
 class BoxBounds:
     """``tick`` is called once a chunk of rows; it may raise."""
 
     def __init__(self, graph: Graph, dtype: DTypeLike, tick: Callable[[], None] = lambda: None) -> None:
+        keep_heap()
         self.graph, self.dtype, self.tick = graph, np.dtype(dtype), tick
         self.network = Network(graph)
         self.maps = FloatMaps(dtype)
         self.order = sorted(self.network.needed)
-        self.anchors = [
-            i for i in self.order if isinstance(graph.nodes[i].op, Relaxed) or isinstance(graph.nodes[i].op, ENDS)
-        ]
+        self.anchors = [i for i in self.order if isinstance(graph.nodes[i].op, Relaxed | ENDS)]
         self.widest = max(graph.nodes[i].size for i in self.order)
         self.slices = self.network.input_slices
         self.refined = frozenset(t for t in self.network.targets if not self._one_affine_step(t))
@@ -203,10 +215,17 @@ class BoxBounds:
             constant = constant + more
             for a, m in onto.items():
                 found[a] = found[a] + m if a in found else m
-        return {a: np.asarray(m, self.dtype) for a, m in found.items() if a in self.slices or m.any()}, constant
+        return {
+            a: np.asarray(m, self.dtype) for a, m in found.items() if a in self.slices or m.any()
+        }, constant
 
     def descend(
-        self, blocks: Mapping[int, Array], constant: Array, boxes: Ints, found: Boxed, kept: Kept | None = None
+        self,
+        blocks: Mapping[int, Array],
+        constant: Array,
+        boxes: Ints,
+        found: Boxed,
+        kept: Kept | None = None,
     ) -> Linear:
         """Carry coefficients (Q, R, n) on anchors down to the inputs; they are used up. ``kept``: told what chose the lines."""
         self.tick()
@@ -283,7 +302,11 @@ class BoxBounds:
                 entries += self.graph.nodes[i].size * self.graph.nodes[j].size
                 continue
             affine = self.network.affine[i]
-            if affine is not None and any(isinstance(m, ConvMap) for m in affine.maps) and self.graph.nodes[i].size > 256:
+            if (
+                affine is not None
+                and any(isinstance(m, ConvMap) for m in affine.maps)
+                and self.graph.nodes[i].size > 256
+            ):
                 return False
             stack += self.graph.nodes[i].inputs
         return entries <= MOST_FOLDED
@@ -344,11 +367,14 @@ class BoxBounds:
     def _mapped(self, i: int, operands: Sequence[Array]) -> Array:
         """An affine node's values (..., n)."""
         affine = self.network.affine[i]
-        assert affine is not None
+        if affine is None:
+            raise ValueError("not an affine node")
         total: Array | float = 0.0
         for m, x in zip(affine.maps, operands, strict=True):
             total = total + self.maps.forward(m, x)
-        return np.asarray(total if affine.offset is None else total + affine.offset.mid.astype(self.dtype).reshape(-1))
+        return np.asarray(
+            total if affine.offset is None else total + affine.offset.mid.astype(self.dtype).reshape(-1)
+        )
 
     def _chosen(self, i: int, kept: Kept, values: Mapping[int, Array], boxes: Ints, found: Boxed) -> Array:
         """The value of node i by the lines that its coefficients chose; 0 where it has none."""
@@ -359,9 +385,10 @@ class BoxBounds:
         for part in drawn.parts:
             z = values[node.inputs[part.operand]]
             z = z if part.entries is None else self.maps.forward(part.entries, z)
-            slopes, at = zip(part.lower, part.upper, strict=True)
-            total = total + z * np.where(kept[i], *(_at(s, boxes)[:, None] for s in slopes))
-            total = total + np.where(kept[i], *(0 if t is None else _at(t, boxes)[:, None] for t in at))
+            (ls, lt), (us, ut) = part.lower, part.upper
+            slope = np.where(kept[i], _at(ls, boxes)[:, None], _at(us, boxes)[:, None])
+            low, high = (np.zeros((1, 1)) if t is None else _at(t, boxes)[:, None] for t in (lt, ut))
+            total = total + z * slope + np.where(kept[i], low, high).astype(self.dtype)
         found_ = np.asarray(total)
         return found_ if drawn.sums is None else self.maps.forward(drawn.sums, found_)
 

@@ -168,7 +168,8 @@ def _matrix_image(boxes: Sequence[Ends], shapes: tuple[Shape, ...]) -> Ends:
         for ends, rest in zip(boxes, ((m, k, 1), (1, k, n)), strict=True)
     )
     low, high = _span([a * b for a in x for b in y], boxes[0][0].dtype)
-    return tuple(end.sum(axis=3).reshape(len(end), -1) for end in (low, high))  # type: ignore[return-value]
+    low, high = (end.sum(axis=3).reshape(len(end), -1) for end in (low, high))
+    return low, high
 
 
 def _softmax(l: Array, u: Array, n: int) -> Ends:
@@ -302,7 +303,9 @@ def _flat_where(flat: Array, drawn: Lines, ends: Ends, dtype: Any) -> Lines:
     """Lines of slope 0 at the ends of the range, where ``flat``."""
     (part,) = drawn.parts
     (a, b), (c, d) = part.lower, part.upper
-    b, d = (np.where(flat, end, t).astype(dtype) for end, t in zip(ends, (b, d), strict=True))
+    b, d = (
+        np.where(flat, end, 0 if t is None else t).astype(dtype) for end, t in zip(ends, (b, d), strict=True)
+    )
     return Lines((Part(0, (a, b), (c, d)),))
 
 

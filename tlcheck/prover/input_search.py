@@ -96,9 +96,7 @@ class _Rows:
     def make(cls, passes: BoxBounds, claim: UnsatClaim, disjuncts: Sequence[int]) -> _Rows:
         query = claim.query
         place: dict[LinearConstraint, int] = {}
-        of = {
-            k: [place.setdefault(c, len(place)) for c in query.disjuncts[k].constraints] for k in disjuncts
-        }
+        of = {k: [place.setdefault(c, len(place)) for c in query.disjuncts[k].constraints] for k in disjuncts}
         outputs, inputs = (np.zeros((len(place), n)) for n in (query.n_outputs, query.n_inputs))
         for c, r in place.items():
             for side, pairs in ((outputs, c.outputs), (inputs, c.inputs)):
@@ -106,8 +104,8 @@ class _Rows:
         bounds = np.array([float(c.bound) for c in place])
         scale = np.abs(bounds) + np.abs(outputs).sum(axis=1) + np.abs(inputs).sum(axis=1)
         forms, constant = passes.forms(outputs, inputs)
-        rest = (x.astype(passes.dtype) for x in (outputs, inputs, bounds))
-        return cls(*rest, forms, (constant - bounds).astype(passes.dtype), scale, of)
+        y, x, b = (rows.astype(passes.dtype) for rows in (outputs, inputs, bounds))
+        return cls(y, x, b, forms, (constant - bounds).astype(passes.dtype), scale, of)
 
     def weighted(self, weights: Array) -> tuple[dict[int, Array], Array]:
         """Sums of the rows, weights (..., K)."""
@@ -164,7 +162,10 @@ class Level:
         line = self.passes.descend(*self.rows.picked(rows), box, found)
         low, high = found.lower[box], found.upper[box]
         weights, bound = fixed_weights(line.slope, line.constant, mask, low, high)
-        terms = np.abs(line.constant) + (np.abs(line.slope) @ np.maximum(np.abs(low), np.abs(high))[:, :, None])[:, :, 0]
+        terms = (
+            np.abs(line.constant)
+            + (np.abs(line.slope) @ np.maximum(np.abs(low), np.abs(high))[:, :, None])[:, :, 0]
+        )
         noise = NOISE * np.finfo(self.passes.dtype).eps * terms
         enough = np.where(mask, margin * self.rows.scale[rows] + noise, 0)
         return Pairs(branches, box, rows, mask, line.slope, line.constant, weights, bound, enough)
@@ -186,8 +187,9 @@ class Level:
     def mixed(self, pairs: Pairs, which: Ints, weights: Array, found: Boxed) -> tuple[Array, Array]:
         """The bound of the weighted sums (Q',), and its gradient (Q', R): each constraint's value at the dual point."""
         wide = np.zeros((which.size, 1, len(self.rows.bounds)), self.passes.dtype)
-        at = np.arange(which.size)[:, None], 0, pairs.rows[which]
-        np.add.at(wide, at, np.where(pairs.mask[which], weights, 0))
+        own = np.where(pairs.mask[which], weights, 0)
+        for r in range(own.shape[1]):
+            wide[np.arange(which.size), 0, pairs.rows[which][:, r]] += own[:, r]
         kept: Kept = {}
         line = self.passes.descend(*self.rows.weighted(wide), pairs.box[which], found, kept)
         values = self.rows.at(*self.passes.dual(line, kept, found))[:, 0]
@@ -236,7 +238,9 @@ class InputSearch:
                 stack += halves
         return _open(stack)
 
-    def attempt(self, work: Sequence[Branch], over: Callable[[], bool], steps: int | None = None) -> list[Branch]:
+    def attempt(
+        self, work: Sequence[Branch], over: Callable[[], bool], steps: int | None = None
+    ) -> list[Branch]:
         """Close exactly these branches; those that are still open. ``steps`` is for other searches."""
         groups = self._groups(work)
         for start in range(0, len(groups), self._batch):
@@ -286,8 +290,9 @@ class InputSearch:
             below, above = (_Box(box.lower.copy(), box.upper.copy(), box.depth + 1) for _ in range(2))
             below.upper[axis] = above.lower[axis] = point
             halves = [_Group(below, []), _Group(above, [])]
+            node, index = self._places[axis]
             for branch in group.branches:
-                for half, child in zip(halves, branch.divide(*self._places[axis], point), strict=True):
+                for half, child in zip(halves, branch.divide(node, index, point), strict=True):
                     child.state = half.box
                     half.branches.append(child)
                 branch.state = None
@@ -386,7 +391,11 @@ class InputSearch:
 
     def _notice(self, level: Level, pairs: Pairs, open_: Ints, found: Boxed) -> None:
         """Keep the points where the bounds of open boxes are attained, and centres, that come nearest to a counterexample."""
-        box, rows, mask = pairs.box[open_], np.tile(pairs.rows[open_], (2, 1)), np.tile(pairs.mask[open_], (2, 1))
+        box, rows, mask = (
+            pairs.box[open_],
+            np.tile(pairs.rows[open_], (2, 1)),
+            np.tile(pairs.mask[open_], (2, 1)),
+        )
         low, high = found.lower[box], found.upper[box]
         slope = np.einsum("qr,qrn->qn", pairs.weights[open_], pairs.slope[open_])
         points = np.concatenate([np.where(slope >= 0, low, high), (low + high) / 2])

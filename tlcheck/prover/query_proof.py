@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from tlcheck.errors import InvalidInput
-from tlcheck.prover.asked import Asked
 from tlcheck.prover.prover import Limits, Proof, Prover, Standing, Witness
+from tlcheck.prover.question import Question
 from tlcheck.prover.refute import Point
 from tlcheck.prover.tree import exact_box
 from tlcheck.trusted.claim import UnsatClaim
@@ -60,7 +60,8 @@ def search(
         return Found(None, prover.boxes, witness=found.point)
     worst = prover.open_branch()
     box = None if worst is None else exact_box(claim, worst)
-    return Found(None, max(prover.boxes, found.open), found.open, open_box=box)
+    boxes = prover.boxes or found.open
+    return Found(None, boxes, min(found.open, boxes), open_box=box)
 
 
 def certify_query(
@@ -78,7 +79,7 @@ def certify_query(
     that no pass goes through.
     """
     check_target(target)
-    asked = Asked.load(model, spec)
+    asked = Question.load(model, spec)
     try:
         found = search(asked.claim, model=asked.whole.content, seconds=seconds, most=most, tick=tick)
     except NoRelaxation as error:

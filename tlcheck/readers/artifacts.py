@@ -168,6 +168,7 @@ NEIGHBOURS: Final = (
     "tlcheck.lock/1",
     "tlcheck.pde/1",
     "tlcheck.sequential.v1",
+    "tlcheck.tree/1",
     "torchlean.ir.v1",
     "mnist_fc_crownobj_alpha_v0_1",
 )

@@ -306,6 +306,10 @@ KINDS: Final[dict[str, Kind]] = {
     "picture": Kind(
         "a picture", _begins(b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"%PDF"), {"": "name another file"},
     ),
+    "aptp": Kind(
+        "a proof in APTP, which is a hint", lambda s: "declare-pwl" in s.text,
+        {"": "complete it with `tlcheck certify NET.onnx QUERY.vnnlib --from {file} -o X.tlcert`"},
+    ),
     "vnnlib": Kind(
         "a VNN-LIB property", _says(_VNNLIB),
         {"": "name it where the query goes: `tlcheck vnnlib verify {file} --network N=NET.onnx`",
@@ -328,6 +332,10 @@ KINDS: Final[dict[str, Kind]] = {
     "stability": Kind(
         "a stability claim (tlcheck.stability/1)", _tagged(r"tlcheck\.stability/\d+"),
         {"": "find its proof with `tlcheck certify-lyapunov {file} -o X.tlcert`"},
+    ),
+    "tree": Kind(
+        "a tree of splits, which is a hint (tlcheck.tree/1)", _tagged(r"tlcheck\.tree/\d+"),
+        {"": "complete it with `tlcheck certify NET.onnx QUERY.vnnlib --from {file} -o X.tlcert`"},
     ),
     "manifest": Kind(
         "a bundle's manifest", _tagged(r"tlcheck\.bundle"), {"": "check its folder with `tlcheck verify FOLDER`"},

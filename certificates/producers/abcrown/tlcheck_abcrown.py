@@ -46,7 +46,7 @@ class Writer:
 
     def disjunct(self, rows, thresholds):
         """The number of the disjunct that says: rows . y <= thresholds, for all rows (padding has thresholds of infinity)."""
-        rows = [(tuple(row), t) for row, t in zip(rows, thresholds) if math.isfinite(t)]
+        rows = [(tuple(row), t) for row, t in zip(rows, thresholds, strict=False) if math.isfinite(t)]
         key = tuple(rows)
         if key not in self.disjuncts:
             self.disjuncts[key] = len(self.disjuncts)
@@ -57,7 +57,7 @@ class Writer:
         return self.disjuncts[key]
 
     def layer(self, network, name, values):
-        """The number of a layer of network number ``network``; values() is (point, the layer's values there), both flat, or None."""
+        """The number of a network's layer; values() is (point, the layer's values there), both flat, or None."""
         key = (network, name)
         if key not in self.layers:
             self.layers[key] = len(self.layers)
@@ -87,7 +87,7 @@ def literals_of(history):
     for name, entry in (history or {}).items():
         neurons, signs = plain(entry[0]), plain(entry[1])
         points = plain(entry[2]) if len(entry) > 2 and entry[2] is not None else []
-        for k, (neuron, sign) in enumerate(zip(neurons, signs)):
+        for k, (neuron, sign) in enumerate(zip(neurons, signs, strict=False)):
             point = float(points[k]) if k < len(points) else 0.0
             found.append([name, int(neuron), 1 if sign > 0 else -1, point if math.isfinite(point) else 0.0])
     return found
@@ -107,7 +107,7 @@ def watch(cls, name, before):
         if not failed:
             try:
                 before(*args, **kwargs)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - another release may be anything
                 failed.append(error)
                 say(f"{cls.__name__}.{name} is not as expected, its leaves are left out: {error!r}")
         return method(*args, **kwargs)
@@ -138,7 +138,7 @@ def watch_networks(writer, probes):
                 x = torch.rand([1, *list(shape)[1:]], generator=torch.Generator().manual_seed(0))
                 x = x.to(self.device, torch.get_default_dtype())
                 probes[self] = (next(numbers), x, remember(self.net, x))
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - another release may be anything
                 say(f"no values of this network's layers: {error!r}")
 
         cls.__init__ = wrapped
@@ -209,7 +209,8 @@ WATCHED = (
 
 
 def say(text):
-    print(NOTE, text, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{NOTE} {text}\n")
+    sys.stderr.flush()
 
 
 def version():
@@ -224,14 +225,16 @@ def version():
 def main(arguments):
     """Run the verifier with the hooks in place; its exit code."""
     if len(arguments) < 4 or arguments[0] != "-o" or arguments[2] != "--":
-        print(USAGE, file=sys.stderr)
+        sys.stderr.write(f"{USAGE}\n")
         return 2
     target, program = arguments[1], os.path.abspath(arguments[3])
     if not os.path.isfile(program):
-        print(f"{NOTE} there is no {program}", file=sys.stderr)
+        say(f"there is no {program}")
         return 2
     sys.argv = arguments[3:]
-    sys.path[0] = os.path.dirname(program)  # as `python abcrown.py` has it; this file's folder is not on the path
+    sys.path[0] = os.path.dirname(
+        program
+    )  # as `python abcrown.py` has it; this file's folder is not on the path
     with open(target, "w", encoding="utf-8") as stream:
         writer = Writer(stream, version())
         writer.flush()

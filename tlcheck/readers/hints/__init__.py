@@ -4,7 +4,7 @@ Guidance only. What is read may be incomplete, about another network, or nonsens
 A file that is malformed raises InvalidInput, as everywhere.
 """
 
-from tlcheck.readers.hints.leaves import Hints, LeafList, Leaves
+from tlcheck.readers.hints.leaf_lists import Hints, LeafList, Leaves
 from tlcheck.readers.hints.read import read_hints
 from tlcheck.readers.hints.subject import Subject
 

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_SEXPR_DEPTH
 from tlcheck.readers.bytes import without_mark
-from tlcheck.readers.hints.leaves import Hints, Leaves
+from tlcheck.readers.hints.leaf_lists import Hints, Leaves
 from tlcheck.readers.hints.subject import Literal, Row, Subject
 
 Expression: TypeAlias = "str | list[Expression]"

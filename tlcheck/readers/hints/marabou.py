@@ -17,7 +17,7 @@ import numpy as np
 
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.bytes import without_mark
-from tlcheck.readers.hints.leaves import Hints, Leaves
+from tlcheck.readers.hints.leaf_lists import Hints, Leaves
 from tlcheck.readers.hints.subject import Floats, Literal, Subject
 
 RELU: Final = 0

@@ -10,7 +10,7 @@ from tlcheck.limits import MAX_TREE_DEPTH
 from tlcheck.options import Options
 from tlcheck.readers.bundle.read import load_bundle
 from tlcheck.readers.formats.abcrown import read_guidance, read_manifest
-from tlcheck.readers.hints.leaves import Hints, Leaves
+from tlcheck.readers.hints.leaf_lists import Hints, Leaves
 from tlcheck.readers.hints.subject import Subject
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.cover import BadTree, leaves

@@ -13,13 +13,15 @@ from tlcheck.options import Options
 from tlcheck.readers.bytes import read_bytes
 from tlcheck.readers.formats.detect import DUMP, recognise
 from tlcheck.readers.hints.aptp import read_aptp
-from tlcheck.readers.hints.leaves import Hints
+from tlcheck.readers.hints.leaf_lists import Hints
 from tlcheck.readers.hints.marabou import read_marabou
 from tlcheck.readers.hints.proofs import read_dump, read_proofs
 from tlcheck.readers.hints.subject import Subject
 from tlcheck.readers.hints.tree_lines import read_tree_lines
 
-EXPECTED: Final = "a tree (tlcheck.tree/1), an APTP or Marabou proof, an alpha-beta-CROWN dump, or a tlcheck bundle"
+EXPECTED: Final = (
+    "a tree (tlcheck.tree/1), an APTP or Marabou proof, an alpha-beta-CROWN dump, or a tlcheck bundle"
+)
 _APTP: Final = re.compile(rb"\s*+(?:;[^\n]*+\s*+)*+\(\s*+declare-")
 _TREE: Final = re.compile(rb'\s*+\{[^\n]{0,400}"tlcheck\.tree/')
 _MARABOU: Final = re.compile(rb'"(?:tableau|upperBounds|lowerBounds|constraints|proof)"\s*+:')

@@ -9,7 +9,7 @@ import msgspec
 
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.bytes import without_mark
-from tlcheck.readers.hints.leaves import Hints, Leaves
+from tlcheck.readers.hints.leaf_lists import Hints, Leaves
 from tlcheck.readers.hints.subject import Literal, Subject
 
 FORMAT = "tlcheck.tree/1"
