@@ -66,7 +66,7 @@ def test_every_kind_of_answer(there: Path, capsys: pytest.CaptureFixture[str]) -
     assert (totals.inputs, totals.clean, totals.certified, totals.attacked, totals.wrong) == (4, 3, 2, 1, 1)
     assert totals.certified + totals.attacked + totals.wrong + totals.undecided == totals.inputs
     assert totals.certified_deployed == 2
-    assert found.inputs[2].label == "1"
+    assert (found.inputs[2].label, found.inputs[2].executed) == ("1", True)
     lines = capsys.readouterr().out
     assert (
         "4 inputs: 3 (75.0 %) clean, 2 (50.0 %) certified (2 for every float32 execution too), 1 attacked, 1 wrong"
