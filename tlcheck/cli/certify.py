@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,9 +23,9 @@ from tlcheck.report.record import ExitCode
 if TYPE_CHECKING:
     from tlcheck.checking.journal import Lines
     from tlcheck.prover.asked import Asked
-    from tlcheck.prover.prover import Limits, Standing, Unknown
+    from tlcheck.prover.hints import Hinted
+    from tlcheck.prover.prover import Limits, Prover, Standing, Unknown
     from tlcheck.prover.refute import Point
-    from tlcheck.prover.region_work import Hints
     from tlcheck.report.record import FileResult, Run, Searched
     from tlcheck.trusted.guidance import Guidance
 
@@ -77,7 +79,8 @@ def certify(model: Path, property: Path, output: Path, device: str, **choices: A
 
     start = timer.now()
     check_target(output)
-    check_writable(output)
+    if not output.is_dir():
+        check_writable(output)
     if device != "cpu":
         raise InvalidInput("TLC505", f"no engine for {device} is installed: use --device cpu")
     asked = Asked.load(model, property)
@@ -161,7 +164,7 @@ class Work:
             self.asked.claim, self._limits(), self.asked.whole.content, self._report, self._journal()
         )
         try:
-            found = prover.prove(self._hints(), accept)
+            found = prover.prove(self._hints, accept)
         except NoRelaxation as error:
             raise InvalidInput("TLC202", str(error), file=str(self.asked.model)) from None
         except NotDeployable as error:
@@ -170,7 +173,7 @@ class Work:
             return self._unknown(found)
         if isinstance(found, Proof):
             return self._searched(
-                "unsat", f"no input satisfies the property; {_leaves(found.leaves)}"
+                "unsat", f"no input satisfies the property; {self._closed(prover, found.leaves)}"
             ), checked[0]
         self.asked.witness(part, found.point)
         result = self._verified(part)
@@ -202,12 +205,27 @@ class Work:
             return None
         return Lines.at(self.choices.resume, search_key(self.asked.claim, self.choices.semantics))
 
-    def _hints(self) -> Hints | None:
+    @cached_property
+    def _hints(self) -> Hinted | None:
+        """Raises InvalidInput."""
+        from tlcheck.prover.engine import Engine
+        from tlcheck.prover.hints import Hinted
+        from tlcheck.readers.hints import Subject, read_hints
+
         if self.choices.evidence is None:
             return None
-        raise InvalidInput(
-            "TLC101", "no evidence of a format that is read as hints", file=str(self.choices.evidence)
-        )
+        with suppress(ValueError):  # a network that no bounds pass through: the prover says so
+            subject = Subject(self.asked.graph, self.asked.query, Engine(self.asked.graph).values)
+            options = Options(model=self.asked.model, property=self.asked.property)
+            return Hinted(self.asked.claim, read_hints(self.choices.evidence, subject, options))
+        return None
+
+    def _closed(self, prover: Prover, leaves: int) -> str:
+        """The leaves of a proof, and what closed them where there were hints."""
+        if self._hints is None:
+            return _leaves(leaves)
+        parts = ", ".join(f"{n} {how}" for how, n in self._hints.closed_by(prover.roots).items())
+        return f"{_leaves(leaves)}: {parts}; hints: {self._hints.hints.line()}"
 
     # answers
 

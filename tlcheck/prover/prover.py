@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from math import inf
 from typing import TYPE_CHECKING, Final, Protocol
@@ -75,8 +75,8 @@ CANDIDATES: Final = 16
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """``seconds``: of the search; ``check_seconds``: how much later a check and repairs of what it found must end, None: whenever
-    they do. ``jobs``: processes, 0: one per
-    core. ``deployed``: the proof must hold for every float32 execution."""
+    they do. ``jobs``: processes, 0: one per core. ``deployed``: the proof must hold for every float32 execution. ``boxes``: of
+    the searches on inputs, None: no limit."""
 
     seconds: float = inf
     check_seconds: float | None = None
@@ -84,6 +84,7 @@ class Limits:
     jobs: int = 1
     seed: int = 0
     deployed: bool = False
+    boxes: int | None = None
 
 
 class Attacks(Protocol):
@@ -216,6 +217,8 @@ class Prover:
         disjuncts = self.claim.query.disjuncts
         if len(disjuncts) > MOST_DISJUNCTS:
             return f"more than {MOST_DISJUNCTS} disjuncts"
+        if any(not d.constraints and not is_empty(d) for d in disjuncts):
+            return "a disjunct without constraints: any input of its region is a witness"
         with suppress(BadGuidance):
             Plan(self.claim, NO_GUIDANCE, Settings())
         return ""
@@ -239,15 +242,24 @@ class Prover:
             if not is_empty(disjunct):
                 members.setdefault(disjunct.box, []).append(d)
         known = self._remembered()
-        graph = self.claim.graph
         return tuple(
-            Region(box, tuple(which), kinds_for(graph, box), self._make, self._hints, known)
+            Region(box, tuple(which), self._kinds(box), self._make, self._hints, known)
             for box, which in members.items()
         )
 
+    def _kinds(self, box: InputBox) -> tuple[str, ...]:
+        """The hinted search first."""
+        kinds = kinds_for(self.claim.graph, box)
+        return kinds if self._hints is None else tuple(sorted(kinds, key=lambda k: k != self._hints.kind))
+
+    @property
+    def roots(self) -> list[Branch]:
+        """The trees of a proof, one for each disjunct."""
+        return self._trees()[0]
+
     def _remembered(self) -> dict[str, list[Leaf]]:
         found: dict[str, list[Leaf]] = {}
-        for kind, leaf in read(self.journal) if self.journal is not None else ():
+        for kind, leaf in read(self.journal, self.claim) if self.journal is not None else ():
             found.setdefault(kind, []).append(leaf)
         return found
 
@@ -311,7 +323,26 @@ class Prover:
                 region.turn += 1
 
     def _ended(self) -> bool:
-        return self._witness is not None or timer.now() > self._until
+        return self._witness is not None or timer.now() > self._until or self._is_full
+
+    @property
+    def _is_full(self) -> bool:
+        return self.limits.boxes is not None and self.boxes >= self.limits.boxes
+
+    @property
+    def boxes(self) -> int:
+        """Boxes that this process's searches on inputs bounded."""
+        searches = (a.search for region in self._begun for a in region.attempts.values())
+        return sum(getattr(search, "boxes", 0) for search in searches)
+
+    @property
+    def _begun(self) -> Sequence[Region]:
+        return self.regions if "regions" in vars(self) else ()
+
+    def open_branch(self) -> Branch | None:
+        """Of those that are open, one with the worst bound."""
+        leaves = (leaf for region in self._begun for _, leaf in region.leaves() if leaf.evidence is None)
+        return min(leaves, key=lambda leaf: leaf.bound, default=None)
 
     def _turn_seconds(self, open_: Sequence[Region], now: float, turn: int) -> float:
         left = self._until - now
@@ -391,15 +422,15 @@ class Prover:
         attempt = region.attempt(part.kind, watch)
         if attempt is None:
             return Worked((), (), impossible=True)
-        if part.branches is None:
-            roots: Sequence[Branch] = list(attempt.roots.values())
-        else:
-            roots = attempt.open = [attempt.open[k] for k in part.branches]
-        attempt.go_on(watch)
+        roots, open_ = list(attempt.roots.values()), attempt.open
+        if part.branches is not None:
+            roots = open_ = [attempt.open[k] for k in part.branches]
+        own = replace(attempt, open=open_)
+        own.go_on(watch)
         leaves = [Leaf.of(leaf) for root in roots for leaf in root.leaves()]
-        return Worked(
-            leaves, attempt.search.candidates, attempt.frame if began else None, stuck=attempt.stuck
-        )
+        candidates = list(attempt.search.candidates)
+        attempt.search.candidates.clear()
+        return Worked(leaves, candidates, own.frame if began else None, stuck=own.stuck)
 
     def _take(self, part: Part, worked: Worked) -> None:
         region = self.regions[part.region]
@@ -435,7 +466,7 @@ class Prover:
                 self._save()
                 self._saved = now
             self._looked = timer.now()
-        return self._witness is not None
+        return self._witness is not None or self._is_full
 
     def _tell(self, now: float) -> None:
         if self.report is not None:
@@ -483,7 +514,8 @@ class Prover:
     def _unknown(self, why: str) -> Unknown:
         open_, closed, worst = self._standing() if "regions" in vars(self) else (0, 0, -inf)
         if not why:
-            why = TIME_IS_OVER if timer.now() > self._until else "the searches gave up"
+            over = "no box is left" if self._is_full else "the searches gave up"
+            why = TIME_IS_OVER if timer.now() > self._until else over
         return Unknown(worst, open_, closed, why)
 
     # check and repair
