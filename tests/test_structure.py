@@ -33,7 +33,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "verify": {"trusted", "readers", "checking", "writers", "report.record", "report.result", "report.claim_roots"},
     "referee": {"trusted", "keys", "readers", "runtime", "report", "checking", "prover", "verify"},
     "solver": {"trusted", "keys", "readers", "runtime", "checking", "prover", "verify"},
-    "robust": {"trusted", "readers", "report", "checking", "writers", "prover", "verify"},
+    "robust": {"trusted", "readers", "runtime", "report", "checking", "writers", "prover", "verify"},
     "plot": {"trusted", "readers", "report", "prover", "verify"},
     "cli": {
         "trusted", "readers", "runtime", "report", "checking", "writers", "prover", "verify", "referee", "robust", "solver", "plot",

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import cached_property
 from typing import Final
+
+import numpy as np
 
 from tlcheck import timer
 from tlcheck.checking.unsat import check_unsat
@@ -25,6 +28,8 @@ from tlcheck.report.result import ClaimResult
 from tlcheck.robust.questions import Questions
 from tlcheck.robust.region import Point
 from tlcheck.robust.search import Found, Search, find
+from tlcheck.runtime.execution import as_float32, holds
+from tlcheck.runtime.ort import ExecutionFailed, Session, make_session
 from tlcheck.trusted.arith.arb import lower_float
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.evaluate import Evaluator
@@ -53,6 +58,8 @@ class Answer:
     leaves: int = 0
     clean: bool | None = None
     """The sample itself is no counterexample; None: undecided."""
+    executed: bool | None = None
+    """Of a counterexample: onnxruntime's float32 execution has it too."""
     seconds: float = 0.0
     taken: bool = False
     """The evidence is an earlier run's."""
@@ -73,6 +80,14 @@ class Worker:
     @cached_property
     def evaluator(self) -> Evaluator:
         return Evaluator(self.questions.network.graph)
+
+    @cached_property
+    def session(self) -> Session | None:
+        """Of onnxruntime, in float32; None where it does not take the model."""
+        try:
+            return make_session(self.questions.network.whole.content)
+        except ExecutionFailed:
+            return None
 
     def answer(self, k: int) -> Answer:
         start = timer.now()
@@ -162,7 +177,21 @@ class Judge:
                 return self._undecided(f"a counterexample in the box, at l2 distance {at}: outside the ball")
         top = _top([lower_float(y) for y in outcome.outputs])
         reason = "" if self.questions.template else f"class {top} at a counterexample"
-        return Answer(self.sample, ATTACKED, reason, point, clean=self.clean)
+        return Answer(self.sample, ATTACKED, reason, point, clean=self.clean, executed=self._executed(point))
+
+    def _executed(self, point: Point) -> bool | None:
+        """onnxruntime's float32 execution satisfies the query there too; None where it cannot be executed there."""
+        session, single = self.worker.session, as_float32(point)
+        if session is None or single is None:
+            return None
+        try:
+            outputs = session.run(single)
+        except (ExecutionFailed, ValueError):
+            return None
+        if not np.isfinite(outputs).all():
+            return False
+        values = tuple(map(Fraction, outputs.tolist()))
+        return any(holds(disjunct, point, values) for disjunct in self.query.disjuncts)
 
     def _proved(self, guidance: Guidance) -> Answer:
         if self._checked is None or self._checked[0] is not guidance:

@@ -26,7 +26,8 @@ WORDS: Final[dict[str, Status]] = {
 
 
 class Sample(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """``query``: its question's file. ``margin``, ``deployed_margin``: what the proof has to spare, rounded down."""
+    """``query``: its question's file. ``margin``, ``deployed_margin``: what the proof has to spare, rounded down.
+    ``executed``: onnxruntime's float32 execution has the counterexample too."""
 
     name: str
     label: str | None
@@ -38,6 +39,7 @@ class Sample(Struct, frozen=True, kw_only=True, omit_defaults=True):
     margin: str = ""
     deployed_margin: str = ""
     leaves: int = 0
+    executed: bool | None = None
     seconds: float = 0.0
     taken_over: bool = False
 
@@ -135,7 +137,7 @@ def _sample(q: Questions, a: Answer) -> Sample:
     return Sample(
         name=q.samples.names[a.sample], label=label, query=q.file(a.sample), answer=WORDS[a.status], reason=a.reason,
         clean=a.clean, deployed=a.deployed, margin=a.margin, deployed_margin=a.deployed_margin, leaves=a.leaves,
-        seconds=round(a.seconds, 3), taken_over=a.taken,
+        executed=a.executed, seconds=round(a.seconds, 3), taken_over=a.taken,
     )  # fmt: skip
 
 
@@ -162,13 +164,16 @@ def line(q: Questions, a: Answer) -> str:
     return f"{a.status:9}  {q.name(a.sample)}  {'; '.join(_facts(a))}".rstrip()
 
 
+EXECUTED: Final = {True: " (onnxruntime agrees)", False: " (onnxruntime does not agree)", None: ""}
+
+
 def _facts(a: Answer) -> list[str]:
     facts = []
     if a.status == CERTIFIED:
         facts.append(f"margin >= {_short(a.margin)}" + _deployed(a))
         facts.append(f"{a.leaves} {'leaf' if a.leaves == 1 else 'leaves'}")
     if a.reason:
-        facts.append(a.reason)
+        facts.append(a.reason + EXECUTED[a.executed] * (a.status == ATTACKED))
     return [*facts, f"{a.seconds:.2f} s" + (" (evidence of an earlier run)" if a.taken else "")]
 
 
