@@ -31,7 +31,7 @@ from tlcheck.trusted.query import Disjunct, LinearConstraint
 Array = NDArray[Any]
 
 BATCH: Final = 256
-ITERATIONS: Final = 40
+ITERATIONS: Final = 20
 FIRST: Final = 50
 """Steps of a disjunct's root."""
 MARGIN: Final = 1e-5
