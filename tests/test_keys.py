@@ -27,6 +27,7 @@ from tlcheck.options import Options
 from tlcheck.readers.bundle.read import load_bundle
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.graph import Graph
+from tlcheck.trusted.guidance import RegionGuidance
 from tlcheck.trusted.plan import Plan, Settings
 
 F = Fraction
@@ -164,9 +165,15 @@ def test_the_sources_are_all_sources(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.fixture(scope="module")
 def plan() -> Plan:
     """Two inputs, two disjuncts or leaves, splits and slopes: every field holds something."""
+    return read_plan()
+
+
+def read_plan() -> Plan:
     [loaded] = load_bundle(CERTIFICATES / "accept" / "digits-residual-many-leaves" / "x.tlcert", None, None)
     assert isinstance(loaded.claim, UnsatClaim) and loaded.guidance is not None
-    return Plan(loaded.claim, loaded.guidance, Settings())
+    given = loaded.guidance
+    own = RegionGuidance(leaf_slopes=given.leaf_slopes, rows=np.arange(given.leaves.count))
+    return Plan(loaded.claim, replace(given, own={0: own}), Settings())
 
 
 def changed(value: Any) -> Iterator[Any]:
@@ -244,10 +251,9 @@ def test_names_decide_nothing(plan: Plan) -> None:
 
 
 def test_read_twice_is_one_claim(plan: Plan) -> None:
-    [again] = load_bundle(CERTIFICATES / "accept" / "digits-residual-many-leaves" / "x.tlcert", None, None)
-    assert isinstance(again.claim, UnsatClaim) and again.guidance is not None
+    again = read_plan()
     assert query_key(again.claim.query) == query_key(plan.claim.query)
-    assert leaves_key(Plan(again.claim, again.guidance, Settings())) == leaves_key(plan)
+    assert leaves_key(again) == leaves_key(plan)
 
 
 # Journals.

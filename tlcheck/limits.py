@@ -40,6 +40,8 @@ MAX_DECIMAL_DIGITS: Final = 4096
 """Longest decimal literal and largest absolute exponent: beyond it, a denial of service."""
 MAX_LEAVES: Final = 50_000_000
 """Most leaves of one proof."""
+MAX_HINT_LITERALS: Final = 1 << 26
+"""Most splits of all leaves that another tool's file names: some gigabytes of lists."""
 MAX_TREE_DEPTH: Final = 100_000
 """Deepest path of a proof tree."""
 MAX_ZIP_MEMBERS: Final = 10_000

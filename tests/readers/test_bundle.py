@@ -26,7 +26,9 @@ from tlcheck.checking.lock import lock_schema
 from tlcheck.errors import InvalidInput
 from tlcheck.keys import graph_key
 from tlcheck.options import Options
-from tlcheck.readers.bundle.manifest import Manifest
+from tlcheck.readers.bundle.arrays import open_arrays
+from tlcheck.readers.bundle.evidence import read_guidance
+from tlcheck.readers.bundle.manifest import Evidence, Manifest
 from tlcheck.readers.bundle.read import is_bundle, load_bundle, manifest_schema, read_bundle
 from tlcheck.readers.decimals import exact_number
 from tlcheck.readers.formats.abcrown import load_dump
@@ -44,10 +46,12 @@ from tlcheck.trusted.guidance import (
     IntermediateSlopes,
     LeafSlopes,
     Leaves,
+    RegionGuidance,
     SharedSlopes,
     Tree,
 )
-from tlcheck.writers.bundle import SatOut, UnsatOut, pack_arrays, write_bundle
+from tlcheck.trusted.query import Query
+from tlcheck.writers.bundle import SatOut, UnsatOut, guidance_arrays, pack_arrays, write_bundle
 from tlcheck.writers.convert import convert
 
 PROPERTY = b"""
@@ -503,6 +507,83 @@ ARRAYS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 def test_malformed_array(case: str, files: Files, tmp_path: Path) -> None:
     edit, field = ARRAYS[case]
     error = refused(as_folder(tmp_path / "b.tlcert", with_arrays(files, edit)))
+    assert error.code == "TLC105"
+    assert field in error.field, error.line()
+
+
+# regions with evidence of their own
+
+
+def guidance_of_regions() -> Guidance:
+    """As ``guidance``, and its slopes again as those of the one disjunct's region."""
+    common = guidance()
+    own = RegionGuidance(
+        leaf_slopes=common.leaf_slopes, shared_slopes=common.shared_slopes, intermediate=common.intermediate,
+        rows=np.array([0, 1], np.int64),
+    )  # fmt: skip
+    return replace(common, own={0: own})
+
+
+@pytest.fixture(scope="module")
+def of_regions(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    path = tmp_path_factory.mktemp("regions") / "b.tlcert"
+    write(path, claims=[UnsatOut("abs", guidance_of_regions())], as_zip=False)
+    return {file.name: file.read_bytes() for file in path.iterdir()}
+
+
+def test_regions_round_trip(of_regions: Files, tmp_path: Path) -> None:
+    assert json.loads(of_regions["manifest.json"])["version"] == 2
+    [claim] = load_bundle(as_folder(tmp_path / "b.tlcert", of_regions), None, None)
+    assert claim.guidance is not None and same(claim.guidance, guidance_of_regions())
+    two = {"q": RegionGuidance(per_leaf_bounds=True)}
+    query = Query(2, 1, (claim.claim.query.disjuncts[0],) * 3)  # type: ignore[union-attr]
+    own = replace(
+        guidance(), own={0: two["q"], 2: two["q"]}, tree=replace(guidance().tree, roots=ints(0, 0, 0))
+    )
+    nodes, arrays = guidance_arrays(own, GRAPH)
+    (tmp_path / "x.safetensors").write_bytes(pack_arrays(arrays))
+    opened = open_arrays((tmp_path / "x.safetensors").read_bytes(), "x")
+    names = {name: name for name in opened.entries}
+    found = read_guidance(Evidence("x", "", nodes, True), 2, opened, names, GRAPH, query)
+    assert found.own[0] is found.own[2] and 1 not in found.own and found.own[0].per_leaf_bounds
+
+
+def test_version_1_has_no_regions(of_regions: Files, tmp_path: Path) -> None:
+    old = edited(of_regions, lambda m: m.update(version=1))
+    error = refused(as_folder(tmp_path / "b.tlcert", old))
+    assert error.code == "TLC105" and "regions/0/" in error.field and error.message == "unknown array"
+
+
+REGIONS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "no such disjunct": (put("regions/0/disjuncts", 1, dtype=np.int64), "regions/0/disjuncts"),
+    "a disjunct twice": (put("regions/0/disjuncts", 0, 0, dtype=np.int64), "regions/0/disjuncts"),
+    "a disjunct of two regions": (
+        lambda a: a.update(
+            {n.replace("regions/0", "regions/1"): v for n, v in list(a.items()) if "regions/0" in n}
+        ),
+        "regions/1/disjuncts",
+    ),
+    "no disjuncts": (lambda a: a.pop("c0/regions/0/disjuncts"), "disjuncts"),
+    "no rows": (lambda a: a.pop("c0/regions/0/rows"), "rows"),
+    "rows that fall": (put("regions/0/rows", 1, 0, dtype=np.int64), "regions/0/rows"),
+    "a leaf that is not there": (put("regions/0/rows", 0, 2, dtype=np.int64), "regions/0/rows"),
+    "other rows": (put("regions/0/rows", 0, dtype=np.int64), "regions/0/leaf_slopes/2/lower"),
+    "neither yes nor no": (put("regions/0/per_leaf_bounds", 2, dtype=np.uint8), "regions/0/per_leaf_bounds"),
+    "unknown": (put("regions/0/tree/kind", 0, dtype=np.uint8), "regions/0/tree/kind"),
+    "regions in regions": (put("regions/0/regions/0/rows", 0, dtype=np.uint8), "regions/0/regions/0/rows"),
+    "no number": (put("regions/x/rows", 0, dtype=np.uint8), "regions/x/rows"),
+    "slopes NaN": (put2("regions/0/leaf_slopes/2/lower", [[1], [np.nan]]), "regions/0/leaf_slopes/2/lower"),
+    "row that is not there": (
+        put("regions/0/intermediate/3/2/row", 1, dtype=np.int64),
+        "regions/0/intermediate/3/2/row",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REGIONS)
+def test_malformed_region(case: str, of_regions: Files, tmp_path: Path) -> None:
+    edit, field = REGIONS[case]
+    error = refused(as_folder(tmp_path / "b.tlcert", with_arrays(of_regions, edit)))
     assert error.code == "TLC105"
     assert field in error.field, error.line()
 

@@ -353,7 +353,12 @@ def random_guidance(rng: Rng, graph: Graph, query: Query, points: list[Sample]) 
                     some, row, slopes(rng, (3, some.size)), slopes(rng, (3, some.size))
                 )
     return Guidance(
-        tree, given, leaf_slopes=leaf_slopes, shared_slopes=shared, intermediate=inner, per_leaf_bounds=bool(rng.random() < 0.4)
+        tree,
+        given,
+        leaf_slopes=leaf_slopes,
+        shared_slopes=shared,
+        intermediate=inner,
+        per_leaf_bounds=bool(rng.random() < 0.4),
     )
 
 

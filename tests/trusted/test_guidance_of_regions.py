@@ -83,7 +83,11 @@ def test_each_region_is_decided_as_by_itself(nasty: str) -> None:
         together = UnsatClaim(graph, Query(graph.n_inputs, graph.n_outputs, tuple(disjuncts)))
         proof = joined(parts)
         assert Plan(together, proof, Settings("arb")).region_of == (0, 1, 2)
-        alone = [o for q, g in zip(queries, parts, strict=True) for o in without_ranks(run(UnsatClaim(graph, q), g))]
+        alone = [
+            o
+            for q, g in zip(queries, parts, strict=True)
+            for o in without_ranks(run(UnsatClaim(graph, q), g))
+        ]
         assert without_ranks(run(together, proof)) == alone, f"seed {seed}"
         plan, _, margins = decide(together, proof, Settings("arb"))
         check_margins(plan, margins, [s for p in points for s in p])

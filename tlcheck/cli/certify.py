@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,18 +23,18 @@ from tlcheck.report.record import ExitCode
 if TYPE_CHECKING:
     from tlcheck.checking.journal import Lines
     from tlcheck.prover.asked import Asked
-    from tlcheck.prover.prover import Limits, Standing, Unknown
+    from tlcheck.prover.hints import Hinted
+    from tlcheck.prover.prover import Limits, Prover, Standing, Unknown
     from tlcheck.prover.refute import Point
-    from tlcheck.prover.region_work import Hints
     from tlcheck.report.record import FileResult, Run, Searched
     from tlcheck.trusted.guidance import Guidance
-    from tlcheck.writers.bundle import ClaimOut
 
     Answer = Literal["unsat", "sat", "unknown"]
 
 ANY_PATH: Final = click.Path(path_type=Path)
 FORMATS: Final = ("text", "json")
 DEFAULT_SECONDS: Final = 600.0
+STOPPED: Final = "TLC015"
 WITNESS_VALUES: Final = 8
 """Values of a witness that the answer line says."""
 
@@ -148,19 +150,20 @@ class Work:
         from tlcheck.prover.prover import Proof, Prover, Unknown
         from tlcheck.trusted.ops.base import NotDeployable
         from tlcheck.trusted.plan import NoRelaxation
-        from tlcheck.writers.bundle import SatOut, UnsatOut
 
         checked: list[FileResult] = []
 
-        def accept(guidance: Guidance) -> bool:
-            checked[:] = [self._verified(part, UnsatOut(self.asked.name, guidance))]
-            return _certified(checked[0])
+        def accept(guidance: Guidance) -> bool | str:
+            self.asked.proof(part, guidance)
+            checked[:] = [self._verified(part)]
+            stopped = [c.reason.message for c in checked[0].claims if c.reason.code == STOPPED]
+            return f"a proof was found; its check {stopped[0]}" if stopped else _certified(checked[0])
 
         prover = Prover(
             self.asked.claim, self._limits(), self.asked.whole.content, self._report, self._journal()
         )
         try:
-            found = prover.prove(self._hints(), accept)
+            found = prover.prove(self._hints, accept)
         except NoRelaxation as error:
             raise InvalidInput("TLC202", str(error), file=str(self.asked.model)) from None
         except NotDeployable as error:
@@ -169,10 +172,11 @@ class Work:
             return self._unknown(found)
         if isinstance(found, Proof):
             return self._searched(
-                "unsat", f"no input satisfies the property; {_leaves(found.leaves)}"
+                "unsat", f"no input satisfies the property; {self._closed(prover, found.leaves)}"
             ), checked[0]
-        result = self._verified(part, SatOut(self.asked.name, found.point))
-        return self._witnessed(found.point, prover.refuter.executed(found.point)), result
+        self.asked.witness(part, found.point)
+        result = self._verified(part)
+        return self._witnessed(found.point, prover.usual_attack.executed(found.point)), result
 
     def _limits(self) -> Limits:
         from tlcheck.prover.prover import Limits
@@ -183,11 +187,10 @@ class Work:
             deployed=given.semantics == "deployed",
         )  # fmt: skip
 
-    def _verified(self, part: Path, claim: ClaimOut) -> FileResult:
-        """The bundle, written and checked as ``tlcheck verify`` does."""
+    def _verified(self, part: Path) -> FileResult:
+        """The bundle, checked as ``tlcheck verify`` does."""
         from tlcheck.verify import verify_path
 
-        self.asked.write(part, claim)
         given = self.choices
         options = Options(
             jobs=given.jobs, semantics=given.semantics, timeout=given.timeout, details=given.verbose
@@ -201,12 +204,27 @@ class Work:
             return None
         return Lines.at(self.choices.resume, search_key(self.asked.claim, self.choices.semantics))
 
-    def _hints(self) -> Hints | None:
+    @cached_property
+    def _hints(self) -> Hinted | None:
+        """Raises InvalidInput."""
+        from tlcheck.prover.engine import Engine
+        from tlcheck.prover.hints import Hinted
+        from tlcheck.readers.hints import Subject, read_hints
+
         if self.choices.evidence is None:
             return None
-        raise InvalidInput(
-            "TLC101", "no evidence of a format that is read as hints", file=str(self.choices.evidence)
-        )
+        with suppress(ValueError):  # a network that no bounds pass through: the prover says so
+            subject = Subject(self.asked.graph, self.asked.query, Engine(self.asked.graph).values)
+            options = Options(model=self.asked.model, property=self.asked.property)
+            return Hinted(self.asked.claim, read_hints(self.choices.evidence, subject, options))
+        return None
+
+    def _closed(self, prover: Prover, leaves: int) -> str:
+        """The leaves of a proof, and what closed them where there were hints."""
+        if self._hints is None:
+            return _leaves(leaves)
+        parts = ", ".join(f"{n} {how}" for how, n in self._hints.closed_by(prover.roots).items())
+        return f"{_leaves(leaves)}: {parts}; hints: {self._hints.hints.line()}"
 
     # answers
 

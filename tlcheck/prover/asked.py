@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from tlcheck.readers.onnx.external import Whole, whole_model
 from tlcheck.readers.vnnlib.read import read_query
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.graph import Graph
+from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.query import Query
-from tlcheck.writers.bundle import ClaimOut, write_bundle
+from tlcheck.writers.bundle import ClaimOut, SatOut, UnsatOut, write_bundle
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +51,15 @@ class Asked:
     def claim(self) -> UnsatClaim:
         return UnsatClaim(self.graph, self.query)
 
-    def write(self, target: Path, claim: ClaimOut, **notes: object) -> None:
-        """A bundle of both files and one claim about them. Raises InvalidInput as ``write_bundle``."""
+    def proof(self, target: Path, guidance: Guidance) -> None:
+        """A bundle of both files and a proof that no input satisfies the property. Raises InvalidInput as ``write_bundle``."""
+        self._write(target, UnsatOut(self.name, guidance))
+
+    def witness(self, target: Path, point: tuple[Fraction, ...]) -> None:
+        """The same, of a point that satisfies it."""
+        self._write(target, SatOut(self.name, point))
+
+    def _write(self, target: Path, claim: ClaimOut) -> None:
         write_bundle(
             target,
             model_bytes=self.model_bytes,
@@ -60,5 +69,5 @@ class Asked:
             data_files=self.whole.files,
             graph=self.graph,
             claims=[claim],
-            producer=Producer("tlcheck certify", __version__, dict(notes)),
+            producer=Producer("tlcheck certify", __version__),
         )

@@ -23,6 +23,7 @@ from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.ops.lines import SlopeGuess
 from tlcheck.trusted.ops.product import MatProduct, Product, matrix_terms
 from tlcheck.trusted.ops.s_shaped import SShaped
+from tlcheck.trusted.ops.smooth import Cos, Exp, Periodic, Reciprocal, Sin, Smooth
 from tlcheck.trusted.ops.softmax import Softmax
 
 Array = NDArray[Any]
@@ -77,8 +78,12 @@ def image_of(op: Operation, boxes: Sequence[Ends], shapes: tuple[Shape, ...]) ->
             return op.approximate(l), op.approximate(u)
         case Product():
             return _span([x * y for x in boxes[0] for y in boxes[1]], l.dtype)
+        case MatProduct():
+            return _matrix_image(boxes, shapes)
         case Softmax():
             return _softmax(l, u, shapes[0][-1])
+        case Sin() | Cos() | Exp() | Reciprocal():
+            return _smooth_image(op, l, u)
         case _:
             found = op.image(tuple(_boxed(b) for b in boxes), shapes, Ball64())
             return found.lower.astype(l.dtype), found.upper.astype(l.dtype)
@@ -96,6 +101,8 @@ def lines_of(
             return _bent(op, l, u, slopes)
         case SShaped():
             return _s_shaped(op, l, u, slopes)
+        case Sin() | Cos() | Exp() | Reciprocal():
+            return _smooth(op, l, u)
         case Product():
             return Lines(_planes(*boxes))
         case MatProduct():
@@ -153,6 +160,17 @@ def _corners(op: Bent, l: Array, u: Array) -> list[Array]:
     return [l, u, *(np.clip(kink, l, u) for kink in op.kinks(l.shape))]
 
 
+def _matrix_image(boxes: Sequence[Ends], shapes: tuple[Shape, ...]) -> Ends:
+    """Sums of the boxes of all products of entries, term (batch, m, k, n) by term."""
+    (*batch, m, k), n = shapes[0], shapes[1][-1]
+    x, y = (
+        [end.reshape(-1, int(np.prod(batch, dtype=np.int64)), *rest) for end in ends]
+        for ends, rest in zip(boxes, ((m, k, 1), (1, k, n)), strict=True)
+    )
+    low, high = _span([a * b for a in x for b in y], boxes[0][0].dtype)
+    return tuple(end.sum(axis=3).reshape(len(end), -1) for end in (low, high))  # type: ignore[return-value]
+
+
 def _softmax(l: Array, u: Array, n: int) -> Ends:
     """y_i is greatest where x_i is and the others are least."""
     low, high = (x.reshape(-1, n) for x in (l, u))
@@ -203,6 +221,98 @@ def _turn(op: SShaped, w: Array, most: Array) -> Array:
         m = (a + b) / 2
         steep = op.slope(m) > w
         a, b = np.where(steep, m, a), np.where(steep, b, m)
+    return np.asarray((a + b) / 2)
+
+
+def _derivative(op: Smooth, z: Array) -> Array:
+    match op:
+        case Sin():
+            return np.cos(z)
+        case Cos():
+            return -np.sin(z)
+        case Exp():
+            return np.exp(z)
+        case _:
+            return np.asarray(-1 / z**2)
+
+
+def _bend(op: Smooth, z: Array) -> Array:
+    """f'' up to a positive factor."""
+    match op:
+        case Sin():
+            return -np.sin(z)
+        case Cos():
+            return -np.cos(z)
+        case Exp():
+            return np.ones_like(z)
+        case _:
+            return z
+
+
+def _turns(op: Smooth, l: Array, u: Array) -> Ends:
+    """Least and greatest values: at the ends, or 1 and -1 where the function turns inside."""
+    low, high = _span([op.approximate(l), op.approximate(u)], l.dtype)
+    if not isinstance(op, Periodic):
+        return low, high
+    first = np.pi / 2 if isinstance(op, Sin) else 0.0
+    for value, at, limit in ((1.0, first, np.maximum), (-1.0, first + np.pi, np.minimum)):
+        inside = np.floor((u - at) / (2 * np.pi)) >= np.ceil((l - at) / (2 * np.pi))
+        low, high = (low, np.where(inside, limit(high, value), high)) if value > 0 else (
+            np.where(inside, limit(low, value), low), high
+        )  # fmt: skip
+    return low, high
+
+
+def _smooth_image(op: Smooth, l: Array, u: Array) -> Ends:
+    if isinstance(op, Reciprocal) and bool(((l <= 0) & (u >= 0)).any()):
+        raise OutOfRange("1 / x around 0")
+    dtype = l.dtype
+    low, high = _turns(op, l.astype(np.float64), u.astype(np.float64))
+    if not bool(np.isfinite(low).all() and np.isfinite(high).all()):
+        raise OutOfRange("a function without a finite range")
+    return low.astype(dtype), high.astype(dtype)
+
+
+def _smooth(op: Smooth, l: Array, u: Array) -> Lines:
+    """A tangent and a chord where f bends one way (sine: on each side of 0); else the ends of its range."""
+    dtype, kinks = l.dtype, isinstance(op, Sin)
+    if isinstance(op, Reciprocal) and bool(((l <= 0) & (u >= 0)).any()):
+        raise OutOfRange("1 / x around 0")
+    l, u = l.astype(np.float64), u.astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        chord = np.where(u > l, (op.approximate(u) - op.approximate(l)) / (u - l), _derivative(op, l))
+    m = (l + u) / 2
+    tangent = _derivative(op, np.minimum(m, l + 0.99) if isinstance(op, Exp) else m)
+    bends = np.sign(_bend(op, l)), np.sign(_bend(op, u))
+    straddles = (l < 0) & (u > 0) & kinks & (l >= -3) & (u <= 3)
+    one_way = (bends[0] == bends[1]) & ~((l < 0) & (u > 0) & kinks)
+    if isinstance(op, Periodic):
+        one_way &= u - l < 3
+    ls, us = (np.where(one_way, np.where(bends[0] * s > 0, tangent, chord), chord) for s in (1, -1))
+    ls, us = (np.where(one_way | straddles, s, 0.0) for s in (ls, us))
+    zero = np.clip(0.0, l, u)
+    low, high = ([l, zero, u, *(_match(op, s, a, b) for a, b in ((l, zero), (zero, u)))] for s in (ls, us))
+    drawn = _fitted(op.approximate, ls, us, low, high, dtype)
+    if bool((one_way | straddles).all()):
+        return drawn
+    return _flat_where(~(one_way | straddles), drawn, _turns(op, l, u), dtype)
+
+
+def _flat_where(flat: Array, drawn: Lines, ends: Ends, dtype: Any) -> Lines:
+    """Lines of slope 0 at the ends of the range, where ``flat``."""
+    (part,) = drawn.parts
+    (a, b), (c, d) = part.lower, part.upper
+    b, d = (np.where(flat, end, t).astype(dtype) for end, t in zip(ends, (b, d), strict=True))
+    return Lines((Part(0, (a, b), (c, d)),))
+
+
+def _match(op: Smooth, slope: Array, a: Array, b: Array) -> Array:
+    """Where f' is the slope on [a, b], f' monotone there."""
+    rising = _derivative(op, b) > _derivative(op, a)
+    for _ in range(BISECTIONS):
+        m = (a + b) / 2
+        left = (_derivative(op, m) < slope) == rising
+        a, b = np.where(left, m, a), np.where(left, b, m)
     return np.asarray((a + b) / 2)
 
 

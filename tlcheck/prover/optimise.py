@@ -185,6 +185,7 @@ def optimise(
     goal: Array,
     iterations: int,
     over: Over = never,
+    pace: float = 1.0,
 ) -> Best:
     """Uphill until a leaf's bound is above its ``goal`` (D,), at most so many steps; ``allowed`` (D, K): its constraints."""
     best = run(leaves)
@@ -205,7 +206,7 @@ def optimise(
     for k in range(iterations):
         if over():
             break
-        now = _stepped(run, now, found, moments, (allowed, k))
+        now = _stepped(run, now, found, moments, (allowed, pace * DECAY**k, k))
         found = run(now, drawn)  # type: ignore[arg-type]
         steps += len(now)
         better = np.flatnonzero(found.lower > best.lower[rows])
@@ -238,16 +239,15 @@ def _stepped(
     now: Leaves,
     found: Bound,
     moments: tuple[_Moments, _Moments],
-    at: tuple[NDArray[np.bool_], int],
+    at: tuple[NDArray[np.bool_], float, int],
 ) -> Leaves:
     """A step uphill in slopes, multipliers and weights."""
-    allowed, k = at
-    rate = DECAY**k
+    allowed, rate, k = at
     a, z = found.coefficients, found.z
     uphill = np.maximum(a, 0) * z
     uphill[now.sides != 0] = 0
     slopes = now.slopes + SLOPE_STEP * rate * run.span * moments[0].step(uphill, k)
-    scale = MULTIPLIER_STEP * rate * np.abs(a).mean(axis=1, keepdims=True)
+    scale = MULTIPLIER_STEP * rate * np.abs(a).sum(axis=1, keepdims=True) / max(1, a.shape[1])
     multipliers = now.multipliers + scale * moments[1].step(-now.sides * z, k)
     multipliers = np.where(now.sides != 0, np.maximum(multipliers, 0), 0)
     return replace(

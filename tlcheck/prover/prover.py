@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from tlcheck.prover.engine import Engine
 
 Floats = NDArray[np.float64]
-Accept = Callable[[Guidance], bool]
+Accept = Callable[[Guidance], "bool | str"]
+"""Whether guidance is a proof; or why that could not be decided, which ends it."""
 
 ATTACK_SHARE: Final = 0.1
 """Of the time, what the search for a witness may take before the search for a proof."""
@@ -72,7 +73,8 @@ CANDIDATES: Final = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """``seconds``: of the search; ``check_seconds``: of checking what it found, None: none. ``jobs``: processes, 0: one per
+    """``seconds``: of the search; ``check_seconds``: how much later a check and repairs of what it found must end, None: whenever
+    they do. ``jobs``: processes, 0: one per
     core. ``deployed``: the proof must hold for every float32 execution."""
 
     seconds: float = inf
@@ -81,6 +83,22 @@ class Limits:
     jobs: int = 1
     seed: int = 0
     deployed: bool = False
+
+
+class Attacks(Protocol):
+    """Looks for a witness until a moment of ``timer.now()``."""
+
+    def quick(self, until: float) -> Point | None:
+        """Before the search for a proof."""
+        ...
+
+    def near(self, starts: Sequence[Floats], until: float) -> Point | None:
+        """From points of the search's open branches."""
+        ...
+
+    def thorough(self, until: float) -> Point | None:
+        """Once the search takes longer."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +177,7 @@ class Watch:
 @dataclass(eq=False)
 class Prover:
     """Proves or refutes ``claim``. ``model``: its ONNX file, for executions. ``report`` is told where it is; ``journal``: leaves
-    of an earlier run are taken up, and those of this one kept.
+    of an earlier run are taken up, and those of this one kept. ``attack``: what looks for a witness; the usual one otherwise.
 
     Raises NoRelaxation and NotDeployable as a plan does; what ``accept`` raises.
     """
@@ -169,9 +187,14 @@ class Prover:
     model: bytes | None = None
     report: Tell = None
     journal: Lines | None = None
+    attack: Attacks | None = None
 
     def prove(self, hints: Hints | None = None, accept: Accept | None = None) -> Proof | Witness | Unknown:
         """``accept`` decides on guidance in place of the prover's own check (which then only finds what to repair)."""
+        with np.errstate(all="ignore"):  # floats of a search may be anything
+            return self._answer(hints, accept)
+
+    def _answer(self, hints: Hints | None, accept: Accept | None) -> Proof | Witness | Unknown:
         self._start = timer.now()
         self._until = self._start + self.limits.seconds
         self._hints = hints
@@ -197,7 +220,11 @@ class Prover:
         return ""
 
     @cached_property
-    def refuter(self) -> Refuter:
+    def refuter(self) -> Attacks:
+        return self.attack or self.usual_attack
+
+    @cached_property
+    def usual_attack(self) -> Refuter:
         graph, query = self.claim.graph, self.claim.query
         return Refuter(graph, query, self.model, self.limits.deployed, self.limits.seed)
 
@@ -211,11 +238,20 @@ class Prover:
             if not is_empty(disjunct):
                 members.setdefault(disjunct.box, []).append(d)
         known = self._remembered()
-        graph = self.claim.graph
         return tuple(
-            Region(box, tuple(which), kinds_for(graph, box), self._make, self._hints, known)
+            Region(box, tuple(which), self._kinds(box), self._make, self._hints, known)
             for box, which in members.items()
         )
+
+    def _kinds(self, box: InputBox) -> tuple[str, ...]:
+        """The hinted search first."""
+        kinds = kinds_for(self.claim.graph, box)
+        return kinds if self._hints is None else tuple(sorted(kinds, key=lambda k: k != self._hints.kind))
+
+    @property
+    def roots(self) -> list[Branch]:
+        """The trees of a proof, one for each disjunct."""
+        return self._trees()[0]
 
     def _remembered(self) -> dict[str, list[Leaf]]:
         found: dict[str, list[Leaf]] = {}
@@ -242,7 +278,8 @@ class Prover:
         closed = timer.now()
         if self._witness is None and any(region.left for region in self.regions):
             return self._unknown("")
-        hard = closed + (inf if self.limits.check_seconds is None else self.limits.check_seconds)
+        spare = self.limits.check_seconds
+        hard = inf if spare is None else self._until + spare
         self._until = max(self._until, min(hard, closed + REPAIR_SHARE * (closed - self._start)))
         for attempt in range(MOST_REPAIRS):
             if self._witness is not None:
@@ -252,8 +289,11 @@ class Prover:
             roots, frames = self._trees()
             guidance = guidance_of(roots, frames)
             count = guidance.leaves.count
-            if accept is not None and accept(guidance):
+            accepted = False if accept is None else accept(guidance)
+            if accepted is True:
                 return Proof(guidance, count)
+            if isinstance(accepted, str):
+                return self._unknown(accepted)
             refused = self._refused(guidance, roots, hard)
             if isinstance(refused, str):
                 return self._unknown(refused)
@@ -459,12 +499,16 @@ class Prover:
     def _trees(self) -> tuple[list[Branch], list[Frame]]:
         """A tree and its frame for each disjunct; of the empty ones, that nothing reads, a leaf and any frame."""
         found: dict[int, tuple[Branch, Frame]] = {}
+        plain = {per_leaf: Frame(per_leaf_bounds=per_leaf) for per_leaf in (False, True)}
         for region in self.regions:
             frames = {kind: attempt.frame for kind, attempt in region.attempts.items()}
+            for kind, frame in frames.items():  # one object for all that say nothing of their own
+                if not frame.columns and not frame.intermediate:
+                    frames[kind] = plain[frame.per_leaf_bounds]
             for d in region.disjuncts:
                 kind = region.done[d]
                 found[d] = region.attempts[kind].roots[d], frames[kind]
-        some = next((frame for _, frame in found.values()), Frame())
+        some = next((frame for _, frame in found.values()), plain[False])
         pairs = [found.get(d, (Branch(d), some)) for d in range(len(self.claim.query.disjuncts))]
         return [root for root, _ in pairs], [frame for _, frame in pairs]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tlcheck.prover.branch_journal import Leaf, fits
 from tlcheck.prover.tree import Branch, Frame, Search
@@ -32,12 +32,12 @@ WIDE: Final = 4096
 
 
 class Hints(Protocol):
-    """Trees to begin with. ``mode``: leaves (try all leaves first), replay (from the root down), search (none is used)."""
+    """Another tool's work. ``kind``: of the search that can make use of it."""
 
-    mode: str
+    kind: str
 
-    def __call__(self, search: Search, kind: str, disjuncts: Sequence[int]) -> Mapping[int, Branch] | None:
-        """Trees of these disjuncts, divided, no leaf closed; None where it has none for this search."""
+    def follow(self, search: Any, kind: str, roots: Sequence[Branch], over: Over) -> list[Branch]:
+        """Close what can be closed of undivided roots; the branches that are left to close."""
         ...
 
 
@@ -96,36 +96,8 @@ class Attempt:
                 leaf.evidence = None
                 self.open.append(leaf)
 
-    def begin(self, trees: Mapping[int, Branch], mode: str, over: Over) -> None:
-        """Start from another tool's trees."""
-        self.roots = {d: trees.get(d, root) for d, root in self.roots.items()}
-        if mode == "replay":
-            self.open = self._replayed(over)
-            return
-        leaves = [leaf for root in self.roots.values() for leaf in root.leaves()]
-        self.open = self.search.attempt(leaves, over)
-
-    def _replayed(self, over: Over) -> list[Branch]:
-        """Down the trees, level by level, closing as early as possible; what is open below them."""
-        trees = {id(root): root for root in self.roots.values()}
-        level, left = list(trees.values()), list[Branch]()
-        while level and not over():
-            plans = [(branch, branch.split, branch.children) for branch in level]
-            for branch in level:
-                branch.split, branch.children = None, ()
-            open_ = {id(branch) for branch in self.search.attempt(level, over)}
-            level = []
-            for branch, split, children in plans:
-                if id(branch) not in open_:
-                    continue
-                if split is None:
-                    left.append(branch)
-                    continue
-                branch.split, branch.children = split, children
-                level += children
-                for child in children:
-                    child.state, child.bound = branch.state, branch.bound
-        return left + [leaf for branch in level for leaf in branch.leaves()]
+    def begin(self, hints: Hints, over: Over) -> None:
+        self.open = hints.follow(self.search, self.kind, list(self.roots.values()), over)
 
 
 @dataclass(eq=False)
@@ -189,9 +161,8 @@ class Region:
                     leaf.put(attempt.roots[leaf.disjunct], attempt.frame)
             self._look(attempt)
             return
-        trees = None if self.hints is None else self.hints(attempt.search, attempt.kind, self.left)
-        if trees and self.hints is not None and self.hints.mode != "search":
-            attempt.begin(trees, self.hints.mode, over)
+        if self.hints is not None:
+            attempt.begin(self.hints, over)
 
     def _look(self, attempt: Attempt) -> None:
         attempt.open = [

@@ -59,13 +59,23 @@ class StagedNeurons:
             self._frame = self._search.frame
         return self._frame or Frame()
 
-    def attempt(self, work: Sequence[Branch], over: Over) -> list[Branch]:
+    def attempt(self, work: Sequence[Branch], over: Over, steps: int | None = None) -> list[Branch]:
         try:
-            if not self._final:
-                self._begin(ROWS, over)
-            return self._begun().settle(work, HINTED, over)
+            open_ = list(work) if self._final else self._staged(work, over)
+            return self._begun().settle(open_, HINTED if steps is None else steps, over) if open_ else []
         except (Stopped, TooWide, OutOfRange):
             return [branch for branch in work if branch.evidence is None]
+
+    def side(self, node: int, index: int, point: float) -> int | None:
+        """Of a cut: the side that alone has points of the region; 0: both have; None: it is no cut of a neuron here."""
+        search = self._search
+        if search is None or point != 0 or not 0 <= node < len(self.engine.nodes):
+            return None
+        return search.side(node, index) if 0 <= index < self.engine.nodes[node].size else None
+
+    def suggest(self, branch: Branch) -> tuple[int, int] | None:
+        """Where to divide an open branch; a caller may put a rule of its own in this place."""
+        return None
 
     def close(self, work: Sequence[Branch], over: Over) -> list[Branch]:
         try:
@@ -95,7 +105,7 @@ class StagedNeurons:
         )
         found = root(self.engine, ends, rows, over)
         parts = {d: self.claim.query.disjuncts[d] for d in self.disjuncts}
-        search = NeuronSearch(self.engine, found, parts, over=over)
+        search = NeuronSearch(self.engine, found, parts, suggest=lambda b: self.suggest(b), over=over)
         search.margins = search.margins * np.float32(self._margin / MARGIN)
         self._search, self._frame, self._final = search, None, rows > 0
         if rows:

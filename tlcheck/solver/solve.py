@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +25,11 @@ from tlcheck import timer
 from tlcheck.checking.unsat import check_unsat
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
-from tlcheck.prover.attack import Attack, float_near
-from tlcheck.prover.refute import exact_points, ruled
+from tlcheck.prover.attack import Attack, Candidate, float_near
+from tlcheck.prover.gradient_attack import GradientAttack
+from tlcheck.prover.prover import Limits, Prover, Unknown, Witness
+from tlcheck.prover.refute import engine_of, exact_points, ruled
 from tlcheck.prover.regions import MAX_REPAIRS, TOLERANCE, Regions, clipped
-from tlcheck.prover.unsat import Prover
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.vnnlib.equivalent import Magnitudes, relaxable
 from tlcheck.readers.vnnlib.joint import Joint
@@ -39,25 +40,28 @@ from tlcheck.trusted.arith.arb import PRECISION, lower_float, upper_float, worki
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.decide import SatOutcome, decide_sat
 from tlcheck.trusted.evaluate import Evaluator, Undecided
+from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.ops.base import NotDeployable
 from tlcheck.trusted.ops.product import Product
 from tlcheck.trusted.plan import NoRelaxation
 from tlcheck.trusted.query import Disjunct, InputBox, Query
 from tlcheck.trusted.verdict import Verdict
 
-ATTACK_SHARE: Final = 0.35
-"""Of the time, what the search for a witness may take."""
-INFLUENCE_UP_TO: Final = 24
-"""Inputs up to which a split looks at how much each one matters."""
+ATTACK_SHARE: Final = 0.2
+"""Of the time, what the search for a witness may take before the search for a proof; what it may take in its pauses follows."""
+CHECK_SHARE: Final = 0.3
+"""Of the time of a search for a proof, what is kept for checking it."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """``verdict``: sat, unsat, unknown or timed-out; ``values``: after sat, of every declared variable; ``notes`` for people."""
+    """``verdict``: sat, unsat, unknown or timed-out; ``values``: after sat, of every declared variable; ``notes`` for people.
+    ``evidence``: what shows it, a witness or a claim with its proof."""
 
     verdict: str
     notes: tuple[str, ...] = ()
     values: tuple[tuple[Tensor, tuple[Fraction, ...]], ...] = ()
+    evidence: Point | LoadedClaim | None = None
 
 
 @dataclass(eq=False)
@@ -87,7 +91,7 @@ class Solver:
 
     def _with_notes(self, answer: Answer) -> Answer:
         boxed = () if answer.verdict == "unsat" else self._boxed
-        return Answer(answer.verdict, tuple(dict.fromkeys([*self.notes, *boxed])), answer.values)
+        return replace(answer, notes=tuple(dict.fromkeys([*self.notes, *boxed])))
 
     def _steps(self) -> Iterator[Answer | None]:
         """What is tried, in order: each gives an answer or None."""
@@ -105,18 +109,23 @@ class Solver:
             self._note(f"no float execution: {self.execution.problem}")
         now = timer.now()
         until = now + ATTACK_SHARE * max(0.0, self.until - now)
-        attack = Attack(self.joint.query, self.values, until)
+        attack = Attack(self.joint.query, self.values, until, self._climber)
         yield from self._beyond_float32(attack.out_of_reach, until)
-        yield from self._tried(attack.samples())
+        yield from self.tried(attack.samples())
+        yield from self.tried(attack.climbs())
         if (
             self._real is not None
         ):  # a witness over the reals, and none for the float execution: there is no proof
-            yield from self._tried(attack.descents())
+            yield from self.tried(attack.descents())
             yield self._real
             return
-        yield self._proved(1)
-        yield from self._tried(attack.descents())
-        yield self._proved(None)
+        yield self._proved(_Pauses(self, attack))
+        yield from self.tried(attack.descents())
+
+    @cached_property
+    def _climber(self) -> GradientAttack | None:
+        engine = engine_of(self.joint.graph)
+        return None if engine is None else GradientAttack(engine, self.joint.query)
 
     def _beyond_float32(self, disjuncts: Sequence[Disjunct], until: float) -> Iterator[Answer | None]:
         """Say which boxes hold points but none of float32; try their centres, exactly: over the reals they may show sat."""
@@ -172,7 +181,7 @@ class Solver:
         """A witness must hold for the float execution too."""
         return self.joint.is_typed or not self.joint.declared.networks
 
-    def _tried(self, candidates: Iterable[tuple[Disjunct, NDArray[np.float32]]]) -> Iterator[Answer | None]:
+    def tried(self, candidates: Iterable[Candidate]) -> Iterator[Answer | None]:
         for disjunct, single in candidates:
             point = tuple(Fraction(x) for x in single.tolist())
             if self._executed:
@@ -199,7 +208,9 @@ class Solver:
         agrees = executed is not None and any(holds(d, point, executed) for d in self.joint.query.disjuncts)
         if self._executed and not agrees:
             if not self.joint.is_typed and self.semantics != "deployed" and self._real is None:
-                self._real = Answer("sat", values=_assigned(self.joint.tensors, point, _middles(outcome)))
+                self._real = Answer(
+                    "sat", values=_assigned(self.joint.tensors, point, _middles(outcome)), evidence=point
+                )
             if executed is None and as_float32(point) is None:
                 self._note(
                     "a point satisfies the query over the reals; it is none of float32, so nothing is executed there"
@@ -214,7 +225,7 @@ class Solver:
         if self.semantics == "deployed" and not self._holds_deployed(point):
             return None
         values = executed if self._executed and executed is not None else _middles(outcome)
-        return Answer("sat", values=_assigned(self.joint.tensors, point, values))
+        return Answer("sat", values=_assigned(self.joint.tensors, point, values), evidence=point)
 
     def _holds_deployed(self, point: Point) -> bool:
         claim = SatClaim(self.joint.graph, self.joint.query, point)
@@ -229,14 +240,14 @@ class Solver:
 
     # unsat
 
-    def _proved(self, most_leaves: int | None) -> Answer | None:
-        """Search for a proof with at most so many leaves, and have it checked: of the query as it is, or rewritten."""
+    def _proved(self, pauses: _Pauses) -> Answer | None:
+        """Search for a proof, and have it checked: of the query as it is, or rewritten."""
         if self.joint.unbounded:
             self._note(f"input {self.joint.unbounded} has no finite bound: only sat can be shown")
             return None
         try:
             if self.joint.is_typed or self.semantics == "deployed":
-                return self._searched(self._claim, self.until, most_leaves, deployed=True)
+                return self._searched(self._claim, self.until, pauses, deployed=True)
         except (NoRelaxation, NotDeployable) as error:
             radius = "" if isinstance(error, NoRelaxation) else " has no float32 rounding radius yet"
             self._note(f"no proof for float32 executions: {error}{radius}")
@@ -246,7 +257,7 @@ class Solver:
         for k, claim in enumerate(claims):
             until = timer.now() + (self.until - timer.now()) / (len(claims) - k)
             try:
-                answer = self._searched(claim, until, most_leaves, deployed=False)
+                answer = self._searched(claim, until, pauses, deployed=False)
             except NoRelaxation as error:
                 if claim is claims[-1]:
                     self._note(str(error))
@@ -255,23 +266,33 @@ class Solver:
                 return answer
         return None
 
-    def _searched(
-        self, claim: UnsatClaim, until: float, most_leaves: int | None, *, deployed: bool
-    ) -> Answer | None:
-        influence = self._influence if claim.query.n_inputs <= INFLUENCE_UP_TO else None
-        prover = Prover(claim, until, deployed, influence)
-        found = prover.search() if most_leaves is None else prover.search(most_leaves)
-        if found.guidance is None:
-            if deployed and most_leaves is None:
-                self._note("no proof that holds for every float32 execution was found")
-            return None
-        loaded = LoadedClaim("query", claim, found.guidance, self.joint.sources)
-        try:
-            return self._unsat_by(loaded, deployed)
-        except InvalidInput as error:  # the check meets an operator that the search had no need to look at
-            if error.code != "TLC202":
-                raise
-            raise NoRelaxation(error.message) from error
+    def _searched(self, claim: UnsatClaim, until: float, pauses: _Pauses, *, deployed: bool) -> Answer | None:
+        left = max(0.0, until - timer.now())
+        limits = Limits(seconds=left * (1 - CHECK_SHARE), check_seconds=left * CHECK_SHARE, deployed=deployed)
+        answers: list[Answer] = []
+
+        def accept(guidance: Guidance) -> bool:
+            loaded = LoadedClaim("query", claim, guidance, self.joint.sources)
+            try:
+                answers.extend(a for a in [self._unsat_by(loaded, deployed)] if a is not None)
+            except (
+                InvalidInput
+            ) as error:  # the check meets an operator that the search had no need to look at
+                if error.code != "TLC202":
+                    raise
+                raise NoRelaxation(error.message) from error
+            return bool(answers)
+
+        found = Prover(claim, limits, attack=pauses).prove(accept=accept)
+        if isinstance(found, Witness):
+            return pauses.answer
+        if isinstance(found, Unknown):
+            self._note(
+                f"no proof that holds for every float32 execution was found: {found.why}"
+                if deployed
+                else f"no proof was found: {found.why}"
+            )
+        return answers[0] if answers else None
 
     @cached_property
     def _claim(self) -> UnsatClaim:
@@ -294,7 +315,7 @@ class Solver:
         if result.verdict is Verdict.CERTIFIED:
             if self.joint.is_typed and not deployed:
                 self._note("unsat over the reals; not checked for float32 rounding")
-            return Answer("unsat")
+            return Answer("unsat", evidence=loaded)
         self._note(f"a proof is not certified: {result.reason.message} [{result.reason.code}]")
         return None
 
@@ -351,24 +372,28 @@ class Solver:
                 return {}
             return {i: max(abs(lower_float(y)) for y in values) for i, values in kept.items()}
 
-    def _influence(self, box: InputBox, disjunct: Disjunct) -> NDArray[np.float64]:
-        """How far each input moves the constraints when it alone goes from end to end of the box."""
-        low, high = (np.array([float_near(q) for q in end]) for end in (box.lower, box.upper))
-        centre = (low / 2 + high / 2).astype(np.float32)
-        outputs = sorted({j for c in disjunct.constraints for j, _ in c.outputs})
-        moved = np.ones(low.size)
-        for i in range(low.size):
-            ends = []
-            for end in (low[i], high[i]):
-                point = centre.copy()
-                point[i] = np.float32(end)
-                values = self.values(point)
-                if values is not None:
-                    ends.append(values[outputs])
-            if len(ends) == 2 and outputs:
-                moved[i] = float(np.nan_to_num(np.abs(ends[0] - ends[1]).max(), nan=1.0, posinf=1e30))
-        largest = float(moved.max())
-        return moved / largest + 0.05 if largest > 0 else np.ones(low.size)
+
+@dataclass(eq=False)
+class _Pauses:
+    """What the prover lets look for witnesses in its pauses: the solver's own attack, whose answers are the solver's."""
+
+    solver: Solver
+    attack: Attack
+    answer: Answer | None = None
+
+    def quick(self, until: float) -> Point | None:
+        return None
+
+    def near(self, starts: Sequence[NDArray[np.float64]], until: float) -> Point | None:
+        return self._tried(self.attack.climbs(starts), until)
+
+    def thorough(self, until: float) -> Point | None:
+        return self._tried(self.attack.descents(), until)
+
+    def _tried(self, candidates: Iterable[Candidate], until: float) -> Point | None:
+        self.attack.until = until
+        self.answer = next((a for a in self.solver.tried(candidates) if a is not None), None)
+        return None if self.answer is None else cast("Point", self.answer.evidence)
 
 
 def _single(x: Fraction, low: Fraction | None = None, high: Fraction | None = None) -> Fraction:
