@@ -64,7 +64,7 @@ def run(category: str, onnx: str, query: str, results: Path, timeout: str) -> in
     if not results.parent.is_dir() or (results.exists() and not results.is_file()):
         return complain(f"cannot be written: {results}", status=2)
     try:
-        text = answer(category, onnx, query, float(timeout))
+        text = answer(category, onnx, query, float(timeout), beside(results))
     except (OSError, ValueError, EOFError, zlib.error) as error:  # the last two: of a gzip file cut short
         complain(str(error))
         text = "error\n"
@@ -72,11 +72,21 @@ def run(category: str, onnx: str, query: str, results: Path, timeout: str) -> in
     return 0
 
 
-def answer(category: str, onnx: str, query: str, timeout: float) -> str:
-    """The content of the results file. Raises OSError, ValueError, EOFError or zlib.error: there is no answer."""
+def beside(results: Path) -> Path:
+    """Where what shows the answer is kept, a bundle for ``tlcheck verify``: RESULTS_FILE with .tlcert at its end."""
+    return results.with_name(results.name + ".tlcert")
+
+
+def answer(category: str, onnx: str, query: str, timeout: float, proof: Path) -> str:
+    """The content of the results file; ``proof`` is written too, where one network is asked about.
+
+    Raises OSError, ValueError, EOFError or zlib.error: there is no answer.
+    """
     text = without_comments(query)
     found = networks(onnx, text)
-    command = [solver(), "vnnlib", "verify", query, "--timeout", f"{timeout:g}", *(options(category) or [])]
+    proof.unlink(missing_ok=True)  # of an earlier run
+    command = [solver(), "vnnlib", "verify", query, "--timeout", f"{timeout:g}", "--proof-out", str(proof)]
+    command += options(category) or []
     for name, path in solved(found, text):
         command += ["--network", f"{name}={path}"]
     command += evidence(category, found, query)

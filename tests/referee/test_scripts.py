@@ -59,7 +59,10 @@ def test_words(stand: Stand, told: str, word: str, version: str) -> None:
     stand.tell(told)
     assert stand.run(version=version) == f"{word}\n"
     network, query = f"N={stand.model}", str(stand.query)
-    assert stand.arguments() == ["vnnlib", "verify", query, "--timeout", LIMIT, "--network", network]
+    proof = f"{stand.results}.tlcert"
+    assert stand.arguments() == [
+        "vnnlib", "verify", query, "--timeout", LIMIT, "--proof-out", proof, "--network", network
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

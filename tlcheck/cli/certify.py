@@ -266,7 +266,9 @@ class Work:
             if resume
             else ", with --resume FILE to go on later"
         )
-        return again if found.why == "time is over" else f"{again}; or another tool's evidence with --from"
+        from tlcheck.prover.prover import TIME_IS_OVER
+
+        return again if found.why == TIME_IS_OVER else f"{again}; or another tool's evidence with --from"
 
     def _report(self, standing: Standing) -> None:
         left = f", {clock_text(standing.left)} left" if isfinite(standing.left) and standing.left > 0 else ""

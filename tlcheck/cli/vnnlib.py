@@ -100,6 +100,10 @@ def supports(chosen: str | None) -> ExitCode:
 @click.option("--certificate", type=ANY_PATH, metavar="FILE", help="A proof or witness to check first.")
 @click.option("--witness", "witness_file", type=ANY_PATH, metavar="FILE", help="A witness to check first.")
 @click.option(
+    "--proof-out", "proof", type=ANY_PATH, metavar="X.tlcert",
+    help="After unsat or sat, write a bundle with the proof or the witness there, for `tlcheck verify`.",
+)  # fmt: skip
+@click.option(
     "--semantics",
     type=click.Choice(SEMANTICS),
     default="real",
@@ -113,6 +117,7 @@ def verify(
     folder: Path | None,
     certificate: Path | None,
     witness_file: Path | None,
+    proof: Path | None,
     semantics: str,
 ) -> ExitCode:
     """Answer QUERY: sat with a witness, unsat with a proof, both checked by tlcheck's kernel, or unknown."""
@@ -120,6 +125,10 @@ def verify(
     limit = DEFAULT_SECONDS if timeout is None else timeout
     seconds = limit - min(RESERVE, limit / 3)
     files = _files(networks)
+    if proof is not None:
+        from tlcheck.writers.bundle import check_target
+
+        check_target(proof)
     try:
         with timer.alarm(max(seconds, 0.001) + RESERVE / 3, _OutOfTime):
             answer = _solve(query, files, seconds, start, certificate, witness_file, semantics)
@@ -131,7 +140,19 @@ def verify(
             click.echo("unknown")
             sys.stdout.flush()
         raise
-    return _print(answer, folder)
+    code = _print(answer, folder)
+    if proof is not None and answer.evidence is not None:
+        _write_proof(proof, query, files, answer)
+    return code
+
+
+def _write_proof(target: Path, query: Path, files: dict[str, Path], answer: Answer) -> None:
+    """What shows the answer, in a bundle; a line on standard error where a bundle cannot hold it."""
+    from tlcheck.solver.evidence import write_evidence
+
+    problem = write_evidence(target, query, list(files.values()), answer)
+    if problem:
+        click.echo(f"no file of the evidence: {problem}", err=True)
 
 
 def _files(networks: Sequence[str]) -> dict[str, Path]:

@@ -65,6 +65,7 @@ BEAT: Final = 0.5
 """Seconds between two looks at how far the search is."""
 SAVE: Final = 20.0
 """Seconds between two additions to the journal."""
+TIME_IS_OVER: Final = "time is over"
 MOST_DISJUNCTS: Final = 10_000
 """Disjuncts of a property that a proof is tried for."""
 CANDIDATES: Final = 16
@@ -491,7 +492,7 @@ class Prover:
     def _unknown(self, why: str) -> Unknown:
         open_, closed, worst = self._standing() if "regions" in vars(self) else (0, 0, -inf)
         if not why:
-            why = "time is over" if timer.now() > self._until else "the searches gave up"
+            why = TIME_IS_OVER if timer.now() > self._until else "the searches gave up"
         return Unknown(worst, open_, closed, why)
 
     # check and repair

@@ -27,7 +27,7 @@ from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
 from tlcheck.prover.attack import Attack, Candidate, float_near
 from tlcheck.prover.gradient_attack import GradientAttack
-from tlcheck.prover.prover import Limits, Prover, Unknown, Witness
+from tlcheck.prover.prover import TIME_IS_OVER, Limits, Prover, Unknown, Witness
 from tlcheck.prover.refute import engine_of, exact_points, ruled
 from tlcheck.prover.regions import MAX_REPAIRS, TOLERANCE, Regions, clipped
 from tlcheck.readers.loaded import LoadedClaim
@@ -79,6 +79,8 @@ class Solver:
     """Notes on regions without a point of float32: of no interest once unsat is proved."""
     _real: Answer | None = None
     """sat by a given witness that holds over the reals, of a property about reals."""
+    _late: bool = False
+    """The search for a proof ended for want of time."""
     _disputed: bool = False
     """A float execution satisfies the query at a point where the exact network does not."""
 
@@ -86,7 +88,7 @@ class Solver:
         for step in self._steps():
             if step is not None:
                 return self._with_notes(step)
-        late = timer.now() - self.start > self.seconds
+        late = self._late or timer.now() - self.start > self.seconds
         return self._with_notes(Answer("timed-out" if late else "unknown"))
 
     def _with_notes(self, answer: Answer) -> Answer:
@@ -287,6 +289,7 @@ class Solver:
         if isinstance(found, Witness):
             return pauses.answer
         if isinstance(found, Unknown):
+            self._late = found.why == TIME_IS_OVER
             self._note(
                 f"no proof that holds for every float32 execution was found: {found.why}"
                 if deployed
