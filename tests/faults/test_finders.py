@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tests.helpers import CERTIFICATES, FAULTS, needs_faults
 from tlcheck.cli.main import main
 from tlcheck.errors import InvalidInput
-from tlcheck.prover.box_search import certify_query
+from tlcheck.prover.query_proof import certify_query
 from tlcheck.prover.stability_search import certify
 from tlcheck.readers.vnnlib.places import check_places
 

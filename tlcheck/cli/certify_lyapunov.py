@@ -69,10 +69,10 @@ def certify_lyapunov(
 
 
 def _query(model: Path, spec: Path, output: Path, most: int, seconds: float) -> ExitCode:
-    from tlcheck.prover.box_search import certify_query
+    from tlcheck.prover.query_proof import certify_query
 
     start, tell = timer.now(), _teller()
-    found = certify_query(model, spec, output, seconds=seconds, most=most, tick=lambda boxes, _: tell(boxes))
+    found = certify_query(model, spec, output, seconds=seconds, most=most, tick=tell)
     took = timer.now() - start
     if found.witness is not None:
         from tlcheck.report.numerals import number

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 from math import isfinite
 from typing import Any, Final
@@ -368,17 +367,6 @@ class InputSearch:
             slopes = {} if self.ties is None else self.ties.slopes(found, int(pairs.box[k]))
             weights = {q: float(pairs.weights[k, q]) for q in used}
             branch.evidence, branch.state = Evidence(weights, float(pairs.bound[k]), slopes), None
-
-    def exact(self, branch: Branch) -> InputBox:
-        """The branch's box: the region's own ends, or cuts."""
-        lower, upper = list(self.region.lower), list(self.region.upper)
-        for x in branch.path:
-            place = self._flat.get((x.node, x.index))
-            if place is not None and x.side > 0:
-                lower[place] = max(lower[place], Fraction(x.point))
-            elif place is not None:
-                upper[place] = min(upper[place], Fraction(x.point))
-        return InputBox(tuple(lower), tuple(upper))
 
     def _left(
         self, level: Level, batch: Sequence[_Group], pairs: Pairs, found: Boxed, widths: Floats

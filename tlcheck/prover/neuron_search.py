@@ -207,6 +207,8 @@ class NeuronSearch:
             return []
         leaves, found = best.leaves.of(left), Bound(*(x[left] for x in vars(best.bound).values()))
         some = [batch[k] for k in left]
+        if not found.coefficients.shape[1]:
+            return some  # no neuron is open in the region
         goal = self._goal(leaves.weights)
         chosen = filtered(self.run, leaves, found, self._allowed(some), goal, self.effort.filter)
         for k, branch in enumerate(some):

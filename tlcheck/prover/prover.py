@@ -75,8 +75,8 @@ CANDIDATES: Final = 16
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """``seconds``: of the search; ``check_seconds``: how much later a check and repairs of what it found must end, None: whenever
-    they do. ``jobs``: processes, 0: one per
-    core. ``deployed``: the proof must hold for every float32 execution."""
+    they do. ``jobs``: processes, 0: one per core. ``deployed``: the proof must hold for every float32 execution. ``boxes``: of
+    the searches on inputs, None: no limit."""
 
     seconds: float = inf
     check_seconds: float | None = None
@@ -84,6 +84,7 @@ class Limits:
     jobs: int = 1
     seed: int = 0
     deployed: bool = False
+    boxes: int | None = None
 
 
 class Attacks(Protocol):
@@ -320,7 +321,26 @@ class Prover:
                 region.turn += 1
 
     def _ended(self) -> bool:
-        return self._witness is not None or timer.now() > self._until
+        return self._witness is not None or timer.now() > self._until or self._is_full
+
+    @property
+    def _is_full(self) -> bool:
+        return self.limits.boxes is not None and self.boxes >= self.limits.boxes
+
+    @property
+    def boxes(self) -> int:
+        """Boxes that this process's searches on inputs bounded."""
+        searches = (a.search for region in self._begun for a in region.attempts.values())
+        return sum(getattr(search, "boxes", 0) for search in searches)
+
+    @property
+    def _begun(self) -> Sequence[Region]:
+        return self.regions if "regions" in vars(self) else ()
+
+    def open_branch(self) -> Branch | None:
+        """Of those that are open, one with the worst bound."""
+        leaves = (leaf for region in self._begun for _, leaf in region.leaves() if leaf.evidence is None)
+        return min(leaves, key=lambda leaf: leaf.bound, default=None)
 
     def _turn_seconds(self, open_: Sequence[Region], now: float, turn: int) -> float:
         left = self._until - now
@@ -444,7 +464,7 @@ class Prover:
                 self._save()
                 self._saved = now
             self._looked = timer.now()
-        return self._witness is not None
+        return self._witness is not None or self._is_full
 
     def _tell(self, now: float) -> None:
         if self.report is not None:
@@ -492,7 +512,8 @@ class Prover:
     def _unknown(self, why: str) -> Unknown:
         open_, closed, worst = self._standing() if "regions" in vars(self) else (0, 0, -inf)
         if not why:
-            why = TIME_IS_OVER if timer.now() > self._until else "the searches gave up"
+            over = "no box is left" if self._is_full else "the searches gave up"
+            why = TIME_IS_OVER if timer.now() > self._until else over
         return Unknown(worst, open_, closed, why)
 
     # check and repair

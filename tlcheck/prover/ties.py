@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tlcheck.checking.deadline import Deadline
 from tlcheck.checking.schedule import planned, run_leaves
-from tlcheck.prover.tree import Branch, Evidence, Frame, guidance_of
+from tlcheck.prover.tree import Branch, Evidence, Frame, exact_box, guidance_of
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.ops.activation import Relu
@@ -81,17 +81,17 @@ class Ties:
         """Close open branches of the batch whose bounds are attained, or by lower lines of slope 0."""
         if search.boxes > MOST_BOXES or all(b.evidence is not None for b in pairs.branches):
             return
-        asked = list(self._near(search, level, pairs, found))
+        asked = list(self._near(level, pairs, found))
         if self.frame.columns:
             flat = {a: np.zeros((1, c.size)) for a, c in self.frame.columns.items()}
             found = level.passes.over(found.lower, found.upper, flat)
             pairs = level.paired(batch, found, search.margin)
             level.improve(pairs, found)
             search.settle(pairs, found)
-            asked += self._near(search, level, pairs, found)
+            asked += self._near(level, pairs, found)
         self._ask([a for a in asked if a.branch.evidence is None][:MOST_ASKED])
 
-    def _near(self, search: InputSearch, level: Level, pairs: Pairs, found: Boxed) -> Iterator[_Asked]:
+    def _near(self, level: Level, pairs: Pairs, found: Boxed) -> Iterator[_Asked]:
         """Sums with a strict constraint whose bounds are about 0: for each branch the best."""
         open_ = np.array([k for k, b in enumerate(pairs.branches) if b.evidence is None and not b.refused], np.int64)
         if not open_.size:
@@ -112,8 +112,8 @@ class Ties:
         for row in np.flatnonzero(best >= -NEAR * np.maximum(scale, 1)).tolist():
             k = int(open_[row])
             branch, box = pairs.branches[k], int(pairs.box[k])
-            used = {q: 1.0 for q in np.flatnonzero(weights[row] > 0).tolist()}
-            exact = search.exact(branch)
+            used = dict.fromkeys(np.flatnonzero(weights[row] > 0).tolist(), 1.0)
+            exact = exact_box(self.claim, branch)
             constraints = self.claim.query.disjuncts[branch.disjunct].constraints
             evidence = Evidence(used, float(best[row]), self.slopes(found, box))
             yield _Asked(branch, Disjunct(exact, constraints), evidence)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.cover import Literal
 from tlcheck.trusted.guidance import (
     LEAF,
@@ -25,6 +27,7 @@ from tlcheck.trusted.guidance import (
     RegionGuidance,
     Tree,
 )
+from tlcheck.trusted.query import InputBox
 
 Ints = NDArray[np.int64]
 
@@ -125,6 +128,21 @@ class Search(Protocol):
     def close(self, work: Sequence[Branch], over: Callable[[], bool]) -> list[Branch]:
         """Close the branches, or their children; those that are still open when it gives up, or when ``over()`` is true."""
         ...
+
+
+def exact_box(claim: UnsatClaim, branch: Branch) -> InputBox:
+    """The branch's box: the region's own ends, or cuts."""
+    starts, start = {}, 0
+    for i in claim.graph.inputs:
+        starts[i] = start
+        start += claim.graph.nodes[i].size
+    region = claim.query.disjuncts[branch.disjunct].box
+    lower, upper = list(region.lower), list(region.upper)
+    for x in branch.path:
+        if x.node in starts:
+            end, limit = (lower, max) if x.side > 0 else (upper, min)
+            end[starts[x.node] + x.index] = limit(end[starts[x.node] + x.index], Fraction(x.point))
+    return InputBox(tuple(lower), tuple(upper))
 
 
 def guidance_of(roots: Sequence[Branch], frames: Sequence[Frame]) -> Guidance:

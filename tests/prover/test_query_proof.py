@@ -1,4 +1,4 @@
-"""The split search: its bounds hold at samples, what it finds is certified, and it finds nothing false."""
+"""Queries proved from files: what is found is certified, and nothing false is found."""
 
 from __future__ import annotations
 
@@ -10,27 +10,18 @@ import numpy as np
 import pytest
 
 from tests.helpers import DATA, needs_data
+from tests.prover.small_networks import GRAPHS, query, value
 from tlcheck.cli.main import main
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
-from tlcheck.prover.box_search import certify_query, search
-from tlcheck.prover.float_bounds import FloatBounds, NoFloatBounds
-from tlcheck.readers.vnnlib.read import read_property
+from tlcheck.prover.query_proof import Found, certify_query, search
 from tlcheck.trusted.arith.arb import arb, working_precision
 from tlcheck.trusted.arith.box import Box
-from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.claim import UnsatClaim
-from tlcheck.trusted.graph import Graph, Node
+from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.leaf_pass import LeafOutcome, check_leaves
-from tlcheck.trusted.ops.activation import Relu
-from tlcheck.trusted.ops.affine import Linear
-from tlcheck.trusted.ops.base import Operation
-from tlcheck.trusted.ops.bent import LeakyRelu
-from tlcheck.trusted.ops.discrete import Floor
-from tlcheck.trusted.ops.product import Product
-from tlcheck.trusted.ops.smooth import Cos, Exp, Sin
-from tlcheck.trusted.ops.structure import Input
+from tlcheck.trusted.ops.smooth import Cos, Sin
 from tlcheck.trusted.plan import Plan, Settings
 from tlcheck.trusted.query import Query
 from tlcheck.verify import verify_path
@@ -38,63 +29,13 @@ from tlcheck.verify import verify_path
 LSNC = DATA / "scientific" / "lyapunov" / "lsnc_2024"
 
 
-def network(seed: int, ops: tuple[Operation, ...]) -> Graph:
-    """y = W2 (f(z) * g(z), h(z), ...) with z = W1 x: two inputs, two outputs; a product of the first two."""
-    rng = np.random.default_rng(seed)
-    first, last = (Constant(rng.normal(0, 0.7, shape)) for shape in ((2, 3), (3, 2)))
-    nodes = [Node(Input((1, 2)), (), (1, 2)), Node(Linear(first), (0,), (1, 3))]
-    values = []
-    for op in ops:
-        nodes.append(Node(op, (1,), (1, 3)))
-        values.append(len(nodes) - 1)
-    nodes.append(Node(Product(), (values[0], values[-1]), (1, 3)))
-    nodes.append(Node(Linear(last), (len(nodes) - 1,), (1, 2)))
-    return Graph(tuple(nodes), (len(nodes) - 1,), ("x",), ("y",))
-
-
-GRAPHS = [
-    network(0, (Relu(), Sin())),
-    network(1, (LeakyRelu(0.01), Cos())),
-    network(2, (Sin(), Exp())),
-    network(3, (Cos(), Sin())),
-]
-
-
-def value(graph: Graph, x: np.ndarray) -> np.ndarray:
-    """The network at points (D, 2), in floats."""
-    functions = {
-        Relu: lambda z: np.maximum(z, 0), LeakyRelu: lambda z: np.where(z > 0, z, 0.01 * z),
-        Sin: np.sin, Cos: np.cos, Exp: np.exp,
-    }  # fmt: skip
-    z = x @ graph.nodes[1].op.weight.mid  # type: ignore[attr-defined]
-    a, b = (functions[type(graph.nodes[i].op)](z) for i in (2, 3))
-    return np.asarray((a * b) @ graph.nodes[5].op.weight.mid)  # type: ignore[attr-defined]
-
-
-def query(box: tuple[float, float], *disjuncts: str) -> Query:
-    """Unsat or not: y_0 and y_1 over a square."""
-    text = "".join(f"(declare-const {v}_{i} Real)\n" for v in "XY" for i in (0, 1))
-    text += "".join(f"(assert (>= X_{i} {box[0]}))\n(assert (<= X_{i} {box[1]}))\n" for i in (0, 1))
-    text += "(assert (or " + " ".join(f"(and {d})" for d in disjuncts) + "))\n"
-    return read_property(text.encode(), n_inputs=2, n_outputs=2)
+def searched(graph: Graph, asked: Query, **limits: float) -> Found:
+    return search(UnsatClaim(graph, asked), **limits)  # type: ignore[arg-type]
 
 
 def outcomes(graph: Graph, asked: Query, guidance: Guidance, arith: str = "arb") -> list[LeafOutcome]:
     plan = Plan(UnsatClaim(graph, asked), guidance, Settings(arith))
     return check_leaves(plan, None, range(len(plan.leaves)))
-
-
-@pytest.mark.parametrize("graph", GRAPHS)
-def test_bounds_hold_at_samples(graph: Graph) -> None:
-    bounds = FloatBounds(graph)
-    rng = np.random.default_rng(5)
-    middle, half = rng.uniform(-1.2, 1.2, (200, 2)), rng.uniform(0, 0.4, (200, 2))
-    lower, upper = middle - half, middle + half
-    form = bounds.rows(np.concatenate([np.eye(2), -np.eye(2)]), np.zeros((4, 2)))
-    found = bounds.lower_lines(form, lower, upper).lower(lower, upper)
-    for share in rng.random((20, 200, 2)):
-        y = value(graph, lower + share * (upper - lower))
-        assert bool((np.concatenate([y, -y], axis=1) >= found - 1e-9).all())
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
@@ -108,7 +49,7 @@ def test_what_is_found_is_certified(graph: Graph, arith: str) -> None:
         f"(>= Y_0 {top})",
         f"(<= Y_0 {low / 2 - 0.05}) (<= Y_1 {low / 2 - 0.05})",
     )
-    found = search(graph, asked)
+    found = searched(graph, asked)
     assert found.guidance is not None and found.left == 0 and found.leaves > 1
     assert all(o.certified for o in outcomes(graph, asked, found.guidance, arith))
 
@@ -123,8 +64,8 @@ def test_nothing_false_is_found_nor_certified(graph: Graph) -> None:
     """A query with a known point: the search never closes it, and a true query's proof does not prove it."""
     top = highest(graph)
     false = query((-0.9, 0.9), f"(>= Y_0 {top - 1e-4})")
-    assert search(graph, false, most=3000).guidance is None
-    found = search(graph, query((-0.9, 0.9), f"(>= Y_0 {top + 0.05})"))
+    assert searched(graph, false, most=3000).guidance is None
+    found = searched(graph, query((-0.9, 0.9), f"(>= Y_0 {top + 0.05})"))
     assert found.guidance is not None
     assert not all(o.certified for o in outcomes(graph, false, found.guidance))
     reweighted = replace(found.guidance.leaves, weight=found.guidance.leaves.weight * 1e6)
@@ -133,17 +74,12 @@ def test_nothing_false_is_found_nor_certified(graph: Graph) -> None:
 
 def test_an_empty_region_and_no_time() -> None:
     asked = query((0.5, -0.5), "(>= Y_0 0)")
-    found = search(GRAPHS[0], asked)
+    found = searched(GRAPHS[0], asked)
     assert found.guidance is not None
     assert Plan(UnsatClaim(GRAPHS[0], asked), found.guidance, Settings()).leaves == ()
     true = query((-0.9, 0.9), f"(>= Y_0 {highest(GRAPHS[0]) + 0.05})")
-    stopped = search(GRAPHS[0], true, seconds=0)
-    assert stopped.guidance is None and (stopped.boxes, stopped.left) == (1, 1)
-
-
-def test_operations_without_bounds_are_refused() -> None:
-    with pytest.raises(NoFloatBounds, match="Floor"):
-        FloatBounds(network(0, (Floor(), Relu())))
+    stopped = searched(GRAPHS[0], true, seconds=0)
+    assert stopped.guidance is None and stopped.left == 1
 
 
 # The rule in trusted.ops.smooth that this search rests on: sine bends one way on each side of 0.
@@ -214,7 +150,7 @@ def test_fractions_of_bounds_are_exact() -> None:
     """The tree's cuts are doubles inside the region, whatever decimals the region has."""
     asked = query((-0.1, 0.3), "(>= Y_0 2)")
     assert asked.disjuncts[0].box.upper[0] == Fraction(3, 10)
-    found = search(GRAPHS[2], asked)
+    found = searched(GRAPHS[2], asked)
     assert found.guidance is not None
     assert all(o.certified for o in outcomes(GRAPHS[2], asked, found.guidance))
 
