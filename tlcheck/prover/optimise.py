@@ -35,6 +35,8 @@ MULTIPLIER_STEP: Final = 1.0
 WEIGHT_STEP: Final = 0.1
 DECAY: Final = 0.98
 MOMENTA: Final = (0.9, 0.99)
+MEMORY: Final = 0.9
+"""What a step's dual point leaves of the mean before it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,10 +173,15 @@ class _Moments:
 
 @dataclass(frozen=True, eq=False)
 class Best:
-    """The best of each leaf: its parameters, what was found there, and how many steps it took."""
+    """The best of each leaf: its parameters, what was found there, and how many passes over leaves it took.
+
+    ``means``: z and h (D, C) of the dual points of all steps, the last ones most. Single dual points jump from vertex to vertex;
+    their means come near to a point of the relaxation (the linear programme's) where its least value is.
+    """
 
     leaves: Leaves
     bound: Bound
+    means: tuple[Array, Array]
     steps: int
 
 
@@ -197,18 +204,21 @@ def optimise(
     )
     rows = np.flatnonzero(~(best.lower > goal))
     if not rows.size or not iterations:
-        return Best(kept, best, 0)
+        return Best(kept, best, (best.z, best.h), 0)
     now, found = leaves.of(rows), _some(best, rows)
     allowed, goal = allowed[rows], goal[rows]
     drawn = tuple(x[rows] for x in run.drawn(leaves))
     moments = _Moments(now.slopes), _Moments(now.multipliers)
     steps = 0
+    means = best.z.copy(), best.h.copy()
     for k in range(iterations):
         if over():
             break
         now = _stepped(run, now, found, moments, (allowed, pace * DECAY**k, k))
         found = run(now, drawn)  # type: ignore[arg-type]
         steps += len(now)
+        for mean, new in zip(means, (found.z, found.h), strict=True):
+            mean[rows] += (1 - MEMORY) * (new - mean[rows])
         better = np.flatnonzero(found.lower > best.lower[rows])
         _store(kept, best, rows[better], now, found, better)
         open_ = np.flatnonzero(~(found.lower > goal))
@@ -220,7 +230,7 @@ def optimise(
             drawn = tuple(x[open_] for x in drawn)
             for m in moments:
                 m.keep(open_)
-    return Best(kept, best, steps)
+    return Best(kept, best, means, steps)
 
 
 def _some(bound: Bound, which: Any) -> Bound:
