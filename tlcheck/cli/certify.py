@@ -22,9 +22,9 @@ from tlcheck.report.record import ExitCode
 
 if TYPE_CHECKING:
     from tlcheck.checking.journal import Lines
-    from tlcheck.prover.asked import Asked
     from tlcheck.prover.hints import Hinted
     from tlcheck.prover.prover import Limits, Prover, Standing, Unknown
+    from tlcheck.prover.question import Question
     from tlcheck.prover.refute import Point
     from tlcheck.report.record import FileResult, Run, Searched
     from tlcheck.trusted.guidance import Guidance
@@ -74,15 +74,16 @@ def certify(model: Path, property: Path, output: Path, device: str, **choices: A
     The certificate holds both files and is checked as `tlcheck verify` checks it, before it is put at X.tlcert. Exit codes are
     those of verify: 0 it is there, and CERTIFIED, whichever the answer; 4 unknown, and nothing is written.
     """
-    from tlcheck.prover.asked import Asked
+    from tlcheck.prover.question import Question
     from tlcheck.writers.bundle import check_target
 
     start = timer.now()
     check_target(output)
-    check_writable(output)
+    if not output.is_dir():
+        check_writable(output)
     if device != "cpu":
         raise InvalidInput("TLC505", f"no engine for {device} is installed: use --device cpu")
-    asked = Asked.load(model, property)
+    asked = Question.load(model, property)
     work = Work(asked, output, Choices(**choices), start)
     return _written(work.run(), work.choices)
 
@@ -125,7 +126,7 @@ def _line(searched: Searched) -> str:
 class Work:
     """One question and the way to its certificate."""
 
-    asked: Asked
+    asked: Question
     output: Path
     choices: Choices
     start: float
@@ -165,7 +166,7 @@ class Work:
         try:
             found = prover.prove(self._hints, accept)
         except NoRelaxation as error:
-            raise InvalidInput("TLC202", str(error), file=str(self.asked.model)) from None
+            raise InvalidInput("TLC202", str(error), file=str(self.asked.model_file)) from None
         except NotDeployable as error:
             raise not_deployable(error) from None
         if isinstance(found, Unknown):

@@ -10,16 +10,21 @@ import base64
 import binascii
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Final
 
 import numpy as np
 
 from tlcheck.checking.journal import Lines
 from tlcheck.prover.tree import Branch, Evidence, Frame
+from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.cover import Literal
 
 Row = list[Any]
 SINGLE: Final = np.dtype("<f4")
+INPUTS: Final = "inputs"
+NEURONS: Final = "neurons"
+"""The kinds of searches."""
 MOST_DEPTH: Final = 100_000
 
 
@@ -65,14 +70,27 @@ def _evidence(e: Evidence | None) -> Row | None:
     return [[[q, float(w).hex()] for q, w in e.weights.items()], slopes, splits]
 
 
-def read(journal: Lines) -> Iterator[tuple[str, Leaf]]:
-    """(kind of search, leaf): those closed first, so that a leaf that was closed later is not open."""
+def read(journal: Lines, claim: UnsatClaim) -> Iterator[tuple[str, Leaf]]:
+    """(kind of search, leaf) that can be of the claim: those closed first, so that a leaf that was closed later is not open."""
     rows = [found for row in journal.rows("branches") if (found := _row(row)) is not None]
-    yield from (found for found in rows if found[1].evidence is not None)
-    yield from (found for found in rows if found[1].evidence is None)
+    fitting = [(kind, leaf) for kind, leaf in rows if _of(claim, kind, leaf)]
+    yield from (found for found in fitting if found[1].evidence is not None)
+    yield from (found for found in fitting if found[1].evidence is None)
 
 
-def _row(row: object) -> tuple[str, Leaf] | None:
+def _of(claim: UnsatClaim, kind: str, leaf: Leaf) -> bool:
+    """Its path speaks of values that there are, its evidence of constraints that there are."""
+    nodes, disjuncts = claim.graph.nodes, claim.query.disjuncts
+    places = claim.graph.inputs if kind == INPUTS else range(len(nodes))
+    if not 0 <= leaf.disjunct < len(disjuncts):
+        return False
+    if not all(x.node in places and 0 <= x.index < nodes[x.node].size for x in leaf.path):
+        return False
+    count = len(disjuncts[leaf.disjunct].constraints)
+    return leaf.evidence is None or all(0 <= q < count for q in leaf.evidence.weights)
+
+
+def _row(row: Any) -> tuple[str, Leaf] | None:
     try:
         match row:
             case [str(kind), int(disjunct), list(path), given, str(bound)] if len(path) <= MOST_DEPTH:
@@ -88,7 +106,10 @@ def _literal(row: Row) -> Literal:
     node, index, side, point = row
     if not (isinstance(node, int) and isinstance(index, int) and side in (-1, 1)):
         raise ValueError("no literal")
-    return Literal(node, index, side, float.fromhex(point))
+    value = float.fromhex(point)
+    if not isfinite(value):
+        raise ValueError("no literal")
+    return Literal(node, index, side, value)
 
 
 def _read_evidence(given: Row | None, bound: float) -> Evidence | None:

@@ -135,7 +135,9 @@ class GradientAttack:
         """The gradient of the worst row; of every row that fails where ``summed``."""
         chosen = np.zeros_like(excess)
         chosen[np.arange(len(excess)), np.nan_to_num(excess, nan=-np.inf).argmax(axis=1)] = 1
-        chosen = np.where(summed[:, None] & (excess > 0).any(axis=1)[:, None], excess > 0, chosen)
+        failing = excess > 0
+        sums = (summed & failing.any(axis=1)).reshape(-1, 1)
+        chosen = np.where(sums, failing, chosen)
         found = self.engine.gradient(values, chosen @ rows.outputs) + chosen @ rows.inputs
         return np.nan_to_num(found, nan=0.0, posinf=0.0, neginf=0.0)
 

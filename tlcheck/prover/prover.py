@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from math import inf
 from typing import TYPE_CHECKING, Final, Protocol
@@ -24,9 +24,9 @@ from tlcheck.checking.pool import FORKS, WorkerDied, processes, workers_for
 from tlcheck.checking.schedule import planned, run_leaves
 from tlcheck.options import Progress
 from tlcheck.prover.attack import float_near
-from tlcheck.prover.branch_journal import Leaf, read, written
+from tlcheck.prover.branch_journal import INPUTS, NEURONS, Leaf, read, written
 from tlcheck.prover.refute import Point, Refuter
-from tlcheck.prover.region_work import INPUTS, NEURONS, Hints, Region, is_empty, kinds_for
+from tlcheck.prover.region_work import Hints, Region, is_empty, kinds_for
 from tlcheck.prover.tree import Branch, Frame, Search, guidance_of
 from tlcheck.trusted.arith.box import OutOfRange
 from tlcheck.trusted.claim import UnsatClaim
@@ -217,6 +217,8 @@ class Prover:
         disjuncts = self.claim.query.disjuncts
         if len(disjuncts) > MOST_DISJUNCTS:
             return f"more than {MOST_DISJUNCTS} disjuncts"
+        if any(not d.constraints and not is_empty(d) for d in disjuncts):
+            return "a disjunct without constraints: any input of its region is a witness"
         with suppress(BadGuidance):
             Plan(self.claim, NO_GUIDANCE, Settings())
         return ""
@@ -247,8 +249,8 @@ class Prover:
 
     def _kinds(self, box: InputBox) -> tuple[str, ...]:
         """The hinted search first."""
-        kinds = kinds_for(self.claim.graph, box)
-        return kinds if self._hints is None else tuple(sorted(kinds, key=lambda k: k != self._hints.kind))
+        kinds, hints = kinds_for(self.claim.graph, box), self._hints
+        return kinds if hints is None else tuple(sorted(kinds, key=lambda kind: kind != hints.kind))
 
     @property
     def roots(self) -> list[Branch]:
@@ -257,7 +259,7 @@ class Prover:
 
     def _remembered(self) -> dict[str, list[Leaf]]:
         found: dict[str, list[Leaf]] = {}
-        for kind, leaf in read(self.journal) if self.journal is not None else ():
+        for kind, leaf in read(self.journal, self.claim) if self.journal is not None else ():
             found.setdefault(kind, []).append(leaf)
         return found
 
@@ -420,15 +422,15 @@ class Prover:
         attempt = region.attempt(part.kind, watch)
         if attempt is None:
             return Worked((), (), impossible=True)
-        if part.branches is None:
-            roots: Sequence[Branch] = list(attempt.roots.values())
-        else:
-            roots = attempt.open = [attempt.open[k] for k in part.branches]
-        attempt.go_on(watch)
+        roots, open_ = list(attempt.roots.values()), attempt.open
+        if part.branches is not None:
+            roots = open_ = [attempt.open[k] for k in part.branches]
+        own = replace(attempt, open=open_)
+        own.go_on(watch)
         leaves = [Leaf.of(leaf) for root in roots for leaf in root.leaves()]
-        return Worked(
-            leaves, attempt.search.candidates, attempt.frame if began else None, stuck=attempt.stuck
-        )
+        candidates = list(attempt.search.candidates)
+        attempt.search.candidates.clear()
+        return Worked(leaves, candidates, own.frame if began else None, stuck=own.stuck)
 
     def _take(self, part: Part, worked: Worked) -> None:
         region = self.regions[part.region]

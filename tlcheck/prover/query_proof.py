@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tlcheck.errors import InvalidInput
-from tlcheck.prover.asked import Asked
+from tlcheck.prover.question import Question
 from tlcheck.prover.prover import Limits, Proof, Prover, Standing, Witness
 from tlcheck.prover.refute import Point
 from tlcheck.prover.tree import exact_box
@@ -79,7 +79,7 @@ def certify_query(
     that no pass goes through.
     """
     check_target(target)
-    asked = Asked.load(model, spec)
+    asked = Question.load(model, spec)
     try:
         found = search(asked.claim, model=asked.whole.content, seconds=seconds, most=most, tick=tick)
     except NoRelaxation as error:

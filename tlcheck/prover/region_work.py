@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from tlcheck.prover.branch_journal import Leaf, fits
+from tlcheck.prover.branch_journal import INPUTS, NEURONS, Leaf, fits
 from tlcheck.prover.tree import Branch, Frame, Search
 from tlcheck.trusted.ops.convolution import Conv
 from tlcheck.trusted.plan import holds_nowhere
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from tlcheck.trusted.graph import Graph
 
 Over = Callable[[], bool]
-INPUTS: Final = "inputs"
-NEURONS: Final = "neurons"
 FEW_INPUTS: Final = 12
 """Inputs of non-zero width up to which splits on inputs come first."""
 SOME_INPUTS: Final = 60
@@ -208,12 +206,18 @@ class Region:
             branch.evidence, branch.refused = None, refused
             attempt.open.append(branch)
             attempt.stuck = False
+            self.turn = self.usable.index(attempt.kind) if attempt.kind in self.usable else 0
         for branch in branches:
             self.done.pop(branch.disjunct, None)
 
     def leaves(self) -> Iterator[tuple[str, Branch]]:
-        """(kind of search, leaf) of every tree that counts: a closed one, else each."""
-        for kind, attempt in self.attempts.items():
-            for d, root in attempt.roots.items():
-                if self.done.get(d, kind) == kind:
-                    yield from ((kind, leaf) for leaf in root.leaves())
+        """(kind of search, leaf) of the tree of each disjunct that is closed, or the largest one."""
+        for d in self.disjuncts:
+            trees = {
+                kind: list(attempt.roots[d].leaves())
+                for kind, attempt in self.attempts.items()
+                if d in attempt.roots and self.done.get(d, kind) == kind
+            }
+            if trees:
+                kind = max(trees, key=lambda kind: len(trees[kind]))
+                yield from ((kind, leaf) for leaf in trees[kind])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tlcheck.errors import InvalidInput
 from tlcheck.keys import graph_key, query_key
-from tlcheck.prover.asked import Asked
+from tlcheck.prover.question import Question
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.solver.solve import Answer
 from tlcheck.trusted.claim import UnsatClaim
@@ -19,7 +19,7 @@ def write_evidence(target: Path, query: Path, models: Sequence[Path], answer: An
     if len(models) != 1:
         return "a bundle is about one network"
     try:
-        asked = Asked.load(models[0], query)
+        asked = Question.load(models[0], query)
         evidence = answer.evidence
         if isinstance(evidence, LoadedClaim):
             claim = evidence.claim

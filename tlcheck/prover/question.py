@@ -10,7 +10,7 @@ from pathlib import Path
 from tlcheck import __version__
 from tlcheck.readers.bundle.manifest import Producer
 from tlcheck.readers.bytes import gunzip_if_packed, read_stored_bytes
-from tlcheck.readers.files import beside
+from tlcheck.readers.data_files import beside
 from tlcheck.readers.onnx import read_model
 from tlcheck.readers.onnx.external import Whole, whole_model
 from tlcheck.readers.vnnlib.read import read_query
@@ -22,11 +22,11 @@ from tlcheck.writers.bundle import ClaimOut, SatOut, UnsatOut, write_bundle
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class Question:
     """The files' bytes as they are stored (gzip or plain), and what they say. ``whole``: the model with all its weights."""
 
-    model: Path
-    property: Path
+    model_file: Path
+    property_file: Path
     model_bytes: bytes
     property_bytes: bytes
     whole: Whole
@@ -34,18 +34,18 @@ class Asked:
     query: Query
 
     @staticmethod
-    def load(model: Path, property: Path) -> Asked:
+    def load(model: Path, property: Path) -> Question:
         """Raises InvalidInput as the readers."""
         model_bytes, property_bytes = read_stored_bytes(model), read_stored_bytes(property)
         plain = gunzip_if_packed(model_bytes, file=str(model))
-        whole = whole_model(plain, beside(model.parent), file=str(model))
+        whole = whole_model(plain, beside(model.parent, model), file=str(model))
         graph = read_model(whole.content, file=str(model))
         query = read_query(gunzip_if_packed(property_bytes, file=str(property)), graph, file=str(property))
-        return Asked(model, property, model_bytes, property_bytes, whole, graph, query)
+        return Question(model, property, model_bytes, property_bytes, whole, graph, query)
 
     @property
     def name(self) -> str:
-        return self.property.name.removesuffix(".gz").removesuffix(".vnnlib")
+        return self.property_file.name.removesuffix(".gz").removesuffix(".vnnlib")
 
     @cached_property
     def claim(self) -> UnsatClaim:
@@ -63,9 +63,9 @@ class Asked:
         write_bundle(
             target,
             model_bytes=self.model_bytes,
-            model_name=self.model.name,
+            model_name=self.model_file.name,
             property_bytes=self.property_bytes,
-            property_name=self.property.name,
+            property_name=self.property_file.name,
             data_files=self.whole.files,
             graph=self.graph,
             claims=[claim],
