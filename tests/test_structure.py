@@ -44,7 +44,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
 SAME: Final = {
     "camera": "the claim", "conditions": "claims that are conjunctions of them", "convert": "the command",
     "convolution": "the operation", "corridor": "the claim", "decimals": "decimal numbers, read and written",
-    "discrete": "the operators", "elementwise": "the operators", "functions": "functions of one variable",
+    "discrete": "the operators", "engine": "passes over a graph, in Taylor models and in floats", "elementwise": "the operators", "functions": "functions of one variable",
     "indexed": "the operators", "s_shaped": "sigmoid, tanh and their like", "selection": "the operators", "layers": "dense layers", "lock": "lock files",
     "mlp": "dense networks", "nodes": "the artifact", "pinn": "the claim", "pinn_domain": "the claim",
     "ranges": "asked of ops: two things", "read": "the entry of its room of readers", "solution_error": "the claim",

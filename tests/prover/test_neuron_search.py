@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import pickle
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,14 +14,14 @@ import pytest
 from tests.trusted.test_decide_soundness import random_graph
 from tlcheck.checking.deadline import Deadline
 from tlcheck.checking.schedule import planned, run_leaves
-from tlcheck.prover.branching import Filter
+from tlcheck.prover.branching import Filter, scores
 from tlcheck.prover.condensed import Condensed, Forms
 from tlcheck.prover.engine import Engine, Multipliers, Stopped, never
 from tlcheck.prover.float_lines import Lines, Part
 from tlcheck.prover.neuron_search import Effort, NeuronSearch
 from tlcheck.prover.optimise import Boxes, LeafPass, Leaves, optimise, simplex
 from tlcheck.prover.root import Root, root
-from tlcheck.prover.tree import Branch, guidance_of
+from tlcheck.prover.tree import Branch, Evidence, guidance_of
 from tlcheck.trusted.arith.box import OutOfRange
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.claim import UnsatClaim
@@ -84,8 +86,8 @@ def some_leaves(rng: Rng, net: Condensed, count: int, forms: int) -> Leaves:
         for twin in twins:
             sides[:, twin] = sides[:, first]
     slopes = net.sides[0] + rng.uniform(0.1, 0.9, (count, net.count)) * (net.sides[1] - net.sides[0])
-    first = [k not in {t for ts in net.twins.values() for t in ts[1:]} for k in range(net.count)]
-    multipliers = rng.uniform(0, 1, (count, net.count)) * (sides != 0) * first
+    alone = [k not in {t for ts in net.twins.values() for t in ts[1:]} for k in range(net.count)]
+    multipliers = rng.uniform(0, 1, (count, net.count)) * (sides != 0) * alone
     middle, half = (net.low + net.high) / 2, (net.high - net.low) / 2
     return Leaves(
         sides, slopes, multipliers, rng.dirichlet(np.ones(forms), count), Boxes(middle[None], half[None])
@@ -146,8 +148,12 @@ def test_the_identity_of_the_gradients() -> None:
             continue
         leaves = some_leaves(rng, made[3], 4, 3)
         found = LeafPass(made[3])(leaves)
-        total = (leaves.weights * found.forms).sum(axis=1) - (leaves.multipliers * leaves.sides * found.z).sum(axis=1)
-        np.testing.assert_allclose(total, found.lower, rtol=1e-9, atol=1e-9 * (1 + np.abs(found.z).max(initial=0)))
+        total = (leaves.weights * found.forms).sum(axis=1) - (
+            leaves.multipliers * leaves.sides * found.z
+        ).sum(axis=1)
+        np.testing.assert_allclose(
+            total, found.lower, rtol=1e-9, atol=1e-9 * (1 + np.abs(found.z).max(initial=0))
+        )
 
 
 @pytest.mark.parametrize("name", ["slopes", "multipliers", "weights"])
@@ -162,7 +168,9 @@ def test_gradients_against_differences(name: str) -> None:
         run = LeafPass(net)
         found = run(leaves)
         wanted = {
-            "slopes": np.where((leaves.sides == 0) & net.free, np.maximum(found.coefficients, 0) * found.z, 0),
+            "slopes": np.where(
+                (leaves.sides == 0) & net.free, np.maximum(found.coefficients, 0) * found.z, 0
+            ),
             "multipliers": -leaves.sides * found.z,
             "weights": found.forms,
         }[name]
@@ -256,17 +264,23 @@ def planted(rng: Rng, graph: Graph, rows: int, room: float) -> UnsatClaim:
     return UnsatClaim(graph, Query(graph.n_inputs, graph.n_outputs, (Disjunct(box, constraints),)))
 
 
-def searched(claim: UnsatClaim, iterations: int = 5, effort: Effort = Effort(), **more: object) -> NeuronSearch:
+def searched(
+    claim: UnsatClaim, iterations: int = 5, effort: Effort | None = None, **more: Any
+) -> NeuronSearch:
     engine = Engine(claim.graph)
     box = claim.query.disjuncts[0].box
     inputs = engine.inputs(*(np.array([float(x) for x in end]) for end in (box.lower, box.upper)))
     return NeuronSearch(
-        engine, root(engine, inputs, iterations), dict(enumerate(claim.query.disjuncts)), effort, **more  # type: ignore[arg-type]
+        engine,
+        root(engine, inputs, iterations),
+        dict(enumerate(claim.query.disjuncts)),
+        effort or Effort(),
+        **more,
     )
 
 
 def outcomes(claim: UnsatClaim, search: NeuronSearch, branch: Branch) -> list[LeafOutcome]:
-    plan = planned(claim, guidance_of([branch], search.frame), Settings())
+    plan = planned(claim, guidance_of([branch], [search.frame]), Settings())
     return run_leaves(plan, 1, Deadline(None, None), None, None).outcomes
 
 
@@ -292,7 +306,7 @@ def test_planted_problems_are_closed_and_certified(kind: str) -> None:
     assert leaves > 2 or kind == "sigmoid"
 
 
-def _steps(search: NeuronSearch, most: int) -> object:
+def _steps(search: NeuronSearch, most: int) -> Callable[[], bool]:
     return lambda: search.steps > most
 
 
@@ -300,7 +314,7 @@ def test_a_sat_problem_stays_open() -> None:
     rng = np.random.default_rng(4)
     claim = planted(rng, dense_net(rng, Relu(), (3, 8, 8, 3)), 1, -0.05)
     search, branch = searched(claim), Branch(0)
-    assert search.close([branch], _steps(search, 20_000)) and not branch.is_closed  # type: ignore[arg-type]
+    assert search.close([branch], _steps(search, 20_000)) and not branch.is_closed
 
 
 def deep() -> tuple[UnsatClaim, NeuronSearch]:
@@ -316,7 +330,7 @@ def test_over_stops_it_and_it_goes_on() -> None:
     open_ = search.close([branch], lambda: next(left, True))
     assert open_ and not branch.is_closed
     assert {id(b) for b in open_} == {id(b) for b in branch.leaves() if b.evidence is None}
-    assert not search.close(open_, never) and branch.is_closed
+    assert not search.close(open_, never)
     assert all(o.certified for o in outcomes(claim, search, branch))
 
 
@@ -366,6 +380,56 @@ def test_suggestions_are_followed() -> None:
     branch = Branch(0)
     assert not search.close([branch], never)
     assert branch.split is not None and branch.split[:2] == wanted[0]
+
+
+def test_without_an_open_neuron_branches_come_back() -> None:
+    rng = np.random.default_rng(4)
+    graph = dense_net(rng, Relu(), (3, 4, 2))
+    point = InputBox((Fraction(1, 3),) * 3, (Fraction(1, 3),) * 3)
+    c = LinearConstraint((), ((0, Fraction(1)),), Fraction(1000))
+    search, branch = searched(UnsatClaim(graph, Query(3, 2, (Disjunct(point, (c,)),)))), Branch(0)
+    assert search.net.count == 0
+    assert search.close([branch], never) == [branch]
+
+
+def test_evidence_as_a_state_is_a_warm_start() -> None:
+    """The leaves that it closed close in one pass; nonsense only costs time."""
+    claim, search = deep()
+    branch = Branch(0)
+    assert not search.close([branch], never)
+    other = searched(claim)
+    for k, leaf in enumerate(branch.leaves()):
+        leaf.state, leaf.evidence = leaf.evidence, None
+        if k == 0:
+            nonsense = {a: np.full(3, np.nan) for a in other.frame.columns}
+            leaf.state = Evidence({7: np.nan}, 0.0, nonsense, {Literal(0, 0, 1, 0.0): -1.0})
+    assert len(other.settle([branch], 0)) <= 1
+    assert not other.close([branch], never)
+    assert all(o.certified for o in outcomes(claim, other, branch))
+
+
+def test_states_go_to_other_searches_of_the_same_root() -> None:
+    claim, search = deep()
+    left = iter([False, False, True])
+    open_ = search.close([Branch(0)], lambda: next(left, True))
+    moved = pickle.loads(pickle.dumps(open_))
+    other = searched(claim)
+    assert other.token == search.token and not other.close(moved, never)
+
+
+def test_scores_are_of_points_off_both_sides() -> None:
+    rng = np.random.default_rng(7)
+    made = prepared(rng, dense_net(rng, Relu(), (3, 8, 8, 2)))
+    assert made is not None
+    net = made[3]
+    leaves = some_leaves(rng, net, 1, 3)
+    run = LeafPass(net)
+    z = np.linspace(-1, 1, net.count)[None]
+    h = np.maximum(z, 0) + 0.1 * (np.arange(net.count) % 2)
+    score = scores(run, leaves, run(leaves), (z, h, np.ones_like(z)))
+    open_ = leaves.sides == 0
+    assert (score[~open_] == -1).all()
+    np.testing.assert_allclose(score[open_], (0.1 * (np.arange(net.count) % 2))[None][open_], atol=1e-5)
 
 
 def test_condensing_can_be_stopped() -> None:

@@ -13,6 +13,7 @@ from math import inf
 
 from threadpoolctl import threadpool_limits
 
+from tlcheck.checking.allocator import keep_freed_memory
 from tlcheck.checking.deadline import Deadline, Stopped
 from tlcheck.checking.journal import Journal
 from tlcheck.checking.pool import FORKS, WORKER_KILLED, Tick, WorkerDied, processes, threads, workers_for
@@ -72,6 +73,7 @@ class LeafRun:
 
 def run_leaves(plan: Plan, jobs: int, deadline: Deadline, report: Report, journal: Journal | None) -> LeafRun:
     """Decide every leaf of the plan that the journal does not know, until the deadline."""
+    keep_freed_memory()
     total = len(plan.leaves)
     run = LeafRun(list(journal.outcomes(total)) if journal is not None else [])
     tell = _teller(report, total, run.outcomes)

@@ -216,7 +216,7 @@ class Work:
             return None
         with suppress(ValueError):  # a network that no bounds pass through: the prover says so
             subject = Subject(self.asked.graph, self.asked.query, Engine(self.asked.graph).values)
-            options = Options(model=self.asked.model, property=self.asked.property)
+            options = Options(model=self.asked.model_file, property=self.asked.property_file)
             return Hinted(self.asked.claim, read_hints(self.choices.evidence, subject, options))
         return None
 

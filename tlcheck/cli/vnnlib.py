@@ -148,7 +148,7 @@ def verify(
 
 def _write_proof(target: Path, query: Path, files: dict[str, Path], answer: Answer) -> None:
     """What shows the answer, in a bundle; a line on standard error where a bundle cannot hold it."""
-    from tlcheck.solver.evidence import write_evidence
+    from tlcheck.solver.kept import write_evidence
 
     problem = write_evidence(target, query, list(files.values()), answer)
     if problem:

@@ -74,7 +74,11 @@ class Linear:
     def least(self, found: Boxed) -> Array:
         """(Q, R) over each row's box."""
         centre, radius = (found.lower + found.upper) / 2, (found.upper - found.lower) / 2
-        return self.constant + dots(self.slope, centre[self.boxes]) - dots(np.abs(self.slope), radius[self.boxes])
+        return (
+            self.constant
+            + dots(self.slope, centre[self.boxes])
+            - dots(np.abs(self.slope), radius[self.boxes])
+        )
 
 
 Kept = dict[int, NDArray[np.bool_]]
@@ -90,7 +94,9 @@ class BoxBounds:
         self.maps = FloatMaps(dtype)
         self.order = sorted(self.network.needed)
         self.anchors = [
-            i for i in self.order if isinstance(graph.nodes[i].op, Relaxed) or isinstance(graph.nodes[i].op, ENDS)
+            i
+            for i in self.order
+            if isinstance(graph.nodes[i].op, Relaxed) or isinstance(graph.nodes[i].op, ENDS)
         ]
         self.widest = max(graph.nodes[i].size for i in self.order)
         self.slices = self.network.input_slices
@@ -210,10 +216,17 @@ class BoxBounds:
             constant = constant + more
             for a, m in onto.items():
                 found[a] = found[a] + m if a in found else m
-        return {a: np.asarray(m, self.dtype) for a, m in found.items() if a in self.slices or m.any()}, constant
+        return {
+            a: np.asarray(m, self.dtype) for a, m in found.items() if a in self.slices or m.any()
+        }, constant
 
     def descend(
-        self, blocks: Mapping[int, Array], constant: Array, boxes: Ints, found: Boxed, kept: Kept | None = None
+        self,
+        blocks: Mapping[int, Array],
+        constant: Array,
+        boxes: Ints,
+        found: Boxed,
+        kept: Kept | None = None,
     ) -> Linear:
         """Carry coefficients (Q, R, n) on anchors down to the inputs; they are used up. ``kept``: told what chose the lines."""
         self.tick()
@@ -290,7 +303,11 @@ class BoxBounds:
                 entries += self.graph.nodes[i].size * self.graph.nodes[j].size
                 continue
             affine = self.network.affine[i]
-            if affine is not None and any(isinstance(m, ConvMap) for m in affine.maps) and self.graph.nodes[i].size > 256:
+            if (
+                affine is not None
+                and any(isinstance(m, ConvMap) for m in affine.maps)
+                and self.graph.nodes[i].size > 256
+            ):
                 return False
             stack += self.graph.nodes[i].inputs
         return entries <= MOST_FOLDED
@@ -355,7 +372,9 @@ class BoxBounds:
         total: Array | float = 0.0
         for m, x in zip(affine.maps, operands, strict=True):
             total = total + self.maps.forward(m, x)
-        return np.asarray(total if affine.offset is None else total + affine.offset.mid.astype(self.dtype).reshape(-1))
+        return np.asarray(
+            total if affine.offset is None else total + affine.offset.mid.astype(self.dtype).reshape(-1)
+        )
 
     def _chosen(self, i: int, kept: Kept, values: Mapping[int, Array], boxes: Ints, found: Boxed) -> Array:
         """The value of node i by the lines that its coefficients chose; 0 where it has none."""

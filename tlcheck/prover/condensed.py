@@ -61,7 +61,7 @@ class Forms:
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Neurons of one part of a relaxed node's lines: entries ``columns`` of it. ``free``: all of them are (``sides``: their slopes)."""
+    """Neurons of one part of a relaxed node's lines: entries ``columns`` of it. ``sides``: their slopes, if they are free."""
 
     node: int
     part: int

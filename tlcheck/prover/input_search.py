@@ -96,9 +96,7 @@ class _Rows:
     def make(cls, passes: BoxBounds, claim: UnsatClaim, disjuncts: Sequence[int]) -> _Rows:
         query = claim.query
         place: dict[LinearConstraint, int] = {}
-        of = {
-            k: [place.setdefault(c, len(place)) for c in query.disjuncts[k].constraints] for k in disjuncts
-        }
+        of = {k: [place.setdefault(c, len(place)) for c in query.disjuncts[k].constraints] for k in disjuncts}
         outputs, inputs = (np.zeros((len(place), n)) for n in (query.n_outputs, query.n_inputs))
         for c, r in place.items():
             for side, pairs in ((outputs, c.outputs), (inputs, c.inputs)):
@@ -164,7 +162,10 @@ class Level:
         line = self.passes.descend(*self.rows.picked(rows), box, found)
         low, high = found.lower[box], found.upper[box]
         weights, bound = fixed_weights(line.slope, line.constant, mask, low, high)
-        terms = np.abs(line.constant) + (np.abs(line.slope) @ np.maximum(np.abs(low), np.abs(high))[:, :, None])[:, :, 0]
+        terms = (
+            np.abs(line.constant)
+            + (np.abs(line.slope) @ np.maximum(np.abs(low), np.abs(high))[:, :, None])[:, :, 0]
+        )
         noise = NOISE * np.finfo(self.passes.dtype).eps * terms
         enough = np.where(mask, margin * self.rows.scale[rows] + noise, 0)
         return Pairs(branches, box, rows, mask, line.slope, line.constant, weights, bound, enough)
@@ -236,7 +237,9 @@ class InputSearch:
                 stack += halves
         return _open(stack)
 
-    def attempt(self, work: Sequence[Branch], over: Callable[[], bool], steps: int | None = None) -> list[Branch]:
+    def attempt(
+        self, work: Sequence[Branch], over: Callable[[], bool], steps: int | None = None
+    ) -> list[Branch]:
         """Close exactly these branches; those that are still open. ``steps`` is for other searches."""
         groups = self._groups(work)
         for start in range(0, len(groups), self._batch):
@@ -386,7 +389,11 @@ class InputSearch:
 
     def _notice(self, level: Level, pairs: Pairs, open_: Ints, found: Boxed) -> None:
         """Keep the points where the bounds of open boxes are attained, and centres, that come nearest to a counterexample."""
-        box, rows, mask = pairs.box[open_], np.tile(pairs.rows[open_], (2, 1)), np.tile(pairs.mask[open_], (2, 1))
+        box, rows, mask = (
+            pairs.box[open_],
+            np.tile(pairs.rows[open_], (2, 1)),
+            np.tile(pairs.mask[open_], (2, 1)),
+        )
         low, high = found.lower[box], found.upper[box]
         slope = np.einsum("qr,qrn->qn", pairs.weights[open_], pairs.slope[open_])
         points = np.concatenate([np.where(slope >= 0, low, high), (low + high) / 2])

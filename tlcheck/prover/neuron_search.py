@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, Final
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.prover.branching import Filter, bridge, filtered
+from tlcheck.prover.branching import Filter, bridge, chosen
 from tlcheck.prover.condensed import Condensed, Forms
 from tlcheck.prover.engine import Engine, Over, never
 from tlcheck.prover.optimise import Best, Bound, Boxes, LeafPass, Leaves, optimise
@@ -54,9 +55,9 @@ class Effort:
 
 @dataclass(frozen=True, eq=False)
 class _State:
-    """A leaf's parameters in one search: (C,), (C,), (C,), (K,); of inputs that its path cuts, its own box."""
+    """A leaf's parameters in the searches with one token: (C,), (C,), (C,), (K,); of inputs that its path cuts, its own box."""
 
-    owner: NeuronSearch
+    token: int
     sides: NDArray[np.int8]
     slopes: Array
     multipliers: Array
@@ -72,7 +73,7 @@ class NeuronSearch:
         engine: Engine,
         root: Root,
         disjuncts: Mapping[int, Disjunct],
-        effort: Effort = Effort(),  # noqa: B008 - frozen
+        effort: Effort = Effort(),
         suggest: Suggest = lambda _: None,
         over: Over = never,
     ) -> None:
@@ -85,6 +86,8 @@ class NeuronSearch:
         self.margins = (effort.margin * forms.size).astype(np.float32)
         self.net = Condensed(engine, root, forms, np.float32, over)
         self.run = LeafPass(self.net)
+        self.token = crc32(self.net.L.tobytes() + self.net.b.tobytes() + self.net.Q.tobytes())
+        """The same for the same search in another process: whose states are of use here."""
         self.steps = 0
         """Passes over leaves so far."""
         self._starts: dict[int, _State] = {}
@@ -101,8 +104,10 @@ class NeuronSearch:
                 columns[block.node] = np.arange(self.engine.nodes[block.node].size)
         return Frame(columns, self.root.intermediate)
 
-    def side(self, node: int, index: int) -> int | None:
+    def side(self, node: int, index: int, point: float = 0.0) -> int | None:
         """The side of 0 that a value is on over the whole box: 1, -1, 0 if it is open; None where no split is of use."""
+        if point != 0:
+            return None
         if (node, index) in self.net.places:
             return 0
         if node not in {self.engine.nodes[b].inputs[0] for b in self._splittable}:
@@ -164,8 +169,11 @@ class NeuronSearch:
                 if leaf.evidence is None or leaf is branch:
                     leaf.evidence = None
                     state = leaf.state
-                    if not (isinstance(state, _State) and state.owner is self):
-                        state = leaf.state = self._state_of(leaf)
+                    if not (isinstance(state, _State) and state.token == self.token):
+                        given, state = state, self._state_of(leaf)
+                        if isinstance(given, Evidence) and state is not None:
+                            state = self._warm(state, given, leaf)
+                        leaf.state = state
                     if state is None:
                         leaf.bound = np.inf
                         leaf.evidence = Evidence({0: 1.0}, np.inf, self._slopes(self._start(leaf.disjunct)))
@@ -207,20 +215,17 @@ class NeuronSearch:
             return []
         leaves, found = best.leaves.of(left), Bound(*(x[left] for x in vars(best.bound).values()))
         some = [batch[k] for k in left]
-        if not found.coefficients.shape[1]:
-            return some  # no neuron is open in the region
-        goal = self._goal(leaves.weights)
-        chosen = filtered(self.run, leaves, found, self._allowed(some), goal, self.effort.filter)
+        limits = self._allowed(some), self._goal(leaves.weights)
+        means = (best.means[0][left], best.means[1][left], best.means[2][left])
+        at = chosen(self.run, leaves, (found, means), limits, self.effort.filter)
         for k, branch in enumerate(some):
-            wanted = self.suggest(branch)
-            if wanted is not None and wanted in self.net.places:
-                at = self.net.places[wanted]
-                chosen[k] = at if leaves.sides[k, at] == 0 else chosen[k]
-        bridges = [bridge(self.run, leaves, found, chosen, side) for side in (-1, 1)]
-        for k, branch in enumerate(some):
-            at = int(chosen[k])
-            if leaves.sides[k, at] == 0 and self.net.free[at]:
-                self._split(branch, at, [float(b[k]) for b in bridges])
+            wanted = self.net.places.get(self.suggest(branch) or (-1, -1))
+            if wanted is not None and leaves.sides[k, wanted] == 0:
+                at[k] = wanted
+        if self.net.count:
+            bridges = [bridge(self.run, leaves, found, np.maximum(at, 0), side) for side in (-1, 1)]
+            for n in np.flatnonzero(at >= 0).tolist():
+                self._split(some[n], int(at[n]), [float(b[n]) for b in bridges])
         return some
 
     def _split(self, branch: Branch, at: int, multipliers: Sequence[float]) -> None:
@@ -255,7 +260,7 @@ class NeuronSearch:
             )
             found = optimise(self.run, leaves, weights > 0, np.full(len(rows), np.inf), 0).bound
             k = int(found.lower.argmax())
-            start = _State(self, leaves.sides[k], leaves.slopes[k], leaves.multipliers[k], weights[k])
+            start = _State(self.token, leaves.sides[k], leaves.slopes[k], leaves.multipliers[k], weights[k])
             self._starts[disjunct] = start
         return self._starts[disjunct]
 
@@ -292,6 +297,24 @@ class NeuronSearch:
         if (low > high).any():
             return None
         return replace(start, sides=sides, box=(low, high) if cut else None)
+
+    def _warm(self, state: _State, given: Evidence, branch: Branch) -> _State:
+        """What fits of evidence from elsewhere, for other columns maybe, or nonsense."""
+        slopes, multipliers = state.slopes.copy(), state.multipliers.copy()
+        for block, s in zip(self.net.blocks, self.net.slices, strict=True):
+            found = np.asarray(given.slopes.get(block.node, ()), np.float32)
+            if block.sides is not None and found.shape == block.columns.shape and np.isfinite(found).all():
+                slopes[s] = np.clip(found, *block.sides)
+        for x, beta in given.multipliers.items():
+            at = self.net.places.get((x.node, x.index))
+            if at is not None and state.sides[at] == x.side and np.isfinite(beta):
+                multipliers[at] = max(0.0, beta)
+        rows = self.rows[branch.disjunct]
+        wanted = np.array([given.weights.get(q, 0.0) for q in rows.values()])
+        weights = state.weights.copy()
+        if np.isfinite(wanted).all() and (wanted >= 0).all() and wanted.sum() > 0:
+            weights[list(rows)] = wanted / wanted.sum()
+        return replace(state, slopes=slopes, multipliers=multipliers, weights=weights)
 
     def _contradicts(self, x: Literal) -> bool:
         """The literal fails everywhere in the box of its value, by more than rounding."""

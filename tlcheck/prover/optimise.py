@@ -52,7 +52,7 @@ class Boxes:
 
 @dataclass(frozen=True, eq=False)
 class Leaves:
-    """``sides`` (D, C) in -1, 0, 1; ``slopes``, ``multipliers`` (D, C); ``weights`` (D, K), 0 on constraints of other disjuncts."""
+    """``sides`` (D, C) in -1, 0, 1; ``slopes``, ``multipliers`` (D, C); ``weights`` (D, K), 0 on other disjuncts' rows."""
 
     sides: Sides
     slopes: Array
@@ -71,7 +71,7 @@ class Leaves:
 
 @dataclass(frozen=True, eq=False)
 class Bound:
-    """``lower`` (D,); ``coefficients`` A (D, C); the dual point's ``z`` and ``h`` (D, C), ``forms`` (D, K) there, ``x`` (D, n)."""
+    """``lower`` (D,); ``coefficients`` A (D, C); the dual point's ``z``, ``h`` (D, C), ``forms`` (D, K), ``x`` (D, n)."""
 
     lower: Array
     coefficients: Array
@@ -175,13 +175,13 @@ class _Moments:
 class Best:
     """The best of each leaf: its parameters, what was found there, and how many passes over leaves it took.
 
-    ``means``: z and h (D, C) of the dual points of all steps, the last ones most. Single dual points jump from vertex to vertex;
+    ``means``: z, h and |A| (D, C) of all steps, the last ones most. Single dual points jump from vertex to vertex;
     their means come near to a point of the relaxation (the linear programme's) where its least value is.
     """
 
     leaves: Leaves
     bound: Bound
-    means: tuple[Array, Array]
+    means: tuple[Array, Array, Array]
     steps: int
 
 
@@ -204,20 +204,20 @@ def optimise(
     )
     rows = np.flatnonzero(~(best.lower > goal))
     if not rows.size or not iterations:
-        return Best(kept, best, (best.z, best.h), 0)
+        return Best(kept, best, (best.z, best.h, np.abs(best.coefficients)), 0)
     now, found = leaves.of(rows), _some(best, rows)
     allowed, goal = allowed[rows], goal[rows]
     drawn = tuple(x[rows] for x in run.drawn(leaves))
     moments = _Moments(now.slopes), _Moments(now.multipliers)
     steps = 0
-    means = best.z.copy(), best.h.copy()
+    means = best.z.copy(), best.h.copy(), np.abs(best.coefficients)
     for k in range(iterations):
         if over():
             break
         now = _stepped(run, now, found, moments, (allowed, pace * DECAY**k, k))
         found = run(now, drawn)  # type: ignore[arg-type]
         steps += len(now)
-        for mean, new in zip(means, (found.z, found.h), strict=True):
+        for mean, new in zip(means, (found.z, found.h, np.abs(found.coefficients)), strict=True):
             mean[rows] += (1 - MEMORY) * (new - mean[rows])
         better = np.flatnonzero(found.lower > best.lower[rows])
         _store(kept, best, rows[better], now, found, better)

@@ -6,7 +6,7 @@ an operation has no derivative (steps, places that integers decide), that of a p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -26,7 +26,7 @@ Array = NDArray[Any]
 
 STEP: Final = 1e-6
 """Relative step of a difference quotient."""
-RELATIONS: Final = {"==": np.equal, "<": np.less, "<=": np.less_equal}
+RELATIONS: Final[dict[str, Callable[..., Array]]] = {"==": np.equal, "<": np.less, "<=": np.less_equal}
 
 
 def values_of(op: Operation, xs: Sequence[Array], shapes: tuple[Shape, ...]) -> Array:
@@ -54,7 +54,7 @@ def values_of(op: Operation, xs: Sequence[Array], shapes: tuple[Shape, ...]) -> 
             rows = x.reshape(len(x), -1, shapes[0][-1])
             last = rows.shape[2] - 1
             found = last - rows[..., ::-1].argmax(axis=2) if op.last else rows.argmax(axis=2)
-            return found.astype(x.dtype)
+            return np.asarray(found, x.dtype)
         case Indexed():
             return _indexed(op, xs, shapes)[0]
         case _:
@@ -123,7 +123,12 @@ def _softmax(x: Array, n: int) -> Array:
     return np.asarray((powers / powers.sum(axis=2, keepdims=True)).reshape(x.shape))
 
 
-_STEPS: Final = {Sign: np.sign, Floor: np.floor, Round: np.rint, Truncate: np.trunc}
+_STEPS: Final[dict[type[Operation], Callable[[Array], Array]]] = {
+    Sign: np.sign,
+    Floor: np.floor,
+    Round: np.rint,
+    Truncate: np.trunc,
+}
 
 
 def _added(x: Array, places_: Array, a: Array) -> Array:

@@ -147,17 +147,15 @@ class _Target:
         engine, known = self.engine, self.known
         signs = np.full(1, sign, engine.dtype)
         seeds, constant = engine.seeds(self.node, neurons[:, None], signs)
-        state: _Adam | None = None
+        state = _Adam(known, neurons.size, engine.dtype)
         lines: Mapping[int, Lines] = known.lines
         for k in range(self.iterations + 1):
             if self.over():
                 raise Stopped
             found = engine.backward(seeds, lines, keep=True)
-            bound = (constant + engine.concretise(found, known.boxes))[:, 0]
-            if state is None:
-                reached = [a for a, c in known.columns.items() if a in found.kept and c.size]
-                state = _Adam(known, reached, bound.size, engine.dtype)
-            state.note(bound)
+            if not k:
+                state.begin([a for a, c in known.columns.items() if a in found.kept and c.size])
+            state.note((constant + engine.concretise(found, known.boxes))[:, 0])
             if k == self.iterations or not state.alpha:
                 break
             values = engine.dual_point(found, lines, known.boxes, top=max(state.alpha))
@@ -179,14 +177,18 @@ class _Rows:
 class _Adam:
     """Slopes of K rows at activations, on the columns that are unstable, and the best so far."""
 
-    def __init__(self, known: Root, activations: list[int], rows: int, dtype: np.dtype[Any]) -> None:
+    def __init__(self, known: Root, rows: int, dtype: np.dtype[Any]) -> None:
         self.known = known
-        start = {a: known.lines[a].parts[0].lower[0][:, known.columns[a]].astype(dtype) for a in activations}
-        self.alpha = {a: np.repeat(x, rows, axis=0) for a, x in start.items()}
+        self.bound = np.full(rows, -np.inf, dtype)
+        self.alpha: dict[int, Array] = {}
+
+    def begin(self, activations: list[int]) -> None:
+        """With the slopes of the lines at hand."""
+        start = {a: self.known.lines[a].parts[0].lower[0][:, self.known.columns[a]] for a in activations}
+        self.alpha = {a: np.repeat(x, self.bound.size, axis=0) for a, x in start.items()}
         self.first = {a: np.zeros_like(x) for a, x in self.alpha.items()}
         self.second = {a: np.zeros_like(x) for a, x in self.alpha.items()}
         self.best = {a: x.copy() for a, x in self.alpha.items()}
-        self.bound = np.full(rows, -np.inf, dtype)
 
     def note(self, bound: Array) -> None:
         better = bound > self.bound

@@ -77,7 +77,9 @@ class Ties:
                 chosen[a] = rows[box if len(rows) > 1 else 0].astype(np.uint8)
         return chosen
 
-    def close(self, search: InputSearch, level: Level, batch: Sequence[_Group], pairs: Pairs, found: Boxed) -> None:
+    def close(
+        self, search: InputSearch, level: Level, batch: Sequence[_Group], pairs: Pairs, found: Boxed
+    ) -> None:
         """Close open branches of the batch whose bounds are attained, or by lower lines of slope 0."""
         if search.boxes > MOST_BOXES or all(b.evidence is not None for b in pairs.branches):
             return
@@ -93,7 +95,9 @@ class Ties:
 
     def _near(self, level: Level, pairs: Pairs, found: Boxed) -> Iterator[_Asked]:
         """Sums with a strict constraint whose bounds are about 0: for each branch the best."""
-        open_ = np.array([k for k, b in enumerate(pairs.branches) if b.evidence is None and not b.refused], np.int64)
+        open_ = np.array(
+            [k for k, b in enumerate(pairs.branches) if b.evidence is None and not b.refused], np.int64
+        )
         if not open_.size:
             return
         mask = pairs.mask[open_]
@@ -125,7 +129,9 @@ class Ties:
         query = self.claim.query
         boxes = Query(query.n_inputs, query.n_outputs, tuple(a.disjunct for a in asked))
         roots = [Branch(k, evidence=a.evidence) for k, a in enumerate(asked)]
-        plan = planned(UnsatClaim(self.claim.graph, boxes), guidance_of(roots, [self.frame] * len(roots)), Settings())
+        plan = planned(
+            UnsatClaim(self.claim.graph, boxes), guidance_of(roots, [self.frame] * len(roots)), Settings()
+        )
         run = run_leaves(plan, 1, Deadline(None, None), None, None)
         for outcome in run.outcomes:
             if outcome.certified:

@@ -32,14 +32,18 @@ def simplex(weights: Array, mask: Array) -> Array:
     return np.maximum(np.where(mask, weights - level, 0), 0).astype(weights.dtype)
 
 
-def stepped(weights: Array, gradient: Array, mask: Array, k: int, step: float = STEP, decay: float = DECAY) -> Array:
+def stepped(
+    weights: Array, gradient: Array, mask: Array, k: int, step: float = STEP, decay: float = DECAY
+) -> Array:
     """Step k of ascent, in units of the largest difference of a constraint's value from the sum's."""
     away = np.where(mask, gradient - (weights * np.where(mask, gradient, 0)).sum(axis=1, keepdims=True), 0)
     size = np.abs(away).max(axis=1, keepdims=True) + TINY
     return simplex((weights + step * decay**k * away / size).astype(weights.dtype), mask)
 
 
-def fixed_weights(slope: Array, constant: Array, mask: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
+def fixed_weights(
+    slope: Array, constant: Array, mask: Array, lower: Array, upper: Array
+) -> tuple[Array, Array]:
     """(weights (Q, R), bound (Q,)) of sums of linear functions slope (Q, R, n) . x + constant (Q, R) over boxes (Q, n).
 
     The best constraint by itself, then some steps from there where there are several.

@@ -72,7 +72,7 @@ class LeafChunk:
 
     A leaf's outcome does not depend on the leaves beside it: the passes choose, charge and refine in each domain by
     itself, and a chunk that goes out of range is decided again in halves. In integers it is the same to the bit; in
-    float64 sums of products may be rounded in another order.
+    float64 too, but for convolutions, where BLAS rounds the rows of a product alike (``ball64.product``).
     """
 
     plan: Plan

@@ -19,6 +19,9 @@ known box of that layer is charged to ``error`` at once:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,6 +38,10 @@ V = 2.0**-52
 TINY = 2.0**-500
 MAX_MAGNITUDE = 2.0**200
 MAX_TERMS = 1 << 24
+BLOCK = 64
+"""Rows of one call of BLAS's product."""
+TILE = 1 << 15
+"""Numbers that are worked on at a time: with what is made of them they stay in a level-2 cache."""
 
 
 def gamma_up(terms: int) -> float:
@@ -56,16 +63,47 @@ def guard(*arrays: Floats) -> None:
             raise OutOfRange("a magnitude above 2^200")
 
 
+def guard_up(magnitude: Floats) -> None:
+    """As ``guard``, of numbers that are not negative."""
+    if magnitude.size and not float(magnitude.max()) <= MAX_MAGNITUDE:
+        raise OutOfRange("a magnitude above 2^200")
+
+
 def dot(a: Floats, v: Floats) -> Floats:
     """sum_i a[d, r, i] v[d, i], v (D, n) or shared (1, n). Rounded; each value a tree of n products."""
-    result: Floats
-    if v.shape[0] == 1:
-        result = (a.reshape(-1, a.shape[2]) @ v[0]).reshape(a.shape[:2])
-    elif a.shape[1] == 1:
-        result = np.vecdot(a[:, 0, :], v)[:, None]
-    else:
-        result = np.matmul(a, v[:, :, None])[:, :, 0]
+    result: Floats = np.vecdot(np.ascontiguousarray(a), np.ascontiguousarray(v)[:, None, :])
     return result
+
+
+def product(x: Floats, w: Floats) -> Floats:
+    """x @ w, x (M, K): BLOCK rows at a time, so that the order of a row's sums does not depend on how many rows there are."""
+    x = np.ascontiguousarray(x)
+    rows, block = x.shape[0], BLOCK
+    whole = rows - rows % block
+    result = np.empty((rows, w.shape[1]))
+    if whole:
+        parts = result[:whole].reshape(-1, block, w.shape[1])
+        np.matmul(x[:whole].reshape(-1, block, x.shape[1]), w, out=parts)
+    if whole < rows:
+        last = np.zeros((block, x.shape[1]))
+        last[: rows - whole] = x[whole:]
+        result[whole:] = (last @ w)[: rows - whole]
+    return result
+
+
+def of(x: Floats, domains: slice) -> Floats:
+    """The rows of these domains, or the one that all share."""
+    return x if x.shape[0] == 1 else x[domains]
+
+
+def tiles(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
+    """Parts of D domains and R rows of n numbers, of TILE numbers each where a row has no more."""
+    domains, rows, n = shape
+    several = max(1, TILE // max(1, n))
+    step = max(1, several // max(1, rows))
+    for d in range(0, domains, step):
+        for r in range(0, rows, several if step == 1 else rows):
+            yield slice(d, d + step), slice(r, r + (several if step == 1 else rows))
 
 
 def dot_up(a: Floats, v: Floats) -> Floats:
@@ -95,6 +133,11 @@ class Weights:
             self.magnitude = (self.magnitude + self.rad) * (1 + 4 * V)
         guard(self.magnitude)
 
+    @cached_property
+    def transposed(self) -> Floats:
+        """Of a matrix (K, N): (N, K), as BLAS reads it fastest."""
+        return np.ascontiguousarray(self.mid.T)
+
 
 class Ball64:
     """Forward and adjoint application of linear maps."""
@@ -123,7 +166,7 @@ class Ball64:
         match m:
             case MatMap():
                 k, n = m.weight.shape
-                flat = rows.reshape(d * r * m.positions, n) @ self.weights(m).mid.T
+                flat = product(rows.reshape(d * r * m.positions, n), self.weights(m).transposed)
                 return flat.reshape(d, r, m.positions * k)
             case ConvMap():
                 move = to_narrow if m.transposed else to_wide
@@ -222,7 +265,7 @@ class Ball64:
         """W x in float64, x (D, n_in)."""
         if isinstance(m, MatMap):
             k, n = m.weight.shape
-            return (x.reshape(-1, k) @ weight).reshape(x.shape[0], m.positions * n)
+            return product(x.reshape(-1, k), weight).reshape(x.shape[0], m.positions * n)
         return to_wide(m, weight, x) if m.transposed else to_narrow(m, weight, x)
 
 
@@ -269,7 +312,9 @@ class Ball64Form:
     """D domains times R rows: linear forms with a lower bound each, in float64.
 
     Invariant: for every domain d, row r and point of the domain,
-        form(point) >= sum over pending blocks of coefficients . values + value[d, r] - error[d, r].
+        form(point) >= sum over pending blocks of coefficients . values + value[d, r] - error[d, r] - owed,
+
+    where ``owed`` is |block| . spread of one block, the last that was charged. Blocks that were charged never change.
     """
 
     def __init__(self, engine: Ball64, domains: int, rows: int) -> None:
@@ -277,20 +322,35 @@ class Ball64Form:
         self.value = np.zeros((domains, rows))
         self.error = np.zeros((domains, rows))
         self.blocks: dict[int, Floats] = {}
-        self._sized: tuple[Floats, Floats] | None = None
+        self._owed: tuple[Floats, Floats] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
         return self.value.shape[0], self.value.shape[1]
 
-    def _magnitude(self, block: Floats) -> Floats:
-        """|block|, guarded; computed once for the block in hand."""
-        if self._sized is None or self._sized[0] is not block:
-            magnitude = np.abs(block)
-            if magnitude.size and not float(magnitude.max()) <= MAX_MAGNITUDE:
-                raise OutOfRange("a magnitude above 2^200")
-            self._sized = (block, magnitude)
-        return self._sized[1]
+    def _owe(self, block: Floats, spread: Floats) -> None:
+        """error += |block| . spread, spread (D or 1, n) >= 0: soon, with what else this block is charged, as one sum."""
+        guard(spread)
+        if self._owed is not None and self._owed[0] is block:
+            spread = (self._owed[1] + spread) * (1 + 4 * V)
+        else:
+            self._settle()
+        self._owed = block, spread
+
+    def _settle(self) -> None:
+        """Charge what is owed; the block is guarded then."""
+        if self._owed is not None:
+            (block, spread), self._owed = self._owed, None
+            self._add(0.0, self._charge_up(block, spread))
+
+    def _charge_up(self, block: Floats, spread: Floats) -> Floats:
+        """>= |block| . spread, guarded."""
+        result = np.empty(block.shape[:2])
+        for d, r in tiles(block.shape):
+            magnitude = np.abs(block[d, r])
+            guard_up(magnitude)
+            result[d, r] = dot(magnitude, of(spread, d))
+        return result * slack_up(block.shape[2]) + TINY
 
     def _add(self, value: Floats | float, error_up: Floats | float) -> None:
         """value += ..., error += ... and the rounding of both sums."""
@@ -328,15 +388,15 @@ class Ball64Form:
         total = self.blocks[node] + block
         guard(box.magnitude)
         self.blocks[node] = total
-        self._add(0.0, dot_up(self._magnitude(total), box.magnitude) * (2 * V))
+        self._owe(total, box.magnitude * (2 * V))
 
     def through_map(self, m: Map, block: Floats, box: Box) -> Floats:
         """Coefficients on M x -> coefficients on x, for x in ``box``."""
         guard(box.magnitude)
         fold = self.engine.fold_up(m, box.magnitude)  # each domain's own: none is charged for another's box
         if fold is not None:
-            guard(fold)
-            self._add(0.0, dot_up(self._magnitude(block), fold))
+            self._owe(block, fold)
+            self._settle()
         return self.engine.adjoint(m, block)
 
     def offset(self, block: Floats, offset: Constant) -> None:
@@ -345,40 +405,51 @@ class Ball64Form:
         spread = gamma_up(mid.size) * np.abs(mid) * (1 + 4 * V)
         if offset.rad is not None:
             spread = (spread + offset.rad[None, :]) * (1 + 4 * V)
-        guard(mid, spread)
-        self._add(dot(block, mid), dot_up(self._magnitude(block), spread + TINY))
+        guard(mid)
+        self._owe(block, spread + TINY)
+        self._add(dot(block, mid), 0.0)
 
     def charge(self, block: Floats, radius: Floats) -> None:
         """value -= |block| . radius, radius (D, n) >= 0 (deployed rounding)."""
-        guard(radius)
-        self._add(0.0, dot_up(self._magnitude(block), radius))
+        self._owe(block, radius)
 
     def through_lines(
         self, block: Floats, lower: tuple[Floats, Floats], upper: tuple[Floats, Floats], box: Box
     ) -> Floats:
         """Coefficients on f(z) -> on z, with lines f >= ls z + lt and f <= us z + ut (arrays (D or 1, n)) on ``box``.
 
-        g f >= g (ls z + lt) for g >= 0, g (us z + ut) for g < 0.
+        g f >= g (ls z + lt) for g >= 0, g (us z + ut) for g < 0. The rounded product p of g and its slope is the coefficient
+        from now on; it is within 2V |p| (and an underflow) of the exact one. Slopes need no guard: p gets one.
+        Where lt = 0 and ut >= 0 the products that make up the value v have one sign, so that their magnitudes sum up to at
+        most |v| / (1 - gamma) and an underflow: v is within gamma of that.
         """
         (ls, lt), (us, ut) = lower, upper
-        guard(ls, lt, us, ut, box.magnitude)
-        magnitude = self._magnitude(block)
+        guard(lt, ut, box.magnitude)
+        self._settle()
         n = block.shape[2]
-        spread = np.maximum(np.abs(ls), np.abs(us)) * (3 * V) * box.magnitude
-        negative = np.minimum(block, 0.0)
-        positive = block - negative  # exact: one of the two is the entry itself, the other zero
-        value: Floats | float = 0.0
-        if lt.any() or ut.any():
-            value = dot(negative, ut)
-            if lt.any():
-                value = dot(positive, lt) + value
-            heights = np.abs(lt) + np.abs(ut)
-            spread = (spread + gamma_up(n + 8) * heights) * (1 + 4 * V)
-        self._add(value, dot_up(magnitude, spread * (1 + 8 * V) + TINY))
-        positive *= ls[:, None, :]
-        negative *= us[:, None, :]
-        positive += negative
-        return positive
+        spread = gamma_up(n + 8) * (np.abs(lt) + np.abs(ut)) * (1 + 8 * V)
+        one_sign = not lt.any() and not (ut < 0).any()
+        halves = [None if not x.any() else 0.5 * x for x in (lt, ut)]
+        low, high = (0.5 * s for s in (ls, us))
+        result = np.empty(block.shape)
+        value, error = np.zeros(self.shape), np.zeros(self.shape)
+        for d, r in tiles(block.shape):
+            part = block[d, r]
+            magnitude = np.abs(part)
+            guard_up(magnitude)
+            positive = part + magnitude  # twice the positive ones, exactly; the others are 0
+            negative = part - magnitude
+            for twice, half in zip((positive, negative), halves, strict=True):
+                if half is not None:
+                    value[d, r] += dot(twice, of(half, d))
+            if not one_sign:
+                error[d, r] = dot_up(magnitude, of(spread, d))
+            positive *= of(low, d)[:, None, :]
+            negative *= of(high, d)[:, None, :]
+            np.add(positive, negative, out=result[d, r])
+        self._add(value, np.abs(value) * (gamma_up(n + 8) * slack_up(n)) + TINY if one_sign else error)
+        self._owe(result, box.magnitude * (4 * V))
+        return result
 
     def multipliers(self, block: Floats, given: Multipliers, box: Box) -> Floats:
         """form -= signed (z_neuron - point) for each; changes ``block``.
@@ -395,7 +466,6 @@ class Ball64Form:
         zmax = box.magnitude[np.zeros_like(d) if box.magnitude.shape[0] == 1 else d, k]
         guard(new, given.signed, given.point, shift, zmax)
         block[d, 0, k] = new
-        self._sized = None
         terms = block.shape[2]  # at most so many in one domain
         charge = np.abs(new) * zmax * (2 * V) + np.abs(shift) * gamma_up(terms + 2)
         error: Floats = np.zeros(domains)
@@ -407,6 +477,7 @@ class Ball64Form:
 
     def lower(self, boxes: dict[int, Box]) -> Floats:
         """A lower bound of every row (D, R), replacing each pending block by its worst value over its node's box."""
+        self._settle()
         value, error = self.value, self.error
         for node, block in self.blocks.items():
             box = boxes[node]
@@ -414,9 +485,7 @@ class Ball64Form:
             centre, radius = centre_radius_up(box)
             reach = (radius + gamma_up(block.shape[2]) * np.abs(centre)) * (1 + 8 * V)
             value = value + dot(block, centre)
-            error = (error + dot_up(self._magnitude(block), reach) + 2 * V * np.abs(value)) * (
-                1 + 8 * V
-            ) + TINY
+            error = (error + self._charge_up(block, reach) + 2 * V * np.abs(value)) * (1 + 8 * V) + TINY
         return outward_down(value - error)
 
     def lower_balls(self, boxes: dict[int, Box]) -> list[Arb]:
@@ -424,6 +493,7 @@ class Ball64Form:
         return [Arb(v) for v in self.lower(boxes)[:, 0].tolist()]
 
     def keep(self, kept: NDArray[np.int64]) -> None:
+        self._settle()
         if self.shape[1] == 1:
             self.value, self.error = self.value[kept], self.error[kept]
             self.blocks = {node: block[kept] for node, block in self.blocks.items()}
