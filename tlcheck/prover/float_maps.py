@@ -30,9 +30,8 @@ class FloatMaps:
         match m:
             case MatMap():
                 weight = self._thin(m, magnitude)[0]
-                return _rows(x, m.weight.shape[0]) @ weight if m.positions == 1 else (
-                    x.reshape(-1, m.weight.shape[0]) @ weight
-                ).reshape(*x.shape[:-1], m.n_out)  # fmt: skip
+                flat = x.reshape(-1, m.weight.shape[0]) if m.positions > 1 else _rows(x, m.weight.shape[0])
+                return np.asarray(flat @ weight).reshape(*x.shape[:-1], m.n_out)
             case ConvMap():
                 return self._moved(
                     m, x, self._weight(m, magnitude)[0], to_wide if m.transposed else to_narrow
@@ -48,7 +47,7 @@ class FloatMaps:
     def adjoint(self, m: Map, a: Array) -> Array:
         match m:
             case MatMap():
-                return (a.reshape(-1, m.weight.shape[1]) @ self._thin(m, False)[1]).reshape(
+                return np.asarray(a.reshape(-1, m.weight.shape[1]) @ self._thin(m, False)[1]).reshape(
                     *a.shape[:-1], m.n_in
                 )
             case ConvMap():
