@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from tlcheck.prover.float_lines import Ends, Lines, image_of, lines_of, stable
 from tlcheck.prover.float_maps import FloatMaps
+from tlcheck.prover.thin import thinned
 from tlcheck.trusted.arith.maps import ConvMap
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.network import ENDS, Network
@@ -40,6 +42,11 @@ class Folded:
 
     parts: dict[int, Array]
     constant: Array
+
+    @cached_property
+    def thin(self) -> dict[int, Any]:
+        """``parts`` for products."""
+        return {a: thinned(m) for a, m in self.parts.items()}
 
 
 @dataclass(eq=False)
@@ -285,7 +292,7 @@ class BoxBounds:
         if folded is None:
             return self._walk({j: x})
         flat, lead = x.reshape(-1, x.shape[-1]), x.shape[:-1]
-        onto = {a: (flat @ m).reshape(*lead, m.shape[1]) for a, m in folded.parts.items()}
+        onto = {a: (flat @ folded.thin[a]).reshape(*lead, m.shape[1]) for a, m in folded.parts.items()}
         return onto, (flat @ folded.constant).reshape(lead)
 
     def folded(self, j: int) -> Folded | None:

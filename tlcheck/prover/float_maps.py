@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from tlcheck.prover.thin import thinned
 from tlcheck.trusted.arith.convolution import to_narrow, to_wide
 from tlcheck.trusted.arith.maps import ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
 
@@ -28,9 +29,9 @@ class FloatMaps:
         """``magnitude``: |M| x."""
         match m:
             case MatMap():
-                return _rows(x, m.weight.shape[0]) @ self._weight(m, magnitude)[0] if m.positions == 1 else (
-                    x.reshape(-1, m.weight.shape[0]) @ self._weight(m, magnitude)[0]
-                ).reshape(*x.shape[:-1], m.n_out)  # fmt: skip
+                weight = self._thin(m, magnitude)[0]
+                flat = x.reshape(-1, m.weight.shape[0]) if m.positions > 1 else _rows(x, m.weight.shape[0])
+                return np.asarray(flat @ weight).reshape(*x.shape[:-1], m.n_out)
             case ConvMap():
                 return self._moved(
                     m, x, self._weight(m, magnitude)[0], to_wide if m.transposed else to_narrow
@@ -46,7 +47,7 @@ class FloatMaps:
     def adjoint(self, m: Map, a: Array) -> Array:
         match m:
             case MatMap():
-                return (a.reshape(-1, m.weight.shape[1]) @ self._weight(m, False)[1]).reshape(
+                return np.asarray(a.reshape(-1, m.weight.shape[1]) @ self._thin(m, False)[1]).reshape(
                     *a.shape[:-1], m.n_in
                 )
             case ConvMap():
@@ -79,6 +80,12 @@ class FloatMaps:
             return w, np.ascontiguousarray(w.T) if isinstance(m, MatMap) else w
 
         found: tuple[Array, Array] = self._once(m, "magnitude" if magnitude else "weight", make)
+        return found
+
+    def _thin(self, m: MatMap, magnitude: bool) -> tuple[Any, Any]:
+        """``_weight`` for products, thin where it is."""
+        what = "thin magnitude" if magnitude else "thin"
+        found: tuple[Any, Any] = self._once(m, what, lambda: tuple(map(thinned, self._weight(m, magnitude))))
         return found
 
     def _factor(self, m: DiagMap) -> Array:
