@@ -55,7 +55,7 @@ ROWS: Final = {
     "camera box": Row(small_proofs.camera_box, (800, 2150)),
     "camera box: + lens": Row("camera-all-conditions", (900, 2350)),
     "camera box: + envelope of poses": Row("camera-envelope", (950, 2350)),
-    "corridor": Row("corridor-two-segments", (1550, 2500)),
+    "corridor": Row("corridor-two-segments", (1550, 2550)),
     "stability": Row("stability-cone", (2200, 2850)),
     "Lyapunov boxes": Row("lyapunov-annulus", (1200, 2750)),
     "PINN at points": Row("pinn-boxes", (1150, 2600)),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.clocks import GUARD
 from tests.helpers import CERTIFICATES
 from tlcheck.cli.main import main
 from tlcheck.readers.bundle.store import open_store
@@ -75,7 +76,7 @@ def test_a_whole_run(
     tmp_path: Path, conv: Path, digits: tuple[Any, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = forms(tmp_path, *digits)[3][0]
-    options = ["--eps", "1/64", "--divide", "240", "--clip", "0", "1", "--timeout", "300"]
+    options = ["--eps", "1/64", "--divide", "240", "--clip", "0", "1", "--timeout", str(GUARD)]
     assert (
         main(["certify-robust", str(conv), str(path), "-o", str(tmp_path / "out"), *options]) == ExitCode.OK
     )

@@ -146,13 +146,18 @@ CODES: dict[str, Code] = {
         "not a file's name",
         "A file's name has a folder where only a name may stand, two paths of one artifact end alike, or a path leaves its folder.",
     ),
-    "TLC501": Code("malformed data set", "The data set, its labels or a template of properties is not what its format says."),
+    "TLC501": Code(
+        "malformed data set",
+        "The data set, its labels or a template of properties is not what its format says.",
+    ),
     "TLC502": Code(
         "data that can mean two things",
         "Which values go in, in which order and unit, or which class a label is, can be read in two ways; the message names the "
         "option that says it. Nothing is guessed.",
     ),
-    "TLC503": Code("data that do not fit the network", "Number, range or labels of the samples are not the network's."),
+    "TLC503": Code(
+        "data that do not fit the network", "Number, range or labels of the samples are not the network's."
+    ),
     "TLC504": Code("a package is missing", "What reads this is an optional package; the message names it."),
     "TLC505": Code(
         "no engine for the device",

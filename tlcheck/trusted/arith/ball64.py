@@ -103,7 +103,7 @@ def tiles(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
     several = max(1, TILE // max(1, n))
     step = max(1, several // max(1, rows))
     for d in range(0, domains, step):
-        for r in range(0, rows, several if step == 1 else rows):
+        for r in range(0, rows, several if step == 1 else max(1, rows)):
             yield slice(d, d + step), slice(r, r + (several if step == 1 else rows))
 
 
