@@ -79,15 +79,17 @@ def read(journal: Lines, claim: UnsatClaim) -> Iterator[tuple[str, Leaf]]:
 
 
 def _of(claim: UnsatClaim, kind: str, leaf: Leaf) -> bool:
-    """Its path speaks of values that there are, its evidence of constraints that there are."""
+    """Its path and multipliers speak of values that there are, its evidence of constraints that there are."""
     nodes, disjuncts = claim.graph.nodes, claim.query.disjuncts
     places = claim.graph.inputs if kind == INPUTS else range(len(nodes))
     if not 0 <= leaf.disjunct < len(disjuncts):
         return False
-    if not all(x.node in places and 0 <= x.index < nodes[x.node].size for x in leaf.path):
+    evidence = leaf.evidence
+    spoken = leaf.path if evidence is None else (*leaf.path, *evidence.multipliers)
+    if not all(x.node in places and 0 <= x.index < nodes[x.node].size for x in spoken):
         return False
     count = len(disjuncts[leaf.disjunct].constraints)
-    return leaf.evidence is None or all(0 <= q < count for q in leaf.evidence.weights)
+    return evidence is None or (isfinite(leaf.bound) and all(0 <= q < count for q in evidence.weights))
 
 
 def _row(row: Any) -> tuple[str, Leaf] | None:
