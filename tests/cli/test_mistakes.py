@@ -152,7 +152,7 @@ def completions(words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 def test_the_shell_completes_codes_formats_and_equations(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert completions("tlcheck explain tlc02", monkeypatch, capsys) == {"TLC020", "TLC021", "TLC022"}
+    assert completions("tlcheck explain tlc02", monkeypatch, capsys) == {"TLC020", "TLC021", "TLC022", "TLC023"}
     found = completions("tlcheck verify --input-format tlcheck.s", monkeypatch, capsys)
     assert found == {name for name in ARTIFACTS if name.startswith("tlcheck.s")} and "tlcheck.spline" in found
     assert "burgers" in completions("tlcheck certify-pinn net.onnx bur", monkeypatch, capsys)
