@@ -16,11 +16,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from tlcheck.prover.float_lines import Lines, image_of, lines_of, stable
-from tlcheck.prover.float_maps import FloatMaps
+from tlcheck.prover.float_lines import Lines, Part, image_of, lines_of, stable
+from tlcheck.prover.float_maps import FloatMaps, is_plain
 from tlcheck.prover.point_values import pulled, values_of
 from tlcheck.trusted.arith.box import OutOfRange
-from tlcheck.trusted.arith.maps import MatMap
+from tlcheck.trusted.arith.maps import ConvMap, MatMap
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.network import ENDS, Network
 from tlcheck.trusted.ops.base import Relaxed
@@ -33,6 +33,8 @@ Over = Callable[[], bool]
 
 ENTRIES: Final = 1 << 20
 """Coefficients of one chunk on the widest node."""
+FEW: Final = 64
+"""Inputs up to which the affine nodes beside them are folded to one matrix each."""
 
 
 class Stopped(Exception):
@@ -129,6 +131,8 @@ class Engine:
                 if keep:
                     kept[i] = a
                 constant = constant + self._through(i, a, lines[i], pending)
+            elif i in self.folded and not stop and not multipliers:
+                constant = constant + self._folded_adjoint(i, a, pending)
             else:
                 constant = constant + self.adjoint(i, a, pending)
         return Descent(constant, ends, kept)
@@ -145,6 +149,40 @@ class Engine:
             _add(pending, j, self.maps.adjoint(m, a))
         return a @ self.offset[i] if i in self.offset else np.zeros((1, 1), self.dtype)
 
+    @cached_property
+    def folded(self) -> dict[int, tuple[Array, Array]]:
+        """Nodes that are affine in few inputs: the transpose (n, inputs) of the matrix, and the constant (n,)."""
+        inputs = self.network.input_slices
+        count = self.graph.n_inputs
+        if count > FEW:
+            return {}
+        maps = FloatMaps(np.float64)
+        known: dict[int, Array] = {}  # the matrix's transpose, and below it the constant
+        for i in self.order:
+            node, affine = self.nodes[i], self.network.affine[i]
+            if isinstance(node.op, Input):
+                known[i] = np.eye(count + 1)[:, inputs[i]]
+            elif affine is not None and node.inputs and all(j in known for j in node.inputs):
+                found = sum(
+                    (maps.forward(m, known[j]) for m, j in zip(affine.maps, node.inputs, strict=True)),
+                    np.zeros((count + 1, node.size)),
+                )
+                if affine.offset is not None:
+                    found[count] += affine.offset.mid.astype(np.float64).reshape(-1)
+                known[i] = found
+        return {
+            i: (np.ascontiguousarray(x[:count].T, self.dtype), x[count].astype(self.dtype))
+            for i, x in known.items()
+            if i not in inputs
+        }
+
+    def _folded_adjoint(self, i: int, a: Array, pending: dict[int, Array]) -> Array:
+        """``adjoint`` of all nodes down to the inputs at once."""
+        matrix, constant = self.folded[i]
+        for j, s in self.network.input_slices.items():
+            _add(pending, j, a @ matrix[:, s])
+        return np.asarray(a @ constant)
+
     def _through(self, i: int, a: Array, lines: Lines, pending: dict[int, Array]) -> Array:
         """a+ . lower line + a- . upper line, part by part; what the intercepts give.
 
@@ -152,17 +190,21 @@ class Engine:
         """
         if lines.sums is not None:
             a = self.maps.adjoint(lines.sums, a)
-        positive = np.maximum(a, 0)
         constant: Array = np.zeros((1, 1), self.dtype)
         for part in lines.parts:
-            (ls, lt), (us, ut) = part.lower, part.upper
+            at = _kinked(part)
+            some = a if at is None else a[..., at]
+            (ls, lt), (us, ut) = (_taken(line, at) for line in (part.lower, part.upper))
+            positive = np.maximum(some, 0)
             if ut is not None:
-                constant = constant + _dot(a, ut)
+                constant = constant + _dot(some, ut)
                 constant = constant + _dot(positive, -ut if lt is None else lt - ut)
             elif lt is not None:
                 constant = constant + _dot(positive, lt)
-            found = a * us[:, None, :]
-            if ls is not us:
+            found = a * part.upper[0][:, None, :]
+            if at is not None:
+                found[..., at] += positive * (ls - us)[:, None, :]
+            elif ls is not us:
                 found += positive * (ls - us)[:, None, :]
             if part.entries is not None:
                 found = self.maps.adjoint(part.entries, found)
@@ -369,13 +411,13 @@ class Engine:
         return np.concatenate(found, axis=1) if found else np.zeros((domains, 0), self.dtype)
 
     def seeds(self, target: int, indices: Ints, signs: Array) -> tuple[dict[int, Array], Array]:
-        """``units`` and a constant (1 or D, K), carried through a first matrix at once where that picks its columns."""
+        """``units`` and a constant (1 or D, K), carried through a first matrix or convolution at once: its columns are picked."""
         affine = self.network.affine[target]
         nothing = np.zeros((1, 1), self.dtype)
         if affine is None or len(affine.maps) != 1:
             return self.units(target, indices, signs), nothing
         m = affine.maps[0]
-        if not isinstance(m, MatMap) or m.positions != 1:
+        if not ((isinstance(m, MatMap) and m.positions == 1) or (isinstance(m, ConvMap) and is_plain(m))):
             return self.units(target, indices, signs), nothing
         at = np.atleast_2d(indices)
         constant = self.offset[target][at] * signs if target in self.offset else nothing
@@ -458,6 +500,24 @@ def _dot(a: Array, v: Array) -> Array:
     if v.shape[0] == 1:
         return np.asarray(a @ v[0])
     return np.asarray(np.matmul(a, v[:, :, None])[..., 0])
+
+
+def _kinked(part: Part) -> Ints | None:
+    """Where a part's lines, that all domains share, are two or have intercepts, if that is at few of its entries."""
+    (ls, lt), (us, ut) = part.lower, part.upper
+    if any(x is not None and len(x) > 1 for x in (ls, lt, us, ut)):
+        return None
+    two = ls[0] != us[0]
+    for t in (lt, ut):
+        if t is not None:
+            two = two | (t[0] != 0)
+    at = np.flatnonzero(two)
+    return at if at.size < two.size // 4 else None
+
+
+def _taken(line: tuple[Array, Array | None], at: Ints | None) -> tuple[Array, Array | None]:
+    slope, intercept = line
+    return line if at is None else (slope[:, at], None if intercept is None else intercept[:, at])
 
 
 def _least(a: Array | None, ends: Ends) -> Array:

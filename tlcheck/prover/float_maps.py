@@ -6,13 +6,14 @@ What the engines of ``trusted.arith`` prove bounds of, in float32 or float64 wit
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from tlcheck.prover.thin import thinned
-from tlcheck.trusted.arith.convolution import to_narrow, to_wide
+from tlcheck.trusted.arith.convolution import taps, to_narrow, to_wide
 from tlcheck.trusted.arith.maps import ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
 
 Array = NDArray[Any]
@@ -57,9 +58,22 @@ class FloatMaps:
             case _:
                 return self.forward(m, a)
 
-    def units(self, m: MatMap, indices: NDArray[np.int64], signs: Array) -> Array:
-        """The adjoint of signs[k] times the unit of value indices[..., k]: (..., K, n_in), of one position."""
+    def units(self, m: MatMap | ConvMap, indices: NDArray[np.int64], signs: Array) -> Array:
+        """The adjoint of signs[k] times the unit of value indices[..., k]: (..., K, n_in); of one position, or ``is_plain``."""
+        if isinstance(m, ConvMap):
+            return self._placed(m, indices, signs)
         return np.asarray(self._weight(m, False)[1][indices] * signs[:, None])
+
+    def _placed(self, m: ConvMap, indices: NDArray[np.int64], signs: Array) -> Array:
+        """A convolution's: kernels, each put where its value looks."""
+        places = self._once(m, "places", lambda: _places(m))
+        channel, position = np.divmod(indices.reshape(-1), len(places))
+        row, tap = np.nonzero(places[position] >= 0)
+        kernels = self._weight(m, False)[0].reshape(m.narrow[1], m.wide[1], -1)
+        factor = np.broadcast_to(signs, indices.shape).reshape(-1)[row]
+        out = np.zeros((indices.size, m.wide[1], prod(m.wide[2:])), self.dtype)
+        out[row, :, places[position[row], tap]] = kernels[channel[row], :, tap] * factor[:, None]
+        return out.reshape(*indices.shape, -1)
 
     def _moved(
         self, m: ConvMap, x: Array, weight: Array, how: Callable[[ConvMap, Array, Array], Array]
@@ -116,6 +130,20 @@ class FloatMaps:
 
 def _rows(x: Array, n: int) -> Array:
     return x.reshape(*x.shape[:-1], n)
+
+
+def is_plain(m: ConvMap) -> bool:
+    """One group and one picture, values on the narrow side."""
+    return not m.transposed and m.groups == 1 and m.wide[0] == 1
+
+
+def _places(m: ConvMap) -> NDArray[np.int64]:
+    """(narrow positions, taps): the wide position that each links to, or -1."""
+    wide = np.arange(prod(m.wide[2:])).reshape(m.wide[2:])
+    found = np.full((prod(m.kernel), *m.narrow[2:]), -1, np.int64)
+    for flat, at, to in taps(m):
+        found[flat][at] = wide[to]
+    return np.ascontiguousarray(found.reshape(prod(m.kernel), -1).T)
 
 
 def _runs(index: NDArray[np.int64]) -> tuple[Array, Array, Array | None]:

@@ -53,8 +53,12 @@ def root(
     iterations: int = 0,
     over: Over = never,
     worth: Weights = lambda _: None,
+    known: Root | None = None,
 ) -> Root:
-    """Bounds over one box (1, n), rows optimised in so many steps. Raises OutOfRange and Stopped."""
+    """Bounds over one box (1, n), rows optimised in so many steps. Raises OutOfRange and Stopped.
+
+    ``known``: weaker bounds over the same box; what they decide is not bounded anew.
+    """
     found = Root(inputs, Bounds({}, {}))
     for i in engine.order:
         op = engine.nodes[i].op
@@ -64,7 +68,7 @@ def root(
         if isinstance(op, Relu):
             found.columns[i] = unstable(found.boxes[engine.nodes[i].inputs[0]])
         if i in engine.refined:
-            _Target(engine, found, i, iterations, over).refine(worth(i))
+            _Target(engine, found, i, iterations, over, known).refine(worth(i))
     return found
 
 
@@ -80,13 +84,17 @@ class _Target:
     node: int
     iterations: int
     over: Over
+    before: Root | None = None
 
     def refine(self, worth: NDArray[np.bool_] | None) -> None:
         """Backward bounds of what is open, then optimised rows of what still is."""
         low, high = (np.array(end) for end in self.known.boxes[self.node])
         signs_only = all(isinstance(self.engine.nodes[c].op, Relu) for c in self._consumers)
+        if signs_only and self.before is not None:
+            self._decided(low, high, self.before.boxes[self.node])
         open_ = np.flatnonzero(self.engine.open_values(self.node, (low, high))[0])
         if not open_.size:
+            self.known.boxes[self.node] = low, high
             return
         below, above = self._plain(open_)
         met = np.fmax(low[0, open_], below), np.fmin(high[0, open_], above)
@@ -99,6 +107,13 @@ class _Target:
         if self.iterations and chosen.size:
             self._optimised(chosen, low, high, meet=not signs_only)
         self.known.boxes[self.node] = low, np.maximum(low, high)
+
+    @staticmethod
+    def _decided(low: Array, high: Array, before: Ends) -> None:
+        """Take over, in place, the bounds of values whose sign is known from before."""
+        at = (before[0] >= 0) | (before[1] <= 0)
+        low[at] = np.maximum(low, before[0])[at]
+        high[at] = np.maximum(np.minimum(high, before[1]), low)[at]
 
     @property
     def _consumers(self) -> tuple[int, ...]:

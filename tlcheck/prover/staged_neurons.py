@@ -103,7 +103,8 @@ class StagedNeurons:
         ends = self.engine.inputs(
             np.array([floor_float(q) for q in box.lower]), np.array([-floor_float(-q) for q in box.upper])
         )
-        found = root(self.engine, ends, rows, over)
+        known = self._search.root if self._search is not None else None
+        found = root(self.engine, ends, rows, over, known=known)
         parts = {d: self.claim.query.disjuncts[d] for d in self.disjuncts}
         search = NeuronSearch(self.engine, found, parts, suggest=lambda b: self.suggest(b), over=over)
         search.margins = search.margins * np.float32(self._margin / MARGIN)
