@@ -25,7 +25,7 @@ from tlcheck.report.record import ExitCode
 from tlcheck.robust import answer as answers
 from tlcheck.robust import folder as folders
 from tlcheck.robust import run as runs
-from tlcheck.robust.report import Document, robust_schema
+from tlcheck.robust.report import Document, _percent, robust_schema
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 
 SAMPLES = np.array([[0.875, 0.125], [0.25, 0.75], [0.5, 0.75], [0.75, 0.25]])
@@ -500,3 +500,18 @@ def test_a_template_that_is_no_text_of_properties(there: Path) -> None:
     (there / "p.vnnlib").write_text("{nothing}")
     with pytest.raises(InvalidInput, match="no placeholder"):
         questions(there / "net.onnx", there / "d.npz", Settings(Fraction(1), template=there / "p.vnnlib"))
+
+
+def test_a_tie_names_the_other_class(there: Path) -> None:
+    np.savez(there / "d.npz", x=np.array([[0.5, 0.5]]), y=np.array(["cat"]))
+    certify(there, "--classes", "cat,dog")
+    [found] = document(there).inputs
+    assert (found.answer, found.reason) == (
+        "wrong",
+        "class dog, output 1 at the sample (as large as the label's)",
+    )
+
+
+def test_shares_never_say_more_than_is_so() -> None:
+    assert (_percent(2999, 3000), _percent(3000, 3000)) == ("99.9 %", "100.0 %")
+    assert (_percent(1, 3000, up=True), _percent(0, 3000, up=True)) == ("0.1 %", "0.0 %")
