@@ -515,3 +515,13 @@ def test_a_tie_names_the_other_class(there: Path) -> None:
 def test_shares_never_say_more_than_is_so() -> None:
     assert (_percent(2999, 3000), _percent(3000, 3000)) == ("99.9 %", "100.0 %")
     assert (_percent(1, 3000, up=True), _percent(0, 3000, up=True)) == ("0.1 %", "0.0 %")
+
+
+def test_a_run_that_is_not_finished_leaves_no_report_of_another(
+    there: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certify(there, "--clip", 0, 1)
+    monkeypatch.setattr(runs, "confirmed", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    certify(there, "--clip", 0, 1, "--resume", eps="0.01")
+    assert not (there / "out" / "report.md").exists()
+    assert (there / "out" / "robust.tlcert").exists()
