@@ -525,3 +525,24 @@ def test_a_run_that_is_not_finished_leaves_no_report_of_another(
     certify(there, "--clip", 0, 1, "--resume", eps="0.01")
     assert not (there / "out" / "report.md").exists()
     assert (there / "out" / "robust.tlcert").exists()
+
+
+def test_a_property_s_report_claims_the_property(there: Path) -> None:
+    (there / "t.vnnlib").write_text(
+        "(declare-const X_{i} Real)\n(declare-const Y_{j} Real)\n(assert (>= X_{i} {lower}))\n"
+        "(assert (<= X_{i} {upper}))\n(assert (>= Y_0 9))\n"
+    )
+    certify(there, "--property-per-input", there / "t.vnnlib")
+    page = (there / "out" / "report.md").read_text()
+    assert "no output of another class" not in page
+    assert "no real input vector satisfies the input's query" in page
+
+
+def test_names_that_are_no_utf_8(there: Path) -> None:
+    try:
+        identity(there / "n\udcff.onnx")
+    except (OSError, UnicodeError):
+        pytest.skip("no such names here")
+    arguments = (there / "n\udcff.onnx", there / "d.npz", "-o", there / "out", "--eps", "0.01", "--jobs", 1)
+    assert main(["certify-robust", *map(str, arguments)]) == ExitCode.REFUTED
+    assert document(there).model == "n\\udcff.onnx"
