@@ -113,6 +113,13 @@ def test_many_cuts_are_cut_down(monkeypatch: pytest.MonkeyPatch) -> None:
     assert root.split == (1, 0, 0.0)
 
 
+def test_a_list_without_a_tree_in_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tlcheck.prover.hints.WORK", 40 * 40 * 3)
+    root = Branch(0)
+    grow(root, listed([[(0, 0, (-1) ** k, k / 64.0 + 7 * (k % 2))] for k in range(40)]), both)
+    assert sum(1 for _ in root.leaves()) <= 50
+
+
 # Proofs.
 
 

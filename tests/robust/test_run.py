@@ -25,7 +25,7 @@ from tlcheck.report.record import ExitCode
 from tlcheck.robust import answer as answers
 from tlcheck.robust import folder as folders
 from tlcheck.robust import run as runs
-from tlcheck.robust.report import Document, robust_schema
+from tlcheck.robust.report import Document, _percent, robust_schema
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 
 SAMPLES = np.array([[0.875, 0.125], [0.25, 0.75], [0.5, 0.75], [0.75, 0.25]])
@@ -500,3 +500,49 @@ def test_a_template_that_is_no_text_of_properties(there: Path) -> None:
     (there / "p.vnnlib").write_text("{nothing}")
     with pytest.raises(InvalidInput, match="no placeholder"):
         questions(there / "net.onnx", there / "d.npz", Settings(Fraction(1), template=there / "p.vnnlib"))
+
+
+def test_a_tie_names_the_other_class(there: Path) -> None:
+    np.savez(there / "d.npz", x=np.array([[0.5, 0.5]]), y=np.array(["cat"]))
+    certify(there, "--classes", "cat,dog")
+    [found] = document(there).inputs
+    assert (found.answer, found.reason) == (
+        "wrong",
+        "class dog, output 1 at the sample (as large as the label's)",
+    )
+
+
+def test_shares_never_say_more_than_is_so() -> None:
+    assert (_percent(2999, 3000), _percent(3000, 3000)) == ("99.9 %", "100.0 %")
+    assert (_percent(1, 3000, up=True), _percent(0, 3000, up=True)) == ("0.1 %", "0.0 %")
+
+
+def test_a_run_that_is_not_finished_leaves_no_report_of_another(
+    there: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certify(there, "--clip", 0, 1)
+    monkeypatch.setattr(runs, "confirmed", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    certify(there, "--clip", 0, 1, "--resume", eps="0.01")
+    assert not (there / "out" / "report.md").exists()
+    assert (there / "out" / "robust.tlcert").exists()
+
+
+def test_a_property_s_report_claims_the_property(there: Path) -> None:
+    (there / "t.vnnlib").write_text(
+        "(declare-const X_{i} Real)\n(declare-const Y_{j} Real)\n(assert (>= X_{i} {lower}))\n"
+        "(assert (<= X_{i} {upper}))\n(assert (>= Y_0 9))\n"
+    )
+    certify(there, "--property-per-input", there / "t.vnnlib")
+    page = (there / "out" / "report.md").read_text()
+    assert "no output of another class" not in page
+    assert "no real input vector satisfies the input's query" in page
+
+
+def test_names_that_are_no_utf_8(there: Path) -> None:
+    try:
+        identity(there / "n\udcff.onnx")
+    except (OSError, UnicodeError):
+        pytest.skip("no such names here")
+    arguments = (there / "n\udcff.onnx", there / "d.npz", "-o", there / "out", "--eps", "0.01", "--jobs", 1)
+    assert main(["certify-robust", *map(str, arguments)]) == ExitCode.REFUTED
+    assert document(there).model == "n\\udcff.onnx"

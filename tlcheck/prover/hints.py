@@ -33,6 +33,8 @@ Over: TypeAlias = Callable[[], bool]
 MODES: Final[tuple[Mode, ...]] = ("leaves", "replay", "search")
 CELLS: Final = 1 << 28
 """Leaves times cuts that a tree is made from; beyond it, from the cuts in most leaves."""
+WORK: Final = 1 << 31
+"""Entries of leaves times cuts that are looked at while a tree is made: a list without a tree in it ends there."""
 SAMPLE: Final = 96
 """Leaves that are tried before all are, where there are many."""
 HELPFUL: Final = 0.5
@@ -71,10 +73,11 @@ def grow(root: Branch, leaves: LeafList, side: Side) -> None:
     """
     cuts, sides = _matrix(leaves, side)
     known = _decided_by(cuts)
-    budget = 2 * len(sides) + 64
+    budget, looks = 2 * len(sides) + 64, WORK
     stack = [(root, np.arange(len(sides)), np.ones(len(cuts), bool))]
-    while stack and budget > 0:
+    while stack and budget > 0 and looks > 0:
         branch, rows, free = stack.pop()
+        looks -= len(rows) * len(cuts)
         column = _best(sides[rows], free)
         if column is None:
             continue

@@ -8,13 +8,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Final
 
 import numpy as np
+from flint import arb
 
 from tlcheck import timer
 from tlcheck.checking.unsat import check_unsat
@@ -109,12 +110,9 @@ class Worker:
         point = self.questions.point(k)
         clean = ruled(SatClaim(graph, query, point), self.evaluator)
         if clean.verdict is Verdict.CERTIFIED:
-            top = _top([lower_float(y) for y in clean.outputs])
-            reason = (
-                "the property is violated at the sample"
-                if self.questions.template
-                else f"class {top} at the sample"
-            )
+            reason = "the property is violated at the sample"
+            if not self.questions.template:
+                reason = other_class(self.questions, k, clean.outputs, "the sample")
             return Answer(k, WRONG, reason, point, clean=False)
         right = True if clean.verdict is Verdict.REFUTED else None
         judge = Judge(self, k, query, right)
@@ -175,8 +173,9 @@ class Judge:
             if away > asked.eps**2:
                 at = f"{float(away) ** 0.5:.4g}"
                 return self._undecided(f"a counterexample in the box, at l2 distance {at}: outside the ball")
-        top = _top([lower_float(y) for y in outcome.outputs])
-        reason = "" if self.questions.template else f"class {top} at a counterexample"
+        reason = ""
+        if not self.questions.template:
+            reason = other_class(self.questions, self.sample, outcome.outputs, "a counterexample")
         return Answer(self.sample, ATTACKED, reason, point, clean=self.clean, executed=self._executed(point))
 
     def _executed(self, point: Point) -> bool | None:
@@ -237,8 +236,14 @@ def lost(k: int) -> Answer:
     return Answer(k, UNDECIDED, "a worker process was killed, perhaps for its memory")
 
 
-def _top(outputs: list[float]) -> int:
-    return max(range(len(outputs)), key=outputs.__getitem__)
+def other_class(questions: Questions, k: int, outputs: Sequence[arb], where: str) -> str:
+    """In words, the class that has at least the label's output at a counterexample: never the label's own."""
+    values = [lower_float(y) for y in outputs]
+    label = questions.labels[k]
+    own = None if label is None else values[int(label)]
+    top = max((j for j in range(len(values)) if j != label), key=values.__getitem__)
+    name = f" {questions.settings.classes[top]}, output" if questions.settings.classes else ""
+    return f"class{name} {top} at {where}" + (" (as large as the label's)" if values[top] == own else "")
 
 
 def _margin(result: ClaimResult) -> str:

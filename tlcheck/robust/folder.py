@@ -61,9 +61,6 @@ class Folder:
                 "TLC402", "the folder is not empty: take it over with --resume, or name another", file=str(self.path),
                 got=", ".join(there[:4]),
             )  # fmt: skip
-        for stale in self.path.glob(f"{QUERIES}/*"):
-            if _QUERY.fullmatch(stale.name):
-                stale.unlink()
         for name in (QUERIES, UNFINISHED):
             (self.path / name).mkdir(exist_ok=True)
 
@@ -97,12 +94,17 @@ class Folder:
 
     def write_queries(self, questions: Questions, seconds: float) -> None:
         """The questions, and the list of instances as competitions have it: network, question, time."""
+        for stale in self.path.glob(f"{QUERIES}/*"):
+            if _QUERY.fullmatch(stale.name):
+                stale.unlink()
+        for name in REPORT:  # it is about other questions, as long as this run is not finished
+            (self.path / name).unlink(missing_ok=True)
         rows = []
         model = questions.network.path.resolve()
         for k in range(questions.count):
             self.write(f"{QUERIES}/{questions.file(k)}", questions.text(k))
             rows.append(f"{_cell(str(model))},{questions.file(k)},{seconds:g}\n")
-        self.write(f"{QUERIES}/instances.csv", "".join(rows).encode())
+        self.write(f"{QUERIES}/instances.csv", "".join(rows).encode("utf-8", "surrogateescape"))
 
     def keep(self, questions: Questions, answer: Answer) -> None:
         """An answer's evidence, until the run has finished."""

@@ -63,7 +63,13 @@ class Network:
 
     @property
     def out(self) -> ModelOut:
-        return ModelOut(self.path.name, self.content, self.graph, self.whole.files, self.whole.sha256)
+        return ModelOut(
+            self.path.name.encode("utf-8", "replace").decode(),
+            self.content,
+            self.graph,
+            self.whole.files,
+            self.whole.sha256,
+        )
 
 
 def load_network(path: Path) -> Network:

@@ -142,7 +142,18 @@ def _sample(q: Questions, a: Answer) -> Sample:
 
 
 def json_text(report: Report) -> str:
-    return msgspec.json.format(msgspec.json.encode(document(report)), indent=1).decode() + "\n"
+    return msgspec.json.format(msgspec.json.encode(_unicode(document(report))), indent=1).decode() + "\n"
+
+
+def _unicode(value: Any) -> Any:
+    """Builtins, with the bytes of file names that are no UTF-8 written as escapes."""
+    if isinstance(value, Struct):
+        return _unicode(msgspec.to_builtins(value))
+    if isinstance(value, dict):
+        return {key: _unicode(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_unicode(entry) for entry in value]
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 def robust_schema() -> dict[str, Any]:
@@ -205,12 +216,18 @@ def accuracy(report: Report) -> str:
     totals = report.totals
     above = totals.inputs - totals.wrong - totals.attacked
     what = "robust accuracy" if report.questions.template is None else "the property holds for"
-    low, high = (100 * part / totals.inputs for part in (totals.certified, above))
-    return f"{what}: at least {low:.1f} %, at most {high:.1f} % of these inputs"
+    low, high = _percent(totals.certified, totals.inputs), _percent(above, totals.inputs, up=True)
+    return f"{what}: at least {low}, at most {high} of these inputs"
 
 
 def _share(part: int, whole: int) -> str:
-    return f"{part} ({100 * part / whole:.1f} %)" if whole else str(part)
+    return f"{part} ({_percent(part, whole)})"
+
+
+def _percent(part: int, whole: int, *, up: bool = False) -> str:
+    """Rounded down, or up: 100.0 % are all, and as a bound from above 0.0 % are none."""
+    tenths = -(-1000 * part // whole) if up else 1000 * part // whole
+    return f"{tenths // 10}.{tenths % 10} %"
 
 
 def text(report: Report) -> str:
@@ -232,6 +249,20 @@ ROWS: Final = (
     ("undecided", "undecided", "none of these within the time"),
 )
 
+ROWS_OF_PROPERTY: Final = (
+    ("inputs", "inputs", "the samples that were asked about"),
+    ("clean", "clean", "the sample itself is no counterexample"),
+    ("certified", "certified", "proved, over the reals: the query has no counterexample; `robust.tlcert`"),
+    ("certified, deployed", "certified_deployed", "of these, proved for every float32 execution too"),
+    (
+        "attacked",
+        "attacked",
+        "the query has a proved counterexample, another than the sample; `attacked.tlcert`",
+    ),
+    ("wrong", "wrong", "the sample itself is a counterexample; `attacked.tlcert`"),
+    ("undecided", "undecided", "none of these within the time"),
+)
+
 
 def markdown(report: Report) -> str:
     q, totals = report.questions, report.totals
@@ -242,10 +273,9 @@ def markdown(report: Report) -> str:
         "",
     ]
     out += ["| | inputs | share | |", "| --- | ---: | ---: | --- |"]
-    for title, field, meaning in ROWS:
+    for title, field, meaning in ROWS if q.template is None else ROWS_OF_PROPERTY:
         count = getattr(totals, field)
-        share = f"{100 * count / totals.inputs:.1f} %" if totals.inputs else ""
-        out.append(f"| {title} | {count} | {share} | {meaning} |")
+        out.append(f"| {title} | {count} | {_percent(count, totals.inputs)} | {meaning} |")
     if report.proved:
         out += [
             "",
@@ -253,7 +283,7 @@ def markdown(report: Report) -> str:
             "",
             "Check it: `tlcheck verify . --expect robust.lock` in this folder.",
         ]
-    out += ["", *CLAIM, ""]
+    out += ["", *(CLAIM if q.template is None else CLAIM_OF_PROPERTY), ""]
     out += [
         "| input | label | answer | margin | deployed | leaves | s | |",
         "| --- | --- | --- | ---: | ---: | ---: | ---: | --- |",
@@ -267,6 +297,11 @@ CLAIM: Final = (
     "the network has no output of another class that is at least the label's. The box is that of the network's input: clip,",
     "mean and std are in it, exactly or rounded outward. What a program's own float32 makes of a picture before the network",
     "is not part of it.",
+)
+CLAIM_OF_PROPERTY: Final = (
+    "What is claimed: no real input vector satisfies the input's query in `queries/` together with the exact real function of",
+    "the network. Boxes are where that text sets them; its numbers are those of the network's input: clip, mean and std are in",
+    "them, exactly or rounded outward. What a program's own float32 makes of a sample before the network is not part of it.",
 )
 
 
