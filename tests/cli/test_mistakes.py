@@ -42,14 +42,15 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 VERIFY = "tlcheck vnnlib verify"
+CERTIFY = "tlcheck certify"
 EXPORT = "torch.onnx.export("
 MISTAKES: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "no command": ("", 2, ("Usage: tlcheck", "verify ")),
     "no such file": ("verify c.tlcertt", 3, ("no such file", "did you mean c.tlcert?")),
-    "a model": ("verify net.onnx", 3, ("an ONNX model", f"`{VERIFY} QUERY.vnnlib --network N=net.onnx`")),
-    "a property": ("verify p.vnnlib", 3, ("a VNN-LIB property", f"`{VERIFY} p.vnnlib --network N=NET.onnx`")),
-    "a PyTorch file": ("verify net.pt", 3, ("a PyTorch file", EXPORT, VERIFY)),
-    "a log": ("verify abcrown.log", 3, ("a verifier's log", "proves nothing", "`tlcheck formats`", VERIFY)),
+    "a model": ("verify net.onnx", 3, ("an ONNX model", f"`{CERTIFY} net.onnx QUERY.vnnlib -o X.tlcert`")),
+    "a property": ("verify p.vnnlib", 3, ("a VNN-LIB property", f"`{CERTIFY} NET.onnx p.vnnlib -o X.tlcert`")),
+    "a PyTorch file": ("verify net.pt", 3, ("a PyTorch file", EXPORT, CERTIFY)),
+    "a log": ("verify abcrown.log", 3, ("a verifier's log", "proves nothing", "`tlcheck formats`", CERTIFY)),
     "a certificate by another name": ("verify c.txt", 3, ("c.txt: a certificate in JSON", "expected a name in .json")),
     "a log to convert": ("convert abcrown.log -o x.tlcert", 3, ("a verifier's log", "`tlcheck formats`")),
     "a SavedModel": ("verify saved", 2, ("a TensorFlow SavedModel", "tf2onnx.convert --saved-model saved")),
@@ -58,7 +59,7 @@ MISTAKES: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "arrays of numpy": ("verify a.npz", 3, ("numpy arrays", "certificate.json", "`tlcheck verify FOLDER`")),
     "arrays in safetensors": ("verify w.safetensors", 3, ("safetensors", "manifest.json", "`tlcheck verify ")),
     "no certificate": (
-        "verify --model net.onnx --property p.vnnlib", 2, ("PATH...", f"`{VERIFY} p.vnnlib --network N=net.onnx`"),
+        "verify --model net.onnx --property p.vnnlib", 2, ("PATH...", f"`{CERTIFY} net.onnx p.vnnlib -o X.tlcert`"),
     ),
     "no path": ("verify", 2, ("PATH...", "`tlcheck verify certs/`")),
     "model and property swapped": (
@@ -68,6 +69,12 @@ MISTAKES: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "model is a PyTorch file": ("verify c.tlcert --model net.pt", 2, ("a PyTorch file", EXPORT)),
     "query and network swapped": (
         "vnnlib verify net.onnx --network N=p.vnnlib", 3, ("an ONNX model", "query", f"`{VERIFY} ", "N=net.onnx"),
+    ),
+    "network and query of a certificate swapped": (
+        "certify p.vnnlib net.onnx -o x.tlcert", 3, ("not an ONNX model", f"`{CERTIFY} NET.onnx p.vnnlib -o X.tlcert`"),
+    ),
+    "two networks for a certificate": (
+        "certify net.onnx net.onnx -o x.tlcert", 3, ("not a VNN-LIB property", f"`{CERTIFY} net.onnx QUERY.vnnlib -o X.tlcert`"),
     ),
     "a query for a network": (
         "vnnlib verify p.vnnlib --network N=p.vnnlib", 3, ("a VNN-LIB property, not an ONNX model", VERIFY),
@@ -80,8 +87,8 @@ MISTAKES: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "a time in words, of a query": ("vnnlib verify p.vnnlib --network N=net.onnx --timeout 1h", 2, ("write 3600",)),
     "no number": ("verify c.tlcert --timeout soon", 2, ("'soon'", "such as 300")),
     "a mistyped format": ("verify c.tlcert --input-format tlcheck.margin", 2, ("did you mean tlcheck.margins",)),
-    "show of a model": ("show net.onnx", 3, ("an ONNX model", VERIFY)),
-    "plot of a model": ("plot net.onnx -o x.svg", 3, ("an ONNX model", VERIFY)),
+    "show of a model": ("show net.onnx", 3, ("an ONNX model", CERTIFY)),
+    "plot of a model": ("plot net.onnx -o x.svg", 3, ("an ONNX model", CERTIFY)),
     "plot of a proof": ("plot c.tlcert -o x.svg", 3, ("a claim of unsat over 1 input", "unsat proofs over two inputs")),
     "a level that is a number": (
         "certify-lyapunov loop.json -o x.tlcert", 3, ("$.level", "is written as a string", 'write "0.3"'),
@@ -152,7 +159,12 @@ def completions(words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 def test_the_shell_completes_codes_formats_and_equations(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert completions("tlcheck explain tlc02", monkeypatch, capsys) == {"TLC020", "TLC021", "TLC022", "TLC023"}
+    assert completions("tlcheck explain tlc02", monkeypatch, capsys) == {
+        "TLC020",
+        "TLC021",
+        "TLC022",
+        "TLC023",
+    }
     found = completions("tlcheck verify --input-format tlcheck.s", monkeypatch, capsys)
     assert found == {name for name in ARTIFACTS if name.startswith("tlcheck.s")} and "tlcheck.spline" in found
     assert "burgers" in completions("tlcheck certify-pinn net.onnx bur", monkeypatch, capsys)
@@ -162,4 +174,4 @@ def test_advice_for_what_has_no_leaves(capsys: pytest.CaptureFixture[str]) -> No
     assert main(["explain", "TLC022"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "margins, output boxes" in text
-    assert VERIFY in text
+    assert CERTIFY in text

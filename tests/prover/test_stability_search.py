@@ -294,14 +294,14 @@ def test_no_proof_names_a_box_and_a_cause() -> None:
 def test_the_time_limit_holds_for_specifications(
     jobs: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], steps: Callable[[float], Steps]
 ) -> None:
-    """Once, --seconds was for queries in VNN-LIB only, and nothing said so."""
+    """Once, the time limit was for queries in VNN-LIB only, and nothing said so."""
     clock = steps(0.001)
     name = "path_tracking_state_feedback"
     (tmp_path / f"{name}.json").write_bytes((MODELS / "vi_discrete" / f"{name}.json").read_bytes())
     spec, target = tmp_path / "spec.json", tmp_path / "x.tlcert"
     spec.write_bytes(cases.encoded(cases.specification(name)))
     command = ["certify-lyapunov", str(spec), "-o", str(target), "--jobs", str(jobs)]
-    assert main([*command, "--seconds", "0.4"]) == 4 and not target.exists()
+    assert main([*command, "--timeout", "0.4"]) == 4 and not target.exists()
     out = capsys.readouterr().out
     assert "none within 0.4 s; " in out and "such as" in out
     # 400 until the limit, then those that time the run; workers have looks of their own

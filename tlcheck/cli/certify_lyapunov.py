@@ -26,7 +26,7 @@ SIDES = 8
 @click.option("--model", type=ANY_PATH, metavar="NET.onnx", help="The network, for a query in VNN-LIB.")
 @click.option("--max-leaves", type=click.IntRange(min=1), default=400_000, show_default=True, metavar="N")
 @click.option(
-    "--seconds", type=Seconds(min=0, min_open=True), default=600.0, show_default=True, metavar="S",
+    "--timeout", "seconds", type=Seconds(min=0, min_open=True), default=600.0, show_default=True, metavar="SECONDS",
     help="Time for the search.",
 )  # fmt: skip
 @click.option(
@@ -42,8 +42,8 @@ def certify_lyapunov(
     worth. `tlcheck verify` decides.
 
     Exit codes: 0 written; 1 the claim is false (written with the point; of a query in VNN-LIB the point is said and nothing
-    written); 4 nothing found within --max-leaves and --seconds, or a
-    hypothesis of the theorem is not met: nothing written.
+    written); 4 nothing found within --max-leaves and --timeout, or a hypothesis of the theorem is not met: nothing
+    written.
     """
     if spec.name.removesuffix(".gz").endswith(".vnnlib"):
         if model is None:
@@ -87,7 +87,7 @@ def _query(model: Path, spec: Path, output: Path, most: int, seconds: float) -> 
         box = "" if found.open_box is None else f", such as {_box(found.open_box)}"
         click.echo(
             f"no proof  unsat: {found.left} of {_counted(found.boxes, 'box is', 'boxes are')} open{box}; {took:.1f} s "
-            "(more --max-leaves or --seconds)"
+            "(more --max-leaves or --timeout)"
         )
         return ExitCode.UNPROVEN
     click.echo(f"found     unsat; {_counted(found.leaves, 'leaf', 'leaves')}, {took:.1f} s")

@@ -144,7 +144,7 @@ def certify_robust(model: Path, data: Path, output: Path, format_: str, **choice
 
     Exit codes: 0 every input certified; 1 some input is wrong or has a counterexample; 4 none has, some undecided.
     """
-    from tlcheck.robust.folder import Folder
+    from tlcheck.robust.folder import LOCK, Folder
     from tlcheck.robust.questions import questions
     from tlcheck.robust.report import json_text, text
     from tlcheck.robust.run import Limits, run
@@ -160,7 +160,9 @@ def certify_robust(model: Path, data: Path, output: Path, format_: str, **choice
         out.write(json_text(report) if format_ == "json" else text(report))
     if format_ == "text":
         folder = click.format_filename(output)
-        click.echo(f"written   {folder}" + (f"; check it: tlcheck verify {folder}" if report.proved else ""))
+        lock = click.format_filename(output / LOCK)
+        check = f"; check it: tlcheck verify {folder} --expect {lock}" if report.proved else ""
+        click.echo(f"written   {folder}{check}")
     return report.exit_code
 
 

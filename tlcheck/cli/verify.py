@@ -203,8 +203,8 @@ def _check_named(
     if property is not None:
         network = "NET.onnx" if model is None else click.format_filename(model)
         raise click.UsageError(
-            "PATH..., the certificate to check, is missing. To have the query answered, with a proof that is checked: "
-            f"`tlcheck vnnlib verify {click.format_filename(property)} --network N={network}`"
+            "PATH..., the certificate to check, is missing. To get one, checked: "
+            f"`tlcheck certify {network} {click.format_filename(property)} -o X.tlcert`"
         )
     raise click.UsageError(
         "PATH... is missing: name certificates or folders of them, for example `tlcheck verify certs/`"

@@ -215,10 +215,10 @@ def _is_pickle(s: Sample) -> bool:
 
 _TORCH: Final = {
     "": "write the network with torch.onnx.export(model, example_input, 'net.onnx') and use that",
-    "certificate": "write the network with torch.onnx.export(model, example_input, 'net.onnx'), then `tlcheck vnnlib verify "
-    "QUERY.vnnlib --network N=net.onnx`",
+    "certificate": "write the network with torch.onnx.export(model, example_input, 'net.onnx'), then `tlcheck certify "
+    "net.onnx QUERY.vnnlib -o X.tlcert`",
 }
-_QUERY: Final = "`tlcheck vnnlib verify QUERY.vnnlib --network N=NET.onnx`"
+_QUERY: Final = "`tlcheck certify NET.onnx QUERY.vnnlib -o X.tlcert`"
 
 KINDS: Final[dict[str, Kind]] = {
     "empty folder": Kind(
@@ -289,9 +289,10 @@ KINDS: Final[dict[str, Kind]] = {
     "onnx": Kind(
         "an ONNX model", _is_onnx,
         {"": "name it where the network goes: `--network N={file}` or `--model {file}`",
-         "certificate": "ask a query about it with `tlcheck vnnlib verify QUERY.vnnlib --network N={file}`; a certificate "
+         "certificate": "make one for a query with `tlcheck certify {file} QUERY.vnnlib -o X.tlcert`; a certificate "
          "without a copy of it takes `--model {file}`",
-         "property": "the query comes first: `tlcheck vnnlib verify QUERY.vnnlib --network N={file}`",
+         "property": "the property is a query: the order is `tlcheck certify {file} QUERY.vnnlib -o X.tlcert`, or "
+         "`tlcheck vnnlib verify QUERY.vnnlib --network N={file}`",
          "witness": "the network comes first: `tlcheck vnncomp witness {file} QUERY.vnnlib WITNESS`",
          "pde": "the network comes first: `tlcheck certify-pinn {file} PDE.toml -o X.tlcert`",
          "stability": "the claim names it; about a query: `tlcheck certify-lyapunov QUERY.vnnlib --model {file} -o X.tlcert`"},
@@ -312,8 +313,9 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     "vnnlib": Kind(
         "a VNN-LIB property", _says(_VNNLIB),
-        {"": "name it where the query goes: `tlcheck vnnlib verify {file} --network N=NET.onnx`",
-         "certificate": "have it answered with `tlcheck vnnlib verify {file} --network N=NET.onnx`; a certificate without a copy "
+        {"": "name it where the query goes: `tlcheck certify NET.onnx {file} -o X.tlcert`, or `tlcheck vnnlib verify {file} "
+         "--network N=NET.onnx`",
+         "certificate": "make one with `tlcheck certify NET.onnx {file} -o X.tlcert`; a certificate without a copy "
          "of it takes `--property {file}`",
          "witness": "the witness comes last: `tlcheck vnncomp witness NET.onnx {file} WITNESS`"},
     ),

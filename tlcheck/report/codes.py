@@ -67,8 +67,8 @@ CODES: dict[str, Code] = {
         "(a level, a decay, the equilibrium), correct the claim. If its slack straddles zero by a tiny amount, raise --precision. "
         "Else, if the claim comes with a cover (cells of a PINN claim, leaves of a stability claim), that is too coarse there: find "
         "it again with more cells or leaves. If it has none (margins, output boxes, node bounds), the bounds that tlcheck computes "
-        "do not reach: claim less (a smaller eps, a wider box), or ask the same as a query: `tlcheck vnnlib verify QUERY.vnnlib "
-        "--network N=NET.onnx` searches for a proof.",
+        "do not reach: claim less (a smaller eps, a wider box), or ask the same as a query: `tlcheck certify NET.onnx "
+        "QUERY.vnnlib -o X.tlcert` searches for a proof.",
     ),
     "TLC023": Code(
         "no answer found",
@@ -79,8 +79,8 @@ CODES: dict[str, Code] = {
     "TLC102": Code(
         "unknown certificate format",
         "No reader recognises this file or folder as a certificate, or it says by a mistyped `format` that it is one. `tlcheck formats` "
-        "lists what is read. A network or a query alone claims nothing: `tlcheck vnnlib verify QUERY.vnnlib --network N=NET.onnx` "
-        "answers a query. A verifier's log proves nothing.",
+        "lists what is read. A network or a query alone claims nothing: `tlcheck certify NET.onnx QUERY.vnnlib -o X.tlcert` "
+        "makes a certificate of the answer to a query. A verifier's log proves nothing.",
     ),
     "TLC103": Code("hash mismatch", "A file's SHA-256 is not the one the certificate was made for."),
     "TLC104": Code(
