@@ -43,12 +43,12 @@ class Row:
 ARB: Final = (("arith", "arb"),)
 FIRST: Final = "unsat: exact integers, piecewise linear"
 ROWS: Final = {
-    FIRST: Row("digits-mlp", (3000, 5300), ARB),
-    "unsat: + Sigmoid": Row("digits-sigmoid-lines", (2950, 5300), ARB),
+    FIRST: Row("digits-mlp", (3000, 5350), ARB),
+    "unsat: + Sigmoid": Row("digits-sigmoid-lines", (2950, 5350), ARB),
     "unsat: + smooth functions (Exp)": Row(partial(small_proofs.one_leaf, operator="Exp"), (3300, 4600), ARB),
     "unsat: + step functions (Sign)": Row(partial(small_proofs.one_leaf, operator="Sign"), (3600, 5000), ARB),
-    "unsat: + ball64": Row("digits-mlp", (3350, 5300), (("arith", "ball64"),)),
-    "unsat: + deployed": Row("digits-mlp", (2900, 5300), (*ARB, ("semantics", "deployed"))),
+    "unsat: + ball64": Row("digits-mlp", (3350, 5350), (("arith", "ball64"),)),
+    "unsat: + deployed": Row("digits-mlp", (2900, 5350), (*ARB, ("semantics", "deployed"))),
     "sat: a witness": Row("absolute-witness-on-the-boundary", (2650, 5200)),
     "spline": Row("spline-parabola", (800, 2200)),
     "spline: + distance to a network": Row("spline-near-tanh", (1150, 2400)),

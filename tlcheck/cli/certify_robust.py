@@ -160,8 +160,9 @@ def certify_robust(model: Path, data: Path, output: Path, format_: str, **choice
         out.write(json_text(report) if format_ == "json" else text(report))
     if format_ == "text":
         folder = click.format_filename(output)
-        lock = click.format_filename(output / LOCK)
-        check = f"; check it: tlcheck verify {folder} --expect {lock}" if report.proved else ""
+        lock = output / LOCK  # there only when the written claims were certified again
+        expect = f" --expect {click.format_filename(lock)}" if lock.exists() else ""
+        check = f"; check it: tlcheck verify {folder}{expect}" if report.proved else ""
         click.echo(f"written   {folder}{check}")
     return report.exit_code
 
