@@ -364,6 +364,20 @@ def test_a_property_for_each_sample(there: Path) -> None:
     assert names == ["row 2, label 5/8: violated", "row 3, label 1/2: violated at the sample"]
 
 
+@pytest.mark.parametrize("low, high", [("{upper}", "{lower}"), ("0", "0.125")])
+def test_a_property_that_is_not_about_its_sample(
+    there: Path, low: str, high: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would be certified, and say nothing of the sample: regions without points, or elsewhere."""
+    (there / "p.vnnlib").write_text(
+        "(declare-const X_{i} Real)\n(declare-const Y_{j} Real)\n"
+        f"(assert (>= X_{{i}} {low}))\n(assert (<= X_{{i}} {high}))\n(assert (>= Y_0 1000))\n; {{i}}\n"
+    )
+    assert certify(there, "--property-per-input", there / "p.vnnlib") == ExitCode.INVALID
+    assert "the sample lies in no region of its own property" in capsys.readouterr().err
+    assert not (there / "out").exists()
+
+
 # what is refused before anything is written
 
 

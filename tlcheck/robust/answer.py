@@ -24,7 +24,6 @@ from tlcheck.options import Options
 from tlcheck.prover.refute import ruled
 from tlcheck.readers.bytes import sha256_hex
 from tlcheck.readers.loaded import LoadedClaim
-from tlcheck.readers.vnnlib.read import read_query
 from tlcheck.report.result import ClaimResult
 from tlcheck.robust.questions import Questions
 from tlcheck.robust.region import Point
@@ -106,7 +105,7 @@ class Worker:
     def _answer(self, k: int) -> Answer:
         text = self.questions.text(k)
         graph = self.questions.network.graph
-        query = read_query(text, graph, file=self.questions.file(k))
+        query = self.questions.query(k, self.questions.file(k))
         point = self.questions.point(k)
         clean = ruled(SatClaim(graph, query, point), self.evaluator)
         if clean.verdict is Verdict.CERTIFIED:

@@ -13,17 +13,20 @@ from pathlib import Path
 from typing import Final
 
 from tlcheck.errors import InvalidInput
+from tlcheck.prover.regions import distance
 from tlcheck.readers.bytes import read_bytes
 from tlcheck.readers.datasets.read import Asked, read_dataset
 from tlcheck.readers.datasets.samples import Samples
 from tlcheck.readers.decimals import exact_number
 from tlcheck.readers.onnx import load_whole, read_model
 from tlcheck.readers.onnx.external import Whole
+from tlcheck.readers.vnnlib.read import read_query
 from tlcheck.report.numerals import number
 from tlcheck.robust.arrange import Arrangement, arranged, spread
 from tlcheck.robust.region import Ball, Point
 from tlcheck.robust.template import Filling, Template, read_template
 from tlcheck.trusted.graph import Graph
+from tlcheck.trusted.query import Query
 from tlcheck.writers.bundle import ModelOut
 from tlcheck.writers.query_text import another_wins, query_text
 
@@ -121,6 +124,16 @@ class Questions:
         about = [f"{self.name(k)} of {self.samples.source}: no other class within {self.within}"]
         return query_text(lower, upper, n, [another_wins(int(label), n)], about)
 
+    def query(self, k: int, file: str) -> Query:
+        """The question as it is read from a ``file``. Raises InvalidInput: it cannot be; TLC501: it is not about the sample."""
+        query, point = read_query(self.text(k), self.network.graph, file=file), self.point(k)
+        if all(distance(d.box, point) for d in query.disjuncts):
+            raise InvalidInput(
+                "TLC501", "the sample lies in no region of its own property: a proof would say nothing of it", file=file,
+                field=self.name(k), expected="regions that hold it; are lower and upper where they belong?",
+            )  # fmt: skip
+        return query
+
     def name(self, k: int) -> str:
         """The sample and its label, for the claim."""
         name, label = self.samples.names[k], self.labels[k]
@@ -152,9 +165,8 @@ class Questions:
         if self.template is None:
             lines.append(f"asked: no other class within {self.within}")
         else:
-            lines.append(
-                f"asked: {Path(self.template.file).name} for each sample, boxes within {self.within}"
-            )
+            ends = f"lower and upper within {self.within}" if self.template.asks_box else "regions of its own"
+            lines.append(f"asked: {Path(self.template.file).name} for each sample, {ends}")
         if self.ball.clip is None:
             lines.append("no --clip: values may leave the range of the data")
         if moved:

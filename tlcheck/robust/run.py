@@ -17,7 +17,6 @@ from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
 from tlcheck.readers.bundle.read import Claims, read_bundle
 from tlcheck.readers.loaded import LoadedClaim
-from tlcheck.readers.vnnlib.read import read_query
 from tlcheck.report.record import ClaimRead
 from tlcheck.robust.answer import UNDECIDED, Answer, Worker, lost
 from tlcheck.robust.folder import LOCK, REPORT, Folder
@@ -46,7 +45,7 @@ def run(questions: Questions, folder: Folder, limits: Limits, tell: Tell, *, res
         questions.scaled(
             k
         )  # every sample fits, and the first question can be read, before anything is written
-    read_query(questions.text(0), questions.network.graph, file=_first_file(questions))
+    questions.query(0, _first_file(questions))
     folder.begin(resume=resume)
     earlier, notes = folder.earlier(questions) if resume else ({}, [])
     folder.write_queries(questions, limits.seconds)

@@ -79,6 +79,11 @@ class Template:
         """The label must be the number of an output."""
         return "other" in _PLACE.findall(self.text)
 
+    @property
+    def asks_box(self) -> bool:
+        """The ends of a box around the sample are put in."""
+        return any(word.startswith(("lower", "upper")) for word in _PLACE.findall(self.text))
+
     def filled(self, filling: Filling) -> bytes:
         """The property of one sample. Raises InvalidInput TLC501."""
         lines = [
