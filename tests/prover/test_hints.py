@@ -17,7 +17,7 @@ from tlcheck.prover.engine import Engine
 from tlcheck.prover.hints import EARLIER, FURTHER, HINTED, ROOT, SEARCHED, Hinted, Mode, grow
 from tlcheck.prover.prover import Limits, Proof, Prover
 from tlcheck.prover.staged_neurons import StagedNeurons
-from tlcheck.prover.tree import Branch
+from tlcheck.prover.tree import Branch, guidance_of
 from tlcheck.readers.hints import Hints, LeafList, Leaves
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.guidance import Guidance
@@ -155,6 +155,24 @@ def known() -> tuple[UnsatClaim, LeafList]:
     root = Branch(0)
     assert search.close([root], lambda: False) == []
     return claim, listed([[(x.node, x.index, x.side, x.point) for x in leaf.path] for leaf in root.leaves()])
+
+
+def test_evidence_of_an_earlier_run_is_for_the_same_frame() -> None:
+    """What a search closed is closed for one that takes it up: its frame is the one of branch and bound, before any work."""
+    claim = problem(3)
+    first, second = (StagedNeurons(Engine(claim.graph, np.float32), claim, [0]) for _ in range(2))
+    root = Branch(0)
+    assert first.close([root], lambda: False) == []
+    assert root.split is not None
+    assert second.attempt([], lambda: False) == []
+    assert second.frame.columns.keys() == first.frame.columns.keys()
+    for a, columns in first.frame.columns.items():
+        np.testing.assert_array_equal(second.frame.columns[a], columns)
+    assert second.frame.intermediate.keys() == first.frame.intermediate.keys()
+    for key, rows in first.frame.intermediate.items():
+        np.testing.assert_array_equal(second.frame.intermediate[key].lower_pass, rows.lower_pass)
+        np.testing.assert_array_equal(second.frame.intermediate[key].upper_pass, rows.upper_pass)
+    assert certified(claim, guidance_of([root], [second.frame]))
 
 
 def mangled(leaves: LeafList, how: str, rng: Rng) -> LeafList:

@@ -61,6 +61,8 @@ class StagedNeurons:
 
     def attempt(self, work: Sequence[Branch], over: Over, steps: int | None = None) -> list[Branch]:
         try:
+            if not work:
+                self._ready(over)
             open_ = list(work) if self._final else self._staged(work, over)
             return self._begun().settle(open_, HINTED if steps is None else steps, over) if open_ else []
         except (Stopped, TooWide, OutOfRange):
@@ -83,6 +85,13 @@ class StagedNeurons:
             return self._begun().close(open_, over) if open_ else []
         except (Stopped, TooWide, OutOfRange):
             return [leaf for branch in work for leaf in branch.leaves() if leaf.evidence is None]
+
+    def _ready(self, over: Over) -> None:
+        """The frame of branch and bound, which leaves that were closed elsewhere have their evidence for."""
+        if not self._final:
+            if self._search is None:
+                self._begin(0, over)
+            self._begin(ROWS, over)
 
     def _staged(self, work: Sequence[Branch], over: Over) -> list[Branch]:
         """Close what closes without branching; what is left, for the search that branches."""
