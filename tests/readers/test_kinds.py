@@ -149,7 +149,7 @@ def test_no_text_takes_long(text: str, kind: str) -> None:
 def test_a_name_with_blanks_is_quoted_in_commands(tmp_path: Path) -> None:
     path = tmp_path / "a b.onnx"
     path.write_bytes(ONNX)
-    assert f"--network N='{path}'" in refusal(path, "certificate", "TLC102").line()
+    assert f"tlcheck certify '{path}'" in refusal(path, "certificate", "TLC102").line()
 
 
 def test_what_fits_keeps_its_readers_own_message() -> None:
