@@ -15,7 +15,6 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-from flint import arb
 
 from tlcheck import timer
 from tlcheck.checking.unsat import check_unsat
@@ -30,7 +29,7 @@ from tlcheck.robust.region import Point
 from tlcheck.robust.search import Found, Search, find
 from tlcheck.runtime.execution import as_float32, holds
 from tlcheck.runtime.ort import ExecutionFailed, Session, make_session
-from tlcheck.trusted.arith.arb import lower_float
+from tlcheck.trusted.arith.arb import Arb, lower_float
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.evaluate import Evaluator
 from tlcheck.trusted.guidance import Guidance
@@ -235,7 +234,7 @@ def lost(k: int) -> Answer:
     return Answer(k, UNDECIDED, "a worker process was killed, perhaps for its memory")
 
 
-def other_class(questions: Questions, k: int, outputs: Sequence[arb], where: str) -> str:
+def other_class(questions: Questions, k: int, outputs: Sequence[Arb], where: str) -> str:
     """In words, the class that has at least the label's output at a counterexample: never the label's own."""
     values = [lower_float(y) for y in outputs]
     label = questions.labels[k]
