@@ -249,19 +249,13 @@ ROWS: Final = (
     ("undecided", "undecided", "none of these within the time"),
 )
 
-ROWS_OF_PROPERTY: Final = (
-    ("inputs", "inputs", "the samples that were asked about"),
-    ("clean", "clean", "the sample itself is no counterexample"),
-    ("certified", "certified", "proved, over the reals: the query has no counterexample; `robust.tlcert`"),
-    ("certified, deployed", "certified_deployed", "of these, proved for every float32 execution too"),
-    (
-        "attacked",
-        "attacked",
-        "the query has a proved counterexample, another than the sample; `attacked.tlcert`",
-    ),
-    ("wrong", "wrong", "the sample itself is a counterexample; `attacked.tlcert`"),
-    ("undecided", "undecided", "none of these within the time"),
-)
+OF_PROPERTY: Final = {
+    "clean": "the sample itself is no counterexample",
+    "certified": "proved, over the reals: the query has no counterexample; `robust.tlcert`",
+    "attacked": "the query has a proved counterexample, another than the sample; `attacked.tlcert`",
+}
+"""What a row says in place of that where a property is asked."""
+ROWS_OF_PROPERTY: Final = tuple((row, key, OF_PROPERTY.get(row, says)) for row, key, says in ROWS)
 
 
 def markdown(report: Report) -> str:
