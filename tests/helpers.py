@@ -7,9 +7,13 @@ from pathlib import Path
 import pytest
 
 from tlcheck.options import ARITHMETICS
+from tlcheck.readers.runtime_profile import chosen_profile
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CERTIFICATES = REPOSITORY / "certificates"
+
+IEEE = chosen_profile().numbers
+"""What deployed semantics assume by default."""
 
 ENGINES = tuple(name for name in ARITHMETICS if name != "auto")
 """What is true of one engine is tried on every one: auto is a choice among them."""

@@ -26,7 +26,8 @@ class Options:
     check continues from and appends to. ``details``: also report where the worst leaf's margin went, layer by layer.
     ``input_format``: the format of the certificate, instead of what its content says. ``decimals``: how an artifact's
     decimals are read: exactly, as the nearest binary64, or as its format means them. ``slack``: the most slack that an
-    artifact may grant itself; a verdict that used any names it.
+    artifact may grant itself; a verdict that used any names it. ``profile``: of the runtime, for deployed semantics: one of
+    tlcheck's own by name, or a file.
     """
 
     model: Path | None = None
@@ -35,6 +36,7 @@ class Options:
     precision: int = DEFAULT_PRECISION
     jobs: int = 0
     semantics: str = "real"
+    profile: str = "ieee-basic"
     cross_check: bool = False
     timeout: float | None = None
     max_memory_mib: int | None = None

@@ -403,7 +403,7 @@ def answered(planted: Planted, seconds: float, **limits: Any) -> str:
         return "sat" if verdict is Verdict.CERTIFIED else "unknown"
     if isinstance(found, Unknown):
         return "unknown"
-    plan = planned(claim, found.guidance, Settings(deployed=limits.get("deployed", False)))
+    plan = planned(claim, found.guidance, Settings(deployed=limits.get("deployed")))
     verdict, _ = conclude_unsat(plan, run_leaves(plan, 1, Deadline(None, None), None, None).outcomes)
     return "unsat" if verdict is Verdict.CERTIFIED else "unknown"
 

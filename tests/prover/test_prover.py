@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.clocks import Noted
+from tests.helpers import IEEE
 from tlcheck.checking.deadline import Deadline
 from tlcheck.checking.journal import Lines, search_key
 from tlcheck.checking.pool import FORKS
@@ -128,7 +129,7 @@ def use(monkeypatch: pytest.MonkeyPatch, inputs: type[Halving], neurons: type[Ha
 
 
 def certified(claim: UnsatClaim, proof: Proof, deployed: bool = False) -> bool:
-    plan = planned(claim, proof.guidance, Settings(deployed=deployed))
+    plan = planned(claim, proof.guidance, Settings(deployed=IEEE if deployed else None))
     run = run_leaves(plan, 1, Deadline(None, None), None, None)
     return conclude_unsat(plan, run.outcomes)[0] is Verdict.CERTIFIED
 
@@ -251,7 +252,7 @@ def test_who_asks_may_decide(halving: type[Halving], says: bool | str) -> None:
 
 def test_for_float32_executions_more_is_asked_for(halving: type[Halving]) -> None:
     asked = claim(0.8)
-    found = Prover(asked, Limits(deployed=True), attack=Silent()).prove()
+    found = Prover(asked, Limits(deployed=IEEE), attack=Silent()).prove()
     assert isinstance(found, Proof) and certified(asked, found, deployed=True)
 
 

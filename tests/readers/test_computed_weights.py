@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.helpers import IEEE
 from tests.readers.test_onnx_onnxruntime import run
 from tests.trusted.test_audit import ONE_LEAF, claim, leaves
 from tlcheck.readers.onnx import read_model
@@ -54,7 +55,9 @@ def computed(operator: str, rng: np.random.Generator) -> bytes:
 def box_at(graph: Graph, x: Any, *, deployed: bool) -> Box:
     ends = x.ravel().tolist()
     plan = Plan(
-        claim(graph, ends, ends, 1, 0), Guidance(ONE_LEAF, leaves(1)), Settings("arb", deployed=deployed)
+        claim(graph, ends, ends, 1, 0),
+        Guidance(ONE_LEAF, leaves(1)),
+        Settings("arb", deployed=IEEE if deployed else None),
     )
     return root_bounds(plan, 0).boxes[graph.outputs[0]]
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from tests.helpers import ENGINES
+from tests.helpers import ENGINES, IEEE
 from tests.trusted.test_decide_soundness import decide
 from tlcheck.options import ARITHMETICS
 from tlcheck.trusted.arith.ball64 import Ball64
@@ -75,7 +75,9 @@ def split(node: int) -> Tree:
 def verdict(
     asked: UnsatClaim, guidance: Guidance | None = None, arith: str = "arb", deployed: bool = False
 ) -> Verdict:
-    return decide(asked, guidance or Guidance(ONE_LEAF, leaves(1)), Settings(arith, deployed=deployed))[1]
+    return decide(
+        asked, guidance or Guidance(ONE_LEAF, leaves(1)), Settings(arith, deployed=IEEE if deployed else None)
+    )[1]
 
 
 @pytest.mark.parametrize("arith", ARITHMETICS)
@@ -105,7 +107,7 @@ def test_leaky_relu_loses_alpha_times_a_flushed_operand() -> None:
     plan = Plan(
         claim(graph, [-(2.0**-127)], [-(2.0**-127)], 1, -1),
         Guidance(ONE_LEAF, leaves(1)),
-        Settings("arb", deployed=True),
+        Settings("arb", deployed=IEEE),
     )
     assert root_bounds(plan, 0).boxes[1].upper[0, 0] >= 0
 
@@ -124,7 +126,7 @@ def test_a_normalisation_that_cancels_has_the_radius_of_its_terms() -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)])
     normalised = read_model(model.SerializeToString())
     plan = Plan(
-        claim(normalised, [1e-4], [2e-4], 1, 0), Guidance(ONE_LEAF, leaves(1)), Settings("arb", deployed=True)
+        claim(normalised, [1e-4], [2e-4], 1, 0), Guidance(ONE_LEAF, leaves(1)), Settings("arb", deployed=IEEE)
     )
     box = root_bounds(plan, 0).boxes[normalised.outputs[0]]
     assert box.lower[0, 0] <= 1e-4 - 6 * 2.0**-24 * 1000
@@ -134,7 +136,7 @@ def test_a_normalisation_that_cancels_has_the_radius_of_its_terms() -> None:
 def test_flush_to_zero_in_relu() -> None:
     graph = chain(1, Relu())
     plan = Plan(
-        claim(graph, [2.0**-127], [1], 1, 0), Guidance(ONE_LEAF, leaves(1)), Settings("arb", deployed=True)
+        claim(graph, [2.0**-127], [1], 1, 0), Guidance(ONE_LEAF, leaves(1)), Settings("arb", deployed=IEEE)
     )
     assert root_bounds(plan, 0).boxes[1].lower[0, 0] <= 0
 

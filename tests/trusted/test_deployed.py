@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers import DATA, needs_data
+from tests.helpers import DATA, IEEE, needs_data
 from tests.trusted.test_decide_soundness import execute32
 from tlcheck.options import Options
 from tlcheck.readers.onnx import read_model
@@ -50,7 +50,7 @@ def deployed_box(graph: Graph, points: list[np.ndarray], engine: Ball64 | Intege
         node: Box(p.reshape(1, -1).astype(np.float64), p.reshape(1, -1).astype(np.float64))
         for node, p in zip(graph.inputs, points, strict=True)
     }
-    task = Enclosure(network, engine, Slopes(NO_GUIDANCE, lambda _: None), deployed=True)
+    task = Enclosure(network, engine, Slopes(NO_GUIDANCE, lambda _: None), deployed=IEEE)
     return task.bounds(inputs).boxes[graph.outputs[0]]
 
 

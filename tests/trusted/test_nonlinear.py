@@ -12,6 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tests import numpy_eval
+from tests.helpers import IEEE
 from tests.operations import PIECEWISE_LINEAR, operations, step_of
 from tests.trusted.functions import FUNCTIONS
 from tests.trusted.test_audit import ONE_LEAF, claim, leaves, verdict
@@ -34,7 +35,7 @@ from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Linear, Scale
-from tlcheck.trusted.ops.base import NotDeployable, Operation
+from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
 from tlcheck.trusted.ops.convolution import Conv
 from tlcheck.trusted.ops.discrete import ArgMax, Compare, Floor, Round, Select, Sign, Truncate
@@ -46,6 +47,7 @@ from tlcheck.trusted.ops.smooth import Exp, Log, Power, Reciprocal, Sin, Smooth,
 from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.structure import Input, ReduceSum
 from tlcheck.trusted.plan import NoRelaxation, Plan, Settings
+from tlcheck.trusted.profile import NotDeployable, Profile
 from tlcheck.trusted.verdict import Verdict
 
 OTHERS: dict[str, tuple[Operation, list[tuple[int, ...]]]] = {
@@ -276,7 +278,10 @@ def test_witnesses_of_new_operations() -> None:
     assert decide_sat(sat(graph, Fraction(0), Fraction(0))).verdict is Verdict.CERTIFIED
     assert decide_sat(sat(graph, Fraction(1), Fraction(1, 2))).verdict is Verdict.REFUTED
     with pytest.raises(NotDeployable):
-        decide_sat(sat(graph, Fraction(0), Fraction(0)), deployed=True)
+        decide_sat(sat(graph, Fraction(0), Fraction(0)), deployed=Profile("empty", ""))
+    tied = decide_sat(sat(graph, Fraction(0), Fraction(0)), deployed=IEEE)
+    assert (tied.verdict, tied.code) == (Verdict.UNPROVEN, "TLC016")
+    assert decide_sat(sat(graph, Fraction(0), Fraction(1, 9)), deployed=IEEE).verdict is Verdict.CERTIFIED
 
 
 def test_an_undecided_witness_is_unproven_and_names_the_node() -> None:

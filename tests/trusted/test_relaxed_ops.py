@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests import numpy_eval
-from tests.helpers import ENGINES
+from tests.helpers import ENGINES, IEEE
 from tests.trusted.oracle import REPEATS
 from tests.trusted.test_audit import ONE_LEAF, claim, ints, leaves, split, verdict
 from tlcheck.trusted.arith.arb import working_precision
@@ -19,7 +19,7 @@ from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.leaf_pass import check_leaves
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Linear, Scale, Sum
-from tlcheck.trusted.ops.base import NotDeployable, Operation
+from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.bent import Abs
 from tlcheck.trusted.ops.discrete import ArgMax, Compare, Floor, Round, Select, Sign, Truncate
 from tlcheck.trusted.ops.indexed import Call, Indexed
@@ -29,6 +29,7 @@ from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Power, Reciprocal, Sin, So
 from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
 from tlcheck.trusted.plan import Plan, Settings, root_bounds
+from tlcheck.trusted.profile import NotDeployable, Profile
 from tlcheck.trusted.verdict import Verdict
 
 Rng = np.random.Generator
@@ -218,12 +219,16 @@ def test_undefined_values_prove_nothing() -> None:
 
 
 @pytest.mark.parametrize("kind", BLOCKS)
-def test_no_float32_semantics(kind: str) -> None:
+def test_float32_semantics(kind: str) -> None:
+    """Boxes of executions hold those of the exact function; an elementary function is refused where nothing is said of it."""
     graph = network(np.random.default_rng(1), kind, None)
-    plan = Plan(
-        claim(graph, [0, 0, 0], [1, 1, 1], 1, -100),
-        Guidance(ONE_LEAF, leaves(1)),
-        Settings("arb", deployed=True),
-    )
-    with working_precision(128), pytest.raises(NotDeployable):
-        root_bounds(plan, 0)
+    asked = claim(graph, [0, 0, 0], [1, 1, 1], 1, -100)
+    plans = [
+        Plan(asked, Guidance(ONE_LEAF, leaves(1)), Settings("arb", deployed=profile))
+        for profile in (None, IEEE, Profile("empty", ""))
+    ]
+    with working_precision(128):
+        real, deployed = (root_bounds(plan, 0).boxes[graph.outputs[0]] for plan in plans[:2])
+        assert (deployed.lower < real.lower).all() and (real.upper < deployed.upper).all()
+        with pytest.raises(NotDeployable, match="profile empty"):  # every block has a tanh
+            root_bounds(plans[2], 0)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.helpers import IEEE
 from tests.trusted.test_audit import ONE_LEAF, leaves
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.claim import UnsatClaim
@@ -68,7 +69,7 @@ def test_a_tie_is_not_proved(name: str, arith: str) -> None:
     query = Query(len(low), graph.n_outputs, (Disjunct(box, (constraint,)),))
     for per_leaf, deployed in product((False, True), repeat=2):
         guidance = Guidance(ONE_LEAF, leaves(1), per_leaf_bounds=per_leaf)
-        plan = Plan(UnsatClaim(graph, query), guidance, Settings(arith, deployed=deployed))
+        plan = Plan(UnsatClaim(graph, query), guidance, Settings(arith, deployed=IEEE if deployed else None))
         bounds = None if per_leaf else root_bounds(plan, 0)
         verdict, _ = conclude_unsat(plan, check_leaves(plan, bounds, [0]))
         assert verdict is Verdict.UNPROVEN

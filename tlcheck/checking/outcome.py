@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.loaded import LoadedClaim
+from tlcheck.readers.runtime_profile import chosen_profile
 from tlcheck.report.result import Number
 from tlcheck.trusted.arith.decimals import decimal_outward
 
@@ -17,11 +18,24 @@ FLOAT32_ASSUMPTIONS = (
 )
 
 
+def float32_assumptions(profile: str) -> tuple[str, ...]:
+    """What is assumed of float32 executions; the last line names the profile."""
+    found = profile_named(profile)
+    return (
+        *FLOAT32_ASSUMPTIONS,
+        f"runtime profile {found['name']} ({found['kind']}, sha256 {found['sha256'][:16]}...)",
+    )
+
+
+def profile_named(text: str) -> dict[str, str]:
+    """Name, kind and SHA-256 of the document."""
+    found = chosen_profile(text)
+    return {"name": found.document.name, "kind": found.document.kind, "sha256": found.numbers.digest}
+
+
 def not_deployable(error: Exception) -> InvalidInput:
     """Of a NotDeployable of ring 0, which names the operator."""
-    return InvalidInput(
-        "TLC202", f"operator {error} has no float32 rounding radius yet (--semantics deployed)"
-    )
+    return InvalidInput("TLC202", f"no float32 rounding radius for {error} (--semantics deployed)")
 
 
 def rounded(value: float, direction: str) -> Number:

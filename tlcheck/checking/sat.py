@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from tlcheck import timer
-from tlcheck.checking.outcome import FLOAT32_ASSUMPTIONS, ZERO, about, not_deployable, rounded
+from tlcheck.checking.outcome import ZERO, about, float32_assumptions, not_deployable, profile_named, rounded
 from tlcheck.options import Options
 from tlcheck.readers.loaded import LoadedClaim
+from tlcheck.readers.runtime_profile import deployed
 from tlcheck.report.numerals import point
 from tlcheck.report.result import Bound, ClaimResult, Reason
 from tlcheck.trusted.claim import SatClaim
 from tlcheck.trusted.decide import decide_sat
-from tlcheck.trusted.ops.base import NotDeployable
+from tlcheck.trusted.profile import NotDeployable
 from tlcheck.trusted.verdict import Verdict
 
 
@@ -18,7 +19,8 @@ def check_sat(loaded: LoadedClaim, claim: SatClaim, options: Options) -> ClaimRe
     """Decide a sat claim: its witness is evaluated as an exact point."""
     start = timer.now()
     try:
-        outcome = decide_sat(claim, options.precision, deployed=options.semantics == "deployed")
+        profile = deployed(options.semantics, options.profile)
+        outcome = decide_sat(claim, options.precision, deployed=profile)
     except NotDeployable as error:
         raise not_deployable(error) from None
     arithmetic: dict[str, object] = {
@@ -26,6 +28,8 @@ def check_sat(loaded: LoadedClaim, claim: SatClaim, options: Options) -> ClaimRe
         "precision": options.precision,
         "semantics": options.semantics,
     }
+    if profile is not None:
+        arithmetic["profile"] = profile_named(options.profile)
     if options.cross_check:
         from tlcheck.checking.crosscheck.compare import cross_check_witness
 
@@ -37,7 +41,7 @@ def check_sat(loaded: LoadedClaim, claim: SatClaim, options: Options) -> ClaimRe
         verdict=outcome.verdict,
         reason=Reason(outcome.code, outcome.message, _witness_text(claim, outcome.verdict)),
         bound=Bound(number, None, ZERO),
-        assumptions=("Python", "FLINT", *(FLOAT32_ASSUMPTIONS if options.semantics == "deployed" else ())),
+        assumptions=("Python", "FLINT", *(float32_assumptions(options.profile) if profile else ())),
         arithmetic=arithmetic,
         details=about(loaded),
         seconds=timer.now() - start,

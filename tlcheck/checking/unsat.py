@@ -13,19 +13,20 @@ import numpy as np
 from tlcheck import timer
 from tlcheck.checking.deadline import Deadline, peak_mib
 from tlcheck.checking.journal import Journal
-from tlcheck.checking.outcome import FLOAT32_ASSUMPTIONS, ZERO, about, not_deployable, rounded
+from tlcheck.checking.outcome import ZERO, about, float32_assumptions, not_deployable, profile_named, rounded
 from tlcheck.checking.schedule import LeafRun, planned, run_leaves
 from tlcheck.checking.tripwire import recheck
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options, Report
 from tlcheck.readers.loaded import LoadedClaim
+from tlcheck.readers.runtime_profile import deployed as deployed_profile
 from tlcheck.report.result import Bound, ClaimResult, Number, Reason
 from tlcheck.trusted.arith.decimals import decimal_outward
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.decide import conclude_unsat
 from tlcheck.trusted.leaf_pass import LeafOutcome
-from tlcheck.trusted.ops.base import NotDeployable
 from tlcheck.trusted.plan import BadGuidance, NoRelaxation, Plan, Settings
+from tlcheck.trusted.profile import NotDeployable, Profile
 from tlcheck.trusted.verdict import Verdict
 
 
@@ -61,9 +62,9 @@ def check_unsat(loaded: LoadedClaim, claim: UnsatClaim, options: Options, report
         reason = Reason(*(loaded.problem or ("TLC010", "the claim comes without evidence")))
         return ClaimResult("unsat", statement, Verdict.UNPROVEN, reason, seconds=timer.now() - start)
     deadline = Deadline(options.timeout, options.max_memory_mib)
-    real = _half(loaded, claim, options, False, deadline, report)
-    wanted = options.semantics == "deployed"
-    deployed = _half(loaded, claim, options, True, deadline, report) if wanted else None
+    profile = deployed_profile(options.semantics, options.profile)
+    real = _half(loaded, claim, options, None, deadline, report)
+    deployed = None if profile is None else _half(loaded, claim, options, profile, deadline, report)
     result = replace(_result(loaded, statement, options, real, deployed), seconds=timer.now() - start)
     if options.details:
         result.details.update(_told(claim))
@@ -115,7 +116,7 @@ def _half(
     loaded: LoadedClaim,
     claim: UnsatClaim,
     options: Options,
-    deployed: bool,
+    profile: Profile | None,
     deadline: Deadline,
     report: Report,
 ) -> Half:
@@ -123,7 +124,7 @@ def _half(
     if loaded.guidance is None:
         raise ValueError("no evidence")
     try:
-        plan = planned(claim, loaded.guidance, Settings(options.arith, options.precision, deployed))
+        plan = planned(claim, loaded.guidance, Settings(options.arith, options.precision, profile))
         journal = Journal.open(options.resume, plan) if options.resume else None
         run = run_leaves(plan, options.jobs, deadline, report, journal)
         verdict, _ = conclude_unsat(plan, run.outcomes)
@@ -189,7 +190,7 @@ def _assumptions(plan: Plan, options: Options) -> tuple[str, ...]:
     if "ball64" in (plan.bounding_engine.name, plan.deciding_engine.name):
         names += ["IEEE-754 double precision", "BLAS sums every product as a tree (probed)"]
     if plan.settings.deployed:
-        names += [*FLOAT32_ASSUMPTIONS, "float32 inputs lie in the region"]
+        names += [*float32_assumptions(options.profile), "float32 inputs lie in the region"]
     if options.resume is not None:
         names.append(f"the journal {options.resume.name} was written by tlcheck")
     return tuple(names)
@@ -204,6 +205,7 @@ def _arithmetic(half: Half, options: Options) -> dict[str, object]:
         "ball64_rows_redone_in_integers": half.rechecked,
         "precision": options.precision,
         "semantics": "deployed" if plan.settings.deployed else "real",
+        **({"profile": profile_named(options.profile)} if plan.settings.deployed else {}),
     }
 
 

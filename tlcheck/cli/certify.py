@@ -14,6 +14,7 @@ import click
 
 from tlcheck import timer
 from tlcheck.cli.output import Output, check_writable, line_width, use_color
+from tlcheck.cli.profile_option import PROFILE
 from tlcheck.cli.progress import Ticker, clock_text
 from tlcheck.cli.seconds import Seconds
 from tlcheck.errors import InvalidInput
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tlcheck.prover.refute import Point
     from tlcheck.report.record import FileResult, Run, Searched
     from tlcheck.trusted.guidance import Guidance
+    from tlcheck.trusted.profile import Profile
 
     Answer = Literal["unsat", "sat", "unknown"]
 
@@ -57,6 +59,7 @@ WITNESS_VALUES: Final = 8
     "--semantics", type=click.Choice(SEMANTICS), default="real", show_default=True,
     help="real: the exact function; deployed: every float32 execution too.",
 )  # fmt: skip
+@PROFILE
 @click.option(
     "--from", "evidence", type=ANY_PATH, metavar="EVIDENCE",
     help="Another tool's work on this query, to be completed: hints, believed in no way.",
@@ -93,6 +96,7 @@ class Choices:
     timeout: float
     jobs: int
     semantics: str
+    profile: str
     evidence: Path | None
     resume: Path | None
     seed: int
@@ -149,8 +153,9 @@ class Work:
     def _answered(self, part: Path) -> tuple[Searched, FileResult]:
         from tlcheck.checking.outcome import not_deployable
         from tlcheck.prover.prover import Proof, Prover, Unknown
-        from tlcheck.trusted.ops.base import NotDeployable
+        from tlcheck.readers.runtime_profile import chosen_profile
         from tlcheck.trusted.plan import NoRelaxation
+        from tlcheck.trusted.profile import NotDeployable
 
         checked: list[FileResult] = []
 
@@ -177,7 +182,16 @@ class Work:
             ), checked[0]
         self.asked.witness(part, found.point)
         result = self._verified(part)
-        return self._witnessed(found.point, prover.usual_attack.executed(found.point)), result
+        return self._witnessed(
+            found.point,
+            prover.usual_attack.executed(found.point, chosen_profile(self.choices.profile).numbers),
+        ), result
+
+    @cached_property
+    def _profile(self) -> Profile | None:
+        from tlcheck.readers.runtime_profile import deployed
+
+        return deployed(self.choices.semantics, self.choices.profile)
 
     def _limits(self) -> Limits:
         from tlcheck.prover.prover import Limits
@@ -185,7 +199,7 @@ class Work:
         given = self.choices
         return Limits(
             seconds=given.timeout, check_seconds=given.timeout, jobs=given.jobs, seed=given.seed,
-            deployed=given.semantics == "deployed",
+            deployed=self._profile,
         )  # fmt: skip
 
     def _verified(self, part: Path) -> FileResult:
@@ -194,7 +208,11 @@ class Work:
 
         given = self.choices
         options = Options(
-            jobs=given.jobs, semantics=given.semantics, timeout=given.timeout, details=given.verbose
+            jobs=given.jobs,
+            semantics=given.semantics,
+            profile=given.profile,
+            timeout=given.timeout,
+            details=given.verbose,
         )
         return replace(verify_path(part, options), path=str(self.output))
 
@@ -203,7 +221,9 @@ class Work:
 
         if self.choices.resume is None:
             return None
-        return Lines.at(self.choices.resume, search_key(self.asked.claim, self.choices.semantics))
+        return Lines.at(
+            self.choices.resume, search_key(self.asked.claim, self.choices.semantics, self._profile)
+        )
 
     @cached_property
     def _hints(self) -> Hinted | None:

@@ -14,7 +14,7 @@ from tlcheck.report.record import ExitCode
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-SCHEMAS: Final = ("report", "bundle", "lock", "referee", "robust")
+SCHEMAS: Final = ("report", "bundle", "lock", "profile", "referee", "robust")
 FORMATS: Final = {
     "certificates": (
         ("tlcert", "tlcheck's own bundle: a folder or a zip with manifest.json and arrays.safetensors"),
@@ -97,25 +97,35 @@ def _code(given: str) -> str:
 def formats() -> ExitCode:
     """List what tlcheck reads and writes, and what each certificate's format proves."""
     from tlcheck.readers.artifacts import ARTIFACTS
+    from tlcheck.readers.runtime_profile import chosen_profile, profile_names
 
     artifacts = tuple((name, artifact.proves) for name, artifact in ARTIFACTS.items())
     for title, rows in FORMATS.items():
         click.echo(f"{title}:")
         for name, text in (*rows, *artifacts) if title == "certificates" else rows:
             click.echo(f"  {name:28}{text}")
+    click.echo("runtime profiles:")
+    for name in profile_names():
+        document = chosen_profile(name).document
+        click.echo(f"  {name:28}{document.kind}: {document.provenance.what}")
     return ExitCode.OK
 
 
 @click.command()
 @click.argument("name", type=click.Choice(SCHEMAS), required=False)
 def schema(name: str | None) -> ExitCode:
-    """Print the JSON Schema NAME: report (the default), bundle (a .tlcert manifest), lock, referee or robust (their reports)."""
+    """Print the JSON Schema NAME: report (the default), bundle (a .tlcert manifest), lock, profile (of a runtime),
+    referee or robust (their reports)."""
     import msgspec
 
     if name == "bundle":
         from tlcheck.readers.bundle.read import manifest_schema
 
         document = manifest_schema()
+    elif name == "profile":
+        from tlcheck.readers.runtime_profile import profile_schema
+
+        document = profile_schema()
     elif name == "lock":
         from tlcheck.checking.lock import lock_schema
 

@@ -14,6 +14,7 @@ import click
 
 from tlcheck import timer
 from tlcheck.cli.output import Output, line_width, unusable, use_color
+from tlcheck.cli.profile_option import PROFILE
 from tlcheck.cli.progress import progress_bar
 from tlcheck.cli.seconds import Seconds
 from tlcheck.errors import InvalidInput
@@ -109,6 +110,7 @@ class ReportOptions:
     show_default=True,
     help="real: the exact function; deployed: every float32 execution too.",
 )
+@PROFILE
 @click.option(
     "--cross-check", is_flag=True, help="Repeat in mpmath what is small enough; disagreement is a bug."
 )
@@ -180,9 +182,18 @@ def verify(paths: tuple[Path, ...], max_memory: int | None, format_: str, **choi
         raise click.UsageError("-v and -q exclude each other")
     try:
         options = Options(max_memory_mib=max_memory, details=looks["verbose"], **choices)
+        _check_profile(options)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     return check(paths, options, ReportOptions(format=format_, **looks), gate)
+
+
+def _check_profile(options: Options) -> None:
+    """It is one. Raises InvalidInput."""
+    if options.semantics == "deployed":
+        from tlcheck.readers.runtime_profile import chosen_profile
+
+        chosen_profile(options.profile)
 
 
 def _check_named(

@@ -32,6 +32,7 @@ from tlcheck.trusted.arith.box import OutOfRange
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.guidance import NO_GUIDANCE, Guidance
 from tlcheck.trusted.plan import BadGuidance, Plan, Settings
+from tlcheck.trusted.profile import Profile
 from tlcheck.trusted.query import InputBox
 
 if TYPE_CHECKING:
@@ -75,15 +76,15 @@ CANDIDATES: Final = 16
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """``seconds``: of the search; ``check_seconds``: how much later a check and repairs of what it found must end, None: whenever
-    they do. ``jobs``: processes, 0: one per core. ``deployed``: the proof must hold for every float32 execution. ``boxes``: of
-    the searches on inputs, None: no limit."""
+    they do. ``jobs``: processes, 0: one per core. ``deployed``: the proof must hold for every float32 execution that
+    the profile allows. ``boxes``: of the searches on inputs, None: no limit."""
 
     seconds: float = inf
     check_seconds: float | None = None
     memory_mib: int | None = None
     jobs: int = 1
     seed: int = 0
-    deployed: bool = False
+    deployed: Profile | None = None
     boxes: int | None = None
 
 
@@ -555,7 +556,7 @@ class Prover:
 
     def _reopen(self, refused: Sequence[tuple[Branch, float]], *, first: bool) -> None:
         """Open the leaves again. For float32 executions, what rounding took is asked for in advance from now on."""
-        raised = first and self.limits.deployed
+        raised = first and self.limits.deployed is not None
         by_region: dict[int, list[Branch]] = {}
         for branch, margin in refused:
             number = next(k for k, region in enumerate(self.regions) if branch.disjunct in region.disjuncts)

@@ -28,7 +28,7 @@ from tlcheck.trusted.claim import SatClaim
 from tlcheck.trusted.decide import SatOutcome, decide_sat
 from tlcheck.trusted.evaluate import Evaluator, Undecided
 from tlcheck.trusted.graph import Graph
-from tlcheck.trusted.ops.base import NotDeployable
+from tlcheck.trusted.profile import NotDeployable, Profile
 from tlcheck.trusted.query import Disjunct, InputBox, Query
 from tlcheck.trusted.verdict import Verdict
 
@@ -60,7 +60,7 @@ def ruled(claim: SatClaim, evaluator: Evaluator, precisions: Sequence[int] = PRE
 class Judge:
     """Decides points of one query: over the reals, or for every float32 execution too."""
 
-    def __init__(self, graph: Graph, query: Query, deployed: bool = False) -> None:
+    def __init__(self, graph: Graph, query: Query, deployed: Profile | None = None) -> None:
         self.graph, self.query, self.deployed = graph, query, deployed
         self.evaluator = Evaluator(graph)
 
@@ -69,7 +69,7 @@ class Judge:
         claim = SatClaim(self.graph, self.query, point)
         if ruled(claim, self.evaluator).verdict is not Verdict.CERTIFIED:
             return False
-        return not self.deployed or decide_sat(claim, deployed=True).verdict is Verdict.CERTIFIED
+        return self.deployed is None or decide_sat(claim, deployed=self.deployed).verdict is Verdict.CERTIFIED
 
     def middles(self, point: NDArray[np.float32]) -> NDArray[np.float64] | None:
         """The outputs there, roughly; None where there are none."""
@@ -123,7 +123,12 @@ class Refuter:
     """
 
     def __init__(
-        self, graph: Graph, query: Query, model: bytes | None = None, deployed: bool = False, seed: int = 0
+        self,
+        graph: Graph,
+        query: Query,
+        model: bytes | None = None,
+        deployed: Profile | None = None,
+        seed: int = 0,
     ) -> None:
         self.judge = Judge(graph, query, deployed)
         self.engine = engine_of(graph)
@@ -195,11 +200,11 @@ class Refuter:
         exact = tuple(Fraction(y) for y in outputs.tolist())
         return any(holds(d, point, exact) for d in self.judge.query.disjuncts)
 
-    def executed(self, point: Point) -> str:
+    def executed(self, point: Point, profile: Profile) -> str:
         """Of a witness over the reals: what is so of float32 executions there."""
         claim = SatClaim(self.judge.graph, self.judge.query, point)
         with suppress(NotDeployable):
-            if decide_sat(claim, deployed=True).verdict is Verdict.CERTIFIED:
+            if decide_sat(claim, deployed=profile).verdict is Verdict.CERTIFIED:
                 return "every float32 execution satisfies the property there too"
         if self.values.session is None:
             return "not executed in float32"

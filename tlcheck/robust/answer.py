@@ -23,6 +23,7 @@ from tlcheck.options import Options
 from tlcheck.prover.refute import ruled
 from tlcheck.readers.bytes import sha256_hex
 from tlcheck.readers.loaded import LoadedClaim
+from tlcheck.readers.runtime_profile import deployed
 from tlcheck.report.result import ClaimResult
 from tlcheck.robust.questions import Questions
 from tlcheck.robust.region import Point
@@ -119,11 +120,9 @@ class Worker:
             taken = judge.answer(Found(old))
             if taken.status != UNDECIDED:
                 return replace(taken, taken=True)
-        deployed = self.semantics == "deployed"
+        profile = deployed(self.semantics)
         model = self.questions.network.whole.content
-        return judge.answer(
-            find(judge.claim, model, Search(self.seconds, self.jobs, deployed), judge.accepts)
-        )
+        return judge.answer(find(judge.claim, model, Search(self.seconds, self.jobs, profile), judge.accepts))
 
 
 @dataclass(eq=False)

@@ -10,8 +10,8 @@ from tlcheck.errors import InvalidInput
 from tlcheck.prover.prover import Accept, Limits, Proof, Prover, Witness
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.guidance import Guidance
-from tlcheck.trusted.ops.base import NotDeployable
 from tlcheck.trusted.plan import NoRelaxation
+from tlcheck.trusted.profile import NotDeployable, Profile
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class Search:
 
     seconds: float
     jobs: int = 1
-    deployed: bool = False
+    deployed: Profile | None = None
 
 
 def find(claim: UnsatClaim, model: bytes, search: Search, accept: Accept) -> Found:

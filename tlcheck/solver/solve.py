@@ -31,6 +31,7 @@ from tlcheck.prover.prover import TIME_IS_OVER, Limits, Prover, Unknown, Witness
 from tlcheck.prover.refute import engine_of, exact_points, ruled
 from tlcheck.prover.regions import MAX_REPAIRS, TOLERANCE, Regions, clipped
 from tlcheck.readers.loaded import LoadedClaim
+from tlcheck.readers.runtime_profile import chosen_profile
 from tlcheck.readers.vnnlib.equivalent import Magnitudes, relaxable
 from tlcheck.readers.vnnlib.joint import Joint
 from tlcheck.readers.vnnlib.version2 import Tensor
@@ -41,9 +42,9 @@ from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.decide import SatOutcome, decide_sat
 from tlcheck.trusted.evaluate import Evaluator, Undecided
 from tlcheck.trusted.guidance import Guidance
-from tlcheck.trusted.ops.base import NotDeployable
 from tlcheck.trusted.ops.product import Product
 from tlcheck.trusted.plan import NoRelaxation
+from tlcheck.trusted.profile import NotDeployable
 from tlcheck.trusted.query import Disjunct, InputBox, Query
 from tlcheck.trusted.verdict import Verdict
 
@@ -232,9 +233,9 @@ class Solver:
     def _holds_deployed(self, point: Point) -> bool:
         claim = SatClaim(self.joint.graph, self.joint.query, point)
         try:
-            outcome = decide_sat(claim, deployed=True)
+            outcome = decide_sat(claim, deployed=chosen_profile().numbers)
         except NotDeployable as error:
-            self._note(f"operator {error} has no float32 rounding radius yet (--semantics deployed)")
+            self._note(f"no float32 rounding radius for {error} (--semantics deployed)")
             return False
         if outcome.verdict is not Verdict.CERTIFIED:
             self._note("a witness does not hold for every float32 execution (--semantics deployed)")
@@ -251,8 +252,8 @@ class Solver:
             if self.joint.is_typed or self.semantics == "deployed":
                 return self._searched(self._claim, self.until, pauses, deployed=True)
         except (NoRelaxation, NotDeployable) as error:
-            radius = "" if isinstance(error, NoRelaxation) else " has no float32 rounding radius yet"
-            self._note(f"no proof for float32 executions: {error}{radius}")
+            radius = "" if isinstance(error, NoRelaxation) else "no float32 rounding radius for "
+            self._note(f"no proof for float32 executions: {radius}{error}")
             if self.semantics == "deployed":
                 return None
         claims = [self._claim, *([self._rewritten] if self._rewritten.graph is not self._claim.graph else [])]
@@ -270,7 +271,8 @@ class Solver:
 
     def _searched(self, claim: UnsatClaim, until: float, pauses: _Pauses, *, deployed: bool) -> Answer | None:
         left = max(0.0, until - timer.now())
-        limits = Limits(seconds=left * (1 - CHECK_SHARE), check_seconds=left * CHECK_SHARE, deployed=deployed)
+        profile = chosen_profile().numbers if deployed else None
+        limits = Limits(seconds=left * (1 - CHECK_SHARE), check_seconds=left * CHECK_SHARE, deployed=profile)
         answers: list[Answer] = []
 
         def accept(guidance: Guidance) -> bool:

@@ -23,6 +23,7 @@ from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.ops.lines import Lines, SlopeGuess
 from tlcheck.trusted.ops.structure import Input
+from tlcheck.trusted.profile import Profile
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -94,7 +95,7 @@ class Enclosure:
     network: Network
     engine: Engine
     slopes: Slopes
-    deployed: bool = False
+    deployed: Profile | None = None
     expected: Callable[[int], NDArray[np.bool_] | None] = lambda target: None
     apply: Apply = map
     """``map``, or a pool's: chunks of rows are independent."""
@@ -113,10 +114,10 @@ class Enclosure:
             affine = self.network.affine[i]
             shapes = tuple(self.network.graph.nodes[j].shape for j in node.inputs)
             box = image(node.op, affine, operands, self.engine, shapes)
-            if self.deployed:
+            if self.deployed is not None:
                 from tlcheck.trusted.rounding import rounding_radius  # only float32 executions have radii
 
-                radius = rounding_radius(node.op, affine, operands, self.engine)
+                radius = rounding_radius(node.op, affine, operands, shapes, box, self.engine, self.deployed)
                 if radius is not None:
                     result.radii[i] = radius
                     box = _widened(box, radius)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tlcheck.trusted.evaluate import Evaluator
     from tlcheck.trusted.leaf_pass import LeafOutcome
     from tlcheck.trusted.plan import Plan
+    from tlcheck.trusted.profile import Profile
     from tlcheck.trusted.tally import CheckParts, Tally
 
 
@@ -57,12 +58,13 @@ def decide_sat(
     claim: SatClaim,
     precision: int = PRECISION,
     *,
-    deployed: bool = False,
+    deployed: Profile | None = None,
     evaluator: Evaluator | None = None,
 ) -> SatOutcome:
     """Evaluate the witness as an exact point: CERTIFIED if some disjunct certainly holds there, REFUTED if all fail.
 
-    ``deployed``: it must hold for every float32 execution at the witness too, else UNPROVEN. Raises NotDeployable.
+    ``deployed``: it must hold for every float32 execution at the witness too that the profile allows, else UNPROVEN. Raises
+    NotDeployable.
     ``evaluator``: the claim's graph made ready once, for many witnesses; ValueError when it is another graph's.
     """
     from tlcheck.trusted.witness import examine  # what sat claims alone need

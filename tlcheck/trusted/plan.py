@@ -30,6 +30,7 @@ from tlcheck.trusted.cover import BadTree, Leaf, leaves
 from tlcheck.trusted.guidance import Guidance, RegionGuidance
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.ops.elementwise import Elementwise
+from tlcheck.trusted.profile import Profile
 from tlcheck.trusted.query import InputBox, LinearConstraint, Query
 
 Floats = NDArray[np.float64]
@@ -49,11 +50,12 @@ class NoRelaxation(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """``arith``: arb, ball64 or auto. ``budget``: multiply-adds of intermediate bounds that auto does in integers."""
+    """``arith``: arb, ball64 or auto. ``deployed``: for every float32 execution that the profile allows; None: the exact
+    function. ``budget``: multiply-adds of intermediate bounds that auto does in integers."""
 
     arith: str = "auto"
     precision: int = PRECISION
-    deployed: bool = False
+    deployed: Profile | None = None
     budget: float = 2e6
 
 

@@ -15,20 +15,30 @@ from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.float32 import LARGEST32, TINY32, UNIT32, flushed, scaled_up, sum_up
 from tlcheck.trusted.arith.interface import Engine
 from tlcheck.trusted.arith.maps import Affine, Map, SignMap
-from tlcheck.trusted.ops.base import Operation
+from tlcheck.trusted.ops.base import Operation, Shape
+from tlcheck.trusted.profile import Profile
 
 Floats = NDArray[np.float64]
 
 
 def rounding_radius(
-    op: Operation, affine: Affine | None, boxes: tuple[Box, ...], engine: Engine
+    op: Operation,
+    affine: Affine | None,
+    boxes: tuple[Box, ...],
+    shapes: tuple[Shape, ...],
+    image: Box,
+    engine: Engine,
+    profile: Profile,
 ) -> Floats | None:
     """(D, n) radius of the node's own float32 rounding over ``boxes``, rounded up; None where nothing rounds.
 
+    For every execution that the profile allows. ``image``: the operation's, of the boxes.
+
     Raises NotDeployable where none is proved, OutOfRange where float32 may overflow.
     """
-    if affine is None:
-        return op.radius(boxes)
+    own = op.radius(boxes, shapes, image, profile)
+    if affine is None or own is not None:
+        return own
     if affine.exact:
         negates = isinstance(affine.maps[0], SignMap) and affine.maps[0].sign < 0
         return flushed(affine.maps[0].n_out) if negates else None

@@ -21,7 +21,7 @@ from tlcheck.trusted.claim import SatClaim
 from tlcheck.trusted.evaluate import Evaluator, Undecided
 from tlcheck.trusted.guidance import NO_GUIDANCE
 from tlcheck.trusted.network import Network
-from tlcheck.trusted.ops.base import NotDeployable
+from tlcheck.trusted.profile import NotDeployable, Profile
 from tlcheck.trusted.query import Disjunct
 
 Ruling = tuple[bool | None, float | None]
@@ -43,7 +43,7 @@ class WitnessOutcome:
 
 
 def examine(
-    claim: SatClaim, precision: int, *, deployed: bool = False, evaluator: Evaluator | None = None
+    claim: SatClaim, precision: int, *, deployed: Profile | None = None, evaluator: Evaluator | None = None
 ) -> WitnessOutcome:
     """What is so at the witness. Raises NotDeployable; and ValueError when the evaluator is of another graph."""
     evaluator = evaluator or Evaluator(claim.graph)
@@ -51,8 +51,10 @@ def examine(
         raise ValueError("decide_sat: the evaluator is of another graph")
     with working_precision(precision):
         found = _evaluated(claim, evaluator)
-    if deployed and any(holds is True for holds, _ in found.rulings):
-        return WitnessOutcome(found.rulings, found.outputs, found.problem, _holds_deployed(claim, precision))
+    if deployed is not None and any(holds is True for holds, _ in found.rulings):
+        return WitnessOutcome(
+            found.rulings, found.outputs, found.problem, _holds_deployed(claim, precision, deployed)
+        )
     return found
 
 
@@ -94,7 +96,7 @@ def _within(disjunct: Disjunct, witness: tuple[Fraction, ...]) -> bool:
     return all(a <= x <= b for a, x, b in zip(box.lower, witness, box.upper, strict=True))
 
 
-def _holds_deployed(claim: SatClaim, precision: int) -> bool:
+def _holds_deployed(claim: SatClaim, precision: int, profile: Profile) -> bool:
     """Some disjunct holds at the witness for every value of the outputs that a float32 execution may give."""
     network = Network(claim.graph)
     if network.without_relaxation is not None:
@@ -104,7 +106,7 @@ def _holds_deployed(claim: SatClaim, precision: int) -> bool:
     inputs = {node: Box(lower[None, s], upper[None, s]) for node, s in network.input_slices.items()}
     try:
         with working_precision(precision):
-            task = Enclosure(network, IntegerEngine(), Slopes(NO_GUIDANCE, lambda _: None), deployed=True)
+            task = Enclosure(network, IntegerEngine(), Slopes(NO_GUIDANCE, lambda _: None), profile)
             boxes = task.bounds(inputs).boxes
     except OutOfRange:
         return False

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.fuzz.operators.model import Built
+from tests.helpers import IEEE
 from tlcheck.errors import InvalidInput
 from tlcheck.trusted.arith.arb import Arb, arb, working_precision
 from tlcheck.trusted.arith.ball64 import Ball64
@@ -20,8 +21,8 @@ from tlcheck.trusted.bounds import Enclosure, Slopes
 from tlcheck.trusted.evaluate import Evaluator, Undecided
 from tlcheck.trusted.guidance import NO_GUIDANCE
 from tlcheck.trusted.network import Network
-from tlcheck.trusted.ops.base import NotDeployable
 from tlcheck.trusted.plan import NoRelaxation
+from tlcheck.trusted.profile import NotDeployable
 
 os.environ.setdefault(
     "ALLOW_RELEASED_ONNX_OPSET_ONLY", "0"
@@ -87,7 +88,9 @@ def bounds(
     boxes = {i: Box(x - radius, x + radius) for i, x in zip(exact.graph.inputs, points, strict=True)}
     try:
         with working_precision(128):
-            task = Enclosure(network, Ball64(), Slopes(NO_GUIDANCE, lambda _: None), deployed)
+            task = Enclosure(
+                network, Ball64(), Slopes(NO_GUIDANCE, lambda _: None), IEEE if deployed else None
+            )
             found = task.bounds(boxes).boxes
     except (OutOfRange, NotDeployable, NoRelaxation):
         return None

@@ -15,12 +15,18 @@ from tlcheck.trusted.ops.affine import Linear, Sum
 from tlcheck.trusted.ops.bent import Abs
 from tlcheck.trusted.ops.product import Product
 from tlcheck.trusted.ops.smooth import Power, Reciprocal, Sqrt
+from tlcheck.trusted.ops.statistics import OnePass
 
 
-def _normalised(call: Call, x: Data, axes: Shape, epsilon: float) -> tuple[Data, Data, Data]:
-    """(x - m) / sqrt(mean of (x - m)^2 + epsilon), m, and 1 / sqrt(..), over ``axes`` (kept, of size 1)."""
+def _normalised(
+    call: Call, x: Data, axes: Shape, epsilon: float, *, one_pass: bool = False
+) -> tuple[Data, Data, Data]:
+    """(x - m) / sqrt(mean of (x - m)^2 + epsilon), m, and 1 / sqrt(..), over ``axes`` (kept, of size 1).
+
+    ``one_pass``: runtimes compute the variance as mean(x^2) - m^2; ``axes`` are the last.
+    """
     centred, centre = _centred(call, x, axes)
-    scaled, inverse = _by_mean_square(call, centred, axes, epsilon)
+    scaled, inverse = _by_mean_square(call, centred, axes, epsilon, x if one_pass else None)
     return scaled, centre, inverse
 
 
@@ -35,10 +41,14 @@ def _times(call: Call, x: Data, factor: Value) -> Data:
     return call.emit(Product(), x, call.data(call.broadcast(factor, x.shape)))
 
 
-def _by_mean_square(call: Call, x: Data, axes: Shape, epsilon: float) -> tuple[Data, Data]:
-    """x / sqrt(mean of x^2 + epsilon) and 1 / sqrt(..)."""
+def _by_mean_square(
+    call: Call, x: Data, axes: Shape, epsilon: float, one_pass: Data | None = None
+) -> tuple[Data, Data]:
+    """x / sqrt(mean of x^2 + epsilon) and 1 / sqrt(..). ``one_pass``: what the mean of squares is the variance of."""
     call.refuse(any(x.shape[a] == 0 for a in axes), "empty set")
     square = mean(call, call.emit(Power(2.0), x), axes, True)
+    if one_pass is not None:
+        square = call.emit(OnePass(), square, one_pass)
     root = call.emit(Sqrt(), scale(call, square, ONE, Constant(np.array(epsilon)), 1))
     inverse = call.emit(Reciprocal(), root)
     return _times(call, x, inverse), inverse
@@ -88,14 +98,18 @@ def instance_normalization(call: Call) -> list[Value]:
 
 
 def group_normalization(call: Call) -> list[Value]:
-    """Over the channels of a group and the spatial axes. Gain and bias: per group before opset 21, else per channel."""
+    """Over the channels of a group and the spatial axes. Gain and bias: per group before opset 21, else per channel.
+
+    The standard's function, which onnxruntime executes, has the variance in one pass.
+    """
     x, groups = call.variable(0), call.required_int("num_groups")
     _stash(call)
     if len(x.shape) < 3 or groups < 1 or x.shape[1] % groups:
         raise call.misshapen(f"{groups} groups for operand {x.shape}")
     split = (x.shape[0], groups, x.shape[1] // groups, *x.shape[2:])
     grouped = call.data(call.reshape(x, split))
-    y, *_ = _normalised(call, grouped, tuple(range(2, len(split))), call.attr_float("epsilon", 1e-5))
+    axes = tuple(range(2, len(split)))
+    y, *_ = _normalised(call, grouped, axes, call.attr_float("epsilon", 1e-5), one_pass=True)
     repeats = split[2] if call.opset < 21 else 1
     parts = (_per_channel(call, x, call.value(i), repeats) for i in (1, 2))
     return [_affine(call, call.reshape(y, x.shape), *parts)]

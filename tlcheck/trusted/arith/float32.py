@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.arb import floor_float
+from tlcheck.trusted.arith.box import Box, OutOfRange
 
 Floats = NDArray[np.float64]
 
@@ -17,6 +18,21 @@ TINY32 = Fraction(1, 1 << 126)
 """Largest loss of one float32 operation to underflow, flush-to-zero included."""
 LARGEST32 = 2.0**126
 """Sums of magnitudes up to here keep every float32 partial sum, rounded, below overflow (gamma < 1)."""
+
+
+def flushed_operand(box: Box) -> Box:
+    """With 0, where an operation may take a subnormal number of ``box`` for it."""
+    tiny = float(TINY32)
+    return Box(
+        np.where((box.lower > 0) & (box.lower < tiny), 0.0, box.lower),
+        np.where((box.upper < 0) & (box.upper > -tiny), 0.0, box.upper),
+    )
+
+
+def representable(*boxes: Box) -> None:
+    """Raises OutOfRange unless every value is far from float32's largest."""
+    if not all(box.largest <= LARGEST32 for box in boxes):
+        raise OutOfRange("float32 overflow")
 
 
 def flushed(n: int) -> Floats:

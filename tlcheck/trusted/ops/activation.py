@@ -16,6 +16,7 @@ from tlcheck.trusted.ops.base import Shape
 from tlcheck.trusted.ops.elementwise import Elementwise, signed
 from tlcheck.trusted.ops.lines import SLOPE_BITS, Lines, SlopeGuess, grid
 from tlcheck.trusted.ops.ranges import ZERO
+from tlcheck.trusted.profile import Profile
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -65,7 +66,9 @@ class Relu(Elementwise):
         slope = np.ldexp(s.astype(np.float64), -SLOPE_BITS)
         return Lines((alpha, np.zeros((1, l.shape[1]))), (slope, t))
 
-    def radius(self, boxes: tuple[Box, ...]) -> Floats | None:
+    def radius(
+        self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], image: Box, profile: Profile
+    ) -> Floats | None:
         return flushed(boxes[0].lower.shape[1])
 
 

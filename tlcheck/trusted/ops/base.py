@@ -27,6 +27,7 @@ from tlcheck.trusted.arith.box import Box
 from tlcheck.trusted.arith.interface import Engine
 from tlcheck.trusted.arith.maps import Affine
 from tlcheck.trusted.ops.lines import Relaxation
+from tlcheck.trusted.profile import NotDeployable, Profile
 
 Floats = NDArray[np.float64]
 Shape = tuple[int, ...]
@@ -37,10 +38,6 @@ Step = Callable[[Sequence[Balls]], Balls]
 
 class Undecided(ValueError):
     """An enclosure does not decide a discontinuous operation: nothing is guessed."""
-
-
-class NotDeployable(Exception):
-    """The operation has no float32 rounding radius yet."""
 
 
 class Operation(ABC):
@@ -65,9 +62,12 @@ class Operation(ABC):
         """
         raise ValueError(f"no enclosure for {type(self).__name__}")
 
-    def radius(self, boxes: tuple[Box, ...]) -> Floats | None:
+    def radius(
+        self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], image: Box, profile: Profile
+    ) -> Floats | None:
         """A bound (D, n) of |float32 result - exact result of the same operands|, for operands in their boxes; None where
-        nothing rounds. For every order of summation, with or without FMA and flush-to-zero (NUMERICS E.2)."""
+        nothing rounds. For every execution that the profile allows. ``image``: of the boxes. Raises NotDeployable, OutOfRange.
+        """
         raise NotDeployable(type(self).__name__)
 
 
@@ -81,6 +81,12 @@ class AffineOperation(Operation):
     @abstractmethod
     def affine(self, inputs: tuple[Shape, ...], output: Shape) -> Affine:
         """The maps, one per operand, and the offset."""
+
+    def radius(
+        self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], image: Box, profile: Profile
+    ) -> Floats | None:
+        """What is more than the rounding of the maps' sums: nothing."""
+        return None
 
 
 class Relaxed(Operation):

@@ -23,6 +23,7 @@ from tlcheck.trusted.ops.base import Shape, one, require
 from tlcheck.trusted.ops.elementwise import Elementwise, signed
 from tlcheck.trusted.ops.lines import Lines, SlopeGuess, snap
 from tlcheck.trusted.ops.ranges import ZERO, entrywise
+from tlcheck.trusted.profile import Profile
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -115,7 +116,9 @@ class LeakyRelu(Bent):
     ) -> Floats:
         return _one_kink(l, u, chord, (self.alpha, 1.0), (self.alpha <= 1) != lower)
 
-    def radius(self, boxes: tuple[Box, ...]) -> Floats | None:
+    def radius(
+        self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], image: Box, profile: Profile
+    ) -> Floats | None:
         alpha = abs(Fraction(self.alpha))
         if not (1 + alpha) * Fraction(min(boxes[0].largest, LARGEST32)) < Fraction(LARGEST32):
             raise OutOfRange("float32 overflow")
@@ -146,7 +149,9 @@ class Abs(Bent):
     ) -> Floats:
         return _one_kink(l, u, chord, (-1.0, 1.0), not lower)
 
-    def radius(self, boxes: tuple[Box, ...]) -> Floats | None:
+    def radius(
+        self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], image: Box, profile: Profile
+    ) -> Floats | None:
         return flushed(boxes[0].lower.shape[1])
 
 
@@ -214,5 +219,7 @@ class Clip(Bent):
             one_sided = np.where(flat_high, np.where(wide, 0.0, 1.0), chord)
         return np.where(flat_low & flat_high, chord, one_sided)
 
-    def radius(self, boxes: tuple[Box, ...]) -> Floats | None:
+    def radius(
+        self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], image: Box, profile: Profile
+    ) -> Floats | None:
         return flushed(boxes[0].lower.shape[1])

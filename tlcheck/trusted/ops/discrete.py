@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.arb import Arb, arb
 from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.float32 import flushed, flushed_operand
 from tlcheck.trusted.arith.interface import Engine
 from tlcheck.trusted.ops.base import Balls, Boxed, Floats, Relaxed, Shape, Step, Undecided, one, require
 from tlcheck.trusted.ops.lines import Lines, Part, Relaxation
+from tlcheck.trusted.profile import Profile
 
 Bools = NDArray[np.bool_]
 
@@ -43,7 +45,21 @@ class Discrete(Boxed):
 
     def image(self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], engine: Engine) -> Box:
         """From the value at the lower end to the value at the upper end."""
-        return Box(self.floats(boxes[0].lower), self.floats(boxes[0].upper))
+        return self._range(boxes[0])
+
+    def _range(self, box: Box) -> Box:
+        return Box(self.floats(box.lower), self.floats(box.upper))
+
+    def radius(
+        self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], image: Box, profile: Profile
+    ) -> Floats | None:
+        return decided_otherwise(image, self._range(flushed_operand(boxes[0])))
+
+
+def decided_otherwise(image: Box, flushed: Box) -> Floats | None:
+    """How far the box for operands that may be taken for 0 reaches beyond the one for operands as they are: whole numbers."""
+    beyond = np.maximum(flushed.upper - image.upper, image.lower - flushed.lower)
+    return np.maximum(beyond, 0.0) if bool((beyond > 0).any()) else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,8 +152,15 @@ class Compare(Boxed):
         return lambda xs: [arb(int(compare(self.relation, a, b))) for a, b in zip(xs[0], xs[1], strict=True)]
 
     def image(self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], engine: Engine) -> Box:
+        return self._range(*boxes)
+
+    def radius(
+        self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], image: Box, profile: Profile
+    ) -> Floats | None:
+        return decided_otherwise(image, self._range(*map(flushed_operand, boxes)))
+
+    def _range(self, a: Box, b: Box) -> Box:
         """1 where every pair of numbers obeys the relation, 0 where none does, [0, 1] elsewhere."""
-        a, b = boxes
         holds, fails = {
             "==": (
                 (a.lower == b.upper) & (a.upper == b.lower),
@@ -177,6 +200,11 @@ class Select(Relaxed):
 
     def image(self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], engine: Engine) -> Box:
         return select_range(*boxes)
+
+    def radius(
+        self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], image: Box, profile: Profile
+    ) -> Floats | None:
+        return flushed(image.lower.shape[1])
 
     def relaxation(self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...]) -> Relaxation:
         drawn = select_lines(*boxes)
@@ -236,12 +264,19 @@ class ArgMax(Boxed):
         return lambda xs: [arb(arg_max(xs[0][s : s + n], self.last)) for s in range(0, len(xs[0]), n)]
 
     def image(self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], engine: Engine) -> Box:
+        return self._range(boxes[0], shapes[0][-1])
+
+    def radius(
+        self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], image: Box, profile: Profile
+    ) -> Floats | None:
+        return decided_otherwise(image, self._range(flushed_operand(boxes[0]), shapes[0][-1]))
+
+    def _range(self, box: Box, n: int) -> Box:
         """From the first to the last place that may win.
 
         Place i cannot win where another's lower end exceeds i's upper end, or equals it and wins ties. The place that does
         win is never left out, so that one remains.
         """
-        (box,), n = boxes, shapes[0][-1]
         low, high = (end.reshape(box.lower.shape[0], -1, n) for end in (box.lower, box.upper))
         if self.last:
             low, high = low[..., ::-1], high[..., ::-1]

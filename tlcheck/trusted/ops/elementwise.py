@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from fractions import Fraction
 from typing import ClassVar
 
 import numpy as np
@@ -10,8 +11,10 @@ from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.arb import Arb
 from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.float32 import TINY32, representable, scaled_up, sum_up
 from tlcheck.trusted.ops.base import Relaxed, Shape, Step, one
 from tlcheck.trusted.ops.lines import NO_GUESS, Lines, Part, Relaxation, SlopeGuess
+from tlcheck.trusted.profile import Profile
 
 Floats = NDArray[np.float64]
 
@@ -55,6 +58,27 @@ class Elementwise(Relaxed):
     def stable(self, box: Box) -> NDArray[np.bool_]:
         """Where f is affine on the interval by sign alone, so that tighter bounds would not change its lines."""
         return np.equal(box.lower, box.upper)
+
+    @property
+    def profiled(self) -> str:
+        """What profiles call it."""
+        return type(self).__name__
+
+    def at_flushed(self, box: Box) -> Fraction:
+        """At least |f(x) - f(0)| for the |x| < 2^-126 of ``box``: here of functions whose slope is at most 2 there.
+
+        Raises OutOfRange where there is no bound.
+        """
+        return 2 * TINY32
+
+    def radius(
+        self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], image: Box, profile: Profile
+    ) -> Floats | None:
+        """What the profile says of f; an operand taken for 0 and a result put to 0 change f and the result by so much more."""
+        said, x = profile.accuracy(self.profiled), boxes[0]
+        representable(x, image)
+        own = scaled_up(said.relative, image.magnitude, said.absolute + self.at_flushed(x) + TINY32)
+        return sum_up(own, scaled_up(said.per_operand, x.magnitude)) if said.per_operand else own
 
     def relaxation(self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...]) -> Relaxation:
         return Relaxation((Part(0, self.lines(boxes[0]), boxes[0]),))

@@ -21,10 +21,13 @@ from tlcheck.trusted.arith.arb import Arb, arb
 from tlcheck.trusted.arith.balls import constant_balls
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.constant import Constant
+from tlcheck.trusted.arith.float32 import flushed
 from tlcheck.trusted.arith.interface import Engine
 from tlcheck.trusted.ops.base import Balls, Boxed, Shape, Step, Undecided, require
 from tlcheck.trusted.ops.structure import constant_box
+from tlcheck.trusted.profile import Profile
 
+Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 MAX_ENTRIES = 1 << 24
@@ -95,6 +98,11 @@ class Indexed(Boxed):
             for ends in ([p.lower for p in parts], [p.upper for p in parts])
         )
         return Box(lower[:, index], upper[:, index])
+
+    def radius(
+        self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], image: Box, profile: Profile
+    ) -> Floats | None:
+        return flushed(image.lower.shape[1])
 
     def _known_places(self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...]) -> Ints:
         integers = []

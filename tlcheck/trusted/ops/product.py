@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from math import prod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.arb import Arb, arb, arb_mat, lower_float, upper_float
 from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.float32 import TINY32, UNIT32, representable, scaled_up
 from tlcheck.trusted.arith.interface import Engine
 from tlcheck.trusted.arith.maps import IndexMap
 from tlcheck.trusted.ops.base import Balls, Relaxed, Shape, Step, require
 from tlcheck.trusted.ops.lines import Lines, Part, Relaxation, picked, snap
 from tlcheck.trusted.ops.ranges import UNDEFINED, boxed, finite, pairs
+from tlcheck.trusted.profile import Profile
+
+Floats = NDArray[np.float64]
 
 MAX_TERMS = 1 << 21
 """Products of one matrix product: some ten seconds."""
@@ -35,6 +41,14 @@ class Product(Relaxed):
 
     def image(self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], engine: Engine) -> Box:
         return product_range(boxes[0], boxes[1])
+
+    def radius(
+        self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], image: Box, profile: Profile
+    ) -> Floats | None:
+        """One rounding; an operand below 2^-126 taken for 0 is worth that times the other."""
+        representable(*boxes, image)
+        tiny = TINY32 * (1 + Fraction(boxes[0].largest) + Fraction(boxes[1].largest))
+        return scaled_up(UNIT32, image.magnitude, tiny)
 
     def relaxation(self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...]) -> Relaxation:
         planes = product_planes(boxes[0], boxes[1])
@@ -72,6 +86,22 @@ class MatProduct(Relaxed):
         left, right, sums = matrix_terms(*shapes)
         terms = product_range(picked(boxes[0], left), picked(boxes[1], right))
         return engine.image((sums,), (terms,), None)
+
+    def radius(
+        self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], image: Box, profile: Profile
+    ) -> Floats | None:
+        """gamma_K of the sums of K products of magnitudes, for any order; each product and sum may also lose 2^-126."""
+        (m, k), n, batch = shapes[0][-2:], shapes[1][-1], prod(shapes[0][:-2])
+        if k * UNIT32 >= Fraction(1, 2):
+            raise OutOfRange("float32 sum of too many terms")
+        a, b = (box.magnitude for box in boxes)
+        sums = np.matmul(a.reshape(-1, batch, m, k), b.reshape(-1, batch, k, n)).reshape(-1, batch * m * n)
+        largest = max(1.0, *(box.largest for box in boxes))
+        representable(*boxes, Box(sums, sums))
+        gamma = (
+            k * UNIT32 / (1 - k * UNIT32) * (1 + Fraction(k, 1 << 50))
+        )  # what float64 lost in the sums of magnitudes
+        return scaled_up(gamma, sums, 2 * (k + 1) * TINY32 * (1 + Fraction(largest)))
 
     def relaxation(self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...]) -> Relaxation:
         """As the sum of the products of its entries."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.arb import Arb
+from tlcheck.trusted.arith.box import Box
 from tlcheck.trusted.ops.base import require
 from tlcheck.trusted.ops.ranges import UNDEFINED, ZERO, on_ends
-from tlcheck.trusted.ops.smooth import Smooth
+from tlcheck.trusted.ops.smooth import Smooth, root_at_flushed
 
 Floats = NDArray[np.float64]
 
@@ -29,6 +31,9 @@ class Root(Smooth):
     def value(self, x: Arb) -> Arb:
         """FLINT has no value for higher roots of 0."""
         return on_ends(lambda z: ZERO if z == 0 else z.root(self.order), x) if x >= 0 else UNDEFINED
+
+    def at_flushed(self, box: Box) -> Fraction:
+        return root_at_flushed(1 / self.order)
 
     def derivative(self, z: Arb) -> Arb:
         """x^(1/n) / (n x), not finite at 0"""

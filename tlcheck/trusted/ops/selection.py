@@ -15,6 +15,7 @@ from tlcheck.trusted.arith.interface import Engine
 from tlcheck.trusted.arith.maps import IndexMap
 from tlcheck.trusted.ops.base import Relaxed, Shape, Step, one, require
 from tlcheck.trusted.ops.lines import Lines, Part, Relaxation, picked
+from tlcheck.trusted.profile import Profile
 
 Floats = NDArray[np.float64]
 
@@ -49,7 +50,9 @@ class MaxOver(Relaxed):
         low, high = (np.where(self.index[None] >= 0, x, -np.inf).max(axis=2) for x in values)
         return Box(low, high)
 
-    def radius(self, boxes: tuple[Box, ...]) -> Floats | None:
+    def radius(
+        self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], image: Box, profile: Profile
+    ) -> Floats | None:
         return flushed(self.index.shape[0])
 
     def relaxation(self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...]) -> Relaxation:

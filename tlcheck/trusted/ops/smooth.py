@@ -9,13 +9,15 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.arb import Arb, arb, lower_float, upper_float
-from tlcheck.trusted.arith.box import Box
+from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.float32 import TINY32
 from tlcheck.trusted.arith.interface import Engine
 from tlcheck.trusted.ops.base import Shape, require
 from tlcheck.trusted.ops.elementwise import Elementwise
@@ -142,6 +144,19 @@ class Smooth(Elementwise):
         return m
 
 
+def nothing_at_flushed(box: Box) -> Fraction:
+    """Of a function without a value at 0. Raises OutOfRange unless no number of the box may be taken for it."""
+    tiny = float(TINY32)
+    if not bool(((box.lower >= tiny) | (box.upper <= -tiny)).all()):
+        raise OutOfRange("float32 may take an operand for 0")
+    return Fraction(0)
+
+
+def root_at_flushed(exponent: float) -> Fraction:
+    """x^exponent at 2^-126, rounded up; exponent in (0, 1]."""
+    return Fraction(2.0 ** (-126 * exponent) * 1.001)
+
+
 def _nearest(x: Arb) -> float:
     """A guess: the ball's middle."""
     return float(x.mid()) if x.is_finite() else 0.0
@@ -224,6 +239,9 @@ class Exp(Smooth):
 class Log(Smooth):
     """Natural logarithm; x > 0."""
 
+    def at_flushed(self, box: Box) -> Fraction:
+        return nothing_at_flushed(box)
+
     def value(self, x: Arb) -> Arb:
         return on_ends(lambda z: z.log(), x) if x > 0 else UNDEFINED
 
@@ -241,6 +259,9 @@ class Log(Smooth):
 @dataclass(frozen=True, eq=False)
 class Sqrt(Smooth):
     """Square root; x >= 0."""
+
+    def at_flushed(self, box: Box) -> Fraction:
+        return root_at_flushed(0.5)
 
     def value(self, x: Arb) -> Arb:
         return on_ends(lambda z: z.sqrt(), x) if x >= 0 else UNDEFINED
@@ -261,6 +282,9 @@ class Reciprocal(Smooth):
     """1 / x; x != 0."""
 
     monotone = 0
+
+    def at_flushed(self, box: Box) -> Fraction:
+        return nothing_at_flushed(box)
 
     def value(self, x: Arb) -> Arb:
         return 1 / x if x > 0 or x < 0 else UNDEFINED
@@ -336,6 +360,13 @@ class Power(Smooth):
     def __post_init__(self) -> None:
         fits = bool(np.isfinite(self.exponent)) and 0 < self.exponent <= MAX_EXPONENT
         require(fits, "Power: exponent must be positive and at most 1024")
+
+    def at_flushed(self, box: Box) -> Fraction:
+        return root_at_flushed(min(self.exponent, 1.0))
+
+    @property
+    def profiled(self) -> str:
+        return {2.0: "Square", 3.0: "Cube"}.get(self.exponent, "Pow")
 
     @property
     def whole(self) -> bool:

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.arb import Arb, arb, lower_float, upper_float
-from tlcheck.trusted.arith.box import Box
+from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.float32 import TINY32, UNIT32, representable, scaled_up
 from tlcheck.trusted.arith.interface import Engine
 from tlcheck.trusted.ops.base import Balls, Boxed, Shape, Step, one, require
 from tlcheck.trusted.ops.ranges import UNDEFINED, pairs
+from tlcheck.trusted.profile import NotDeployable, Profile
+
+Floats = NDArray[np.float64]
+
+MAX_TERMS = 1 << 20
+"""Of one softmax in float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +42,38 @@ class Softmax(Boxed):
 
     def image(self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], engine: Engine) -> Box:
         return softmax_range(boxes[0], shapes[0][-1])
+
+    def radius(
+        self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], image: Box, profile: Profile
+    ) -> Floats | None:
+        """With t_i = max x - x_i, e_i = e^(-t_i), S = sum of e_j >= 1, y_i = e_i / S, E and a exp's relative and absolute errors.
+
+        t_i is rounded once, so exp's operand errs by u t_i: e~_i = e_i + d_i, |d_i| <= E e_i + u t_i e^(u t_i) e_i + a. Of
+        the second term y_i t_i <= t_i e^(-t_i) <= 1/e counts. In S: sum of t_j e_j <= W S with W e^W = (n-1)/e (at the maximum of
+        sum t e^-t / (1 + sum e^-t) every t is 1 + W), so W <= log(1 + (n-1)/e); then gamma_(n-1) for its sum, and two roundings
+        for the quotient, or the product with a reciprocal. So
+
+            |y~ - y| <= (y (2 E + u W + gamma_(n-1) + 2 u + n a) + u/e + a)(1 + 2^-8) + 2 (n + 1) 2^-126,
+
+        terms of second order in the factor, where the sum of the relative ones is at most 2^-10.
+        """
+        n, said = shapes[0][-1], profile.accuracy("Exp")
+        if said.per_operand:
+            raise NotDeployable(
+                f"Softmax, with an error of Exp that grows with its operand (profile {profile.name})"
+            )
+        representable(boxes[0])
+        if n > MAX_TERMS:
+            raise OutOfRange("float32 softmax of too many terms")
+        absolute = said.absolute + 3 * TINY32
+        w = Fraction(upper_float((1 + (n - 1) * (-arb(1)).exp()).log()))
+        gamma = (n - 1) * UNIT32 / (1 - (n - 1) * UNIT32)
+        relative = 2 * said.relative + UNIT32 * w + gamma + 2 * UNIT32 + n * absolute
+        if not relative <= Fraction(1, 1 << 10):
+            raise OutOfRange("float32 softmax of too many terms")
+        whole = 1 + Fraction(1, 1 << 8)
+        constant = (UNIT32 * Fraction(3, 8) + absolute) * whole + 2 * (n + 1) * TINY32
+        return scaled_up(relative * whole, image.magnitude, constant)
 
 
 def softmax_balls(row: Balls) -> list[Arb]:

@@ -14,6 +14,7 @@ from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.interface import Engine
 from tlcheck.trusted.arith.maps import Affine, IndexMap, Map, SignMap
 from tlcheck.trusted.ops.base import AffineOperation, Floats, Shape, Source, require
+from tlcheck.trusted.profile import Profile
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +41,9 @@ class Fixed(Source):
     def image(self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], engine: Engine) -> Box:
         return constant_box(self.value)
 
-    def radius(self, boxes: tuple[Box, ...]) -> Floats | None:
+    def radius(
+        self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], image: Box, profile: Profile
+    ) -> Floats | None:
         return None
 
 

@@ -1,0 +1,110 @@
+"""Every rounding radius against onnxruntime's executions; ``python -m tests.trusted.radii`` tries many more points."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from tests.helpers import IEEE
+from tests.trusted import radii
+from tests.trusted.radii import RULES, ratio
+from tlcheck.readers.runtime_profile import chosen_profile
+from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.ops.discrete import ArgMax, Compare, Sign
+from tlcheck.trusted.ops.product import MatProduct
+from tlcheck.trusted.ops.smooth import Log, Reciprocal, Sqrt
+from tlcheck.trusted.ops.softmax import Softmax
+from tlcheck.trusted.ops.statistics import OnePass
+from tlcheck.trusted.profile import Accuracy, NotDeployable, Profile
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_executions_stay_inside(name: str) -> None:
+    worst = ratio(RULES[name], 1, seed=5)
+    assert worst <= 1
+    assert worst > 1e-6 or name == "Div"  # x / x is exact
+
+
+@pytest.mark.parametrize("name", ["Tanh", "Softmax 8", "LayerNormalization 4"])
+def test_a_twentieth_of_the_radius_would_be_noticed(name: str) -> None:
+    assert 20 * ratio(RULES[name], 2000, chosen_profile("onnxruntime-cpu").numbers) > 1
+
+
+@pytest.mark.parametrize("order", ["shuffled", "reversed"])
+def test_sums_in_any_order(order: str) -> None:
+    rng = np.random.default_rng(2)
+    worst = radii.sums(
+        2000, lambda p: p[:, rng.permutation(64) if order == "shuffled" else slice(None, None, -1)]
+    )
+    assert 1e-6 < worst <= 1
+
+
+@pytest.mark.parametrize("name", ["onnxruntime-cpu", "mlas-rational"])
+@pytest.mark.parametrize("function", ["Tanh", "Sigmoid"])
+def test_what_is_measured_or_proved_holds_here(name: str, function: str) -> None:
+    """(On this machine's kernels.)"""
+    assert ratio(RULES[function], 4000, chosen_profile(name).numbers) <= 1
+
+
+def test_a_function_that_is_not_listed_is_refused() -> None:
+    with pytest.raises(NotDeployable, match="Exp, which the profile mlas-rational does not list"):
+        ratio(RULES["Exp"], 1, chosen_profile("mlas-rational").numbers)
+
+
+def box(low: list[float], high: list[float]) -> Box:
+    return Box(np.array([low]), np.array([high]))
+
+
+TINY = 2.0**-126
+
+
+@pytest.mark.parametrize("op", [Log(), Reciprocal()])
+def test_an_operand_that_may_be_taken_for_zero(op: Log | Reciprocal) -> None:
+    """The logarithm of a subnormal number is -inf where it is flushed."""
+    image = box([-1.0], [1.0])
+    assert op.radius((box([TINY], [1.0]),), ((1,),), image, IEEE) is not None
+    with pytest.raises(OutOfRange):
+        op.radius((box([TINY / 2], [1.0]),), ((1,),), image, IEEE)
+
+
+def test_a_root_of_a_flushed_operand() -> None:
+    radius = Sqrt().radius((box([0.0], [0.0]),), ((1,),), box([0.0], [0.0]), IEEE)
+    assert radius is not None and radius[0, 0] >= 2.0**-63
+
+
+def test_steps_at_operands_that_may_be_taken_for_zero() -> None:
+    small = box([TINY / 4], [TINY / 2])
+    zero, none = box([0.0], [0.0]), ((1,),)
+    [[sign]] = Sign().radius((small,), none, box([1.0], [1.0]), IEEE)  # type: ignore[misc]
+    assert sign == 1
+    [[less]] = Compare("<").radius((zero, small), none * 2, box([1.0], [1.0]), IEEE)  # type: ignore[misc]
+    assert less == 1
+    assert Sign().radius((box([TINY], [1.0]),), none, box([1.0], [1.0]), IEEE) is None
+    [[last]] = ArgMax(last=True).radius(  # type: ignore[misc]
+        (box([TINY / 2, 0.0], [TINY / 2, 0.0]),), ((2,),), box([0.0], [0.0]), IEEE
+    )
+    assert last == 1
+
+
+def test_values_near_the_largest_float_are_refused() -> None:
+    wide = box([-1e30] * 4, [1e30] * 4)
+    with pytest.raises(OutOfRange):
+        MatProduct().radius((wide, wide), ((2, 2), (2, 2)), wide, IEEE)
+    with pytest.raises(OutOfRange):
+        OnePass().radius((box([0.0], [1.0]), wide), ((1,), (4,)), box([0.0], [1.0]), IEEE)
+
+
+def test_softmax_of_an_exponential_that_errs_absolutely() -> None:
+    """Its absolute error counts once for each term: of too many nothing is said."""
+    loose = Profile("loose", "", {"Exp": Accuracy(absolute=Fraction(1, 1 << 20))})
+    x, y = box([0.0] * 4, [1.0] * 4), box([0.0] * 4, [1.0] * 4)
+    exact = Profile("exact", "", {"Exp": Accuracy()})
+    loosely, exactly = (Softmax().radius((x,), ((4,),), y, p) for p in (loose, exact))
+    assert loosely is not None and exactly is not None and (loosely > exactly + 2.0**-20).all()
+    many = box([0.0] * 2000, [1.0] * 2000)
+    with pytest.raises(OutOfRange):
+        Softmax().radius((many,), ((2000,),), many, loose)
+    with pytest.raises(NotDeployable):
+        Softmax().radius((x,), ((4,),), y, Profile("odd", "", {"Exp": Accuracy(per_operand=Fraction(1, 9))}))

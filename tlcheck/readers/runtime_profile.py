@@ -1,0 +1,127 @@
+"""Runtime profiles: how accurately a named runtime computes in float32, as a document that says where that is known from.
+
+tlcheck's own are in ``tlcheck/profiles``; a file of the user's may be any other. What a profile says is assumed, never
+checked here, and every verdict names it.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from msgspec import Meta, Struct
+
+from tlcheck.errors import InvalidInput
+from tlcheck.limits import MAX_MANIFEST_BYTES
+from tlcheck.readers.bytes import read_bytes
+from tlcheck.readers.decimals import exact_number
+from tlcheck.readers.strict_json import decode
+from tlcheck.trusted.profile import Accuracy, Profile
+
+FOLDER: Final = Path(__file__).parents[1] / "profiles"
+DEFAULT: Final = "ieee-basic"
+
+FunctionName = Literal[
+    "Acos", "Asin", "Atan", "Cos", "Cube", "Erf", "Exp", "Log", "Pow", "Reciprocal", "Root", "Sigmoid", "Sin", "Softplus",
+    "Sqrt", "Square", "Tanh",
+]  # fmt: skip
+Text = Annotated[str, Meta(min_length=1)]
+
+
+class Provenance(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What runtime, how the numbers were found, what they don't cover, and when (YYYY-MM-DD)."""
+
+    what: Text
+    how: Text
+    not_covered: Text
+    date: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+
+
+class AccuracyText(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """|result - f(x)| <= absolute + relative |f(x)| + per_operand |x|: exact numbers as text (decimals, quotients, 0x1p-20)."""
+
+    absolute: Text = "0"
+    relative: Text = "0"
+    per_operand: Text = "0"
+
+
+class ProfileDocument(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A runtime profile. ``kind``: what its numbers are. ``normalisation``: how means and variances are computed."""
+
+    format: Literal["tlcheck.profile"]
+    version: Literal[1]
+    name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    kind: Literal["assumed", "documented", "measured", "proved"]
+    provenance: Provenance
+    normalisation: Literal["two-pass"]
+    functions: dict[FunctionName, AccuracyText]
+
+
+class RuntimeProfile(Struct, frozen=True):
+    """A profile as verdicts name it, and its numbers."""
+
+    document: ProfileDocument
+    numbers: Profile
+
+
+def profile_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a runtime profile."""
+    from tlcheck.schemas import schema_of
+
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "tlcheck runtime profile",
+        **schema_of(ProfileDocument),
+    }
+
+
+def profile_names() -> list[str]:
+    """tlcheck's own profiles."""
+    return sorted(path.stem for path in FOLDER.glob("*.json"))
+
+
+def profile(name: str = DEFAULT) -> RuntimeProfile:
+    """One of tlcheck's own. Raises InvalidInput TLC101."""
+    if name not in profile_names():
+        raise InvalidInput(
+            "TLC101", "no such runtime profile", field="--profile", expected=" or ".join(profile_names()) + ", or a file",
+            got=ascii(name[:80]),
+        )  # fmt: skip
+    return read_profile(FOLDER / f"{name}.json")
+
+
+@cache
+def chosen_profile(text: str = DEFAULT) -> RuntimeProfile:
+    """By name, or the file of that path: read once, so that one run has one answer. Raises InvalidInput."""
+    path = Path(text)
+    return read_profile(path) if path.suffix or len(path.parts) > 1 else profile(text)
+
+
+def deployed(semantics: str, text: str = DEFAULT) -> Profile | None:
+    """The numbers that claims are decided with; None where the exact function alone is asked for. Raises InvalidInput."""
+    return chosen_profile(text).numbers if semantics == "deployed" else None
+
+
+def read_profile(path: Path) -> RuntimeProfile:
+    """Raises InvalidInput TLC101, TLC106, TLC401, TLC402."""
+    data = read_bytes(path, limit=MAX_MANIFEST_BYTES)
+    document = decode(data, ProfileDocument, str(path))
+    functions = {
+        str(name): _accuracy(text, str(path), f"functions.{name}")
+        for name, text in document.functions.items()
+    }
+    return RuntimeProfile(document, Profile(document.name, sha256(data).hexdigest(), functions))
+
+
+def _accuracy(text: AccuracyText, file: str, field: str) -> Accuracy:
+    try:
+        return Accuracy(
+            *(exact_number(t, field=field) for t in (text.absolute, text.relative, text.per_operand))
+        )
+    except ValueError as error:
+        raise InvalidInput("TLC101", str(error), file=file, field=field) from None
+    except InvalidInput as error:
+        error.file = error.file or file
+        raise
