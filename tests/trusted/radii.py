@@ -22,11 +22,11 @@ from tlcheck.readers.onnx import read_model
 from tlcheck.trusted.arith.arb import working_precision
 from tlcheck.trusted.arith.ball64 import Ball64
 from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.profile import Profile
 from tlcheck.trusted.bounds import Enclosure, Slopes
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import NO_GUIDANCE
 from tlcheck.trusted.network import Network
-from tlcheck.trusted.profile import Profile
 
 Floats = NDArray[np.float32]
 LEVELS: Final = ("ORT_DISABLE_ALL", "ORT_ENABLE_BASIC", "ORT_ENABLE_EXTENDED", "ORT_ENABLE_ALL")

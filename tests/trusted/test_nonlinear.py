@@ -28,6 +28,7 @@ from tlcheck.trusted.arith.arb import Arb, arb, lower_float, upper_float, workin
 from tlcheck.trusted.arith.ball64 import Ball64
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.constant import Constant
+from tlcheck.trusted.arith.profile import NotDeployable, Profile
 from tlcheck.trusted.claim import SatClaim
 from tlcheck.trusted.decide import decide_sat
 from tlcheck.trusted.evaluate import Undecided, evaluate
@@ -47,7 +48,6 @@ from tlcheck.trusted.ops.smooth import Exp, Log, Power, Reciprocal, Sin, Smooth,
 from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.structure import Input, ReduceSum
 from tlcheck.trusted.plan import NoRelaxation, Plan, Settings
-from tlcheck.trusted.profile import NotDeployable, Profile
 from tlcheck.trusted.verdict import Verdict
 
 OTHERS: dict[str, tuple[Operation, list[tuple[int, ...]]]] = {

@@ -12,12 +12,12 @@ from tests.trusted import radii
 from tests.trusted.radii import RULES, ratio
 from tlcheck.readers.runtime_profile import chosen_profile
 from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.profile import Accuracy, NotDeployable, Profile
 from tlcheck.trusted.ops.discrete import ArgMax, Compare, Sign
 from tlcheck.trusted.ops.product import MatProduct
 from tlcheck.trusted.ops.smooth import Log, Reciprocal, Sqrt
 from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.statistics import OnePass
-from tlcheck.trusted.profile import Accuracy, NotDeployable, Profile
 
 
 @pytest.mark.parametrize("name", RULES)

@@ -14,6 +14,7 @@ from tests.trusted.test_audit import ONE_LEAF, claim, ints, leaves, split, verdi
 from tlcheck.trusted.arith.arb import working_precision
 from tlcheck.trusted.arith.box import OutOfRange
 from tlcheck.trusted.arith.constant import Constant
+from tlcheck.trusted.arith.profile import NotDeployable, Profile
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.leaf_pass import check_leaves
@@ -29,7 +30,6 @@ from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Power, Reciprocal, Sin, So
 from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
 from tlcheck.trusted.plan import Plan, Settings, root_bounds
-from tlcheck.trusted.profile import NotDeployable, Profile
 from tlcheck.trusted.verdict import Verdict
 
 Rng = np.random.Generator

@@ -9,9 +9,9 @@ from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.runtime_profile import deployed
 from tlcheck.report.numerals import point
 from tlcheck.report.result import Bound, ClaimResult, Reason
+from tlcheck.trusted.arith.profile import NotDeployable
 from tlcheck.trusted.claim import SatClaim
 from tlcheck.trusted.decide import decide_sat
-from tlcheck.trusted.profile import NotDeployable
 from tlcheck.trusted.verdict import Verdict
 
 

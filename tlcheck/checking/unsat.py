@@ -22,11 +22,11 @@ from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.runtime_profile import deployed as deployed_profile
 from tlcheck.report.result import Bound, ClaimResult, Number, Reason
 from tlcheck.trusted.arith.decimals import decimal_outward
+from tlcheck.trusted.arith.profile import NotDeployable, Profile
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.decide import conclude_unsat
 from tlcheck.trusted.leaf_pass import LeafOutcome
 from tlcheck.trusted.plan import BadGuidance, NoRelaxation, Plan, Settings
-from tlcheck.trusted.profile import NotDeployable, Profile
 from tlcheck.trusted.verdict import Verdict
 
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from tlcheck.prover.question import Question
     from tlcheck.prover.refute import Point
     from tlcheck.report.record import FileResult, Run, Searched
+    from tlcheck.trusted.arith.profile import Profile
     from tlcheck.trusted.guidance import Guidance
-    from tlcheck.trusted.profile import Profile
 
     Answer = Literal["unsat", "sat", "unknown"]
 
@@ -154,8 +154,8 @@ class Work:
         from tlcheck.checking.outcome import not_deployable
         from tlcheck.prover.prover import Proof, Prover, Unknown
         from tlcheck.readers.runtime_profile import chosen_profile
+        from tlcheck.trusted.arith.profile import NotDeployable
         from tlcheck.trusted.plan import NoRelaxation
-        from tlcheck.trusted.profile import NotDeployable
 
         checked: list[FileResult] = []
 

@@ -29,10 +29,10 @@ from tlcheck.prover.refute import Point, Refuter
 from tlcheck.prover.region_work import Hints, Region, is_empty, kinds_for
 from tlcheck.prover.tree import Branch, Frame, Search, guidance_of
 from tlcheck.trusted.arith.box import OutOfRange
+from tlcheck.trusted.arith.profile import Profile
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.guidance import NO_GUIDANCE, Guidance
 from tlcheck.trusted.plan import BadGuidance, Plan, Settings
-from tlcheck.trusted.profile import Profile
 from tlcheck.trusted.query import InputBox
 
 if TYPE_CHECKING:

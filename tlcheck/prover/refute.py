@@ -24,11 +24,11 @@ from tlcheck.runtime.execution import as_float32, holds
 from tlcheck.runtime.ort import ExecutionFailed, Session, make_session
 from tlcheck.trusted.arith.arb import PRECISION, ball, working_precision
 from tlcheck.trusted.arith.box import OutOfRange
+from tlcheck.trusted.arith.profile import NotDeployable, Profile
 from tlcheck.trusted.claim import SatClaim
 from tlcheck.trusted.decide import SatOutcome, decide_sat
 from tlcheck.trusted.evaluate import Evaluator, Undecided
 from tlcheck.trusted.graph import Graph
-from tlcheck.trusted.profile import NotDeployable, Profile
 from tlcheck.trusted.query import Disjunct, InputBox, Query
 from tlcheck.trusted.verdict import Verdict
 

@@ -18,7 +18,7 @@ from tlcheck.limits import MAX_MANIFEST_BYTES
 from tlcheck.readers.bytes import read_bytes
 from tlcheck.readers.decimals import exact_number
 from tlcheck.readers.strict_json import decode
-from tlcheck.trusted.profile import Accuracy, Profile
+from tlcheck.trusted.arith.profile import Accuracy, Profile
 
 FOLDER: Final = Path(__file__).parents[1] / "profiles"
 DEFAULT: Final = "ieee-basic"

@@ -8,10 +8,10 @@ from math import isfinite
 
 from tlcheck.errors import InvalidInput
 from tlcheck.prover.prover import Accept, Limits, Proof, Prover, Witness
+from tlcheck.trusted.arith.profile import NotDeployable, Profile
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.plan import NoRelaxation
-from tlcheck.trusted.profile import NotDeployable, Profile
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,13 +38,13 @@ from tlcheck.readers.vnnlib.version2 import Tensor
 from tlcheck.runtime.execution import Approximation, Execution, Point, as_float32, holds
 from tlcheck.solver.assignment import decimal
 from tlcheck.trusted.arith.arb import PRECISION, lower_float, upper_float, working_precision
+from tlcheck.trusted.arith.profile import NotDeployable
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.decide import SatOutcome, decide_sat
 from tlcheck.trusted.evaluate import Evaluator, Undecided
 from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.ops.product import Product
 from tlcheck.trusted.plan import NoRelaxation
-from tlcheck.trusted.profile import NotDeployable
 from tlcheck.trusted.query import Disjunct, InputBox, Query
 from tlcheck.trusted.verdict import Verdict
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.interface import Engine
+from tlcheck.trusted.arith.profile import Profile
 from tlcheck.trusted.guidance import IntermediateSlopes, RegionGuidance
 from tlcheck.trusted.intervals import image
 from tlcheck.trusted.linear_bounds import Pass, descend
@@ -23,7 +24,6 @@ from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.ops.lines import Lines, SlopeGuess
 from tlcheck.trusted.ops.structure import Input
-from tlcheck.trusted.profile import Profile
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

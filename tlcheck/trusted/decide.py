@@ -17,12 +17,12 @@ from tlcheck.trusted.arith.arb import PRECISION, Arb
 from tlcheck.trusted.verdict import Verdict
 
 if TYPE_CHECKING:
+    from tlcheck.trusted.arith.profile import Profile
     from tlcheck.trusted.claim import SatClaim
     from tlcheck.trusted.conditions import Check, ConditionClaim
     from tlcheck.trusted.evaluate import Evaluator
     from tlcheck.trusted.leaf_pass import LeafOutcome
     from tlcheck.trusted.plan import Plan
-    from tlcheck.trusted.profile import Profile
     from tlcheck.trusted.tally import CheckParts, Tally
 
 

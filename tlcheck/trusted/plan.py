@@ -24,13 +24,13 @@ from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.engines import engine
 from tlcheck.trusted.arith.integer import IntegerEngine
 from tlcheck.trusted.arith.interface import Engine
+from tlcheck.trusted.arith.profile import Profile
 from tlcheck.trusted.bounds import Apply, Bounds, Enclosure, Slopes
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.cover import BadTree, Leaf, leaves
 from tlcheck.trusted.guidance import Guidance, RegionGuidance
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.ops.elementwise import Elementwise
-from tlcheck.trusted.profile import Profile
 from tlcheck.trusted.query import InputBox, LinearConstraint, Query
 
 Floats = NDArray[np.float64]

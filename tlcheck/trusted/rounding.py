@@ -15,8 +15,8 @@ from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.float32 import LARGEST32, TINY32, UNIT32, flushed, scaled_up, sum_up
 from tlcheck.trusted.arith.interface import Engine
 from tlcheck.trusted.arith.maps import Affine, Map, SignMap
+from tlcheck.trusted.arith.profile import Profile
 from tlcheck.trusted.ops.base import Operation, Shape
-from tlcheck.trusted.profile import Profile
 
 Floats = NDArray[np.float64]
 

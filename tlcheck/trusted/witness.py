@@ -16,12 +16,12 @@ import numpy as np
 from tlcheck.trusted.arith.arb import Arb, ball, floor_float, lower_float, working_precision
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.integer import IntegerEngine
+from tlcheck.trusted.arith.profile import NotDeployable, Profile
 from tlcheck.trusted.bounds import Enclosure, Slopes
 from tlcheck.trusted.claim import SatClaim
 from tlcheck.trusted.evaluate import Evaluator, Undecided
 from tlcheck.trusted.guidance import NO_GUIDANCE
 from tlcheck.trusted.network import Network
-from tlcheck.trusted.profile import NotDeployable, Profile
 from tlcheck.trusted.query import Disjunct
 
 Ruling = tuple[bool | None, float | None]

@@ -17,12 +17,12 @@ from tlcheck.errors import InvalidInput
 from tlcheck.trusted.arith.arb import Arb, arb, working_precision
 from tlcheck.trusted.arith.ball64 import Ball64
 from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.profile import NotDeployable
 from tlcheck.trusted.bounds import Enclosure, Slopes
 from tlcheck.trusted.evaluate import Evaluator, Undecided
 from tlcheck.trusted.guidance import NO_GUIDANCE
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.plan import NoRelaxation
-from tlcheck.trusted.profile import NotDeployable
 
 os.environ.setdefault(
     "ALLOW_RELEASED_ONNX_OPSET_ONLY", "0"

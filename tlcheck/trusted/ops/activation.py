@@ -12,11 +12,11 @@ from tlcheck.trusted.arith.arb import Arb
 from tlcheck.trusted.arith.box import Box
 from tlcheck.trusted.arith.float32 import flushed
 from tlcheck.trusted.arith.interface import Engine
+from tlcheck.trusted.arith.profile import Profile
 from tlcheck.trusted.ops.base import Shape
 from tlcheck.trusted.ops.elementwise import Elementwise, signed
 from tlcheck.trusted.ops.lines import SLOPE_BITS, Lines, SlopeGuess, grid
 from tlcheck.trusted.ops.ranges import ZERO
-from tlcheck.trusted.profile import Profile
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

@@ -26,8 +26,8 @@ from tlcheck.trusted.arith.arb import Arb
 from tlcheck.trusted.arith.box import Box
 from tlcheck.trusted.arith.interface import Engine
 from tlcheck.trusted.arith.maps import Affine
+from tlcheck.trusted.arith.profile import NotDeployable, Profile
 from tlcheck.trusted.ops.lines import Relaxation
-from tlcheck.trusted.profile import NotDeployable, Profile
 
 Floats = NDArray[np.float64]
 Shape = tuple[int, ...]

@@ -19,11 +19,11 @@ from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.float32 import LARGEST32, TINY32, UNIT32, flushed, scaled_up
 from tlcheck.trusted.arith.interface import Engine
+from tlcheck.trusted.arith.profile import Profile
 from tlcheck.trusted.ops.base import Shape, one, require
 from tlcheck.trusted.ops.elementwise import Elementwise, signed
 from tlcheck.trusted.ops.lines import Lines, SlopeGuess, snap
 from tlcheck.trusted.ops.ranges import ZERO, entrywise
-from tlcheck.trusted.profile import Profile
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

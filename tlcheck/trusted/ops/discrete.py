@@ -17,9 +17,9 @@ from tlcheck.trusted.arith.arb import Arb, arb
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.float32 import flushed, flushed_operand
 from tlcheck.trusted.arith.interface import Engine
+from tlcheck.trusted.arith.profile import Profile
 from tlcheck.trusted.ops.base import Balls, Boxed, Floats, Relaxed, Shape, Step, Undecided, one, require
 from tlcheck.trusted.ops.lines import Lines, Part, Relaxation
-from tlcheck.trusted.profile import Profile
 
 Bools = NDArray[np.bool_]
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from tlcheck.trusted.arith.arb import Arb
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.float32 import TINY32, representable, scaled_up, sum_up
+from tlcheck.trusted.arith.profile import Profile
 from tlcheck.trusted.ops.base import Relaxed, Shape, Step, one
 from tlcheck.trusted.ops.lines import NO_GUESS, Lines, Part, Relaxation, SlopeGuess
-from tlcheck.trusted.profile import Profile
 
 Floats = NDArray[np.float64]
 

@@ -23,9 +23,9 @@ from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.float32 import flushed
 from tlcheck.trusted.arith.interface import Engine
+from tlcheck.trusted.arith.profile import Profile
 from tlcheck.trusted.ops.base import Balls, Boxed, Shape, Step, Undecided, require
 from tlcheck.trusted.ops.structure import constant_box
-from tlcheck.trusted.profile import Profile
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

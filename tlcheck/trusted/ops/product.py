@@ -16,10 +16,10 @@ from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.float32 import TINY32, UNIT32, representable, scaled_up
 from tlcheck.trusted.arith.interface import Engine
 from tlcheck.trusted.arith.maps import IndexMap
+from tlcheck.trusted.arith.profile import Profile
 from tlcheck.trusted.ops.base import Balls, Relaxed, Shape, Step, require
 from tlcheck.trusted.ops.lines import Lines, Part, Relaxation, picked, snap
 from tlcheck.trusted.ops.ranges import UNDEFINED, boxed, finite, pairs
-from tlcheck.trusted.profile import Profile
 
 Floats = NDArray[np.float64]
 

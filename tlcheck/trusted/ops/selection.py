@@ -13,9 +13,9 @@ from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.float32 import flushed
 from tlcheck.trusted.arith.interface import Engine
 from tlcheck.trusted.arith.maps import IndexMap
+from tlcheck.trusted.arith.profile import Profile
 from tlcheck.trusted.ops.base import Relaxed, Shape, Step, one, require
 from tlcheck.trusted.ops.lines import Lines, Part, Relaxation, picked
-from tlcheck.trusted.profile import Profile
 
 Floats = NDArray[np.float64]
 

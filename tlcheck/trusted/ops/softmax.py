@@ -13,9 +13,9 @@ from tlcheck.trusted.arith.arb import Arb, arb, lower_float, upper_float
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.float32 import TINY32, UNIT32, representable, scaled_up
 from tlcheck.trusted.arith.interface import Engine
+from tlcheck.trusted.arith.profile import NotDeployable, Profile
 from tlcheck.trusted.ops.base import Balls, Boxed, Shape, Step, one, require
 from tlcheck.trusted.ops.ranges import UNDEFINED, pairs
-from tlcheck.trusted.profile import NotDeployable, Profile
 
 Floats = NDArray[np.float64]
 

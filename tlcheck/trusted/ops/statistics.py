@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.float32 import TINY32, UNIT32, representable, scaled_up
 from tlcheck.trusted.arith.maps import Affine, IndexMap, SignMap
+from tlcheck.trusted.arith.profile import Profile
 from tlcheck.trusted.ops.base import AffineOperation, Shape, require
-from tlcheck.trusted.profile import Profile
 
 Floats = NDArray[np.float64]
 

@@ -13,8 +13,8 @@ from tlcheck.trusted.arith.box import Box
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.interface import Engine
 from tlcheck.trusted.arith.maps import Affine, IndexMap, Map, SignMap
+from tlcheck.trusted.arith.profile import Profile
 from tlcheck.trusted.ops.base import AffineOperation, Floats, Shape, Source, require
-from tlcheck.trusted.profile import Profile
 
 
 @dataclass(frozen=True, eq=False)
