@@ -292,7 +292,7 @@ def test_a_journal_serves_the_same_reading_only(suite: Path, tmp_path: Path) -> 
     for count, more in enumerate(
         (
             [], ["--decimals", "exact"], ["--arith", "arb"], ["--precision", "192"], ["--semantics", "deployed"],
-            ["--model", str(tmp_path / "other.onnx")],
+            ["--semantics", "deployed", "--profile", "onnxruntime-cpu"], ["--model", str(tmp_path / "other.onnx")],
         ),
         1,
     ):  # fmt: skip
@@ -306,7 +306,7 @@ def test_a_journal_serves_the_same_reading_only(suite: Path, tmp_path: Path) -> 
         ["--slack", "1"],
     ):
         assert main([*command, *more]) == 0
-        assert len(written(journal)) == 6, more
+        assert len(written(journal)) == 7, more
 
 
 def test_lines_of_an_older_journal_are_passed_over(
@@ -332,6 +332,6 @@ def test_lines_of_an_older_journal_are_passed_over(
 def test_options_are_all_considered() -> None:
     """A new option has to be looked at here: what may it change?"""
     in_the_claim = {"model", "property", "input_format", "decimals", "slack"}
-    in_the_settings = {"arith", "precision", "semantics"}
+    in_the_settings = {"arith", "precision", "semantics", "profile"}
     nothing = {"jobs", "cross_check", "timeout", "max_memory_mib", "resume", "details"}
     assert {f.name for f in fields(Options)} == in_the_claim | in_the_settings | nothing

@@ -34,6 +34,7 @@ from tlcheck.readers.decimals import exact_number
 from tlcheck.readers.formats.abcrown import load_dump
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.onnx import read_model
+from tlcheck.readers.runtime_profile import profile_schema
 from tlcheck.referee.findings import referee_schema
 from tlcheck.report.schema import report_schema
 from tlcheck.robust.report import robust_schema
@@ -963,6 +964,7 @@ def test_numbers_too_long(text: str) -> None:
     ("name", "generate"),
     [
         ("bundle", manifest_schema),
+        ("profile", profile_schema),
         ("report", report_schema),
         ("referee", referee_schema),
         ("lock", lock_schema),
