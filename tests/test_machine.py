@@ -196,6 +196,12 @@ def test_the_real_clock_goes_on_and_its_alarm_rings() -> None:
     with pytest.raises(ZeroDivisionError), timer.alarm(0.01, ZeroDivisionError):
         while True:
             pass
+    with pytest.raises(ZeroDivisionError), timer.alarm(0.01, ZeroDivisionError):
+        with pytest.raises(KeyError), timer.alarm(0.01, KeyError):
+            while True:
+                pass
+        while True:  # the outer one rings after the inner block
+            pass
     with timer.alarm(None, ZeroDivisionError):
         pass
     assert timer.now() > start

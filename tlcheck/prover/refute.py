@@ -85,6 +85,10 @@ class Judge:
                 return None
 
 
+class _OutOfTime(BaseException):
+    """The time for a ruling on executions is over; no handler of errors on the way stops it."""
+
+
 class _Enough(Exception):
     """The attack has had its evaluations."""
 
@@ -195,17 +199,25 @@ class Refuter:
         exact = tuple(Fraction(y) for y in outputs.tolist())
         return any(holds(d, point, exact) for d in self.judge.query.disjuncts)
 
-    def executed(self, point: Point) -> str:
-        """Of a witness over the reals: what is so of float32 executions there."""
+    def executed(self, point: Point, seconds: float | None = None) -> str:
+        """Of a witness over the reals: what is so of float32 executions there, as far as it is decided within ``seconds``."""
         claim = SatClaim(self.judge.graph, self.judge.query, point)
-        with suppress(NotDeployable):
-            if decide_sat(claim, deployed=True).verdict is Verdict.CERTIFIED:
-                return "every float32 execution satisfies the property there too"
+        late = ""
+        try:
+            with timer.alarm(seconds, _OutOfTime):
+                if decide_sat(claim, deployed=True).verdict is Verdict.CERTIFIED:
+                    return "every float32 execution satisfies the property there too"
+        except NotDeployable:
+            pass
+        except _OutOfTime:
+            late = "; whether every one does was not decided in time"
         if self.values.session is None:
-            return "not executed in float32"
+            return f"not executed in float32{late}"
         if self.agrees(point):
-            return "onnxruntime's float32 execution satisfies the property there too"
-        return "over the reals alone: onnxruntime's float32 execution does not satisfy the property there"
+            return f"onnxruntime's float32 execution satisfies the property there too{late}"
+        return (
+            f"over the reals alone: onnxruntime's float32 execution does not satisfy the property there{late}"
+        )
 
 
 def engine_of(graph: Graph) -> Engine | None:
