@@ -581,7 +581,7 @@ def test_folders_of_more_than_ten_classes(there: Path, capsys: pytest.CaptureFix
     shutil.rmtree(there / "out")
     numbers = {str(k): Fraction(k) for k in range(12)}
     with pytest.raises(
-        InvalidInput, match="folder 2: is a class's folder.*--classes.*output 2 or output 4"
+        InvalidInput, match=r"folder 2: is a class's folder.*--classes.*output 2 or output 4"
     ) as error:
         _check_order(numbers, 12)
     assert error.value.code == "TLC502"

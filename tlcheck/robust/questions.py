@@ -275,13 +275,13 @@ def _check_order(folders: Mapping[str, Fraction], n: int) -> None:
     if all(len(name) >= widest for name in folders) and any(name.startswith("0") for name in folders):
         return  # with zeros before them
     as_text = {name: k for k, name in enumerate(sorted(map(str, range(n))))}
-    for name, number in folders.items():
-        if as_text[str(number)] != number:
+    for name, place in folders.items():
+        if as_text[str(place)] != place:
             raise InvalidInput(
                 "TLC502", "is a class's folder that output by its number, or by its place in the order of text, which is how "
                 "torchvision sorts them? name all in the outputs' order with --classes", field=f"folder {name}",
                 expected=f"--classes 0,1,2,.. or --classes {','.join(list(as_text)[:4])},..",
-                got=f"output {number} or output {as_text[str(number)]}",
+                got=f"output {place} or output {as_text[str(place)]}",
             )  # fmt: skip
 
 

@@ -232,7 +232,7 @@ def main(arguments):
         say(f"there is no {program}")
         return 2
     try:
-        stream = open(target, "w", encoding="utf-8")
+        stream = open(target, "w", encoding="utf-8")  # noqa: SIM115  (closed below)
     except OSError as error:
         say(f"cannot write {target}: {error.strerror}; nothing was run")
         return 2

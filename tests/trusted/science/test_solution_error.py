@@ -763,16 +763,18 @@ def test_the_command(tmp_path: Path, net: Tanhs, capsys: pytest.CaptureFixture[s
 
 
 @needs_data
-@pytest.mark.parametrize("until", ["1/1024", pytest.param("1/16", marks=pytest.mark.full)])
-def test_the_public_burgers_network(tmp_path: Path, until: str) -> None:
-    """int |u_theta - u| dx <= 0.004 for t up to ``until``; up to 1/16 it is about 0.0009 at most, by Cole and Hopf's formula (``make
+@pytest.mark.parametrize(
+    "until, order, bound", [("1/1024", 3, "0.02"), pytest.param("1/16", 6, "0.004", marks=pytest.mark.full)]
+)
+def test_the_public_burgers_network(tmp_path: Path, until: str, order: int, bound: str) -> None:
+    """int |u_theta - u| dx <= ``bound`` for t up to ``until``; up to 1/16 it is about 0.0009 at most, by Cole and Hopf's formula (``make
     full``; up to t = 1 the check takes minutes: README)."""
     ready = (files("tlcheck.prover.pde") / "burgers.toml").read_text()
     (tmp_path / "early.toml").write_text(ready.replace("t = [0, 1]", f't = [0, "{until}"]'))
-    request = Request(6, {"L1": Fraction("0.004")})
+    request = Request(order, {"L1": Fraction(bound)})
     [found] = certify_solutions(
         SHOCK, tmp_path / "early.toml", tmp_path / "b.tlcert", request, lambda *_: None
     )
-    assert found.complete and 0.0009 < found.estimate < 0.004
+    assert found.complete and 0.0009 < found.estimate < float(bound)
     [claim] = verify_path(tmp_path / "b.tlcert", Options()).claims
-    assert claim.verdict is Verdict.CERTIFIED and "is at most 0.004" in claim.statement
+    assert claim.verdict is Verdict.CERTIFIED and f"is at most {bound}" in claim.statement
