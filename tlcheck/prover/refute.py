@@ -57,6 +57,18 @@ def ruled(claim: SatClaim, evaluator: Evaluator, precisions: Sequence[int] = PRE
     return outcome
 
 
+def executions_hold(claim: SatClaim, seconds: float | None) -> bool | None:
+    """Every float32 execution certainly satisfies the query at the witness; None: not known after ``seconds``.
+
+    Raises NotDeployable.
+    """
+    try:
+        with timer.alarm(None if seconds is None else max(seconds, timer.SOON), _OutOfTime):
+            return decide_sat(claim, deployed=True).verdict is Verdict.CERTIFIED
+    except _OutOfTime:
+        return None
+
+
 class Judge:
     """Decides points of one query: over the reals, or for every float32 execution too."""
 
@@ -64,12 +76,14 @@ class Judge:
         self.graph, self.query, self.deployed = graph, query, deployed
         self.evaluator = Evaluator(graph)
 
-    def holds(self, point: Point) -> bool:
-        """The point certainly satisfies the query."""
+    def holds(self, point: Point, until: float = inf) -> bool:
+        """The point certainly satisfies the query; what float32 executions do there is known by the time ``until``, or not."""
         claim = SatClaim(self.graph, self.query, point)
         if ruled(claim, self.evaluator).verdict is not Verdict.CERTIFIED:
             return False
-        return not self.deployed or decide_sat(claim, deployed=True).verdict is Verdict.CERTIFIED
+        return (
+            not self.deployed or executions_hold(claim, None if until == inf else until - timer.now()) is True
+        )
 
     def middles(self, point: NDArray[np.float32]) -> NDArray[np.float64] | None:
         """The outputs there, roughly; None where there are none."""
@@ -181,7 +195,7 @@ class Refuter:
         for point in points:
             if self._left <= 0 or timer.now() > until:
                 return None
-            if self.judge.holds(point):
+            if self.judge.holds(point, until):
                 if self.agrees(point):
                     return point
                 self._real = self._real or point
@@ -203,14 +217,11 @@ class Refuter:
         """Of a witness over the reals: what is so of float32 executions there, as far as it is decided within ``seconds``."""
         claim = SatClaim(self.judge.graph, self.judge.query, point)
         late = ""
-        try:
-            with timer.alarm(seconds, _OutOfTime):
-                if decide_sat(claim, deployed=True).verdict is Verdict.CERTIFIED:
-                    return "every float32 execution satisfies the property there too"
-        except NotDeployable:
-            pass
-        except _OutOfTime:
-            late = "; whether every one does was not decided in time"
+        with suppress(NotDeployable):
+            every = executions_hold(claim, seconds)
+            if every:
+                return "every float32 execution satisfies the property there too"
+            late = "" if every is False else "; whether every one does was not decided in time"
         if self.values.session is None:
             return f"not executed in float32{late}"
         if self.agrees(point):
