@@ -23,10 +23,10 @@ DEV := $(VENV)/.installed-dev-$(PYVERSION)
 # without its dependencies, which are here already or in the dev extra. Where it can't be had, the tests say so at their end.
 SATISFACTORY := vnnlib-satisfactory>=1.0.1,<2
 
-.PHONY: help venv verify test lint types format readme wheel-test bench prover-bench planted mutations fuzz corpus ci clean
+.PHONY: help venv verify test lint types format readme wheel-test bench prover-bench planted mutations fuzz corpus full ci clean
 
 help:
-	@echo "make verify | test | lint | types | format | readme | wheel-test | bench | prover-bench | planted | mutations | fuzz | corpus | ci | clean"
+	@echo "make verify | test | lint | types | format | readme | wheel-test | bench | prover-bench | planted | mutations | fuzz | corpus | full | ci | clean"
 
 # Rebuilt from empty when pyproject.toml changes, so that nothing stale stays behind.
 $(RUN): pyproject.toml
@@ -87,6 +87,10 @@ mutations: $(DEV)
 fuzz: $(DEV)
 	$(BIN)/python -m tests.fuzz $(ARGS)
 	$(BIN)/python -m tests.fuzz operators $(OPERATORS)
+
+# Public problems whole, of which the tests take a part: minutes each.
+full: $(DEV)
+	$(BIN)/python -m pytest -m full $(ARGS)
 
 corpus: $(DEV)
 	$(BIN)/python certificates/producers/corpus.py $(ARGS)

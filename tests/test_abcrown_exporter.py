@@ -97,6 +97,17 @@ def test_a_release_without_the_classes_is_said_in_a_line_each(tmp_path: Path) ->
     assert "usage" in started(cwd=tmp_path).stderr
 
 
+def test_where_nothing_can_be_written_nothing_is_run(
+    exporter: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = tmp_path / "abcrown.py"
+    program.write_text("raise ValueError")
+    for target in (tmp_path, tmp_path / "none" / "tree.jsonl"):
+        assert exporter.main(["-o", str(target), "--", str(program)]) == 2
+        [line] = capsys.readouterr().err.splitlines()
+        assert f"cannot write {target}: " in line and line.endswith("nothing was run")
+
+
 @pytest.mark.skipif("ABCROWN" not in os.environ, reason="no α,β-CROWN: set ABCROWN to its abcrown.py")
 def test_a_real_run(tmp_path: Path) -> None:
     program = Path(os.environ["ABCROWN"])

@@ -179,26 +179,35 @@ def _backwards(x: list[Fraction], start: int, end: int, axis: int, step: int) ->
 # All arithmetics, and what depends on options.
 
 
+CONDITIONS = {
+    "tlcheck.pinn",
+    "tlcheck.stability",
+    "tlcheck.lyapunov",
+    "tlcheck.camera",
+    "tlcheck.corridor",
+    "tlcheck.spline",
+}
+"""Kinds of claims whose conditions are decided in Arb, whatever --arith says: ``tests/cli/test_corpus.py`` checks them once."""
+
+
+def has_leaves(case: Path) -> bool:
+    """Some claim of the case is of another kind."""
+    if not (case / "x.tlcert").exists():
+        return True
+    manifest = json.loads(bytes(open_store(case / "x.tlcert").view("manifest.json")))
+    return not {claim.get("format") or claim.get("artifact") for claim in manifest["claims"]} <= CONDITIONS
+
+
 @pytest.mark.parametrize("arith", ENGINES)
 @pytest.mark.parametrize("group", ["accept", "reject", "undecided"])
 def test_every_arithmetic_agrees(group: str, arith: str, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    main(
-        [
-            "verify",
-            str(CERTIFICATES / group),
-            "--jobs",
-            "1",
-            "--arith",
-            arith,
-            "--format",
-            "json",
-            "--output",
-            str(report),
-        ]
-    )
+    cases = [
+        str(case) for case in sorted((CERTIFICATES / group).iterdir()) if case.is_dir() and has_leaves(case)
+    ]
+    main(["verify", *cases, "--jobs", "1", "--arith", arith, "--format", "json", "--output", str(report)])
     results = json.loads(report.read_text(encoding="utf-8"))["results"]
-    assert results
+    assert len(results) >= len(cases) > 5
     for result in results:
         expected = expectation(Path(result["path"]).parent)
         verdicts = {claim["verdict"] for claim in result["claims"]}

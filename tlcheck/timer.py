@@ -10,7 +10,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Final
+
+SOON: Final = 1e-3
+"""Seconds after which an alarm rings that is late."""
 
 
 def now() -> float:
@@ -21,7 +24,8 @@ def now() -> float:
 @contextmanager
 def alarm(seconds: float | None, error: type[BaseException]) -> Iterator[None]:
     """Raises ``error`` in the block after ``seconds`` (None: never): between two steps of Python, where the system has
-    such a timer. That is the main thread of a Unix process; elsewhere nothing is raised."""
+    such a timer. That is the main thread of a Unix process; elsewhere nothing is raised. An alarm around another one rings
+    after the inner block at the earliest."""
     here = threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer")
     if seconds is None or not here:
         yield
@@ -30,10 +34,12 @@ def alarm(seconds: float | None, error: type[BaseException]) -> Iterator[None]:
     def ring(*_: object) -> None:
         raise error
 
-    before: Any = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    begun, before = time.monotonic(), signal.signal(signal.SIGALRM, ring)
+    outer, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        if outer:
+            signal.setitimer(signal.ITIMER_REAL, max(outer - (time.monotonic() - begun), SOON))

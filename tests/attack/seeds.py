@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
@@ -229,15 +230,20 @@ def tiny_claim(kind: str) -> tuple[UnsatClaim, Guidance]:
 
 def tiny_bundle(target: Path, *, as_zip: bool = True) -> Path:
     """The activation dump as a bundle."""
+    if as_zip:
+        target.write_bytes(_bundle())
+    else:
+        with zipfile.ZipFile(io.BytesIO(_bundle())) as packed:
+            packed.extractall(target)
+    return target
+
+
+@cache
+def _bundle() -> bytes:
     from tlcheck.options import Options
     from tlcheck.writers.convert import convert
 
-    if as_zip:
-        with TemporaryDirectory() as folder:
-            convert(tiny_dump("activation").write(Path(folder) / "dump"), target, Options())
-        return target
-    from zipfile import ZipFile
-
-    with TemporaryDirectory() as folder, ZipFile(tiny_bundle(Path(folder) / "b.tlcert")) as packed:
-        packed.extractall(target)
-    return target
+    with TemporaryDirectory() as folder:
+        target = Path(folder) / "b.tlcert"
+        convert(tiny_dump("activation").write(Path(folder) / "dump"), target, Options())
+        return target.read_bytes()

@@ -5,13 +5,15 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.clocks import Noted
 from tests.solver.small import Tiny
+from tlcheck import timer
 from tlcheck.cli.main import main
 from tlcheck.options import Options
 from tlcheck.report.record import ExitCode
@@ -95,6 +97,57 @@ def test_json_fits_the_schema(case: Case, capsys: pytest.CaptureFixture[str]) ->
         case.ask(bound)
         case.run("--format", "json")
         jsonschema.Draft202012Validator(report_schema()).validate(json.loads(capsys.readouterr().out))
+
+
+@pytest.mark.parametrize(
+    ("output", "code"),
+    [(f"{'x' * 300}.tlcert", ExitCode.USAGE), ("none/x.tlcert", 3), ("x.zip", 3), ("", 3)],
+    ids=["long name", "no folder", "no bundle", "no property"],
+)
+def test_json_of_what_is_refused_is_a_document_too(
+    case: Case, output: str, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A target that cannot be written, one that is no bundle, and a property that is none."""
+    import jsonschema
+
+    from tlcheck.report.schema import report_schema
+
+    if output:
+        case.output = case.folder / output
+    else:
+        case.property.write_text("(assert")
+    assert case.run("--format", "json") == code
+    said = capsys.readouterr()
+    document = json.loads(said.out)
+    jsonschema.Draft202012Validator(report_schema()).validate(document)
+    assert (document["answer"], document["verdict"], said.err) == ("unknown", "INVALID", "")
+    assert document["search"]["why"] == document["results"][0]["claims"][0]["reason"]["message"]
+    assert case.run() == code
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@contextmanager
+def at_once(_: float, error: type[BaseException]) -> Iterator[None]:
+    """An alarm that rings as soon as it is set."""
+    raise error
+    yield
+
+
+def test_executions_of_a_witness_are_given_up_in_time(
+    case: Case,
+    capsys: pytest.CaptureFixture[str],
+    steps: Callable[[float], Noted],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The answer is sat, over the reals: what is said beside it has a time of its own."""
+    steps(1e-3)
+    monkeypatch.setattr(timer, "alarm", at_once)
+    case.ask(3.9)
+    assert case.run("--timeout", "60") == ExitCode.CERTIFIED
+    line = capsys.readouterr().out.splitlines()[0]
+    assert line.startswith("sat") and "whether every one does was not decided in time" in line
+    assert case.run("--timeout", "60", "--semantics", "deployed") == ExitCode.UNPROVEN
+    assert capsys.readouterr().out.startswith("unknown")
 
 
 def test_packed_files_are_kept_packed(case: Case) -> None:

@@ -20,6 +20,8 @@ import pytest
 
 from tests.clocks import GUARD, Cpu, Noted, wait_until, without_progress
 from tests.helpers import CERTIFICATES, DATA, REPOSITORY, needs_data
+from tlcheck.checking import schedule
+from tlcheck.cli import progress
 from tlcheck.cli.main import main
 from tlcheck.report.codes import CODES
 from tlcheck.report.schema import report_schema
@@ -94,7 +96,7 @@ def test_little_is_imported_to_say_little(argument: str) -> None:
 @linux
 @pytest.mark.parametrize("columns", [80, 40])
 def test_progress_on_a_terminal(columns: int) -> None:
-    shown = drawn(columns, CHAIN)
+    shown = drawn(columns, CHAIN if columns >= 80 else SPLITS)
     if columns >= 80:
         assert re.search(
             r"leaves .* \d+/400 worst margin [0-9.e-]+", shown
@@ -143,9 +145,21 @@ def _read(descriptor: int) -> bytes:
         return b""
 
 
-def test_no_bar_without_a_terminal() -> None:
-    done = run("verify", CHAIN, script=EAGER)
-    assert (done.returncode, without_progress(done.stderr)) == (0, "")
+@pytest.fixture
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """EAGER, in this process."""
+    for module, names, value in (
+        (progress, ("PATIENCE_SECONDS", "REDRAW_SECONDS"), 0),
+        (schedule, ("POOL_FROM", "THREADS_FROM"), 0),
+        (schedule, ("MAX_CHUNK",), 4),
+    ):
+        for name in names:
+            monkeypatch.setattr(module, name, value)
+
+
+def test_no_bar_without_a_terminal(eager: None, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", str(SPLITS)]) == 0
+    assert without_progress(capfd.readouterr().err) == ""
 
 
 def children(pid: int) -> list[int]:
@@ -258,12 +272,15 @@ def test_the_time_limit_is_looked_at_often(
 
 @linux
 @pytest.mark.parametrize("arith", ["arb", "ball64"])
-def test_the_number_of_processes_changes_nothing(arith: str) -> None:
+def test_the_number_of_processes_changes_nothing(
+    arith: str, eager: None, capfd: pytest.CaptureFixture[str]
+) -> None:
     found = []
-    for jobs in (1, 2):
-        done = run("verify", SPLITS, "--arith", arith, "--jobs", jobs, "--format", "json", script=EAGER)
-        assert (done.returncode, without_progress(done.stderr)) == (0, "")
-        [claim] = claims(json.loads(done.stdout))
+    for jobs in ("1", "2"):
+        assert main(["verify", str(SPLITS), "--arith", arith, "--jobs", jobs, "--format", "json"]) == 0
+        said = capfd.readouterr()
+        assert without_progress(said.err) == ""
+        [claim] = claims(json.loads(said.out))
         found.append((claim["bound"], claim["leaves"], claim["reason"]))
     assert found[0] == found[1]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from tlcheck.report.record import ExitCode
 from tlcheck.robust import answer as answers
 from tlcheck.robust import folder as folders
 from tlcheck.robust import run as runs
-from tlcheck.robust.report import Document, _percent, robust_schema
+from tlcheck.robust.report import Document, _cell, _percent, robust_schema
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 
 SAMPLES = np.array([[0.875, 0.125], [0.25, 0.75], [0.5, 0.75], [0.75, 0.25]])
@@ -560,3 +560,77 @@ def test_names_that_are_no_utf_8(there: Path) -> None:
     arguments = (there / "n\udcff.onnx", there / "d.npz", "-o", there / "out", "--eps", "0.01", "--jobs", 1)
     assert main(["certify-robust", *map(str, arguments)]) == ExitCode.REFUTED
     assert document(there).model == "n\\udcff.onnx"
+
+
+def folders_of(there: Path, names: Sequence[str]) -> None:
+    """Pictures of four grey values (0, 1, 2, 3), one in each folder."""
+    from PIL import Image
+
+    for k, name in enumerate(names):
+        (there / "p" / name).mkdir(parents=True)
+        Image.fromarray(np.array([[0, 1], [2, 3 + k % 2]], np.uint8)).save(there / "p" / name / "a.png")
+
+
+def test_folders_of_more_than_ten_classes(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By number, 2 comes after 1; as text, which is how torchvision sorts them, 10 does."""
+    from tlcheck.robust.questions import _check_order
+
+    folders_of(there, ["0", "2", "3"])
+    identity(there / "net.onnx", 4)
+    assert certify(there, "--divide", 255, data="p") != ExitCode.INVALID
+    shutil.rmtree(there / "out")
+    numbers = {str(k): Fraction(k) for k in range(12)}
+    with pytest.raises(
+        InvalidInput, match=r"folder 2: is a class's folder.*--classes.*output 2 or output 4"
+    ) as error:
+        _check_order(numbers, 12)
+    assert error.value.code == "TLC502"
+    _check_order({"0": Fraction(0), "1": Fraction(1)}, 12)
+    _check_order({f"{k:02}": Fraction(k) for k in range(12)}, 12)
+    _check_order({str(k): Fraction(k) for k in range(10)}, 10)
+    for alone in ("3", "11"):
+        with pytest.raises(InvalidInput):
+            _check_order({alone: Fraction(alone)}, 12)
+
+
+def test_one_hot_labels_have_a_place_for_each_output(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez(there / "d.npz", x=SAMPLES, y=np.eye(3, dtype=int)[LABELS])
+    assert certify(there) == ExitCode.INVALID
+    assert "one-hot labels for another number of classes" in (said := capsys.readouterr().err)
+    assert "expected 2 places, got 3" in said and len(said.splitlines()) == 1
+    np.savez(there / "d.npz", x=SAMPLES, y=np.eye(2, dtype=int)[LABELS])
+    assert certify(there, "--limit", 1) == ExitCode.OK
+
+
+def test_numbers_of_other_units_are_noted(there: Path) -> None:
+    np.savez(there / "d.npz", x=(SAMPLES * 255).astype(np.uint8), y=LABELS)
+    certify(there, "--limit", 1, "--divide", 255, "--mean", "123.675", "--std", "58.395")
+    notes = [line for line in document(there).said if line.startswith("NOTE")]
+    of = "the range of the data, 31/255 to 223/255 once divided; are the units the same?"
+    assert notes == [f"NOTE: --mean is outside {of}", f"NOTE: --std is larger than {of}"]
+    assert (
+        certify(there, "--limit", 1, "--divide", 255, "--mean", "0.5", "--std", "0.2", "--resume")
+        != ExitCode.INVALID
+    )
+    assert not [line for line in document(there).said if line.startswith("NOTE")]
+
+
+def test_a_report_s_names_are_text() -> None:
+    """Markdown has no say in them, nor what GitHub makes of addresses."""
+    assert _cell("_a_|<b>*c* `d`\\ ~f~ &amp; $h$ @i") == r"\_a\_\|\<b\>\*c\* \`d\`\\ \~f\~ \&amp; \$h\$ \@i"
+    assert _cell("[d](https://e) www.g.de") == r"\[d\](https\://e) www\.g.de"
+    assert _cell("row 3, 0.25 (as large)\n# - 1.") == "row 3, 0.25 (as large) # - 1."
+
+
+def test_fewer_inputs_lose_no_evidence(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    certify(there)
+    before = {path.name: path.read_bytes() for path in (there / "out").iterdir() if path.is_file()}
+    capsys.readouterr()
+    assert certify(there, "--resume", "--limit", 2) == ExitCode.INVALID
+    [line] = capsys.readouterr().err.splitlines()
+    assert "row 2, label 1: the folder has evidence about an input that --limit leaves out" in line
+    assert before == {path.name: path.read_bytes() for path in (there / "out").iterdir() if path.is_file()}
+    certify(there, "--resume", "--limit", 2, eps="0.1")
+    assert "evidence about 4 other questions of an earlier run is left out" in capsys.readouterr().out
+    assert len(document(there).inputs) == 2
+    assert locked(there) == ExitCode.OK

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import click
 
 from tlcheck import timer
-from tlcheck.cli.output import Output, check_writable, line_width, use_color
+from tlcheck.cli.output import Output, OutputError, check_writable, line_width, unusable, use_color
 from tlcheck.cli.profile_option import PROFILE
 from tlcheck.cli.progress import Ticker, clock_text
 from tlcheck.cli.seconds import Seconds
@@ -77,18 +77,44 @@ def certify(model: Path, property: Path, output: Path, device: str, **choices: A
     The certificate holds both files and is checked as `tlcheck verify` checks it, before it is put at X.tlcert. Exit codes are
     those of verify: 0 it is there, and CERTIFIED, whichever the answer; 4 unknown, and nothing is written.
     """
+    start, chosen = timer.now(), Choices(**choices)
+    try:
+        run = _run(model, property, output, device, chosen, start)
+    except (InvalidInput, OutputError, OSError) as error:
+        if chosen.format_ != "json" or (reason := _reason(error)) is None:
+            raise
+        code = _written(_refused(reason, output, timer.now() - start), chosen)
+        return code if isinstance(error, InvalidInput) else ExitCode.USAGE
+    return _written(run, chosen)
+
+
+def _run(model: Path, property: Path, output: Path, device: str, choices: Choices, start: float) -> Run:
+    """Raises InvalidInput, OutputError."""
     from tlcheck.prover.question import Question
     from tlcheck.writers.bundle import check_target
 
-    start = timer.now()
     check_target(output)
     if not output.is_dir():
         check_writable(output)
     if device != "cpu":
         raise InvalidInput("TLC505", f"no engine for {device} is installed: use --device cpu")
-    asked = Question.load(model, property)
-    work = Work(asked, output, Choices(**choices), start)
-    return _written(work.run(), work.choices)
+    return Work(Question.load(model, property), output, choices, start).run()
+
+
+def _reason(error: InvalidInput | OutputError | OSError) -> InvalidInput | None:
+    """What is wrong with what was given; None: a bug."""
+    if isinstance(error, InvalidInput):
+        return error
+    said = unusable(error) if isinstance(error, OSError) else error.format_message()
+    return None if said is None else InvalidInput("TLC402", said)
+
+
+def _refused(reason: InvalidInput, output: Path, seconds: float) -> Run:
+    """The document of a run that ended before there was an answer: INVALID."""
+    from tlcheck.report.record import Run, Searched, invalid
+
+    searched = Searched("unknown", 0, 0, None, reason.line(), seconds)
+    return Run((invalid(str(output), reason),), seconds, searched=searched)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +210,9 @@ class Work:
         result = self._verified(part)
         return self._witnessed(
             found.point,
-            prover.usual_attack.executed(found.point, chosen_profile(self.choices.profile).numbers),
+            prover.usual_attack.executed(
+                found.point, chosen_profile(self.choices.profile).numbers, self._left
+            ),
         ), result
 
     @cached_property
@@ -192,6 +220,12 @@ class Work:
         from tlcheck.readers.runtime_profile import deployed
 
         return deployed(self.choices.semantics, self.choices.profile)
+
+    @property
+    def _left(self) -> float:
+        """Seconds for what is said of a witness beside the answer: what the search left over, and a tenth of it anyway."""
+        given = self.choices.timeout
+        return max(given - (timer.now() - self.start), given / 10)
 
     def _limits(self) -> Limits:
         from tlcheck.prover.prover import Limits

@@ -20,12 +20,13 @@ from threadpoolctl import threadpool_limits
 from tlcheck import timer
 from tlcheck.checking.pool import FORKS, processes, workers_for
 from tlcheck.prover.balls64 import Balls64
-from tlcheck.prover.models64 import Engine64, Models64
+from tlcheck.prover.models64 import BASE_PRECISION, Engine64, Models64, defined
 from tlcheck.trusted.arith.arb import lower_float, upper_float, working_precision
+from tlcheck.trusted.arith.ball64 import MAX_MAGNITUDE
 from tlcheck.trusted.calculus.ranges import Box
 from tlcheck.trusted.science.cells import LEAF, MAX_CUTS
 from tlcheck.trusted.science.quantities import Quantity
-from tlcheck.trusted.taylor.engine import OutsideDomain
+from tlcheck.trusted.taylor.engine import Dense, OutsideDomain
 from tlcheck.trusted.taylor.functions import Sin
 from tlcheck.trusted.taylor.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.taylor.space import Space
@@ -91,7 +92,28 @@ class Cover:
 
 
 class _Sampler(Engine64):
-    """Values of common functions from numpy: a rounding error more than is charged."""
+    """Values at points, models of order 0. Rounding is not charged, common functions are numpy's: a remainder is 0, or infinite
+    where there is no value."""
+
+    def _made(self, coefficients: Floats, remainder: Floats) -> Models64:
+        known = (np.abs(coefficients[0]) <= MAX_MAGNITUDE) & np.isfinite(remainder)
+        return Models64(self.space, coefficients, np.where(known, 0.0, inf))
+
+    def affine(self, weight: Dense, x: Models64) -> Models64:
+        return self._made(x.coefficients @ weight.mid.T, x.remainder.max(axis=1, keepdims=True))
+
+    def add(self, x: Models64, y: Models64) -> Models64:
+        return self._made(x.coefficients + y.coefficients, x.remainder + y.remainder)
+
+    def multiply(self, x: Models64, y: Models64) -> Models64:
+        return self._made(x.coefficients * y.coefficients, x.remainder + y.remainder)
+
+    def compose(self, f: Univariate, x: Models64, orders: int) -> list[Models64]:
+        centre = x.coefficients[0]
+        with working_precision(BASE_PRECISION), np.errstate(all="ignore"):
+            coefficients = f.coefficients(Balls64.exact(centre), self.values(f, centre), orders)
+            known = np.where(defined(f, centre, x.remainder), x.remainder, inf)
+        return [self._made(c.mid[None], known + c.rad) for c in coefficients]
 
     def values(self, f: Univariate, x: Floats) -> tuple[Balls64, ...]:
         match f:

@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +51,8 @@ class Models64:
 
     @cached_property
     def by_degree(self) -> Floats:
-        sums = np.add.reduceat(np.abs(self.coefficients), self.space.starts[:-1], axis=0)
+        sizes, starts = np.abs(self.coefficients), self.space.starts
+        sums = np.stack([sizes[a:b].sum(axis=0) for a, b in pairwise(starts)])  # reduceat: 2.4 times as long
         return np.asarray(sums * slack_up(self.space.size) + TINY)
 
     @cached_property
@@ -155,7 +157,7 @@ class Engine64(Engine[Models64]):
             bounds = [
                 self._bound_up(f, last + m, centre, reach) * tower_weight(last, m) for m in range(orders + 1)
             ]
-            defined = _defined(f, centre, reach)
+            known = defined(f, centre, reach)
         powers = [q] if space.order else []
         while len(powers) < space.order:
             powers.append(self._times(powers[-1], q, len(powers), 1))
@@ -175,7 +177,7 @@ class Engine64(Engine[Models64]):
                 charge = charge + np.abs(c.mid) * power.norm
                 remainder = remainder + c.above() * power.remainder + c.rad * power.norm
             charge = gamma_up(space.order + 3) * charge
-            tower.append(self._made(result, np.where(defined, remainder + charge, np.inf)))
+            tower.append(self._made(result, np.where(known, remainder + charge, np.inf)))
         return tower
 
     def values(self, f: Univariate, x: Floats) -> tuple[Balls64, ...]:
@@ -263,7 +265,8 @@ def _enclosing(values: Sequence[Arb]) -> tuple[Floats, Floats]:
     return mid, np.where(good, np.where(low == high, 0.0, rad + TINY), np.inf)
 
 
-def _defined(f: Univariate, centre: Floats, reach: Floats) -> NDArray[np.bool_]:
+def defined(f: Univariate, centre: Floats, reach: Floats) -> NDArray[np.bool_]:
+    """Where f is analytic within ``reach`` of ``centre``."""
     if not f.domain:
         return np.isfinite(reach)
     side = centre if f.domain > 0 else np.abs(centre)

@@ -57,6 +57,19 @@ def ruled(claim: SatClaim, evaluator: Evaluator, precisions: Sequence[int] = PRE
     return outcome
 
 
+def executions_hold(claim: SatClaim, profile: Profile, seconds: float | None) -> bool | None:
+    """Every float32 execution that the profile allows certainly satisfies the query at the witness; None: not known after
+    ``seconds``.
+
+    Raises NotDeployable.
+    """
+    try:
+        with timer.alarm(None if seconds is None else max(seconds, timer.SOON), _OutOfTime):
+            return decide_sat(claim, deployed=profile).verdict is Verdict.CERTIFIED
+    except _OutOfTime:
+        return None
+
+
 class Judge:
     """Decides points of one query: over the reals, or for every float32 execution too."""
 
@@ -64,12 +77,15 @@ class Judge:
         self.graph, self.query, self.deployed = graph, query, deployed
         self.evaluator = Evaluator(graph)
 
-    def holds(self, point: Point) -> bool:
-        """The point certainly satisfies the query."""
+    def holds(self, point: Point, until: float = inf) -> bool:
+        """The point certainly satisfies the query; what float32 executions do there is known by the time ``until``, or not."""
         claim = SatClaim(self.graph, self.query, point)
         if ruled(claim, self.evaluator).verdict is not Verdict.CERTIFIED:
             return False
-        return self.deployed is None or decide_sat(claim, deployed=self.deployed).verdict is Verdict.CERTIFIED
+        if self.deployed is None:
+            return True
+        left = None if until == inf else until - timer.now()
+        return executions_hold(claim, self.deployed, left) is True
 
     def middles(self, point: NDArray[np.float32]) -> NDArray[np.float64] | None:
         """The outputs there, roughly; None where there are none."""
@@ -83,6 +99,10 @@ class Judge:
                 return np.array([float(y.mid()) for y in self.evaluator.evaluate(inputs).outputs])
             except Undecided:
                 return None
+
+
+class _OutOfTime(BaseException):
+    """The time for a ruling on executions is over; no handler of errors on the way stops it."""
 
 
 class _Enough(Exception):
@@ -182,7 +202,7 @@ class Refuter:
         for point in points:
             if self._left <= 0 or timer.now() > until:
                 return None
-            if self.judge.holds(point):
+            if self.judge.holds(point, until):
                 if self.agrees(point):
                     return point
                 self._real = self._real or point
@@ -200,17 +220,22 @@ class Refuter:
         exact = tuple(Fraction(y) for y in outputs.tolist())
         return any(holds(d, point, exact) for d in self.judge.query.disjuncts)
 
-    def executed(self, point: Point, profile: Profile) -> str:
-        """Of a witness over the reals: what is so of float32 executions there."""
+    def executed(self, point: Point, profile: Profile, seconds: float | None = None) -> str:
+        """Of a witness over the reals: what is so of float32 executions there, as far as it is decided within ``seconds``."""
         claim = SatClaim(self.judge.graph, self.judge.query, point)
+        late = ""
         with suppress(NotDeployable):
-            if decide_sat(claim, deployed=profile).verdict is Verdict.CERTIFIED:
+            every = executions_hold(claim, profile, seconds)
+            if every:
                 return "every float32 execution satisfies the property there too"
+            late = "" if every is False else "; whether every one does was not decided in time"
         if self.values.session is None:
-            return "not executed in float32"
+            return f"not executed in float32{late}"
         if self.agrees(point):
-            return "onnxruntime's float32 execution satisfies the property there too"
-        return "over the reals alone: onnxruntime's float32 execution does not satisfy the property there"
+            return f"onnxruntime's float32 execution satisfies the property there too{late}"
+        return (
+            f"over the reals alone: onnxruntime's float32 execution does not satisfy the property there{late}"
+        )
 
 
 def engine_of(graph: Graph) -> Engine | None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -25,6 +25,7 @@ from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_MANIFEST_BYTES
 from tlcheck.readers.bundle.manifest import Producer
 from tlcheck.readers.bundle.read import read_bundle
+from tlcheck.readers.bytes import sha256_hex
 from tlcheck.robust.answer import ATTACKED, CERTIFIED, WRONG, Answer
 from tlcheck.robust.questions import Questions
 from tlcheck.robust.region import Point
@@ -75,7 +76,7 @@ class Folder:
     def earlier(self, questions: Questions) -> tuple[dict[str, Guidance | Point], list[str]]:
         """(evidence by the SHA-256 of its question, what is left out), of runs before. Nothing of it is believed.
 
-        Raises InvalidInput: a bundle that would be replaced and is none.
+        Raises InvalidInput: a bundle that would be replaced and is none; TLC402: evidence that --limit would drop.
         """
         found: dict[str, Guidance | Point] = {}
         notes = []
@@ -88,6 +89,10 @@ class Folder:
                 notes.append(f"{path.name} left out: {error.line()} [{error.code}]")
                 if path.parent != self.path:
                     path.unlink()
+        if others := len(found.keys() - _asked(questions, found)):
+            notes.append(
+                f"evidence about {others} other question{'s' * (others > 1)} of an earlier run is left out"
+            )
         return found, notes
 
     # while it runs
@@ -164,6 +169,20 @@ def claim_name(questions: Questions, answer: Answer) -> str:
     if questions.template is not None:
         words = {CERTIFIED: "holds", ATTACKED: "violated", WRONG: "violated at the sample"}
     return f"{questions.name(answer.sample)}: {words[answer.status]}"
+
+
+def _asked(questions: Questions, found: Mapping[str, object]) -> set[str]:
+    """The SHA-256 of the questions. Raises InvalidInput TLC402: one that --limit leaves out is ``found``, and would be lost."""
+    asked = {sha256_hex(questions.text(k)) for k in range(questions.count)}
+    if not found.keys() <= asked:
+        for k in range(questions.count, questions.samples.values.count):
+            if sha256_hex(questions.text(k)) in found:
+                raise InvalidInput(
+                    "TLC402", "the folder has evidence about an input that --limit leaves out, and would lose it: "
+                    "ask for as many inputs as before, or name another folder", field=questions.name(k),
+                    expected=f"--limit {k + 1} or more", got=f"--limit {questions.count}",
+                )  # fmt: skip
+    return asked
 
 
 def _evidence(path: Path, model: Path) -> Iterator[tuple[str, Guidance | Point]]:

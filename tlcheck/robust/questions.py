@@ -6,7 +6,7 @@ is asked.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -137,7 +137,8 @@ class Questions:
     def name(self, k: int) -> str:
         """The sample and its label, for the claim."""
         name, label = self.samples.names[k], self.labels[k]
-        shown = "" if label is None or self.samples.labels is None else f", label {self.samples.labels[k]}"
+        labels = self.samples.labels
+        shown = "" if label is None or labels is None else f", label {labels.texts[k]}"
         return "".join(c if c.isprintable() and c != "\\" else ascii(c)[1:-1] for c in name + shown)
 
     def file(self, k: int) -> str:
@@ -174,6 +175,13 @@ class Questions:
         low, high = (end / self.ball.divide for end in self.samples.values.span())
         if low < high and self.settings.eps >= high - low:
             lines.append("NOTE: eps is as large as the whole range of the data; are the units the same?")
+        of = f"of the data, {_short(low)} to {_short(high)}" + (
+            "" if self.ball.divide == 1 else " once divided"
+        )
+        if any(m != 0 and not low <= m <= high for m in self.ball.mean):
+            lines.append(f"NOTE: --mean is outside the range {of}; are the units the same?")
+        if low < high and any(s != 1 and s > high - low for s in self.ball.std):
+            lines.append(f"NOTE: --std is larger than the range {of}; are the units the same?")
         return lines
 
 
@@ -183,7 +191,7 @@ def described(samples: Samples) -> str:
     shape = " x ".join(map(str, values.shape)) or "one value"
     whole = ", whole numbers" if values.whole() else ""
     ends = " to ".join(_short(end) for end in values.span())
-    labels = f"; labels: {samples.labelled_by}" if samples.labels is not None else "; no labels"
+    labels = f"; labels: {samples.labels.by}" if samples.labels is not None else "; no labels"
     return f"{samples.source}: {values.count} samples of {shape}, {values.type}{whole}, values {ends}{labels}"
 
 
@@ -241,12 +249,40 @@ def _labels(
         if template is not None and not template.asks_label:
             return (None,) * samples.values.count
         raise InvalidInput("TLC501", "the data have no labels: give them with --labels")
+    if classes and samples.labels.one_hot not in (0, n):
+        raise InvalidInput(
+            "TLC503", "one-hot labels for another number of classes than the network's outputs", field=samples.labels.by,
+            expected=f"{n} places", got=str(samples.labels.one_hot),
+        )  # fmt: skip
+    texts = samples.labels.texts
     if settings.classes:
-        return tuple(Fraction(_named(label, settings.classes, n, classes)) for label in samples.labels)
-    return tuple(
+        return tuple(Fraction(_named(label, settings.classes, n, classes)) for label in texts)
+    found = tuple(
         _numbered(label, name, n if classes else None)
-        for label, name in zip(samples.labels, samples.names, strict=True)
+        for label, name in zip(texts, samples.names, strict=True)
     )
+    if classes and samples.labels.folders:
+        _check_order(dict(zip(texts, found, strict=True)), n)
+    return found
+
+
+def _check_order(folders: Mapping[str, Fraction], n: int) -> None:
+    """Folders of ``n`` classes that are called by numbers are in one order, by number and as text: else which output has each?
+
+    As text is how torchvision's ImageFolder sorts them: 0, 1, 10, 11, 2. Raises InvalidInput TLC502.
+    """
+    widest = len(str(n - 1))
+    if all(len(name) >= widest for name in folders) and any(name.startswith("0") for name in folders):
+        return  # with zeros before them
+    as_text = {name: k for k, name in enumerate(sorted(map(str, range(n))))}
+    for name, place in folders.items():
+        if as_text[str(place)] != place:
+            raise InvalidInput(
+                "TLC502", "is a class's folder that output by its number, or by its place in the order of text, which is how "
+                "torchvision sorts them? name all in the outputs' order with --classes", field=f"folder {name}",
+                expected=f"--classes 0,1,2,.. or --classes {','.join(list(as_text)[:4])},..",
+                got=f"output {place} or output {as_text[str(place)]}",
+            )  # fmt: skip
 
 
 def _named(label: str, classes: Sequence[str], n: int, counted: bool) -> int:

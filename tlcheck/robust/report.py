@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
@@ -133,7 +134,7 @@ def document(report: Report) -> Document:
 
 
 def _sample(q: Questions, a: Answer) -> Sample:
-    label = None if q.samples.labels is None else q.samples.labels[a.sample]
+    label = None if q.samples.labels is None else q.samples.labels.texts[a.sample]
     return Sample(
         name=q.samples.names[a.sample], label=label, query=q.file(a.sample), answer=WORDS[a.status], reason=a.reason,
         clean=a.clean, deployed=a.deployed, margin=a.margin, deployed_margin=a.deployed_margin, leaves=a.leaves,
@@ -300,7 +301,7 @@ CLAIM_OF_PROPERTY: Final = (
 
 
 def _row(q: Questions, a: Answer) -> str:
-    label = "" if q.samples.labels is None else q.samples.labels[a.sample]
+    label = "" if q.samples.labels is None else q.samples.labels.texts[a.sample]
     deployed = {True: _short(a.deployed_margin), False: "no", None: ""}[a.deployed]
     cells = [
         q.samples.names[a.sample], label, a.status, _short(a.margin) if a.margin else "",
@@ -309,7 +310,10 @@ def _row(q: Questions, a: Answer) -> str:
     return f"| {' | '.join(map(_cell, cells))} |"
 
 
+_MARKS: Final = re.compile(r"[\\`*_\[\]<>&|~$@]|(?<=http):|(?<=https):|(?<=www)\.", re.IGNORECASE)
+"""What markdown, as GitHub has it, reads as something else than text, in a cell or after a list's dash."""
+
+
 def _cell(text: str) -> str:
-    """Text that stays in its cell."""
-    plain = "".join(c if c.isprintable() else " " for c in text)
-    return plain.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    """Text that stays in its cell, and text."""
+    return _MARKS.sub(r"\\\g<0>", "".join(c if c.isprintable() else " " for c in text))

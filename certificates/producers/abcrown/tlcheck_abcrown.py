@@ -223,7 +223,7 @@ def version():
 
 
 def main(arguments):
-    """Run the verifier with the hooks in place; its exit code."""
+    """Run the verifier, its tree going to the file that is named; its exit code."""
     if len(arguments) < 4 or arguments[0] != "-o" or arguments[2] != "--":
         sys.stderr.write(f"{USAGE}\n")
         return 2
@@ -231,34 +231,43 @@ def main(arguments):
     if not os.path.isfile(program):
         say(f"there is no {program}")
         return 2
+    try:
+        stream = open(target, "w", encoding="utf-8")  # noqa: SIM115  (closed below)
+    except OSError as error:
+        say(f"cannot write {target}: {error.strerror}; nothing was run")
+        return 2
     sys.argv = arguments[3:]
-    sys.path[0] = os.path.dirname(
-        program
-    )  # as `python abcrown.py` has it; this file's folder is not on the path
-    with open(target, "w", encoding="utf-8") as stream:
-        writer = Writer(stream, version())
-        writer.flush()
-        probes, hooked = weakref.WeakKeyDictionary(), 0
-        for hook, what, otherwise in WATCHED:
-            try:
-                hook(writer, probes)
-                hooked += hook is not watch_networks
-            except (ImportError, AttributeError, KeyError) as error:
-                say(f"this release has no {what} ({error}): {otherwise}")
-        if not hooked:
-            say(f"nothing to watch beside {program}: is it the abcrown.py of a release that this file knows?")
-            return 2
-        code = 0
+    # as `python abcrown.py` has it; this file's folder is not on the path
+    sys.path[0] = os.path.dirname(program)
+    with stream:
+        return watched(stream, target, program)
+
+
+def watched(stream, target, program):
+    """Run the verifier with the hooks in place; its exit code."""
+    writer = Writer(stream, version())
+    writer.flush()
+    probes, hooked = weakref.WeakKeyDictionary(), 0
+    for hook, what, otherwise in WATCHED:
         try:
-            runpy.run_path(program, run_name="__main__")
-        except SystemExit as end:
-            code = end.code
-        finally:
-            if os.getpid() == writer.process:  # not in a process that the verifier forked
-                writer.line({"record": "end", "leaves": writer.leaves})
-                writer.flush()
-                say(f"{writer.leaves} leaves of {len(writer.disjuncts)} disjuncts in {target}")
-        return code
+            hook(writer, probes)
+            hooked += hook is not watch_networks
+        except (ImportError, AttributeError, KeyError) as error:
+            say(f"this release has no {what} ({error}): {otherwise}")
+    if not hooked:
+        say(f"nothing to watch beside {program}: is it the abcrown.py of a release that this file knows?")
+        return 2
+    code = 0
+    try:
+        runpy.run_path(program, run_name="__main__")
+    except SystemExit as end:
+        code = end.code
+    finally:
+        if os.getpid() == writer.process:  # not in a process that the verifier forked
+            writer.line({"record": "end", "leaves": writer.leaves})
+            writer.flush()
+            say(f"{writer.leaves} leaves of {len(writer.disjuncts)} disjuncts in {target}")
+    return code
 
 
 if __name__ == "__main__":

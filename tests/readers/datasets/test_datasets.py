@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import zipfile
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def refused(path: Path, *words: str, code: str = "TLC502", labels: Path | None =
 )
 def test_npz(tmp_path: Path, names: tuple[str, str]) -> None:
     found = read(npz(tmp_path, **{names[0]: FLOATS, names[1]: LABELS}))
-    assert found.labels == ("2", "0", "1")
+    assert found.labels.texts == ("2", "0", "1")
     assert (found.values.count, found.values.shape, found.values.type) == (3, (2, 4), "float32")
     assert found.values.exact(1) == tuple(map(Fraction, FLOATS[1].ravel().tolist()))
     assert not found.values.whole()
@@ -68,7 +69,7 @@ def test_npz(tmp_path: Path, names: tuple[str, str]) -> None:
 def test_npz_by_keys(tmp_path: Path) -> None:
     path = npz(tmp_path, train=FLOATS, x=IMAGES, y=LABELS, other=LABELS[::-1])
     found = read(path, keys=("x", "other"))
-    assert found.labels == ("1", "0", "2")
+    assert found.labels.texts == ("1", "0", "2")
     assert found.values.whole()
     assert found.values.span() == (0, 23)
     assert read(path, keys=("x",)).labels is None
@@ -78,26 +79,26 @@ def test_npy_and_labels(tmp_path: Path) -> None:
     np.save(tmp_path / "d.npy", IMAGES)
     np.save(tmp_path / "l.npy", LABELS.astype(np.float64))
     assert read(tmp_path / "d.npy").labels is None
-    assert read(tmp_path / "d.npy", tmp_path / "l.npy").labels == ("2", "0", "1")
+    assert read(tmp_path / "d.npy", tmp_path / "l.npy").labels.texts == ("2", "0", "1")
     in_order = text(tmp_path, "l.csv", "label\n2\n0\n1\n")
-    assert read(tmp_path / "d.npy", in_order).labels == ("2", "0", "1")
+    assert read(tmp_path / "d.npy", in_order).labels.texts == ("2", "0", "1")
     by_name = text(tmp_path, "n.csv", "name,label\nrow 1,0\nrow 0,2\nrow 2,1\n")
-    assert read(tmp_path / "d.npy", by_name).labels == ("2", "0", "1")
+    assert read(tmp_path / "d.npy", by_name).labels.texts == ("2", "0", "1")
 
 
 @pytest.mark.parametrize("labels", [LABELS[:, None], np.eye(3)[LABELS], np.eye(3, dtype=np.uint8)[LABELS]])
 def test_labels_as_columns_and_one_hot(tmp_path: Path, labels: Any) -> None:
-    assert read(npz(tmp_path, x=FLOATS, y=labels)).labels == ("2", "0", "1")
+    assert read(npz(tmp_path, x=FLOATS, y=labels)).labels.texts == ("2", "0", "1")
 
 
 def test_csv_is_exact(tmp_path: Path) -> None:
     found = read(text(tmp_path, "d.csv", "a,label,b\n0.1,cat,-2e-1\n\n1/3,dog,7\n"))
-    assert found.labels == ("cat", "dog")
+    assert found.labels.texts == ("cat", "dog")
     assert [found.values.exact(k) for k in range(2)] == [
         (Fraction(1, 10), Fraction(-1, 5)), (Fraction(1, 3), Fraction(7)),
     ]  # fmt: skip
     assert found.values.span() == (Fraction(-1, 5), 7)
-    assert read(text(tmp_path, "e.csv", "a,label,b\n1,2,3\n"), label_column="b").labels == ("3",)
+    assert read(text(tmp_path, "e.csv", "a,label,b\n1,2,3\n"), label_column="b").labels.texts == ("3",)
 
 
 def test_pictures_in_classes(tmp_path: Path) -> None:
@@ -106,7 +107,7 @@ def test_pictures_in_classes(tmp_path: Path) -> None:
         (tmp_path / "p" / "x.png").unlink()
         picture(tmp_path / "p" / name, IMAGES[0] + ("dog" in name), format="PNG")
     found = read(tmp_path / "p")
-    assert (found.names, found.labels) == (("cat/a.png", "dog/b.png"), ("cat", "dog"))
+    assert (found.names, found.labels.texts) == (("cat/a.png", "dog/b.png"), ("cat", "dog"))
     assert found.values.exact(1) == tuple(map(Fraction, range(1, 9)))
 
 
@@ -116,7 +117,7 @@ def test_pictures_with_a_file_of_labels(tmp_path: Path) -> None:
         picture(tmp_path / "p" / name, colour)
     labels = text(tmp_path / "p", "labels.csv", "name,label\nb.png,1\na.png,0\n")
     found = read(tmp_path / "p", labels)
-    assert (found.values.shape, found.labels) == ((2, 4, 3), ("0", "1"))
+    assert (found.values.shape, found.labels.texts) == ((2, 4, 3), ("0", "1"))
 
 
 # what is refused
@@ -147,6 +148,86 @@ def test_arrays_that_are_no_samples(tmp_path: Path) -> None:
     refused(npz(tmp_path, x=np.array([[{}]], object)), "x", code="TLC501")
     refused(text(tmp_path, "t.npz", "text"), "array file", code="TLC501")
     refused(text(tmp_path, "t.npy", "text"), "array file", code="TLC501")
+
+
+def header(shape: object, descr: object = "<f8", version: int = 1, more: str = "") -> bytes:
+    text = f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': {shape!r}{more}}}".encode() + b"\n"
+    return b"\x93NUMPY" + bytes([version, 0]) + len(text).to_bytes(2 if version == 1 else 4, "little") + text
+
+
+HOSTILE = {
+    "petabytes": header((10**15,)),
+    "more than int64": header((10**30, 10**30)),
+    "nothing, often": header((10**15, 0)),
+    "names of no letters": header((10**15, 2), "<U0"),
+    "negative": header((-2, -2)) + bytes(32),
+    "truth values": header((True, 2)) + bytes(16),
+    "cut short": header((2, 2)) + bytes(31),
+    "too long": header((2, 2)) + bytes(33),
+    "objects": header((2, 2), "|O") + bytes(32),
+    "fields": header((2, 2), [("a", "<f8")]) + bytes(32),
+    "no type": header((2, 2), "<q9") + bytes(32),
+    "no header": header((2, 2), more=", 'x': 1") + bytes(32),
+    "no literal": header((2, 2), more=", " + "(" * 3000) + bytes(32),
+    "version 9": header((2, 2), version=9) + bytes(32),
+    "half a header": header((2, 2))[:20],
+    "a pickle": b"\x80\x04N.",
+    "": b"",
+}
+"""Content of .npy files."""
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_hostile_arrays(tmp_path: Path, what: str) -> None:
+    (tmp_path / "d.npy").write_bytes(HOSTILE[what])
+    refused(tmp_path / "d.npy", code="TLC501")
+    with zipfile.ZipFile(tmp_path / "d.npz", "w") as archive:
+        archive.writestr("x.npy", HOSTILE[what])
+    refused(tmp_path / "d.npz", "x", code="TLC501")
+    labels = tmp_path / "d.npy"
+    refused(npz(tmp_path, x=FLOATS), code="TLC501", labels=labels)
+
+
+def patched(content: bytes, local: int, central: int, value: int) -> bytes:
+    """A zip of one member with 2 bytes of both its headers replaced, at these places in them."""
+    data, at = bytearray(content), content.index(b"PK\1\2")
+    for place in (local, at + central):
+        data[place : place + 2] = value.to_bytes(2, "little")
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    "what", ["encrypted", "packed by nobody", "other content", "cut", "Python objects", "twice"]
+)
+def test_hostile_archives(tmp_path: Path, what: str) -> None:
+    good = npz(tmp_path, x=FLOATS).read_bytes()
+    match what:
+        case "encrypted":
+            good = patched(good, 6, 8, 1)
+        case "packed by nobody":
+            good = patched(good, 8, 10, 77)
+        case "other content":
+            good = good.replace(FLOATS.tobytes()[:40], b"\7" * 40)
+        case "cut":
+            good = good[: len(good) // 2]
+        case "Python objects":
+            good = npz(tmp_path, x=np.array([[{}]], object)).read_bytes()
+        case "twice":
+            with zipfile.ZipFile(tmp_path / "d.npz", "a") as archive, pytest.warns(UserWarning):
+                archive.writestr("x.npy", header((1, 1)) + bytes(8))
+            good = (tmp_path / "d.npz").read_bytes()
+    (tmp_path / "d.npz").write_bytes(good)
+    refused(tmp_path / "d.npz", code="TLC502" if what == "twice" else "TLC501")
+
+
+def test_arrays_as_numpy_writes_them(tmp_path: Path) -> None:
+    """Columns first, other byte orders, packed, few dimensions: what is read is what numpy reads."""
+    big = FLOATS.astype(">f8")
+    for array in (np.asfortranarray(FLOATS), big, FLOATS.astype(np.float16), IMAGES.astype(">u2")):
+        np.savez_compressed(tmp_path / "c.npz", x=array)
+        np.save(tmp_path / "c.npy", array)
+        for name in ("c.npz", "c.npy"):
+            assert read(tmp_path / name).values.exact(2) == tuple(map(Fraction, array[2].ravel().tolist()))
 
 
 def test_labels_that_are_none(tmp_path: Path) -> None:

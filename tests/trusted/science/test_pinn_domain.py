@@ -485,9 +485,9 @@ def test_burgers_initial_and_boundary(tmp_path: Path) -> None:
     assert [c.verdict for c in result.claims] == [Verdict.CERTIFIED] * 3
 
 
-def _near_the_shock(tmp_path: Path) -> Path:
+def _near_the_shock(tmp_path: Path, t: str = "[0.3979, 0.3982]", x: str = "[-0.005, -0.0048]") -> Path:
     text = (READY / "burgers.toml").read_text()
-    text = text.replace("t = [0, 1]", "t = [0.3979, 0.3982]").replace("x = [-1, 1]", "x = [-0.005, -0.0048]")
+    text = text.replace("t = [0, 1]", f"t = {t}").replace("x = [-1, 1]", f"x = {x}")
     path = tmp_path / "near.toml"
     path.write_text(text[: text.index("[parts.initial]")])
     return path
@@ -508,11 +508,15 @@ def test_burgers_residual_near_its_maximum(tmp_path: Path) -> None:
 
 
 @needs_data
-@pytest.mark.slow
-def test_burgers_whole_domain(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "whole, most", [(False, 100), pytest.param(True, 5000, marks=pytest.mark.full)], ids=["shock", "whole"]
+)
+def test_burgers_residual_in_many_cells(tmp_path: Path, whole: bool, most: int) -> None:
+    """Around the shock, where cells are smallest; and on the whole domain (``make full``)."""
+    pde = Path("burgers") if whole else _near_the_shock(tmp_path, "[0.375, 0.40625]", "[-0.03125, 0.03125]")
     request = Request(5, {"residual": Fraction("0.0181")}, ("residual",))
-    [part] = certify(BURGERS, Path("burgers"), tmp_path / "b.tlcert", request, lambda *_: None)
-    assert part.cover is not None and part.cover.cells < 5000
+    [part] = certify(BURGERS, pde, tmp_path / "b.tlcert", request, lambda *_: None)
+    assert part.cover is not None and 50 < part.cover.cells < most
     assert (tmp_path / "b.tlcert").stat().st_size < 1 << 20
     [claim] = verify_path(tmp_path / "b.tlcert", Options()).claims
     assert claim.verdict is Verdict.CERTIFIED

@@ -1,18 +1,34 @@
-"""Data sets in numpy's files: .npz with an array of samples and perhaps one of labels, .npy with either. Nothing is unpickled."""
+"""Data sets in numpy's files: .npz with an array of samples and perhaps one of labels, .npy with either. Nothing is unpickled.
+
+What a header claims is compared with what there is before anything is made from it.
+"""
 
 from __future__ import annotations
 
+import lzma
 import zipfile
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from math import prod
 from pathlib import Path
-from typing import Any
+from tokenize import TokenError
+from typing import IO, Any, Final
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_UNPACKED_BYTES
-from tlcheck.readers.datasets.samples import Samples, checked_numbers, label_texts, names_labels
+from tlcheck.readers.datasets.samples import Samples, checked_numbers, labels_in, names_labels
+
+MALFORMED: Final = (
+    OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
+    RuntimeError,  # a member that is encrypted; NotImplementedError: packed as zipfile cannot unpack; RecursionError
+    TypeError, SyntaxError, TokenError, OverflowError, MemoryError,  # a header that is no header
+)  # fmt: skip
+"""What numpy and zipfile raise over files that are not as they should be."""
 
 
 def read_npz(path: Path, keys: Sequence[str]) -> Samples:
@@ -22,30 +38,49 @@ def read_npz(path: Path, keys: Sequence[str]) -> Samples:
     Raises InvalidInput: TLC403, TLC501, TLC502.
     """
     file = str(path)
-    with _opened(path) as archive:
-        data, labels = _chosen(list(archive.files), keys, file)
+    with _reading(path), zipfile.ZipFile(path) as archive:
+        _check_size(path, sum(entry.file_size for entry in archive.infolist()))
+        data, labels = _chosen([_array_name(name) for name in archive.namelist()], keys, file)
         samples = checked_numbers(_member(archive, data, file), file, data)
         names = tuple(f"row {k}" for k in range(samples.count))
         found = Samples(f"'{data}' of {path.name}", samples, names, None)
         if not labels:
             return found
-        texts = label_texts(_member(archive, labels, file), file, labels)
-        return found.with_labels(texts, f"'{labels}' of {path.name}")
+        return found.with_labels(
+            labels_in(_member(archive, labels, file), f"'{labels}' of {path.name}", file, labels)
+        )
 
 
-def _opened(path: Path) -> Any:
-    _check_size(path)
+def _array_name(member: str) -> str:
+    return member.removesuffix(".npy")
+
+
+def _member(archive: zipfile.ZipFile, name: str, file: str) -> NDArray[Any]:
+    entry = next(entry for entry in archive.infolist() if _array_name(entry.filename) == name)
     try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise _unreadable(path, error) from error
+        with archive.open(entry) as stream:
+            return _array(stream, entry.file_size)
+    except MALFORMED as error:
+        raise InvalidInput(
+            "TLC501", f"the array cannot be read: {_said(error)}", file=file, field=name
+        ) from error
 
 
-def _member(archive: Any, name: str, file: str) -> NDArray[Any]:
-    try:
-        return np.asarray(archive[name])
-    except (ValueError, OSError, zipfile.BadZipFile, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
-        raise InvalidInput("TLC501", f"the array cannot be read: {error}", file=file, field=name) from error
+def _array(stream: IO[bytes], size: int) -> NDArray[Any]:
+    """The array in a .npy file of ``size`` bytes. Raises MALFORMED."""
+    version = npy.read_magic(stream)
+    if version not in _HEADERS:
+        raise ValueError(f"format version {version[0]}.{version[1]}")
+    shape, columns_first, dtype = _HEADERS[version](stream)
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects, which are not unpickled")
+    wanted, left = prod(shape) * dtype.itemsize, size - stream.tell()
+    if not dtype.itemsize or wanted != left:
+        raise ValueError(f"its header says {wanted} bytes of {dtype} follow, and there are {left}")
+    return np.ndarray(shape, dtype, stream.read(wanted), order="F" if columns_first else "C")
+
+
+_HEADERS: Final = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
 def _chosen(names: Sequence[str], keys: Sequence[str], file: str) -> tuple[str, str]:
@@ -77,21 +112,13 @@ def read_npy(path: Path) -> Samples:
 
 
 def load_npy(path: Path) -> NDArray[Any]:
-    _check_size(path)
-    try:
-        return np.asarray(np.load(path, allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
-        raise _unreadable(path, error) from error
-
-
-def _check_size(path: Path) -> None:
     size = path.stat().st_size
-    if path.suffix.lower() == ".npz":
-        try:
-            with zipfile.ZipFile(path) as archive:
-                size = sum(entry.file_size for entry in archive.infolist())
-        except zipfile.BadZipFile as error:
-            raise _unreadable(path, error) from error
+    _check_size(path, size)
+    with _reading(path), path.open("rb") as stream:
+        return _array(stream, size)
+
+
+def _check_size(path: Path, size: int) -> None:
     if size > MAX_UNPACKED_BYTES:
         raise InvalidInput(
             "TLC401", "the data set is too large", file=str(path), expected=f"at most {MAX_UNPACKED_BYTES} bytes",
@@ -99,6 +126,17 @@ def _check_size(path: Path) -> None:
         )  # fmt: skip
 
 
-def _unreadable(path: Path, error: Exception) -> InvalidInput:
-    what = "it holds Python objects" if "object" in str(error).lower() else " ".join(str(error).split())
-    return InvalidInput("TLC501", f"not an array file that can be read: {what}", file=str(path))
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Raises InvalidInput TLC501 in place of MALFORMED."""
+    try:
+        yield
+    except MALFORMED as error:
+        raise InvalidInput(
+            "TLC501", f"no array file that can be read: {_said(error)}", file=str(path)
+        ) from error
+
+
+def _said(error: BaseException) -> str:
+    """In one short line."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

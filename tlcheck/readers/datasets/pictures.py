@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.errors import InvalidInput
-from tlcheck.readers.datasets.samples import Numbers, Samples
+from tlcheck.readers.datasets.samples import Labels, Numbers, Samples
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -45,7 +45,8 @@ def read_pictures(folder: Path, beside: Sequence[Path] = ()) -> Samples:
     samples = Samples(f"{folder.name}/, {mode} pictures", Numbers(np.stack(arrays)), names, None)
     if not nested[0]:
         return samples
-    return samples.with_labels([path.parent.name for path in found], f"subfolders of {folder.name}")
+    texts = tuple(path.parent.name for path in found)
+    return samples.with_labels(Labels(texts, f"subfolders of {folder.name}", folders=True))
 
 
 def _files(folder: Path, beside: set[Path]) -> Iterator[Path]:

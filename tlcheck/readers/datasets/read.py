@@ -10,7 +10,7 @@ from pathlib import Path
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.datasets.numpy_files import load_npy, read_npy, read_npz
 from tlcheck.readers.datasets.pictures import read_pictures
-from tlcheck.readers.datasets.samples import Samples, label_texts, names_labels
+from tlcheck.readers.datasets.samples import Labels, Samples, labels_in, names_labels
 from tlcheck.readers.datasets.tables import read_table, rows_of
 
 
@@ -34,9 +34,9 @@ def read_dataset(path: Path, asked: Asked) -> Samples:
     if samples.labels is not None:
         raise InvalidInput(
             "TLC502", "the data have labels of their own: which count?", file=str(asked.labels),
-            got=samples.labelled_by,
+            got=samples.labels.by,
         )  # fmt: skip
-    return samples.with_labels(_labels(asked.labels, samples), asked.labels.name)
+    return samples.with_labels(_labels(asked.labels, samples))
 
 
 def _samples(path: Path, asked: Asked) -> Samples:
@@ -58,10 +58,14 @@ def _samples(path: Path, asked: Asked) -> Samples:
     )  # fmt: skip
 
 
-def _labels(path: Path, samples: Samples) -> Sequence[str]:
+def _labels(path: Path, samples: Samples) -> Labels:
     """The labels of a file: an .npy array in the order of the samples; or a table, by their names or in their order."""
     if path.suffix.lower() == ".npy":
-        return label_texts(load_npy(path), str(path))
+        return labels_in(load_npy(path), path.name, str(path))
+    return Labels(tuple(_in_table(path, samples)), path.name)
+
+
+def _in_table(path: Path, samples: Samples) -> Sequence[str]:
     heading, rows = rows_of(path)
     if len(heading) == 1:
         if not names_labels(heading[0]):

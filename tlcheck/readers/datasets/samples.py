@@ -107,29 +107,39 @@ class Decimals:
         return all(value.denominator == 1 for row in self.rows for value in row)
 
 
+@dataclass(frozen=True)
+class Labels:
+    """A label for each sample, as written. ``by``: where they were read, in words."""
+
+    texts: tuple[str, ...]
+    by: str
+    one_hot: int = 0
+    """The places of a row, where each is a row with one 1; else 0."""
+    folders: bool = False
+    """They are names of folders."""
+
+
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """A data set. ``names``: of each sample, distinct; ``labels``: as written, None where there are none."""
+    """A data set. ``names``: of each sample, distinct; ``labels``: None where there are none."""
 
     source: str
     """Where it was read, in words."""
     values: Values
     names: tuple[str, ...]
-    labels: tuple[str, ...] | None
-    labelled_by: str = ""
-    """Where the labels were read, in words."""
+    labels: Labels | None
 
     def __post_init__(self) -> None:
         if len(self.names) != self.values.count or len(set(self.names)) != len(self.names):
             raise ValueError("a name for each sample")
-        if self.labels is not None and len(self.labels) != len(self.names):
+        if self.labels is not None and len(self.labels.texts) != len(self.names):
             raise InvalidInput(
-                "TLC501", "not as many labels as samples", field=self.labelled_by, expected=str(len(self.names)),
-                got=str(len(self.labels)),
+                "TLC501", "not as many labels as samples", field=self.labels.by, expected=str(len(self.names)),
+                got=str(len(self.labels.texts)),
             )  # fmt: skip
 
-    def with_labels(self, labels: Sequence[str], by: str) -> Samples:
-        return replace(self, labels=tuple(labels), labelled_by=by)
+    def with_labels(self, labels: Labels) -> Samples:
+        return replace(self, labels=labels)
 
 
 def checked_numbers(array: NDArray[Any], file: str, field: str = "") -> Numbers:
@@ -154,12 +164,16 @@ def checked_numbers(array: NDArray[Any], file: str, field: str = "") -> Numbers:
     return Numbers(array)
 
 
-def label_texts(array: NDArray[Any], file: str, field: str = "") -> tuple[str, ...]:
+def labels_in(array: NDArray[Any], by: str, file: str, field: str = "") -> Labels:
     """Labels in an array: (samples,) or (samples, 1) of whole numbers, floats or text, or one-hot rows. Raises TLC501."""
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
-    if array.ndim == 2 and array.dtype.kind in "iuf" and _one_hot(array):
-        return tuple(map(str, np.argmax(array, axis=1).tolist()))
+    if array.ndim == 2 and array.size and array.dtype.kind in "iuf" and _one_hot(array):
+        return Labels(tuple(map(str, np.argmax(array, axis=1).tolist())), by, one_hot=array.shape[1])
+    return Labels(_texts(array, file, field), by)
+
+
+def _texts(array: NDArray[Any], file: str, field: str) -> tuple[str, ...]:
     if array.ndim != 1 or array.dtype.kind not in "iufU":
         raise InvalidInput(
             "TLC501", "not labels", file=file, field=field,

@@ -10,7 +10,7 @@ from pathlib import Path
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_JSON_BYTES
 from tlcheck.readers.bytes import read_bytes, without_mark
-from tlcheck.readers.datasets.samples import Decimals, Samples, names_labels
+from tlcheck.readers.datasets.samples import Decimals, Labels, Samples, names_labels
 from tlcheck.readers.decimals import exact_number
 
 Rows = list[list[str]]
@@ -30,7 +30,8 @@ def read_table(path: Path, label_column: str = "") -> Samples:
     found = Samples(path.name, Decimals(values), names, None)
     if at is None:
         return found
-    return found.with_labels([row[at].strip() for row in rows], f"column '{heading[at]}' of {path.name}")
+    texts = tuple(row[at].strip() for row in rows)
+    return found.with_labels(Labels(texts, f"column '{heading[at]}' of {path.name}"))
 
 
 def rows_of(path: Path) -> tuple[list[str], Rows]:
