@@ -17,7 +17,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.prover.box_bounds import BoxBounds, Boxed, Kept
+from tlcheck.prover.box_bounds import BoxBounds, Boxed, Kept, Linear
+from tlcheck.prover.cut_score import cut_scores, sums_at
 from tlcheck.prover.engine import Engine
 from tlcheck.prover.ties import Ties
 from tlcheck.prover.tree import Branch, Evidence, Frame
@@ -43,8 +44,6 @@ MARGINS: Final = {np.dtype(np.float32): 1e-6, np.dtype(np.float64): 1e-9}
 """What a bound must exceed, relative to the sizes of the numbers in its constraints."""
 NOISE: Final = 8.0
 """The same in roundings of the terms that the bound is the sum of."""
-GAP: Final = 0.3
-"""How much a unit of width is thought to gain on average, of what is missing."""
 WEIGHT_STEPS: Final = 8
 """Passes of a sum of constraints whose weights are improved."""
 MOST_CANDIDATES: Final = 64
@@ -186,14 +185,27 @@ class Level:
 
     def mixed(self, pairs: Pairs, which: Ints, weights: Array, found: Boxed) -> tuple[Array, Array]:
         """The bound of the weighted sums (Q',), and its gradient (Q', R): each constraint's value at the dual point."""
+        line, kept = self.summed(pairs, which, weights, found)
+        values = self.rows.at(*self.passes.dual(line, kept, found))[:, 0]
+        return line.least(found)[:, 0], np.take_along_axis(values, pairs.rows[which], axis=1)
+
+    def summed(self, pairs: Pairs, which: Ints, weights: Array, found: Boxed) -> tuple[Linear, Kept]:
+        """A pass of the weighted sums: one row each."""
         wide = np.zeros((which.size, 1, len(self.rows.bounds)), self.passes.dtype)
         own = np.where(pairs.mask[which], weights, 0)
         for r in range(own.shape[1]):
             wide[np.arange(which.size), 0, pairs.rows[which][:, r]] += own[:, r]
         kept: Kept = {}
-        line = self.passes.descend(*self.rows.weighted(wide), pairs.box[which], found, kept)
-        values = self.rows.at(*self.passes.dual(line, kept, found))[:, 0]
-        return line.least(found)[:, 0], np.take_along_axis(values, pairs.rows[which], axis=1)
+        return self.passes.descend(*self.rows.weighted(wide), pairs.box[which], found, kept), kept
+
+    def scores(self, pairs: Pairs, which: Ints, found: Boxed) -> tuple[Ints, Floats]:
+        """(boxes (Q,) of some pairs, (Q, inputs)): what cuts of these boxes are thought to gain, their pairs together."""
+        line, kept = self.summed(pairs, which, pairs.weights[which], found)
+        boxes, place = np.unique(pairs.box[which], return_inverse=True)
+        sizes = {i: sums_at(np.abs(a[:, 0]), place, boxes.size) for i, a in kept.items()}
+        return boxes, cut_scores(
+            self.passes, found, boxes, sums_at(np.abs(line.slope[:, 0]), place, boxes.size), sizes
+        )
 
 
 class InputSearch:
@@ -349,7 +361,7 @@ class InputSearch:
         self.settle(pairs, found)
         if self.ties is not None:
             self.ties.close(self, level, batch, pairs, found)
-        return self._left(level, batch, pairs, found, upper - lower)
+        return self._left(level, batch, pairs, found)
 
     def _out_of_range(self, batch: Sequence[_Group]) -> list[tuple[_Group, Ints]]:
         """Each half by itself; a single box without bounds is cut where it is widest."""
@@ -374,19 +386,18 @@ class InputSearch:
             branch.evidence, branch.state = Evidence(weights, float(pairs.bound[k]), slopes), None
 
     def _left(
-        self, level: Level, batch: Sequence[_Group], pairs: Pairs, found: Boxed, widths: Floats
+        self, level: Level, batch: Sequence[_Group], pairs: Pairs, found: Boxed
     ) -> list[tuple[_Group, Ints]]:
         open_ = np.array([k for k, b in enumerate(pairs.branches) if b.evidence is None], np.int64)
         if not open_.size:
             return []
         self._notice(level, pairs, open_, found)
-        score = np.zeros((len(batch), widths.shape[1]))
-        np.add.at(score, pairs.box[open_], gap_score(pairs, open_, widths[pairs.box[open_]]))
+        boxes, score = level.scores(pairs, open_, found)
         axes = np.argsort(-score, axis=1, kind="stable")
         left = []
-        for k in np.unique(pairs.box[open_]).tolist():
+        for k, order in zip(boxes.tolist(), axes, strict=True):
             branches = [b for b in batch[k].branches if b.evidence is None]
-            left.append((_Group(batch[k].box, branches), axes[k]))
+            left.append((_Group(batch[k].box, branches), order))
         return left
 
     def _notice(self, level: Level, pairs: Pairs, open_: Ints, found: Boxed) -> None:
@@ -408,19 +419,6 @@ class InputSearch:
 
 def _open(groups: Sequence[_Group]) -> list[Branch]:
     return [b for g in groups for b in g.branches if b.evidence is None]
-
-
-def gap_score(pairs: Pairs, which: Ints, widths: Floats) -> Floats:
-    """(Q, inputs): what a cut across each input is thought to gain.
-
-    sum over constraints of max(|slope|, tau) width, tau = GAP times what is missing per unit of width: a direction in which
-    the bound is flat may still be why it is loose.
-    """
-    missing = (pairs.weights * pairs.enough).sum(axis=1)[which] - pairs.bound[which]
-    missing = np.maximum(np.nan_to_num(missing, posinf=1e30), 1e-300)
-    tau = (GAP * missing / np.maximum(widths.sum(axis=1), 1e-300))[:, None, None]
-    slopes = np.maximum(np.nan_to_num(np.abs(pairs.slope[which])), tau)
-    return np.asarray(np.einsum("qrn,qr->qn", slopes, pairs.mask[which].astype(np.float64)) * widths)
 
 
 def outward(box: InputBox) -> tuple[Floats, Floats]:
