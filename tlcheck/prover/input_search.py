@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.prover.box_bounds import BoxBounds, Boxed, Kept, Linear
+from tlcheck.prover.constants import folded
 from tlcheck.prover.cut_score import cut_scores, sums_at
 from tlcheck.prover.engine import Engine
 from tlcheck.prover.ties import Ties
@@ -26,6 +27,7 @@ from tlcheck.prover.weighting import fixed_weights, stepped
 from tlcheck.trusted.arith.arb import floor_float
 from tlcheck.trusted.arith.box import OutOfRange
 from tlcheck.trusted.claim import UnsatClaim
+from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.base import Relaxed
 from tlcheck.trusted.ops.bent import Bent
@@ -316,7 +318,7 @@ class InputSearch:
     @property
     def _is_plain(self) -> bool:
         """float32 is enough: all is piecewise linear, and no bound is attained."""
-        ops = (node.op for node in self.claim.graph.nodes)
+        ops = (node.op for node in self._folded.nodes)
         return self.ties is None and all(
             isinstance(op, Relu | Bent | MaxOver) for op in ops if isinstance(op, Relaxed)
         )
@@ -325,9 +327,13 @@ class InputSearch:
     def _levels(self) -> dict[np.dtype[Any], Level]:
         return {}
 
+    @cached_property
+    def _folded(self) -> Graph:
+        return folded(self.claim.graph)
+
     def _level(self, dtype: np.dtype[Any]) -> Level:
         if dtype not in self._levels:
-            passes = BoxBounds(self.claim.graph, dtype, self._tick)
+            passes = BoxBounds(self._folded, dtype, self._tick)
             self._levels[dtype] = Level(passes, _Rows.make(passes, self.claim, self.disjuncts))
         return self._levels[dtype]
 
