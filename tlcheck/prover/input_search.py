@@ -181,7 +181,8 @@ class Level:
             bound, gradient = self.mixed(pairs, open_, weights, found)
             better = bound > pairs.bound[open_]
             pairs.bound[open_[better]], pairs.weights[open_[better]] = bound[better], weights[better]
-            still = ~pairs.closed[open_]
+            hope = np.where(pairs.mask[open_], gradient, -np.inf).max(axis=1) > 0
+            still = ~pairs.closed[open_] & hope
             open_, weights, gradient = open_[still], weights[still], gradient[still]
             weights = stepped(weights, gradient, pairs.mask[open_], k)
 
