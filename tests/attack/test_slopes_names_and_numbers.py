@@ -81,6 +81,12 @@ def test_every_slope_that_is_snapped_is_taken() -> None:
     ]
     cases = [np.array([x]) for x in given]
     cases += [rng.normal(size=(2, 6)) * 2.0 ** rng.uniform(-60, 25, (2, 6)) for _ in range(500)]
+    cases += [rng.normal(size=(2, 6)) * 2.0 ** rng.uniform(-300, 120) for _ in range(300)]
+    cases += [
+        np.array([[2.0**k * (1 - 2.0**-j), 2.0 ** (k - 30)]])
+        for k in (-220, -200, -17, -16, 99, 100)
+        for j in range(36, 54)
+    ]
     cases += [np.array([[2.0**k * (1 - 2.0**-j), 0.1, 2.0**-40]]) for k in range(22) for j in range(36, 54)]
     for slopes in cases:
         snapped = snap(slopes)

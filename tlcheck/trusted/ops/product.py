@@ -109,7 +109,7 @@ def product_planes(x: Box, y: Box) -> tuple[Lines, Lines]:
     if not (np.isfinite(x.largest) and np.isfinite(y.largest)):
         raise OutOfRange("relaxation on an unbounded interval")
     ends = [np.broadcast_to(end, shape) for end in (x.lower, x.upper, y.lower, y.upper)]
-    p, q = snap(np.stack([ends[0] / 2 + ends[1] / 2, ends[2] / 2 + ends[3] / 2]))
+    p, q = snap(ends[0] / 2 + ends[1] / 2), snap(ends[2] / 2 + ends[3] / 2)
     low, high = np.empty(shape), np.empty(shape)
     for at in np.ndindex(shape):
         a, b, c, d, along_y, along_x = (arb(float(v[at])) for v in (*ends, p, q))
