@@ -5,7 +5,7 @@ lines and functions on the way. Halving the box across input j gains
 
 * |slope_j| width_j / 2 of the linear function, in one half;
 * of each relaxed value's gap a share, in both: the gap's size |A_k| times the distance of its lines, times the part of the
-  operand's range that input j makes, |dz_k/dx_j| width_j / (u_k - l_k).
+  operand's range that input j makes, |dz_k/dx_j| width_j / (u_k - l_k); of a product, for each of its operands.
 
 The derivatives are those of the lines' means, carried forward from the inputs, signs and all.
 """
@@ -113,7 +113,7 @@ def _through(
         ends = ((us - ls) * end + (ut - lt) for end in (low, high))
         distance = distance + np.maximum(np.maximum(*ends), 0)
         parts = parts + np.abs(x) / np.maximum(high - low, TINY)[:, None]
-    shares = parts * (distance / len(drawn.parts))[:, None]
+    shares = parts * distance[:, None]
     return mean if drawn.sums is None else passes.maps.forward(drawn.sums, mean), shares
 
 

@@ -38,7 +38,7 @@ Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-BATCH: Final = 256
+BATCH: Final = 512
 """Boxes bounded at a time."""
 MOST_VALUES: Final = 4_000_000
 """Values of the network, over all boxes of a batch, whose bounds are held at once."""
