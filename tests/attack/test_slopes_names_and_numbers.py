@@ -29,7 +29,8 @@ from tlcheck.trusted.ops.affine import Linear
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.bent import LeakyRelu
 from tlcheck.trusted.ops.lines import snap
-from tlcheck.trusted.ops.smooth import Power
+from tlcheck.trusted.ops.product import Product
+from tlcheck.trusted.ops.smooth import Power, Reciprocal
 from tlcheck.trusted.science.closed_loop import Block, Loop
 from tlcheck.trusted.science.dense_network import ACTIVATIONS, OUTER, Dense, Matrix
 from tlcheck.trusted.verdict import Verdict
@@ -81,6 +82,12 @@ def test_every_slope_that_is_snapped_is_taken() -> None:
     ]
     cases = [np.array([x]) for x in given]
     cases += [rng.normal(size=(2, 6)) * 2.0 ** rng.uniform(-60, 25, (2, 6)) for _ in range(500)]
+    cases += [rng.normal(size=(2, 6)) * 2.0 ** rng.uniform(-300, 120) for _ in range(300)]
+    cases += [
+        np.array([[2.0**k * (1 - 2.0**-j), 2.0 ** (k - 30)]])
+        for k in (-220, -200, -17, -16, 99, 100)
+        for j in range(36, 54)
+    ]
     cases += [np.array([[2.0**k * (1 - 2.0**-j), 0.1, 2.0**-40]]) for k in range(22) for j in range(36, 54)]
     for slopes in cases:
         snapped = snap(slopes)
@@ -100,6 +107,20 @@ def test_slopes_a_little_below_two(op: Operation, low: list[float], high: list[f
     net = Net(2)
     graph = net.graph(net.add(Linear(Constant(np.ones((2, 1)))), net.add(op, 0)))
     assert verdict(claim(graph, low, high, -1, -100), arith=arith) is Verdict.CERTIFIED
+
+
+@pytest.mark.parametrize("arith", ["arb", "ball64"])
+def test_shares_of_large_squares_are_bounded(arith: str) -> None:
+    """y = x_0^2 / (x_0^2 + x_1^2) around x = 5000: the planes have slopes 3e7 and 2e-8, the reciprocal's lines 4e-16."""
+    net = Net(2)
+    squares = net.add(Power(2.0), 0)
+    share = net.add(Reciprocal(), net.add(Linear(Constant(np.ones((2, 2)))), squares))
+    graph = net.graph(net.add(Product(), squares, share))
+    for bound, found in (
+        (Fraction(4945, 10000), Verdict.CERTIFIED),
+        (Fraction(4951, 10000), Verdict.UNPROVEN),
+    ):
+        assert verdict(claim(graph, [5000, 5000], [5050, 5050], 1, bound), arith=arith) is found
 
 
 # stability: files and numbers

@@ -24,7 +24,7 @@ from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.discrete import ArgMax, Compare, Floor, Round, Select, Sign, Truncate, select_lines
 from tlcheck.trusted.ops.indexed import Call, Indexed
 from tlcheck.trusted.ops.lines import Lines
-from tlcheck.trusted.ops.product import MatProduct, Product, product_planes
+from tlcheck.trusted.ops.product import MatProduct, Product, product_planes, product_range
 from tlcheck.trusted.ops.roots import Root
 from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Smooth, Softplus, Sqrt
 from tlcheck.trusted.ops.softmax import Softmax
@@ -359,5 +359,9 @@ def test_planes_are_sharp() -> None:
     assert height(planes, True, 1.5, -1, (0, 0)) - height(planes, False, 1.5, -1, (0, 0)) == pytest.approx(
         2 * 0.5 * 2
     )
-    with pytest.raises(OutOfRange):
-        product_planes(Box(np.array([[-np.inf]]), np.array([[0.0]])), y)
+    for end in (-np.inf, -1e300):
+        wide = Box(np.array([[end]]), np.array([[0.0]]))
+        with pytest.raises(OutOfRange):
+            product_planes(wide, wide)
+        with pytest.raises(OutOfRange):
+            product_range(wide, wide)

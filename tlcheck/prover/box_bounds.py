@@ -81,8 +81,8 @@ class Linear:
         )
 
 
-Kept = dict[int, NDArray[np.bool_]]
-"""Anchor -> which of its lines, or ends, each coefficient chose: the lower one (Q, R, terms)."""
+Kept = dict[int, Array]
+"""Anchor -> the coefficients (Q, R, terms) on its terms, or ends. Where one is not below 0 it chose the lower line."""
 
 
 HEAP: Final = 31 << 20
@@ -131,8 +131,8 @@ class BoxBounds:
                 self._refine(i, found)
         return found
 
-    def _lines(self, i: int, found: Boxed) -> Lines:
-        """Drawn when first needed: on the operands' final ends."""
+    def lines(self, i: int, found: Boxed) -> Lines:
+        """Of a relaxed node. Drawn when first needed: on the operands' final ends."""
         if i not in found.lines:
             node = self.graph.nodes[i]
             boxes = [found.ends[j] for j in node.inputs]
@@ -234,7 +234,7 @@ class BoxBounds:
         found: Boxed,
         kept: Kept | None = None,
     ) -> Linear:
-        """Carry coefficients (Q, R, n) on anchors down to the inputs; they are used up. ``kept``: told what chose the lines."""
+        """Carry coefficients (Q, R, n) on anchors down to the inputs; they are used up. ``kept``: told those on the way."""
         self.tick()
         blocks, constant = dict(blocks), np.array(constant, self.dtype)
         self.rows += constant.size
@@ -245,8 +245,8 @@ class BoxBounds:
             a = blocks.pop(i)
             if isinstance(op, ENDS):
                 if kept is not None:
-                    kept[i] = a >= 0
-                low, high = (_at(end, boxes) for end in found.ends[i])
+                    kept[i] = a
+                low, high = (boxwise(end, boxes) for end in found.ends[i])
                 above = np.maximum(a, 0)
                 constant += dots(above, low) + dots(a - above, high)
                 continue
@@ -264,22 +264,22 @@ class BoxBounds:
         self, i: int, a: Array, boxes: Ints, found: Boxed, kept: Kept | None
     ) -> Iterator[tuple[int, Array, Array | float]]:
         """(operand, coefficients on it, what is added to the constant), for each part of the relaxation."""
-        node, drawn = self.graph.nodes[i], self._lines(i, found)
+        node, drawn = self.graph.nodes[i], self.lines(i, found)
         if drawn.sums is not None:
             a = self.maps.adjoint(drawn.sums, a)
         if kept is not None:
-            kept[i] = a >= 0
+            kept[i] = a
         above = np.maximum(a, 0)
         below = a - above
         for part in drawn.parts:
             (ls, lt), (us, ut) = part.lower, part.upper
             constant: Array | float = 0.0
             if lt is not None:
-                constant = dots(above, _at(lt, boxes))
+                constant = dots(above, boxwise(lt, boxes))
             if ut is not None:
-                constant = constant + dots(below, _at(ut, boxes))
-            x = above * _at(ls, boxes)[:, None]
-            x += below * _at(us, boxes)[:, None]
+                constant = constant + dots(below, boxwise(ut, boxes))
+            x = above * boxwise(ls, boxes)[:, None]
+            x += below * boxwise(us, boxes)[:, None]
             if part.entries is not None:
                 x = self.maps.adjoint(part.entries, x)
             yield node.inputs[part.operand], x, constant
@@ -366,8 +366,8 @@ class BoxBounds:
             elif isinstance(node.op, Relaxed):
                 values[i] = self._chosen(i, kept, values, line.boxes, found)
             else:
-                low, high = (_at(end, line.boxes)[:, None] for end in found.ends[i])
-                values[i] = np.where(kept[i], low, high) if i in kept else low
+                low, high = (boxwise(end, line.boxes)[:, None] for end in found.ends[i])
+                values[i] = np.where(kept[i] >= 0, low, high) if i in kept else low
         outputs = [np.broadcast_to(values[i], (*x.shape[:2], values[i].shape[2])) for i in self.graph.outputs]
         return x, np.concatenate(outputs, axis=2)
 
@@ -385,17 +385,18 @@ class BoxBounds:
 
     def _chosen(self, i: int, kept: Kept, values: Mapping[int, Array], boxes: Ints, found: Boxed) -> Array:
         """The value of node i by the lines that its coefficients chose; 0 where it has none."""
-        node, drawn = self.graph.nodes[i], self._lines(i, found)
+        node, drawn = self.graph.nodes[i], self.lines(i, found)
         if i not in kept:
             return np.zeros((boxes.size, 1, node.size), self.dtype)
         total: Array | float = 0.0
+        above = kept[i] >= 0
         for part in drawn.parts:
             z = values[node.inputs[part.operand]]
             z = z if part.entries is None else self.maps.forward(part.entries, z)
             (ls, lt), (us, ut) = part.lower, part.upper
-            slope = np.where(kept[i], _at(ls, boxes)[:, None], _at(us, boxes)[:, None])
-            low, high = (np.zeros((1, 1)) if t is None else _at(t, boxes)[:, None] for t in (lt, ut))
-            total = total + z * slope + np.where(kept[i], low, high).astype(self.dtype)
+            slope = np.where(above, boxwise(ls, boxes)[:, None], boxwise(us, boxes)[:, None])
+            low, high = (np.zeros((1, 1)) if t is None else boxwise(t, boxes)[:, None] for t in (lt, ut))
+            total = total + z * slope + np.where(above, low, high).astype(self.dtype)
         found_ = np.asarray(total)
         return found_ if drawn.sums is None else self.maps.forward(drawn.sums, found_)
 
@@ -416,6 +417,6 @@ def dots(a: Array, b: Array) -> Array:
     return np.asarray(np.matmul(a, b[:, :, None])[:, :, 0])
 
 
-def _at(values: Array, boxes: Ints) -> Array:
+def boxwise(values: Array, boxes: Ints) -> Array:
     """Each box's own: of (D, n), or of (1, n), which all share."""
     return values if len(values) == 1 else values[boxes]

@@ -17,7 +17,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.prover.box_bounds import BoxBounds, Boxed, Kept
+from tlcheck.prover.box_bounds import BoxBounds, Boxed, Kept, Linear
+from tlcheck.prover.constants import folded
+from tlcheck.prover.cut_score import cut_scores, sums_at
 from tlcheck.prover.engine import Engine
 from tlcheck.prover.ties import Ties
 from tlcheck.prover.tree import Branch, Evidence, Frame
@@ -25,6 +27,7 @@ from tlcheck.prover.weighting import fixed_weights, stepped
 from tlcheck.trusted.arith.arb import floor_float
 from tlcheck.trusted.arith.box import OutOfRange
 from tlcheck.trusted.claim import UnsatClaim
+from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.base import Relaxed
 from tlcheck.trusted.ops.bent import Bent
@@ -35,7 +38,7 @@ Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-BATCH: Final = 256
+BATCH: Final = 512
 """Boxes bounded at a time."""
 MOST_VALUES: Final = 4_000_000
 """Values of the network, over all boxes of a batch, whose bounds are held at once."""
@@ -43,8 +46,6 @@ MARGINS: Final = {np.dtype(np.float32): 1e-6, np.dtype(np.float64): 1e-9}
 """What a bound must exceed, relative to the sizes of the numbers in its constraints."""
 NOISE: Final = 8.0
 """The same in roundings of the terms that the bound is the sum of."""
-GAP: Final = 0.3
-"""How much a unit of width is thought to gain on average, of what is missing."""
 WEIGHT_STEPS: Final = 8
 """Passes of a sum of constraints whose weights are improved."""
 MOST_CANDIDATES: Final = 64
@@ -180,20 +181,34 @@ class Level:
             bound, gradient = self.mixed(pairs, open_, weights, found)
             better = bound > pairs.bound[open_]
             pairs.bound[open_[better]], pairs.weights[open_[better]] = bound[better], weights[better]
-            still = ~pairs.closed[open_]
+            hope = np.where(pairs.mask[open_], gradient, -np.inf).max(axis=1) > 0
+            still = ~pairs.closed[open_] & hope
             open_, weights, gradient = open_[still], weights[still], gradient[still]
             weights = stepped(weights, gradient, pairs.mask[open_], k)
 
     def mixed(self, pairs: Pairs, which: Ints, weights: Array, found: Boxed) -> tuple[Array, Array]:
         """The bound of the weighted sums (Q',), and its gradient (Q', R): each constraint's value at the dual point."""
+        line, kept = self.summed(pairs, which, weights, found)
+        values = self.rows.at(*self.passes.dual(line, kept, found))[:, 0]
+        return line.least(found)[:, 0], np.take_along_axis(values, pairs.rows[which], axis=1)
+
+    def summed(self, pairs: Pairs, which: Ints, weights: Array, found: Boxed) -> tuple[Linear, Kept]:
+        """A pass of the weighted sums: one row each."""
         wide = np.zeros((which.size, 1, len(self.rows.bounds)), self.passes.dtype)
         own = np.where(pairs.mask[which], weights, 0)
         for r in range(own.shape[1]):
             wide[np.arange(which.size), 0, pairs.rows[which][:, r]] += own[:, r]
         kept: Kept = {}
-        line = self.passes.descend(*self.rows.weighted(wide), pairs.box[which], found, kept)
-        values = self.rows.at(*self.passes.dual(line, kept, found))[:, 0]
-        return line.least(found)[:, 0], np.take_along_axis(values, pairs.rows[which], axis=1)
+        return self.passes.descend(*self.rows.weighted(wide), pairs.box[which], found, kept), kept
+
+    def scores(self, pairs: Pairs, which: Ints, found: Boxed) -> tuple[Ints, Floats]:
+        """(boxes (Q,) of some pairs, (Q, inputs)): what cuts of these boxes are thought to gain, their pairs together."""
+        line, kept = self.summed(pairs, which, pairs.weights[which], found)
+        boxes, place = np.unique(pairs.box[which], return_inverse=True)
+        sizes = {i: sums_at(np.abs(a[:, 0]), place, boxes.size) for i, a in kept.items()}
+        return boxes, cut_scores(
+            self.passes, found, boxes, sums_at(np.abs(line.slope[:, 0]), place, boxes.size), sizes
+        )
 
 
 class InputSearch:
@@ -304,7 +319,7 @@ class InputSearch:
     @property
     def _is_plain(self) -> bool:
         """float32 is enough: all is piecewise linear, and no bound is attained."""
-        ops = (node.op for node in self.claim.graph.nodes)
+        ops = (node.op for node in self._folded.nodes)
         return self.ties is None and all(
             isinstance(op, Relu | Bent | MaxOver) for op in ops if isinstance(op, Relaxed)
         )
@@ -313,9 +328,13 @@ class InputSearch:
     def _levels(self) -> dict[np.dtype[Any], Level]:
         return {}
 
+    @cached_property
+    def _folded(self) -> Graph:
+        return folded(self.claim.graph)
+
     def _level(self, dtype: np.dtype[Any]) -> Level:
         if dtype not in self._levels:
-            passes = BoxBounds(self.claim.graph, dtype, self._tick)
+            passes = BoxBounds(self._folded, dtype, self._tick)
             self._levels[dtype] = Level(passes, _Rows.make(passes, self.claim, self.disjuncts))
         return self._levels[dtype]
 
@@ -349,7 +368,7 @@ class InputSearch:
         self.settle(pairs, found)
         if self.ties is not None:
             self.ties.close(self, level, batch, pairs, found)
-        return self._left(level, batch, pairs, found, upper - lower)
+        return self._left(level, batch, pairs, found)
 
     def _out_of_range(self, batch: Sequence[_Group]) -> list[tuple[_Group, Ints]]:
         """Each half by itself; a single box without bounds is cut where it is widest."""
@@ -374,19 +393,18 @@ class InputSearch:
             branch.evidence, branch.state = Evidence(weights, float(pairs.bound[k]), slopes), None
 
     def _left(
-        self, level: Level, batch: Sequence[_Group], pairs: Pairs, found: Boxed, widths: Floats
+        self, level: Level, batch: Sequence[_Group], pairs: Pairs, found: Boxed
     ) -> list[tuple[_Group, Ints]]:
         open_ = np.array([k for k, b in enumerate(pairs.branches) if b.evidence is None], np.int64)
         if not open_.size:
             return []
         self._notice(level, pairs, open_, found)
-        score = np.zeros((len(batch), widths.shape[1]))
-        np.add.at(score, pairs.box[open_], gap_score(pairs, open_, widths[pairs.box[open_]]))
+        boxes, score = level.scores(pairs, open_, found)
         axes = np.argsort(-score, axis=1, kind="stable")
         left = []
-        for k in np.unique(pairs.box[open_]).tolist():
+        for k, order in zip(boxes.tolist(), axes, strict=True):
             branches = [b for b in batch[k].branches if b.evidence is None]
-            left.append((_Group(batch[k].box, branches), axes[k]))
+            left.append((_Group(batch[k].box, branches), order))
         return left
 
     def _notice(self, level: Level, pairs: Pairs, open_: Ints, found: Boxed) -> None:
@@ -408,19 +426,6 @@ class InputSearch:
 
 def _open(groups: Sequence[_Group]) -> list[Branch]:
     return [b for g in groups for b in g.branches if b.evidence is None]
-
-
-def gap_score(pairs: Pairs, which: Ints, widths: Floats) -> Floats:
-    """(Q, inputs): what a cut across each input is thought to gain.
-
-    sum over constraints of max(|slope|, tau) width, tau = GAP times what is missing per unit of width: a direction in which
-    the bound is flat may still be why it is loose.
-    """
-    missing = (pairs.weights * pairs.enough).sum(axis=1)[which] - pairs.bound[which]
-    missing = np.maximum(np.nan_to_num(missing, posinf=1e30), 1e-300)
-    tau = (GAP * missing / np.maximum(widths.sum(axis=1), 1e-300))[:, None, None]
-    slopes = np.maximum(np.nan_to_num(np.abs(pairs.slope[which])), tau)
-    return np.asarray(np.einsum("qrn,qr->qn", slopes, pairs.mask[which].astype(np.float64)) * widths)
 
 
 def outward(box: InputBox) -> tuple[Floats, Floats]:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from tlcheck.prover.branch_journal import INPUTS, NEURONS, Leaf, fits
 from tlcheck.prover.tree import Branch, Frame, Search
 from tlcheck.trusted.ops.convolution import Conv
+from tlcheck.trusted.ops.product import MatProduct, Product
+from tlcheck.trusted.ops.smooth import Smooth
 from tlcheck.trusted.plan import holds_nowhere
 from tlcheck.trusted.query import Disjunct, InputBox
 
@@ -53,9 +55,10 @@ def free_inputs(box: InputBox) -> int:
 
 
 def kinds_for(graph: Graph, box: InputBox) -> tuple[str, ...]:
-    """The searches worth trying, the better one first."""
+    """The searches worth trying, the better one first. Cuts of inputs alone narrow what is no neuron."""
     wide = any(isinstance(node.op, Conv) and node.size > WIDE for node in graph.nodes)
-    if free_inputs(box) <= FEW_INPUTS and not wide:
+    bent = any(isinstance(node.op, Product | MatProduct | Smooth) for node in graph.nodes)
+    if free_inputs(box) <= (SOME_INPUTS if bent else FEW_INPUTS) and not wide:
         return INPUTS, NEURONS
     return NEURONS, INPUTS
 

@@ -39,6 +39,8 @@ GRID = 320
 ROW_BITS = 58
 WEIGHT_BITS = 52
 SLOPE_BITS = 40
+SMALL_SLOPE = 2.0**-16
+FINEST_SCALE = -200
 MAX_TERMS = 1 << 19
 _20 = np.int64(20)
 _MASK20 = np.int64((1 << 20) - 1)
@@ -582,14 +584,23 @@ def _magnitude_sums(q: Int) -> list[int]:
     return [(h << 31) + s for h, s in zip(high, low, strict=True)]
 
 
+def slope_scale(largest: Floats) -> NDArray[np.int32]:
+    """The grid of a domain's slopes, multiples of 2^(scale - SLOPE_BITS), by the largest of them, below 2^(scale + 1).
+
+    At least 0, but where all are below SMALL_SLOPE: they would lose most of their digits.
+    """
+    exponent = np.frexp(largest)[1] - 1
+    least = np.where((largest > 0) & (largest < SMALL_SLOPE), FINEST_SCALE, 0)
+    return np.asarray(np.maximum(exponent, least), np.int32)
+
+
 def _slope_integers(lower: Floats, upper: Floats) -> tuple[Int, Int, Int]:
     """(scale, ls, us): a domain's slopes are ls, us * 2^(scale - SLOPE_BITS), exactly, |ls|, |us| <= 2^(SLOPE_BITS + 1).
 
     ``scale`` (D,) is found from the domain's own slopes: (1,) where all domains share them, or all are 0.
     """
     largest = np.maximum(*(np.abs(s).max(axis=1, initial=0.0) for s in (lower, upper)))
-    # rounding may have reached a power of two
-    scale = np.maximum(0, np.frexp(np.nextafter(largest, 0.0))[1] - 1)
+    scale = slope_scale(np.nextafter(largest, 0.0))  # rounding may have reached a power of two
     if not scale.any():
         scale = scale[:1]
     result = []

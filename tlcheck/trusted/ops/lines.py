@@ -1,7 +1,7 @@
 """Relaxations: lines that bound an operation from below and from above, as data for the backward pass.
 
 For a value y and an operand's entry x in [l, u]: a lower line ls x + lt and an upper line us x + ut. Slopes are free choices
-(guidance or a heuristic), snapped to multiples of 2^-40; intercepts are *computed* by the operation as rigorous ends, so
+(guidance or a heuristic), snapped to a grid; intercepts are *computed* by the operation as rigorous ends, so
 that any slope is sound; a bad one is only loose.
 """
 
@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.box import Box
+from tlcheck.trusted.arith.integer import SLOPE_BITS, slope_scale
 from tlcheck.trusted.arith.maps import IndexMap
 
 Floats = NDArray[np.float64]
-SLOPE_BITS = 40
+LARGEST = 2.0**100
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,15 +68,15 @@ class Relaxation:
 
 
 def snap(slope: Floats) -> Floats:
-    """The nearest multiples of 2^-40, at most 2^20 in magnitude, of slopes (D, n), or of several lines (..., D, n).
+    """The nearest multiples of 2^-40 of slopes (D, n), or of several lines (..., D, n); at most LARGEST in magnitude.
 
-    Coarser for all of a domain by the factor that brings its largest below 2: the other domains play no part. Not a
-    number becomes 0.
+    Coarser for all of a domain by the factor that brings its largest below 2, finer where that is small (``slope_scale``): the
+    other domains play no part. Not a number becomes 0.
     """
-    clean = np.clip(np.nan_to_num(slope, nan=0.0, posinf=0.0, neginf=0.0), -(2.0**20), 2.0**20)
+    clean = np.clip(np.nan_to_num(slope, nan=0.0, posinf=0.0, neginf=0.0), -LARGEST, LARGEST)
     but_domains = tuple(a for a in range(clean.ndim) if a != clean.ndim - 2)
     largest = np.abs(clean).max(axis=but_domains, keepdims=True, initial=0.0)
-    return grid(clean, SLOPE_BITS - np.maximum(0, np.frexp(largest)[1] - 1))
+    return grid(clean, SLOPE_BITS - slope_scale(largest))
 
 
 def grid(x: Floats, bits: int | NDArray[np.int32] = SLOPE_BITS) -> Floats:
