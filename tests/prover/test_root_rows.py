@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -256,3 +257,16 @@ def test_tiles_are_squares_of_a_picture() -> None:
         _, y, x = np.unravel_index(entries[tile], (4, 16, 16))
         assert np.ptp(y) < 4 and np.ptp(x) < 4
     assert len(tiles_of((1, 700), entries[:500])) == 1
+
+
+def test_evidence_speaks_of_values_with_a_name_alone() -> None:
+    rng = np.random.default_rng(3)
+    graph = dense_net(rng, Relu(), (3, 8, 8, 8, 8, 2))
+    engine = Engine(replace(graph, names={f"v{i}": i for i in range(len(graph.nodes)) if i not in (4, 5)}))
+    centre = rng.normal(0, 1, 3)
+    found = root(engine, engine.inputs(centre - 0.4, centre + 0.4), 3)
+    assert 4 not in found.columns and found.columns[2].size and found.columns[6].size
+    assert {i for key in found.intermediate for i in key} <= {2, 3, 6, 7, 8}
+    assert (7, 2) in found.intermediate and (7, 6) in found.intermediate
+    net = Condensed(engine, found, Forms.of([], 3, 2))
+    assert {b.node: b.sides is not None for b in net.blocks} == {2: True, 4: False, 6: False, 8: True}

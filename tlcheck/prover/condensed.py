@@ -79,6 +79,12 @@ def sides_of(op: Operation) -> tuple[float, float] | None:
             return None
 
 
+def _sides(engine: Engine, block: Neurons) -> tuple[float, float] | None:
+    """No neuron is free that evidence cannot speak of."""
+    named = block.node in engine.spoken and block.operand in engine.spoken
+    return sides_of(engine.nodes[block.node].op) if named else None
+
+
 class Condensed:
     """Arrays in ``dtype``. ``slices[k]``: block k's neurons; ``lower`` and ``upper``: (slope, intercept) of each one's lines.
 
@@ -95,7 +101,7 @@ class Condensed:
         net = root.net
         self._open = [differ(self._part(b))[0, b.columns] for b in net.blocks]
         self.blocks = tuple(
-            Block(b.node, b.part, b.columns[o], b.operand, b.entries[o], sides_of(engine.nodes[b.node].op))
+            Block(b.node, b.part, b.columns[o], b.operand, b.entries[o], _sides(engine, b))
             for b, o in zip(net.blocks, self._open, strict=True)
             if o.any()
         )

@@ -96,7 +96,7 @@ class _Rise:
             found.boxes[i] = found.inputs[i] if isinstance(op, Input) else engine.image(i, found.boxes)
             if isinstance(op, Relaxed):
                 found.lines[i] = engine.lines(i, found.boxes)
-            if isinstance(op, Relu):
+            if isinstance(op, Relu) and i in engine.spoken:
                 found.columns[i] = unstable(found.boxes[engine.nodes[i].inputs[0]])
             self._fold(i)
             if i in engine.refined:
@@ -131,7 +131,10 @@ class _Rise:
     def _refine(self, target: int, worth: NDArray[np.bool_] | None) -> None:
         """Backward bounds of what is open, then optimised rows of what still is."""
         low, high = (np.array(end) for end in self.found.boxes[target])
-        signs_only = all(isinstance(self.engine.nodes[c].op, Relu) for c in self._consumers(target))
+        signs_only = all(
+            isinstance(self.engine.nodes[c].op, Relu) and c in self.engine.spoken
+            for c in self.engine.network.consumers[target]
+        )
         if signs_only and self.before is not None:
             _decided(low, high, self.before.boxes[target])
         open_ = np.flatnonzero(self.engine.open_values(target, (low, high))[0])
@@ -146,12 +149,9 @@ class _Rise:
         chosen = open_[left] if signs_only else open_
         if worth is not None:
             chosen = chosen[worth[chosen]]
-        if self.iterations and chosen.size:
+        if self.iterations and chosen.size and target in self.engine.spoken:
             self._optimise(target, chosen, (low, high), meet=not signs_only)
         self.found.boxes[target] = low, np.maximum(low, high)
-
-    def _consumers(self, target: int) -> tuple[int, ...]:
-        return self.engine.network.consumers[target]
 
     def _optimise(self, target: int, neurons: Ints, box: Ends, *, meet: bool) -> None:
         """Put (or meet) the bounds that optimised rows give, and keep their slopes as evidence."""

@@ -74,9 +74,9 @@ class Layers:
     @staticmethod
     def of(net: Folded, width: int) -> Layers:
         """Those that have the first ``width`` neurons."""
-        blocks = [b for b in net.blocks if b.at.start < width]
-        relu = [
-            np.full(b.columns.size, isinstance(net.engine.nodes[b.node].op, Relu))
+        nodes, blocks = net.engine.nodes, [b for b in net.blocks if b.at.start < width]
+        free = [
+            np.full(b.columns.size, isinstance(nodes[b.node].op, Relu) and b.node in net.engine.spoken)
             & (b.lower[0] != b.upper[0])
             for b in blocks
         ]
@@ -90,7 +90,7 @@ class Layers:
             tuple(b.values for b in blocks),
             (lines[0], lines[1]),
             (lines[2], lines[3]),
-            _joined(relu, np.dtype(bool)),
+            _joined(free, np.dtype(bool)),
             (net.low + net.high) / 2,
             (net.high - net.low) / 2,
         )
