@@ -13,13 +13,13 @@ import pytest
 from tests.prover.test_engine import boxes, graphs
 from tests.prover.test_neuron_search import dense_net
 from tests.trusted.test_decide_soundness import random_graph
-from tlcheck.prover import folded, row_bounds
+from tlcheck.prover import folded, folded_rows
 from tlcheck.prover.condensed import Condensed, Forms
 from tlcheck.prover.engine import Engine, Stopped
 from tlcheck.prover.float_maps import FloatMaps, is_plain
 from tlcheck.prover.folded import Folded, TooWide
+from tlcheck.prover.folded_rows import tiles_of
 from tlcheck.prover.root import Root, root
-from tlcheck.prover.row_bounds import tiles_of
 from tlcheck.trusted.arith.box import OutOfRange
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.maps import ConvMap
@@ -145,7 +145,7 @@ def test_rows_of_the_folded_network_are_the_graphs(way: str, monkeypatch: pytest
     if way != "chosen":
         price = 0 if way == "from below" else 1 << 60
         monkeypatch.setattr(Folded, "_price_of_columns", lambda self, node: price)
-    monkeypatch.setattr(row_bounds, "TOGETHER", 4)
+    monkeypatch.setattr(folded_rows, "TOGETHER", 4)
     neurons = 0
     for _, engine, inputs in rooted():
         try:

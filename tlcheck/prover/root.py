@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from tlcheck.prover.engine import ENTRIES, Array, Bounds, Ends, Engine, Ints, Over, Stopped, never
 from tlcheck.prover.float_lines import Lines, Part
 from tlcheck.prover.folded import Folded, TooWide
-from tlcheck.prover.row_bounds import Ascent, Layers, RowBounds, tiles_of
+from tlcheck.prover.folded_rows import Ascent, Layers, RowBounds, tiles_of
 from tlcheck.trusted.guidance import IntermediateSlopes
 from tlcheck.trusted.network import ENDS
 from tlcheck.trusted.ops.activation import Relu
