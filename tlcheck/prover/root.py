@@ -67,9 +67,9 @@ def root(
 
     ``known``: weaker bounds over the same box; what they decide is not bounded anew. ``folds``: not through the graph.
     """
-    net = None
-    if folds:
-        net = Folded(engine) if known is None or known.net is None else known.net.again()
+    net = Folded(engine) if folds and known is None else None
+    if folds and known is not None and known.net is not None:
+        net = known.net.again()
     return _Rise(engine, Root(inputs, Bounds({}, {})), net, iterations, over, known).risen(worth)
 
 
