@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.prover.condensed import TooWide
 from tlcheck.prover.engine import Engine, Stopped
+from tlcheck.prover.folded import TooWide
 from tlcheck.prover.neuron_search import FIRST, MARGIN, NeuronSearch
 from tlcheck.prover.root import root
 from tlcheck.prover.tree import Branch, Frame
