@@ -11,10 +11,10 @@ from tlcheck.trusted.arith import int128
 from tlcheck.trusted.arith.arb import Arb
 from tlcheck.trusted.arith.box import Box
 from tlcheck.trusted.arith.float32 import flushed
-from tlcheck.trusted.arith.interface import Engine
+from tlcheck.trusted.arith.interface import SLOPE_BITS, Engine
 from tlcheck.trusted.ops.base import Shape
 from tlcheck.trusted.ops.elementwise import Elementwise, signed
-from tlcheck.trusted.ops.lines import SLOPE_BITS, Lines, SlopeGuess, grid
+from tlcheck.trusted.ops.lines import Lines, SlopeGuess, grid
 from tlcheck.trusted.ops.ranges import ZERO
 
 Floats = NDArray[np.float64]
