@@ -26,7 +26,7 @@ from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.int128 import Int, Wide
 from tlcheck.trusted.arith.integer_convolution import convolve
-from tlcheck.trusted.arith.interface import Multipliers
+from tlcheck.trusted.arith.interface import SLOPE_BITS, Multipliers, slope_scale
 from tlcheck.trusted.arith.maps import ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
 from tlcheck.trusted.arith.packed import Packed, packed_product
 
@@ -38,9 +38,6 @@ Block = tuple[Int, Int]
 GRID = 320
 ROW_BITS = 58
 WEIGHT_BITS = 52
-SLOPE_BITS = 40
-SMALL_SLOPE = 2.0**-16
-FINEST_SCALE = -200
 MAX_TERMS = 1 << 19
 _20 = np.int64(20)
 _MASK20 = np.int64((1 << 20) - 1)
@@ -582,16 +579,6 @@ def _magnitude_sums(q: Int) -> list[int]:
     a = np.abs(q)
     high, low = (a >> np.int64(31)).sum(axis=1).tolist(), (a & np.int64((1 << 31) - 1)).sum(axis=1).tolist()
     return [(h << 31) + s for h, s in zip(high, low, strict=True)]
-
-
-def slope_scale(largest: Floats) -> NDArray[np.int32]:
-    """The grid of a domain's slopes, multiples of 2^(scale - SLOPE_BITS), by the largest of them, below 2^(scale + 1).
-
-    At least 0, but where all are below SMALL_SLOPE: they would lose most of their digits.
-    """
-    exponent = np.frexp(largest)[1] - 1
-    least = np.where((largest > 0) & (largest < SMALL_SLOPE), FINEST_SCALE, 0)
-    return np.asarray(np.maximum(exponent, least), np.int32)
 
 
 def _slope_integers(lower: Floats, upper: Floats) -> tuple[Int, Int, Int]:

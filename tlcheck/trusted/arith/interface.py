@@ -23,6 +23,20 @@ Line = tuple[Floats, Floats]
 B = TypeVar("B")
 
 
+SLOPE_BITS = 40
+SMALL_SLOPE = 2.0**-16
+FINEST_SCALE = -200
+
+
+def slope_scale(largest: Floats) -> NDArray[np.int32]:
+    """The grid of a domain's slopes, multiples of 2^(scale - SLOPE_BITS), by the largest of them, below 2^(scale + 1).
+
+    At least 0, but where all are below SMALL_SLOPE: they would lose most of their digits.
+    """
+    least = np.where((largest > 0) & (largest < SMALL_SLOPE), FINEST_SCALE, 0)
+    return np.asarray(np.maximum(np.frexp(largest)[1] - 1, least), np.int32)
+
+
 @dataclass(frozen=True, eq=False)
 class Multipliers:
     """Multipliers on split literals of one node, in columns: ``signed`` = beta * side with beta >= 0 and

@@ -11,8 +11,7 @@ from tlcheck.trusted.arith import int128
 from tlcheck.trusted.arith.arb import Arb
 from tlcheck.trusted.arith.box import Box
 from tlcheck.trusted.arith.float32 import flushed
-from tlcheck.trusted.arith.integer import SLOPE_BITS
-from tlcheck.trusted.arith.interface import Engine
+from tlcheck.trusted.arith.interface import SLOPE_BITS, Engine
 from tlcheck.trusted.arith.profile import Profile
 from tlcheck.trusted.ops.base import Shape
 from tlcheck.trusted.ops.elementwise import Elementwise, signed

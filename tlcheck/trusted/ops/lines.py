@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.box import Box
-from tlcheck.trusted.arith.integer import SLOPE_BITS, slope_scale
+from tlcheck.trusted.arith.interface import SLOPE_BITS, slope_scale
 from tlcheck.trusted.arith.maps import IndexMap
 
 Floats = NDArray[np.float64]

@@ -121,8 +121,8 @@ def product_range(a: Box, b: Box) -> Box:
     a factor 0 it is exact.
     """
     a, b = _finite(a.lower, a.upper), _finite(b.lower, b.upper)
-    low, high = [], []
     with np.errstate(over="ignore", under="ignore"):
+        low, high = [], []
         for x, y in _corners(a, b):
             product, zero = x * y, (x == 0) | (y == 0)
             spare = np.where(np.abs(product) < SMALL, TINY, 0.0)
@@ -144,7 +144,7 @@ def product_planes(x: Box, y: Box) -> tuple[Lines, Lines]:
     """
     x, y = _finite(x.lower, x.upper), _finite(y.lower, y.upper)
     shape = np.broadcast_shapes(x.lower.shape, y.lower.shape)
-    p, q = snap(x.lower / 2 + x.upper / 2), snap(y.lower / 2 + y.upper / 2)
+    p, q = (np.broadcast_to(snap(box.lower / 2 + box.upper / 2), shape) for box in (x, y))
     low, high = np.full(shape, np.inf), np.full(shape, -np.inf)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         for v, w in _corners(x, y):
@@ -152,7 +152,6 @@ def product_planes(x: Box, y: Box) -> tuple[Lines, Lines]:
             height, charge = a - b - c, CHARGE * (np.abs(a) + np.abs(b) + np.abs(c)) + TINY
             low, high = np.minimum(low, height - charge), np.maximum(high, height + charge)
     ends = _finite(low, high)
-    p, q = np.broadcast_to(p, shape), np.broadcast_to(q, shape)
     zero = np.zeros((1, shape[1]))
     return Lines((q, ends.lower), (q, ends.upper)), Lines((p, zero), (p, zero))
 
