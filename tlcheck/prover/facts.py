@@ -34,6 +34,11 @@ CLOSER: Final = 0.7
 """A neuron's chord that high above 0, relative to before, is worth cuts of its own."""
 MOST: Final = 48
 """Leaves of a sign's tree."""
+NEAR: Final = 0.1
+"""A sign is tried where one end is that much nearer to 0 than the other."""
+FEW: Final = 8
+"""Leaves of an end's tree."""
+CLOSER_TREE: Final = 0.85
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +162,7 @@ def below(net: Condensed, block: int, neurons: Ints, signs: Array) -> Condensed:
 
 
 class Sides(NeuronSearch):
-    """Searches for bounds of sign . z: "disjunct" k is that of neuron k of a list, below ``net``'s block."""
+    """Searches for bounds of sign . z: "disjunct" k is that of neuron k of a list, below its block."""
 
     def __init__(self, engine: Engine, known: Known, block: int, signed: tuple[Ints, Array], effort: Effort) -> None:
         neurons, signs = signed
@@ -169,101 +174,147 @@ class Sides(NeuronSearch):
             Literal(*known.net.names[n], int(sign), 0.0) for n, sign in zip(neurons.tolist(), signs, strict=True)
         ]
 
-    def _evidence(self, branch: Branch) -> Evidence:
-        found = super()._evidence(branch)
-        return replace(found, weights={}, multipliers={branch.path[0]: 1.0, **found.multipliers})
+    def roots(self) -> list[Branch]:
+        return [Branch(k, (other_side(x),), state=self._start(k)) for k, x in enumerate(self.literals)]
 
-    def bounds(self, steps: int, over: Over) -> list[Branch]:
-        """A leaf for each, with the best bound of so many steps."""
-        roots = [Branch(k, (other_side(x),), state=self._start(k)) for k, x in enumerate(self.literals)]
-        for start in range(0, len(roots), self.effort.batch):
-            if not over():
-                self._bounded(roots[start : start + self.effort.batch], steps, over)
-        return roots
+    def bounded(self, leaves: Sequence[Branch], steps: int, over: Over, divide: bool = False) -> None:
+        """The best bounds of so many steps; what stays open is divided, if it is to be."""
+        for start in range(0, len(leaves), self.effort.batch):
+            if over():
+                return
+            batch = leaves[start : start + self.effort.batch]
+            best, left = self._bounded(batch, steps, over)
+            if divide:
+                self._divided(batch, best, left)
 
-    def close_small(self, roots: Sequence[Branch], most: int, over: Over) -> list[Branch]:
-        """Those that a tree of at most so many leaves closes, closed."""
-        open_ = {root.disjunct: [root] for root in roots if root.evidence is None}
-        count = dict.fromkeys(open_, 1)
-        while open_ and not over():
-            work = [leaf for leaves in open_.values() for leaf in leaves]
-            open_ = {}
-            for start in range(0, len(work), self.effort.batch):
-                batch = work[start : start + self.effort.batch]
-                best, left = self._bounded(batch, self.effort.iterations, over)
-                for leaf in self._divided(batch, best, left):
-                    count[leaf.disjunct] += 1 if leaf.split else most
-                    open_.setdefault(leaf.disjunct, []).extend(leaf.children)
-            open_ = {k: leaves for k, leaves in open_.items() if count[k] <= most}
+    def decided(self, roots: Sequence[Branch], most: int, over: Over) -> list[Branch]:
+        """Those of which the sign is proved by at most so many leaves."""
+        trees = {root.disjunct: root for root in roots}
+        work = list(roots)
+        while work and not over():
+            self.bounded(work, self.effort.iterations, over, divide=True)
+            grown = {k: list(trees[k].leaves()) for k in {leaf.disjunct for leaf in work}}
+            work = [
+                leaf for k, leaves in grown.items() if len(leaves) <= most for leaf in leaves if leaf.evidence is None
+            ]
+            work = [leaf for leaf in work if leaf.split is None and leaf not in roots]
         return [root for root in roots if root.is_closed]
 
+    def closer(self, roots: Sequence[Branch], most: int, over: Over) -> None:
+        """Divide the worst leaf of each tree until there are so many."""
+        for leaf_count in range(1, most):
+            worst = [min(root.leaves(), key=lambda leaf: leaf.bound) for root in roots]
+            worst = [leaf for leaf in worst if leaf.evidence is None]
+            if not worst or over():
+                return
+            self.bounded(worst, 0, over, divide=True)
+            kids = [kid for leaf in worst for kid in leaf.children]
+            self.bounded(kids, self.effort.iterations, over)
 
-def facts(
-    engine: Engine, net: Condensed, effort: Effort, over: Over, most: int = MOST
-) -> tuple[list[Fact], Known]:
+    def fact(self, root: Branch, point: float) -> Fact:
+        """Of a tree whose leaves have bounds above sign . point."""
+        literal = replace(self.literals[root.disjunct], point=point)
+        tree = Branch(root.disjunct, (other_side(literal),))
+        stack = [(root, tree)]
+        while stack:
+            one, other = stack.pop()
+            other.bound = one.bound
+            if one.split is None:
+                other.evidence = self._contradiction(one, other.path[0])
+            else:
+                other.divide(*one.split)
+                stack += zip(one.children, other.children, strict=True)
+        return Fact(literal, tree)
+
+    def _contradiction(self, leaf: Branch, other: Literal) -> Evidence:
+        found = leaf.evidence or self._evidence(leaf)
+        return replace(found, weights={}, multipliers={other: 1.0, **found.multipliers})
+
+
+@dataclass(frozen=True, eq=False)
+class _Layer:
+    """Facts about the neurons of one block."""
+
+    engine: Engine
+    known: Known
+    block: int
+    effort: Effort
+    over: Over
+
+    @property
+    def neurons(self) -> slice:
+        return self.known.net.slices[self.block]
+
+    def _both(self) -> tuple[Sides, list[Branch]]:
+        """Of every neuron from below, then from above."""
+        s = self.neurons
+        signs = np.repeat(np.array([1, -1], self.known.net.dtype), s.stop - s.start)
+        search = Sides(self.engine, self.known, self.block, (np.tile(np.arange(s.start, s.stop), 2), signs), self.effort)
+        return search, search.roots()
+
+    def passed(self) -> tuple[list[Fact], Known]:
+        """Ends by one pass."""
+        search, roots = self._both()
+        search.bounded(roots, FIRST, self.over)
+        return self._ends(search, roots, CLOSER)
+
+    def signs(self) -> tuple[list[Fact], Known]:
+        """Signs by trees."""
+        s, known = self.neurons, self.known
+        signs = np.where(known.high[s] > -known.low[s], 1, -1).astype(known.net.dtype)
+        search = Sides(self.engine, known, self.block, (np.arange(s.start, s.stop), signs), self.effort)
+        near = np.minimum(-known.low[s], known.high[s]) < NEAR * np.maximum(-known.low[s], known.high[s])
+        closed = search.decided([root for root in search.roots() if near[root.disjunct]], MOST, self.over)
+        low, high = known.low.copy(), known.high.copy()
+        for root in closed:
+            (low if signs[root.disjunct] > 0 else high)[s.start + root.disjunct] = 0
+        return [search.fact(root, 0.0) for root in closed], known.narrowed(low, high)
+
+    def closer(self) -> tuple[list[Fact], Known]:
+        """Ends by trees."""
+        search, roots = self._both()
+        search.bounded(roots, FIRST, self.over)
+        search.closer(roots, FEW, self.over)
+        return self._ends(search, roots, CLOSER_TREE)
+
+    def _ends(self, search: Sides, roots: Sequence[Branch], enough: float) -> tuple[list[Fact], Known]:
+        """Facts where the trees decide a sign or lower the chord so much."""
+        s, known = self.neurons, self.known
+        bound = np.array([min(leaf.bound for leaf in root.leaves()) for root in roots]) - search.margins
+        half = s.stop - s.start
+        ends = bound[:half], -bound[half:]
+        low, high = known.low.copy(), known.high.copy()
+        found = []
+        for n in np.flatnonzero(_worth((known.low[s], known.high[s]), ends, enough)).tolist():
+            decided = ends[0][n] >= 0 or ends[1][n] <= 0
+            for end, k, sign in ((low, n, 1), (high, half + n, -1)):
+                point = 0.0 if sign * bound[k] * sign >= 0 else float(np.float32(sign * bound[k]))
+                if sign * (point - end[s.start + n]) > 0 and (point == 0 or not decided):
+                    found.append(search.fact(roots[k], point))
+                    end[s.start + n] = point
+        return found, known.narrowed(low, high)
+
+
+def _worth(before: tuple[Array, Array], ends: tuple[Array, Array], enough: float) -> NDArray[np.bool_]:
+    low, high = np.maximum(before[0], ends[0]), np.minimum(before[1], ends[1])
+    return np.asarray(_height(low, high) < enough * _height(*before))
+
+
+def _height(low: Array, high: Array) -> Array:
+    """Of the chord at 0."""
+    return np.asarray(-np.minimum(low, 0) * np.maximum(high, 0) / np.maximum(high - low, 1e-30))
+
+
+def facts(engine: Engine, net: Condensed, effort: Effort, over: Over) -> tuple[list[Fact], Known]:
     """What is found, and the network beneath it."""
     known = Known.of(net)
     found: list[Fact] = []
     for node in dict.fromkeys(block.node for block in net.blocks if block.sides is not None):
-        for step in (_passed, _signs):
+        for step in (_Layer.passed, _Layer.signs, _Layer.closer):
             block = next((k for k, b in enumerate(known.net.blocks) if b.node == node), None)
             if block is None or not known.net.slices[block].start or over():
-                continue
-            more, known = step(engine, known, block, effort, over, most)
-            found += more
+                break
+            if found or step is not _Layer.passed:
+                more, known = step(_Layer(engine, known, block, effort, over))
+                found += more
     return found, known
-
-
-def _passed(engine, known, block, effort, over, most):
-    s = known.net.slices[block]
-    neurons = np.tile(np.arange(s.start, s.stop), 2)
-    signs = np.repeat(np.array([1, -1], known.net.dtype), s.stop - s.start)
-    search = Sides(engine, known, block, (neurons, signs), effort)
-    roots = search.bounds(FIRST, over)
-    half = s.stop - s.start
-    bound = np.array([root.bound for root in roots]) - search.margins
-    low, high = np.maximum(bound[:half], known.low[s]), np.minimum(-bound[half:], known.high[s])
-    return _taken(known, s, search, roots, (low, high))
-
-
-def _taken(known, s, search, roots, ends):
-    """Facts of leaves where they decide a sign or move the chord much."""
-    (low, high), half = ends, s.stop - s.start
-    old_low, old_high = known.low[s], known.high[s]
-    height = lambda a, b: -np.minimum(a, 0) * np.maximum(b, 0) / np.maximum(b - a, 1e-30)
-    worth = height(low, high) < CLOSER * height(old_low, old_high)
-    new_low, new_high = known.low.copy(), known.high.copy()
-    found = []
-    for n in np.flatnonzero(worth).tolist():
-        for k, end, old, sign in ((n, low[n], old_low[n], 1), (half + n, high[n], old_high[n], -1)):
-            decides = sign * end >= 0
-            other_decides = (high[n] <= 0) if sign > 0 else (low[n] >= 0)
-            if end == old or (other_decides and not decides):
-                continue
-            point = 0.0 if decides else float(np.float32(end))
-            literal = replace(search.literals[k], point=point)
-            leaf = Branch(k, (other_side(literal),), bound=roots[k].bound, state=roots[k].state)
-            if roots[k].evidence is None:
-                leaf.evidence = search._evidence(leaf)
-            else:
-                leaf.evidence = replace(roots[k].evidence, multipliers={leaf.path[0]: 1.0})
-            leaf.state = None
-            found.append(Fact(literal, leaf))
-            if sign > 0:
-                new_low[s.start + n] = point
-            else:
-                new_high[s.start + n] = point
-    return found, known.narrowed(new_low, new_high)
-
-
-def _signs(engine, known, block, effort, over, most):
-    s = known.net.slices[block]
-    neurons = np.arange(s.start, s.stop)
-    signs = np.where(known.high[s] > -known.low[s], 1, -1).astype(known.net.dtype)
-    search = Sides(engine, known, block, (neurons, signs), effort)
-    closed = search.close_small(search.bounds(0, over), most, over)
-    low, high = known.low.copy(), known.high.copy()
-    for root in closed:
-        n = s.start + root.disjunct
-        (low if signs[root.disjunct] > 0 else high)[n] = 0
-    return [Fact(search.literals[root.disjunct], root) for root in closed], known.narrowed(low, high)
