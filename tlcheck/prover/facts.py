@@ -22,23 +22,29 @@ from numpy.typing import NDArray
 
 from tlcheck.prover.condensed import Condensed
 from tlcheck.prover.engine import Engine, Over
-from tlcheck.prover.neuron_search import FIRST, MARGIN, Effort, NeuronSearch
-from tlcheck.prover.root import Root
+from tlcheck.prover.neuron_search import FIRST, Effort, NeuronSearch
 from tlcheck.prover.tree import Branch, Evidence
 from tlcheck.trusted.cover import Literal
+from tlcheck.trusted.ops.activation import Relu
 
 Array = NDArray[Any]
 Ints = NDArray[np.int64]
 
 CLOSER: Final = 0.7
 """A neuron's chord that high above 0, relative to before, is worth cuts of its own."""
-MOST: Final = 48
-"""Leaves of a sign's tree."""
-NEAR: Final = 0.1
-"""A sign is tried where one end is that much nearer to 0 than the other."""
-FEW: Final = 8
-"""Leaves of an end's tree."""
 CLOSER_TREE: Final = 0.85
+"""The same of ends that trees give."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """``most``: leaves of a sign's tree, tried where one end is ``near`` times nearer to 0 than the other; ``few``: of an end's
+    tree; ``total``: leaves of facts after which no more are looked for."""
+
+    most: int = 48
+    near: float = 0.1
+    few: int = 4
+    total: int = 6_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +53,10 @@ class Fact:
 
     literal: Literal
     other: Branch
+
+    @property
+    def leaves(self) -> int:
+        return sum(1 for _ in self.other.leaves())
 
 
 def other_side(x: Literal) -> Literal:
@@ -109,7 +119,10 @@ class Known:
 def _set_lines(net: Condensed, moved: NDArray[np.bool_], upper: tuple[Array, Array], start: Array) -> None:
     """Upper lines (slope, intercept), and slopes that lower ones start with."""
     d = net.dtype
-    net.upper = tuple(np.where(moved, new, old).astype(d) for new, old in zip(upper, net.upper, strict=True))
+    slope, intercept = (
+        np.where(moved, new, old).astype(d) for new, old in zip(upper, net.upper, strict=True)
+    )
+    net.upper = slope, intercept
     net.lower = np.where(moved, start, net.lower[0]).astype(d), net.lower[1]
 
 
@@ -136,7 +149,8 @@ def _fold(net: Condensed, gone: NDArray[np.bool_], slope: Array) -> None:
 def _keep(net: Condensed, kept: NDArray[np.bool_]) -> None:
     """Of everything that is per neuron but the rows on them."""
     net.blocks = tuple(
-        replace(block, columns=block.columns[kept[s]]) for block, s in zip(net.blocks, net.slices, strict=True)
+        replace(block, columns=block.columns[kept[s]])
+        for block, s in zip(net.blocks, net.slices, strict=True)
     )
     net.blocks = tuple(block for block in net.blocks if block.columns.size)
     net._place = {(b.node, b.part): k for k, b in enumerate(net.blocks)}
@@ -144,9 +158,8 @@ def _keep(net: Condensed, kept: NDArray[np.bool_]) -> None:
     net.slices = tuple(slice(a, b) for a, b in pairwise(starts))
     net.count = starts[-1]
     net.free = net.free[kept]
-    net.lower, net.upper, net.sides = (
-        tuple(line[kept] for line in lines) for lines in (net.lower, net.upper, net.sides)
-    )  # type: ignore[assignment]
+    for name in ("lower", "upper", "sides"):
+        setattr(net, name, tuple(line[kept] for line in getattr(net, name)))
 
 
 def below(net: Condensed, block: int, neurons: Ints, signs: Array) -> Condensed:
@@ -155,7 +168,11 @@ def below(net: Condensed, block: int, neurons: Ints, signs: Array) -> Condensed:
     part = copy(net)
     for name in ("places", "names", "twins"):
         vars(part).pop(name, None)
-    part.G, part.Q, part.e = signs[:, None] * net.M[neurons], signs[:, None] * net.L[neurons, :start], signs * net.b[neurons]
+    part.G, part.Q, part.e = (
+        signs[:, None] * net.M[neurons],
+        signs[:, None] * net.L[neurons, :start],
+        signs * net.b[neurons],
+    )
     part.M, part.L, part.b = net.M[:start], net.L[:start, :start], net.b[:start]
     _keep(part, np.arange(net.count) < start)
     return part
@@ -164,14 +181,17 @@ def below(net: Condensed, block: int, neurons: Ints, signs: Array) -> Condensed:
 class Sides(NeuronSearch):
     """Searches for bounds of sign . z: "disjunct" k is that of neuron k of a list, below its block."""
 
-    def __init__(self, engine: Engine, known: Known, block: int, signed: tuple[Ints, Array], effort: Effort) -> None:
+    def __init__(
+        self, engine: Engine, known: Known, block: int, signed: tuple[Ints, Array], effort: Effort
+    ) -> None:
         neurons, signs = signed
         super().__init__(engine, known.net.root, {}, effort, net=below(known.net, block, neurons, signs))
         size = 1 + np.abs(known.low[neurons]) + np.abs(known.high[neurons])
         self.margins = (effort.margin * size).astype(np.float32)
         self.rows = {k: {k: 0} for k in range(neurons.size)}
         self.literals = [
-            Literal(*known.net.names[n], int(sign), 0.0) for n, sign in zip(neurons.tolist(), signs, strict=True)
+            Literal(known.net.names[n][0], known.net.names[n][1], int(sign), 0.0)
+            for n, sign in zip(neurons.tolist(), signs, strict=True)
         ]
 
     def roots(self) -> list[Branch]:
@@ -195,14 +215,18 @@ class Sides(NeuronSearch):
             self.bounded(work, self.effort.iterations, over, divide=True)
             grown = {k: list(trees[k].leaves()) for k in {leaf.disjunct for leaf in work}}
             work = [
-                leaf for k, leaves in grown.items() if len(leaves) <= most for leaf in leaves if leaf.evidence is None
+                leaf
+                for k, leaves in grown.items()
+                if len(leaves) <= most
+                for leaf in leaves
+                if leaf.evidence is None
             ]
             work = [leaf for leaf in work if leaf.split is None and leaf not in roots]
         return [root for root in roots if root.is_closed]
 
     def closer(self, roots: Sequence[Branch], most: int, over: Over) -> None:
         """Divide the worst leaf of each tree until there are so many."""
-        for leaf_count in range(1, most):
+        for _ in range(1, most):
             worst = [min(root.leaves(), key=lambda leaf: leaf.bound) for root in roots]
             worst = [leaf for leaf in worst if leaf.evidence is None]
             if not worst or over():
@@ -239,6 +263,7 @@ class _Layer:
     known: Known
     block: int
     effort: Effort
+    size: Size
     over: Over
 
     @property
@@ -249,7 +274,9 @@ class _Layer:
         """Of every neuron from below, then from above."""
         s = self.neurons
         signs = np.repeat(np.array([1, -1], self.known.net.dtype), s.stop - s.start)
-        search = Sides(self.engine, self.known, self.block, (np.tile(np.arange(s.start, s.stop), 2), signs), self.effort)
+        search = Sides(
+            self.engine, self.known, self.block, (np.tile(np.arange(s.start, s.stop), 2), signs), self.effort
+        )
         return search, search.roots()
 
     def passed(self) -> tuple[list[Fact], Known]:
@@ -263,8 +290,12 @@ class _Layer:
         s, known = self.neurons, self.known
         signs = np.where(known.high[s] > -known.low[s], 1, -1).astype(known.net.dtype)
         search = Sides(self.engine, known, self.block, (np.arange(s.start, s.stop), signs), self.effort)
-        near = np.minimum(-known.low[s], known.high[s]) < NEAR * np.maximum(-known.low[s], known.high[s])
-        closed = search.decided([root for root in search.roots() if near[root.disjunct]], MOST, self.over)
+        near = np.minimum(-known.low[s], known.high[s]) < self.size.near * np.maximum(
+            -known.low[s], known.high[s]
+        )
+        closed = search.decided(
+            [root for root in search.roots() if near[root.disjunct]], self.size.most, self.over
+        )
         low, high = known.low.copy(), known.high.copy()
         for root in closed:
             (low if signs[root.disjunct] > 0 else high)[s.start + root.disjunct] = 0
@@ -274,7 +305,7 @@ class _Layer:
         """Ends by trees."""
         search, roots = self._both()
         search.bounded(roots, FIRST, self.over)
-        search.closer(roots, FEW, self.over)
+        search.closer(roots, self.size.few, self.over)
         return self._ends(search, roots, CLOSER_TREE)
 
     def _ends(self, search: Sides, roots: Sequence[Branch], enough: float) -> tuple[list[Fact], Known]:
@@ -288,7 +319,7 @@ class _Layer:
         for n in np.flatnonzero(_worth((known.low[s], known.high[s]), ends, enough)).tolist():
             decided = ends[0][n] >= 0 or ends[1][n] <= 0
             for end, k, sign in ((low, n, 1), (high, half + n, -1)):
-                point = 0.0 if sign * bound[k] * sign >= 0 else float(np.float32(sign * bound[k]))
+                point = 0.0 if bound[k] >= 0 else float(np.float32(sign * bound[k]))
                 if sign * (point - end[s.start + n]) > 0 and (point == 0 or not decided):
                     found.append(search.fact(roots[k], point))
                     end[s.start + n] = point
@@ -305,16 +336,18 @@ def _height(low: Array, high: Array) -> Array:
     return np.asarray(-np.minimum(low, 0) * np.maximum(high, 0) / np.maximum(high - low, 1e-30))
 
 
-def facts(engine: Engine, net: Condensed, effort: Effort, over: Over) -> tuple[list[Fact], Known]:
-    """What is found, and the network beneath it."""
-    known = Known.of(net)
+def facts(engine: Engine, known: Known, effort: Effort, size: Size, over: Over) -> tuple[list[Fact], Known]:
+    """What is found beneath what is known, and what is known beneath that."""
     found: list[Fact] = []
-    for node in dict.fromkeys(block.node for block in net.blocks if block.sides is not None):
+    relus = (b.node for b in known.net.blocks if isinstance(engine.nodes[b.node].op, Relu))
+    for node in dict.fromkeys(relus):
         for step in (_Layer.passed, _Layer.signs, _Layer.closer):
             block = next((k for k, b in enumerate(known.net.blocks) if b.node == node), None)
             if block is None or not known.net.slices[block].start or over():
                 break
+            if sum(fact.leaves for fact in found) > size.total:
+                return found, known
             if found or step is not _Layer.passed:
-                more, known = step(_Layer(engine, known, block, effort, over))
+                more, known = step(_Layer(engine, known, block, effort, size, over))
                 found += more
     return found, known

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tlcheck.prover.condensed import Condensed, TooWide
 from tlcheck.prover.engine import Engine, Stopped
-from tlcheck.prover.facts import facts, put
+from tlcheck.prover.facts import Fact, Known, Size, facts, put
 from tlcheck.prover.neuron_search import FIRST, MARGIN, Effort, NeuronSearch
 from tlcheck.prover.root import Root, root
 from tlcheck.prover.tree import Branch, Frame
@@ -29,8 +29,8 @@ Over = Callable[[], bool]
 
 ROWS: Final = 10
 """Steps of each row of the root bounds."""
-PLAIN: Final = 6_000
-"""Passes over leaves before facts are looked for."""
+STAGES: Final = ((6_000, Size()), (60_000, Size(most=96, near=0.25, few=16)))
+"""Passes over leaves before facts of a size are looked for."""
 HINTED: Final = 100
 """Steps of leaves that are not to be divided: dividing deep ones is dearer."""
 
@@ -45,7 +45,9 @@ class StagedNeurons:
         self._search: NeuronSearch | None = None
         self._beneath: NeuronSearch | None = None
         """Beneath all of ``_facts``."""
-        self._facts: tuple[Literal, ...] = ()
+        self._facts: tuple[Fact, ...] = ()
+        self._literals: tuple[Literal, ...] = ()
+        self._known: Known | None = None
         self._final = False
         """The search is the one for branch and bound."""
         self._frame: Frame | None = None
@@ -94,10 +96,9 @@ class StagedNeurons:
                 return self._closed(work, over)
             open_ = self._staged(work, over)
             roots = {branch.disjunct: branch for branch in work if not branch.path}
-            if open_ and len(roots) == len(work):
-                open_ = self._tried(open_, over)
-                open_ = open_ if over() else self._put_facts(roots, open_, over)
-            return self._closed(open_, over) if open_ else []
+            if len(roots) == len(work):
+                return self._closed(self._beneath_facts(roots, open_, over), over)
+            return self._closed(open_, over)
         except (Stopped, TooWide, OutOfRange):
             return [leaf for branch in work for leaf in branch.leaves() if leaf.evidence is None]
 
@@ -121,29 +122,45 @@ class StagedNeurons:
             branch.evidence = None
         return self._begun().settle(work, 0, over)
 
-    def _tried(self, work: Sequence[Branch], over: Over) -> list[Branch]:
-        """Branch and bound for a while."""
-        search = self._begun()
-        most = search.steps + PLAIN
-        return search.close(work, lambda: search.steps > most or over())
+    def _beneath_facts(
+        self, roots: Mapping[int, Branch], open_: Sequence[Branch], over: Over
+    ) -> Sequence[Branch]:
+        """Branch and bound for a while; where that does not end, more facts, and again."""
+        for passes, size in STAGES:
+            most = self._steps + passes
+            open_ = self._closed(open_, lambda most=most: self._steps > most or over())  # type: ignore[misc]
+            if not open_ or over():
+                break
+            open_ = self._put_facts(roots, open_, size, over)
+        return open_
 
-    def _put_facts(self, roots: Mapping[int, Branch], open_: Sequence[Branch], over: Over) -> list[Branch]:
-        """Trees that are open begin anew, beneath facts."""
+    @property
+    def _steps(self) -> int:
+        return sum(search.steps for search in (self._search, self._beneath) if search is not None)
+
+    def _put_facts(
+        self, roots: Mapping[int, Branch], open_: Sequence[Branch], size: Size, over: Over
+    ) -> Sequence[Branch]:
+        """Trees that are open begin anew, beneath more facts."""
         search = self._begun()
-        found, known = facts(self.engine, search.net, Effort(margin=self._margin), over)
+        known = self._known or Known.of(search.net)
+        found, known = facts(self.engine, known, Effort(margin=self._margin), size, over)
         if not found or over():
-            return list(open_)
-        self._facts = tuple(fact.literal for fact in found)
+            return open_
+        self._facts, self._known = (*self._facts, *found), known
+        self._literals = tuple(fact.literal for fact in self._facts)
         self._beneath = self._searching(search.root, over, known.net)
         self._beneath.optimise_starts(FIRST, over)
         again = [roots[d] for d in sorted({branch.disjunct for branch in open_})]
-        for root in again:
-            root.split, root.children, root.state = None, (), None
-        return [put(root, found) for root in again]
+        for tree in again:
+            tree.split, tree.children, tree.state = None, (), None
+        return [put(tree, self._facts) for tree in again]
 
     def _closed(self, work: Sequence[Branch], over: Over) -> list[Branch]:
         """By branch and bound, each where it is."""
-        leaves = [leaf for branch in work for leaf in branch.leaves() if leaf.evidence is None or leaf is branch]
+        leaves = [
+            leaf for branch in work for leaf in branch.leaves() if leaf.evidence is None or leaf is branch
+        ]
         deep = [self._is_beneath(leaf) for leaf in leaves]
         left = []
         for search, there in ((self._search, False), (self._beneath, True)):
@@ -152,7 +169,7 @@ class StagedNeurons:
         return left
 
     def _is_beneath(self, branch: Branch) -> bool:
-        return self._beneath is not None and branch.path[: len(self._facts)] == self._facts
+        return self._beneath is not None and branch.path[: len(self._literals)] == self._literals
 
     def _begin(self, rows: int, over: Over) -> None:
         """Bounds of the region, and the search on them."""
@@ -169,7 +186,9 @@ class StagedNeurons:
 
     def _searching(self, found: Root, over: Over, net: Condensed | None = None) -> NeuronSearch:
         parts = {d: self.claim.query.disjuncts[d] for d in self.disjuncts}
-        search = NeuronSearch(self.engine, found, parts, suggest=lambda b: self.suggest(b), over=over, net=net)
+        search = NeuronSearch(
+            self.engine, found, parts, suggest=lambda b: self.suggest(b), over=over, net=net
+        )
         search.margins = search.margins * np.float32(self._margin / MARGIN)
         search.candidates = self.candidates
         return search
