@@ -80,7 +80,7 @@ def test_closer_ends_draw_closer_lines() -> None:
     np.testing.assert_allclose(slope * low + intercept, 0, atol=1e-5)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [1, 2, 3])
 def test_facts_hold_and_their_trees_are_certified(seed: int) -> None:
     claim = problem(seed)
     search, found, known = found_on(claim)

@@ -213,15 +213,10 @@ class Sides(NeuronSearch):
         work = list(roots)
         while work and not over():
             self.bounded(work, self.effort.iterations, over, divide=True)
-            grown = {k: list(trees[k].leaves()) for k in {leaf.disjunct for leaf in work}}
-            work = [
-                leaf
-                for k, leaves in grown.items()
-                if len(leaves) <= most
-                for leaf in leaves
-                if leaf.evidence is None
-            ]
-            work = [leaf for leaf in work if leaf.split is None and leaf not in roots]
+            stuck = {leaf.disjunct for leaf in work if leaf.evidence is None and leaf.split is None}
+            grown = {k: list(trees[k].leaves()) for k in {leaf.disjunct for leaf in work} - stuck}
+            small = [leaf for leaves in grown.values() if len(leaves) <= most for leaf in leaves]
+            work = [leaf for leaf in small if leaf.evidence is None]
         return [root for root in roots if root.is_closed]
 
     def closer(self, roots: Sequence[Branch], most: int, over: Over) -> None:

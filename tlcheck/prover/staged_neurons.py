@@ -29,7 +29,7 @@ Over = Callable[[], bool]
 
 ROWS: Final = 10
 """Steps of each row of the root bounds."""
-STAGES: Final = ((6_000, Size()), (60_000, Size(most=96, near=0.25, few=16)))
+STAGES: Final = ((6_000, Size()), (120_000, Size(most=64, near=0.15, few=8)))
 """Passes over leaves before facts of a size are looked for."""
 HINTED: Final = 100
 """Steps of leaves that are not to be divided: dividing deep ones is dearer."""
