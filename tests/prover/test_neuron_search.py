@@ -156,6 +156,18 @@ def test_the_identity_of_the_gradients() -> None:
         )
 
 
+def test_a_step_that_holds_x_is_the_same_but_for_its_bound() -> None:
+    rng = np.random.default_rng(9)
+    made = prepared(rng, dense_net(rng, Relu(), (3, 6, 6, 2)))
+    assert made is not None
+    run, leaves = LeafPass(made[3]), some_leaves(rng, made[3], 4, 3)
+    found = run(leaves)
+    held = run(leaves, held=found)
+    assert (held.lower == -np.inf).all()
+    for name in ("coefficients", "z", "h", "forms", "x"):
+        np.testing.assert_array_equal(getattr(held, name), getattr(found, name))
+
+
 @pytest.mark.parametrize("name", ["slopes", "multipliers", "weights"])
 def test_gradients_against_differences(name: str) -> None:
     compared = 0

@@ -8,35 +8,27 @@ where x are the inputs (and the values of operations with a box only). A neuron 
 of a product whose two lines differ. With one kink at 0 and bending up (ReLU, leaky ReLU, |x|) it is *free*: its lower line is
 a z, of any slope between those of its sides, and a split at 0 makes it linear. Others keep the lines of the box.
 
-Rows of M, L, b, G, Q, e come from one backward pass each that goes through linear entries and stops at neurons.
+M, L and b are those of the network that the root folded as it went up (``folded``), where what became linear since goes away.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Final
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
-from tlcheck.prover.engine import ENTRIES, Array, Engine, Ints, Over, Stopped, never
+from tlcheck.prover.engine import Array, Engine, Ints, Over, Stopped, never
 from tlcheck.prover.float_lines import Part
+from tlcheck.prover.folded import Folded, Neurons, TooWide, Values, differ, taken
 from tlcheck.prover.root import Root
-from tlcheck.trusted.network import ENDS
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.bent import Abs, LeakyRelu
 from tlcheck.trusted.query import LinearConstraint
-
-MOST: Final = 12_000
-"""Neurons of the largest condensed network: L has 576 MB then."""
-
-
-class TooWide(Exception):
-    """The network has too many open neurons to be condensed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,11 +53,16 @@ class Forms:
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Neurons of one part of a relaxed node's lines: entries ``columns`` of it. ``sides``: their slopes, if they are free."""
+    """Neurons of one part of a relaxed node's lines: entries ``columns`` of it, that take in entries ``entries`` of ``operand``.
+
+    ``sides``: their slopes, if they are free.
+    """
 
     node: int
     part: int
     columns: Ints
+    operand: int
+    entries: Ints
     sides: tuple[float, float] | None
 
 
@@ -82,27 +79,37 @@ def sides_of(op: Operation) -> tuple[float, float] | None:
             return None
 
 
+def _sides(engine: Engine, block: Neurons) -> tuple[float, float] | None:
+    """No neuron is free that evidence cannot speak of."""
+    named = block.node in engine.spoken and block.operand in engine.spoken
+    return sides_of(engine.nodes[block.node].op) if named else None
+
+
 class Condensed:
-    """Arrays in ``dtype``. ``slices[k]``: block k's neurons; ``lower`` and ``upper``: (slope, intercept) of each one's lines."""
+    """Arrays in ``dtype``. ``slices[k]``: block k's neurons; ``lower`` and ``upper``: (slope, intercept) of each one's lines.
+
+    Raises Stopped, and TooWide where the root has no folded network.
+    """
 
     def __init__(
         self, engine: Engine, root: Root, forms: Forms, dtype: DTypeLike = np.float32, over: Over = never
     ) -> None:
+        if root.net is None:
+            raise TooWide("too many open neurons")
         self.engine, self.root = engine, root
         self.dtype = np.dtype(dtype)
-        self.blocks = tuple(self._found())
+        net = root.net
+        self._open = [differ(self._part(b))[0, b.columns] for b in net.blocks]
+        self.blocks = tuple(
+            Block(b.node, b.part, b.columns[o], b.operand, b.entries[o], _sides(engine, b))
+            for b, o in zip(net.blocks, self._open, strict=True)
+            if o.any()
+        )
         starts = np.cumsum([0, *(b.columns.size for b in self.blocks)]).tolist()
         self.slices = tuple(slice(a, b) for a, b in pairwise(starts))
         self.count: int = starts[-1]
-        if self.count > MOST:
-            raise TooWide(f"{self.count} open neurons")
-        self._place = {(b.node, b.part): k for k, b in enumerate(self.blocks)}
-        self.inputs = tuple(i for i in engine.order if isinstance(engine.nodes[i].op, ENDS))
-        sizes = np.cumsum([0, *(engine.nodes[i].size for i in self.inputs)]).tolist()
-        self.input_slices = {i: slice(a, b) for i, (a, b) in zip(self.inputs, pairwise(sizes), strict=True)}
-        self.width: int = sizes[-1]
-        self.lower = self._lines(lambda part: part.lower)
-        self.upper = self._lines(lambda part: part.upper)
+        self.inputs, self.input_slices, self.width = net.inputs, net.input_slices, net.width
+        self.lower, self.upper = (self._lines(side) for side in (0, 1))
         self.sides = tuple(
             self._each([np.full(b.columns.size, (b.sides or (0.0, 0.0))[k]) for b in self.blocks])
             for k in (0, 1)
@@ -110,95 +117,53 @@ class Condensed:
         self.free = np.concatenate(
             [np.full(b.columns.size, b.sides is not None) for b in self.blocks] or [np.zeros(0, bool)]
         )
-        self._fill(forms, over)
-        low, high = (np.concatenate([root.boxes[i][k][0] for i in self.inputs]) for k in (0, 1))
-        self.low, self.high = low.astype(np.float64), high.astype(np.float64)
+        self._fill(net, forms, over)
+        self.low, self.high = net.low.astype(np.float64), net.high.astype(np.float64)
 
-    def _found(self) -> Iterator[Block]:
-        """Entries whose lines differ, by node and part."""
-        for i in self.engine.relaxed:
-            for k, part in enumerate(self.root.lines[i].parts):
-                columns = np.flatnonzero(_differ(part)[0])
-                if columns.size:
-                    yield Block(i, k, columns, sides_of(self.engine.nodes[i].op))
-
-    def part(self, block: Block) -> Part:
+    def _part(self, block: Neurons | Block) -> Part:
         return self.root.lines[block.node].parts[block.part]
 
     def _each(self, arrays: Sequence[Array]) -> Array:
         return np.concatenate([*arrays, np.zeros(0)]).astype(self.dtype)
 
-    def _lines(self, which: Callable[[Part], tuple[Array, Array | None]]) -> tuple[Array, Array]:
-        found = [(which(self.part(b)), b.columns) for b in self.blocks]
-        slopes = [slope[0, c] for (slope, _), c in found]
-        intercepts = [np.zeros(c.size) if t is None else t[0, c] for (_, t), c in found]
-        return self._each(slopes), self._each(intercepts)
+    def _lines(self, side: int) -> tuple[Array, Array]:
+        found = [taken(self._part(b), side, b.columns) for b in self.blocks]
+        return self._each([slope for slope, _ in found]), self._each([t for _, t in found])
 
-    def _fill(self, forms: Forms, over: Over) -> None:
-        d, c, x = self.dtype, self.count, self.width
-        self.M, self.L, self.b = np.zeros((c, x), d), np.zeros((c, c), d), np.zeros(c, d)
-        for k, block in enumerate(self.blocks):
-            operand, entries = self._operand(block)
-            step = max(1, ENTRIES // self.engine.widest)
-            for start in range(0, entries.size, step):
-                if over():
-                    raise Stopped
-                some = entries[start : start + step]
-                at = slice(self.slices[k].start + start, self.slices[k].start + start + some.size)
-                blocks, constant = self.engine.seeds(operand, some, np.ones(some.size, self.engine.dtype))
-                M, L, b = self._linear(blocks, some.size)
-                self.M[at], self.L[at], self.b[at] = M, L, b + constant[0]
+    def _fill(self, net: Folded, forms: Forms, over: Over) -> None:
+        """Neurons that are linear by now are carried on to those below, block by block from the lowest."""
+        values: list[Values] = []
+        for block in net.blocks:
+            if over():
+                raise Stopped
+            values.append(self._carried(block.values, values, net))
         inputs = forms.inputs if forms.inputs.any() else None
         rows = self.engine.seeded(forms.outputs[None], None if inputs is None else inputs[None])
-        G, Q, e = self._linear(rows, len(forms.bounds))
-        self.G, self.Q, self.e = G.astype(d), Q.astype(d), (e - forms.bounds).astype(d)
+        f = self._carried(net.linear(rows, len(forms.bounds)), values, net)
+        d, c = self.dtype, self.count
+        kept = [v.of(o) for v, o in zip(values, self._open, strict=True)]
+        self.M, self.L, self.b = np.zeros((c, self.width), d), np.zeros((c, c), d), np.zeros(c, d)
+        for s, v in zip(self.slices, [v for v in kept if v.b.size], strict=True):
+            self.M[s], self.L[s, : v.L.shape[1]], self.b[s] = v.M, v.L, v.b
+        self.G, self.e = f.M.astype(d), (f.b - forms.bounds).astype(d)
+        self.Q = np.zeros((len(self.e), c), d)
+        self.Q[:, : f.L.shape[1]] = f.L
 
-    def _operand(self, block: Block) -> tuple[int, Ints]:
-        """The node that a block's lines are in, and the entries of it."""
-        part = self.part(block)
-        operand = self.engine.nodes[block.node].inputs[part.operand]
-        return operand, block.columns if part.entries is None else part.entries.index[block.columns]
-
-    def _linear(self, blocks: dict[int, Array], rows: int) -> tuple[Array, Array, Array]:
-        """Rows' coefficients on x and on h, and constants."""
-        engine, pending = self.engine, dict(blocks)
-        x, h = np.zeros((rows, self.width)), np.zeros((rows, self.count))
-        constant = np.zeros((1, rows))
-        for i in reversed(engine.order):
-            if i not in pending:
-                continue
-            a = pending.pop(i)
-            if i in self.input_slices:
-                x[:, self.input_slices[i]] = a[0]
-            elif i in engine.fixed:
-                constant = constant + a @ engine.fixed[i]
-            elif i in self.root.lines:
-                constant = constant + self._through(i, a, h, pending)
-            else:
-                constant = constant + engine.adjoint(i, a, pending)
-        return x, h, np.broadcast_to(constant, (1, rows))[0]
-
-    def _through(self, i: int, a: Array, h: Array, pending: dict[int, Array]) -> Array:
-        """Stop at neurons, go on through linear entries."""
-        lines = self.root.lines[i]
-        if lines.sums is not None:
-            a = self.engine.maps.adjoint(lines.sums, a)
-        constant = np.zeros((1, 1))
-        for k, part in enumerate(lines.parts):
-            rest = a
-            at = self._place.get((i, k))
-            if at is not None:
-                columns = self.blocks[at].columns
-                h[:, self.slices[at]] += a[0][:, columns]
-                rest = a.copy()
-                rest[:, :, columns] = 0
-            constant = constant + rest @ _whole(part, 1)[0]
-            found = rest * part.upper[0]
-            if part.entries is not None:
-                found = self.engine.maps.adjoint(part.entries, found)
-            operand = self.engine.nodes[i].inputs[part.operand]
-            pending[operand] = pending[operand] + found if operand in pending else found
-        return constant
+    def _carried(self, rows: Values, below: Sequence[Values], net: Folded) -> Values:
+        """Rows on the root's neurons, on those that are open; ``below``: the blocks' own values, carried."""
+        blocks = [block for block in net.blocks if block.at.start < rows.L.shape[1]]
+        starts = np.cumsum([0, *(o.sum() for o in self._open[: len(blocks)])])
+        M, L, b = rows.M, np.zeros((rows.b.size, int(starts[-1])), rows.b.dtype), rows.b
+        for k, (block, open_) in enumerate(zip(blocks, self._open, strict=False)):
+            on_h = rows.L[:, block.at]
+            L[:, starts[k] : starts[k + 1]] += on_h[:, open_]
+            closed = np.flatnonzero(~open_)
+            if closed.size:
+                slope, intercept = taken(self._part(block), 1, block.columns[closed])
+                on_z, linear = on_h[:, closed] * slope, below[k].of(closed)
+                M, b = M + on_z @ linear.M, b + on_h[:, closed] @ intercept + on_z @ linear.b
+                L[:, : linear.L.shape[1]] += on_z @ linear.L
+        return Values(M, L, b)
 
     # Names
 
@@ -229,19 +194,5 @@ class Condensed:
         """Of each neuron: its pre-activation node and value."""
         found = []
         for block in self.blocks:
-            operand, entries = self._operand(block)
-            found += [(operand, int(c)) for c in entries]
+            found += [(block.operand, int(c)) for c in block.entries]
         return found
-
-
-def _differ(part: Part) -> Array:
-    """Where an entry's lines are two, by more than rounding."""
-    low, high = _whole(part, 0), _whole(part, 1)
-    rounding = 16 * np.finfo(high.dtype).eps * (1 + np.abs(high))
-    return np.asarray((part.lower[0] != part.upper[0]) | (np.abs(high - low) > rounding))
-
-
-def _whole(part: Part, side: int) -> NDArray[Any]:
-    """The lower or upper intercepts as an array (1, n)."""
-    slope, intercept = part.upper if side else part.lower
-    return np.zeros_like(slope) if intercept is None else intercept

@@ -100,6 +100,11 @@ class Engine:
         self.refined = tuple(t for t in self.network.targets if not self._one_affine_step(t))
         """Targets that get backward bounds."""
 
+    @cached_property
+    def spoken(self) -> frozenset[int]:
+        """Nodes that evidence can speak of: those with a name in the model's file, all of a graph without names."""
+        return frozenset(self.graph.names.values() if self.graph.names else self.order)
+
     # Backward
 
     def backward(

@@ -149,11 +149,10 @@ def _fold(net: Condensed, gone: NDArray[np.bool_], slope: Array) -> None:
 def _keep(net: Condensed, kept: NDArray[np.bool_]) -> None:
     """Of everything that is per neuron but the rows on them."""
     net.blocks = tuple(
-        replace(block, columns=block.columns[kept[s]])
+        replace(block, columns=block.columns[kept[s]], entries=block.entries[kept[s]])
         for block, s in zip(net.blocks, net.slices, strict=True)
     )
     net.blocks = tuple(block for block in net.blocks if block.columns.size)
-    net._place = {(b.node, b.part): k for k, b in enumerate(net.blocks)}
     starts = np.cumsum([0, *(b.columns.size for b in net.blocks)]).tolist()
     net.slices = tuple(slice(a, b) for a, b in pairwise(starts))
     net.count = starts[-1]
@@ -334,7 +333,9 @@ def _height(low: Array, high: Array) -> Array:
 def facts(engine: Engine, known: Known, effort: Effort, size: Size, over: Over) -> tuple[list[Fact], Known]:
     """What is found beneath what is known, and what is known beneath that."""
     found: list[Fact] = []
-    relus = (b.node for b in known.net.blocks if isinstance(engine.nodes[b.node].op, Relu))
+    relus = (
+        b.node for b in known.net.blocks if b.sides is not None and isinstance(engine.nodes[b.node].op, Relu)
+    )
     for node in dict.fromkeys(relus):
         for step in (_Layer.passed, _Layer.signs, _Layer.closer):
             block = next((k for k, b in enumerate(known.net.blocks) if b.node == node), None)

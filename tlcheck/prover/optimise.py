@@ -35,6 +35,8 @@ MULTIPLIER_STEP: Final = 1.0
 WEIGHT_STEP: Final = 0.1
 DECAY: Final = 0.98
 MOMENTA: Final = (0.9, 0.99)
+HOLD: Final = 2
+"""Of so many steps one finds its own x, and the others hold the one before it, where most of a pass is about inputs."""
 MEMORY: Final = 0.9
 """What a step's dual point leaves of the mean before it."""
 
@@ -71,7 +73,10 @@ class Leaves:
 
 @dataclass(frozen=True, eq=False)
 class Bound:
-    """``lower`` (D,); ``coefficients`` A (D, C); the dual point's ``z``, ``h`` (D, C), ``forms`` (D, K), ``x`` (D, n)."""
+    """``lower`` (D,); ``coefficients`` A (D, C); the dual point's ``z``, ``h`` (D, C), ``forms`` (D, K), ``x`` (D, n).
+
+    ``on_x`` (D, C + K): the share of x in z and in the forms.
+    """
 
     lower: Array
     coefficients: Array
@@ -79,6 +84,7 @@ class Bound:
     h: Array
     forms: Array
     x: Array
+    on_x: Array
 
 
 class LeafPass:
@@ -87,6 +93,7 @@ class LeafPass:
     def __init__(self, condensed: Condensed) -> None:
         self.net = condensed
         self.span = condensed.sides[1] - condensed.sides[0]
+        self.hold = HOLD if condensed.width > condensed.count else 1
 
     def drawn(self, leaves: Leaves) -> tuple[Array, Array, Array, Array]:
         """Slopes of lower and upper lines, intercepts of lower and upper ones: of each leaf, all but what slopes change."""
@@ -102,8 +109,8 @@ class LeafPass:
 
     def down(
         self, leaves: Leaves, drawn: tuple[Array, Array, Array, Array]
-    ) -> tuple[Array, Array, Array, Array, Array]:
-        """(lower bounds, A, coefficients on x, chosen slopes, chosen intercepts)."""
+    ) -> tuple[Array, Array, Array, Array]:
+        """(A, coefficients on z, chosen slopes, chosen intercepts)."""
         net = self.net
         fixed, upper, low, high = drawn
         lower = self.lower_slopes(leaves, fixed)
@@ -118,23 +125,38 @@ class LeafPass:
             on_z[:, s] = a[:, s] * slope[:, s] - given[:, s]
             if s.start:
                 a[:, : s.start] += on_z[:, s] @ net.L[s, : s.start]
+        return a, on_z, slope, intercept
+
+    def least(self, leaves: Leaves, found: tuple[Array, Array, Array]) -> tuple[Array, Array]:
+        """(lower bounds, where x takes them); ``found``: A, coefficients on z, chosen intercepts."""
+        net, box = self.net, leaves.inputs
+        a, on_z, intercept = found
         on_x = leaves.weights @ net.G + on_z @ net.M
         constant = leaves.weights @ net.e + np.vecdot(a, intercept) + on_z @ net.b
-        box = leaves.inputs
-        least = np.vecdot(on_x, box.centre) - np.vecdot(np.abs(on_x), box.radius)
-        return constant + least, a, on_x, slope, intercept
+        lower = constant + np.vecdot(on_x, box.centre) - np.vecdot(np.abs(on_x), box.radius)
+        return lower, box.centre - np.sign(on_x) * box.radius
 
-    def __call__(self, leaves: Leaves, drawn: tuple[Array, Array, Array, Array] | None = None) -> Bound:
+    def __call__(
+        self,
+        leaves: Leaves,
+        drawn: tuple[Array, Array, Array, Array] | None = None,
+        held: Bound | None = None,
+    ) -> Bound:
+        """``held``: of a step before, whose x is taken for this one's; the bounds are -inf then."""
         net = self.net
-        lower, a, on_x, slope, intercept = self.down(leaves, drawn or self.drawn(leaves))
-        x = leaves.inputs.centre - np.sign(on_x) * leaves.inputs.radius
-        z = x @ net.M.T + net.b
+        a, on_z, slope, intercept = self.down(leaves, drawn or self.drawn(leaves))
+        if held is None:
+            lower, x = self.least(leaves, (a, on_z, intercept))
+            on_x = np.concatenate([x @ net.M.T + net.b, x @ net.G.T + net.e], axis=1)
+        else:
+            lower, x, on_x = np.full_like(held.lower, -np.inf), held.x, held.on_x
+        z = on_x[:, : net.count].copy()
         h = np.empty_like(z)
         for s in net.slices:
             if s.start:
                 z[:, s] += h[:, : s.start] @ net.L[s, : s.start].T
             h[:, s] = z[:, s] * slope[:, s] + intercept[:, s]
-        return Bound(lower, a, z, h, x @ net.G.T + h @ net.Q.T + net.e, x)
+        return Bound(lower, a, z, h, on_x[:, net.count :] + h @ net.Q.T, x, on_x)
 
     def by_ends(self, leaves: Leaves, found: Bound, ends: tuple[Array, Array]) -> tuple[Array, Array]:
         """(dLB/dl, dLB/du), (D, C), at neurons that are free and not split, whose bounds are ``ends``."""
@@ -215,7 +237,8 @@ def optimise(
         if over():
             break
         now = _stepped(run, now, found, moments, (allowed, pace * DECAY**k, k))
-        found = run(now, drawn)  # type: ignore[arg-type]
+        holds = k + 1 < iterations and k % run.hold != run.hold - 1
+        found = run(now, drawn, found if holds else None)  # type: ignore[arg-type]
         steps += len(now)
         for mean, new in zip(means, (found.z, found.h, np.abs(found.coefficients)), strict=True):
             mean[rows] += (1 - MEMORY) * (new - mean[rows])

@@ -14,9 +14,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.prover.condensed import Condensed, TooWide
+from tlcheck.prover.condensed import Condensed
 from tlcheck.prover.engine import Engine, Stopped
 from tlcheck.prover.facts import Fact, Known, Size, facts, put
+from tlcheck.prover.folded import TooWide
 from tlcheck.prover.neuron_search import FIRST, MARGIN, Effort, NeuronSearch
 from tlcheck.prover.root import Root, root
 from tlcheck.prover.tree import Branch, Frame

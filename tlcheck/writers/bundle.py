@@ -52,6 +52,10 @@ Array = NDArray[Any]
 ARRAYS: Final = "arrays.safetensors"
 DEFLATE_UP_TO: Final = 64 * MIB
 """Larger array files are stored plainly, so that a reader maps them instead of unpacking them into memory."""
+BEST: Final = 9
+BEST_UP_TO: Final = 4 * MIB
+"""Larger files are deflated at the usual level: slopes that are mostly equal take the best one far too long."""
+USUAL: Final = 6
 ALIGNMENT: Final = 64
 """Stored arrays start at a multiple of this in a zip, so that mapped arrays are aligned."""
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
@@ -396,7 +400,8 @@ def _write_zip(stream: BinaryIO, content: Mapping[str, bytes]) -> None:
                 start = stream.tell() + 30 + len(name.encode()) + 4
                 padding = -start % ALIGNMENT
                 info.extra = struct.pack("<2H", _PADDING_ID, padding) + bytes(padding)
-            archive.writestr(info, data, compresslevel=None if plain else 9)
+            level = BEST if len(data) <= BEST_UP_TO else USUAL
+            archive.writestr(info, data, compresslevel=None if plain else level)
 
 
 def _write_file(target: Path, write: Callable[[BinaryIO], None]) -> None:
