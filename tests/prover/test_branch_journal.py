@@ -31,3 +31,12 @@ def test_rows_that_do_not_fit_are_passed_over(case: str, tmp_path: Path) -> None
     journal.append("branches", [MISFITS[case], GOOD])
     [(kind, leaf)] = read(journal, asked)
     assert kind == "inputs" and leaf.evidence is not None and leaf.bound == 1.0
+
+
+def test_of_closed_leaves_the_newest_come_first_and_open_ones_last(tmp_path: Path) -> None:
+    """Where a tree began anew, the new one is taken up."""
+    asked = claim(0.8)
+    journal = Lines.at(tmp_path / "j", search_key(asked, "real"))
+    newer = [*GOOD[:4], "0x1p+1"]
+    journal.append("branches", [[*GOOD[:3], None, "0x0p+0"], GOOD, newer])
+    assert [leaf.bound for _, leaf in read(journal, asked)] == [2.0, 1.0, 0.0]

@@ -90,6 +90,13 @@ def test_given_points_are_starts() -> None:
     assert next(GradientAttack(Engine(graph), asked).points([0], lambda: False, [centre(1)]))[0] == 0
 
 
+def test_the_disjunct_that_starts_nearly_satisfy_comes_first() -> None:
+    graph, (far,), (near,) = bump(centre(1)), query(1.01).disjuncts, query(0.5).disjuncts
+    attack = GradientAttack(Engine(graph), Query(INPUTS, 2, (far, near)))
+    assert next(attack.points([0, 1], lambda: False, [centre(1)]))[0] == 1
+    assert list(attack.closest) == [1], "the other was not tried yet"
+
+
 def test_it_stops_when_told() -> None:
     looks = 0
 

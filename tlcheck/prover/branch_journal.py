@@ -71,10 +71,11 @@ def _evidence(e: Evidence | None) -> Row | None:
 
 
 def read(journal: Lines, claim: UnsatClaim) -> Iterator[tuple[str, Leaf]]:
-    """(kind of search, leaf) that can be of the claim: those closed first, so that a leaf that was closed later is not open."""
+    """(kind of search, leaf) that can be of the claim: those closed first, so that a leaf that was closed later is not open; the
+    newest of these first, so that where a tree began anew, it is the new one."""
     rows = [found for row in journal.rows("branches") if (found := _row(row)) is not None]
     fitting = [(kind, leaf) for kind, leaf in rows if _of(claim, kind, leaf)]
-    yield from (found for found in fitting if found[1].evidence is not None)
+    yield from (found for found in reversed(fitting) if found[1].evidence is not None)
     yield from (found for found in fitting if found[1].evidence is None)
 
 

@@ -81,8 +81,9 @@ class GradientAttack:
     def points(
         self, disjuncts: Sequence[int], over: Over, starts: Sequence[Floats] = ()
     ) -> Iterator[tuple[int, Floats]]:
-        """(disjunct, point) where it seems to hold; ``starts``: points to begin with beside random ones."""
-        for number in disjuncts:
+        """(disjunct, point) where it seems to hold; ``starts``: points to begin with beside random ones, the disjunct first that
+        fails least at one of them."""
+        for number in self._nearest(disjuncts, starts):
             if over():
                 return
             disjunct = self.query.disjuncts[number]
@@ -96,6 +97,20 @@ class GradientAttack:
             for k in range(0, len(begun), self.at_once):
                 for x in self._descended(number, rows, low, high, begun[k : k + self.at_once], over):
                     yield number, x
+
+    def _nearest(self, disjuncts: Sequence[int], starts: Sequence[Floats]) -> Sequence[int]:
+        if not starts or len(disjuncts) < 2:
+            return disjuncts
+        points = np.array(starts)
+        outputs = self.engine.outputs(self.engine.values(points))
+
+        def failing(number: int) -> float:
+            rows = _Rows.of(self.query.disjuncts[number], self.query.n_inputs, self.query.n_outputs)
+            return float(
+                np.nan_to_num(rows.excess(points, outputs), nan=np.inf).max(axis=1, initial=-np.inf).min()
+            )
+
+        return sorted(disjuncts, key=failing)
 
     def _begun(self, low: Floats, high: Floats, starts: Sequence[Floats]) -> Floats:
         """The given points, else the centre; corners; random points; (P, inputs) in the box."""

@@ -34,6 +34,9 @@ BATCH: Final = 256
 ITERATIONS: Final = 20
 FIRST: Final = 50
 """Steps of a disjunct's root."""
+WORST: Final = 9
+"""Leaves of a batch whose dual points are kept, and how many are kept in all."""
+CANDIDATES: Final = 32
 MARGIN: Final = 1e-5
 """What a bound must be above 0 for a search in float32 to count on it, times the size of the constraints."""
 CERTAIN: Final = 1e-6
@@ -76,7 +79,9 @@ class NeuronSearch:
         effort: Effort = Effort(),
         suggest: Suggest = lambda _: None,
         over: Over = never,
+        net: Condensed | None = None,
     ) -> None:
+        """``net``: of the same root and forms, narrowed by what is known where the branches are."""
         self.engine, self.root, self.effort, self.suggest = engine, root, effort, suggest
         self.rows: dict[int, dict[int, int]] = {}
         numbers: dict[LinearConstraint, int] = {}
@@ -84,12 +89,16 @@ class NeuronSearch:
             self.rows[k] = {numbers.setdefault(c, len(numbers)): q for q, c in enumerate(d.constraints)}
         forms = Forms.of(list(numbers), engine.graph.n_inputs, engine.graph.n_outputs)
         self.margins = (effort.margin * forms.size).astype(np.float32)
-        self.net = Condensed(engine, root, forms, np.float32, over)
-        self.run = LeafPass(self.net)
+        self._begin(Condensed(engine, root, forms, np.float32, over) if net is None else net)
+
+    def _begin(self, net: Condensed) -> None:
+        self.net, self.run = net, LeafPass(net)
         self.token = crc32(self.net.L.tobytes() + self.net.b.tobytes() + self.net.Q.tobytes())
         """The same for the same search in another process: whose states are of use here."""
         self.steps = 0
         """Passes over leaves so far."""
+        self.candidates: list[NDArray[np.float64]] = []
+        """Points (inputs,) of the worst open leaves' bounds, newest last."""
         self._starts: dict[int, _State] = {}
         middle, half = (self.net.low + self.net.high) / 2, (self.net.high - self.net.low) / 2
         self._box = Boxes(middle[None].astype(np.float32), half[None].astype(np.float32))
@@ -191,6 +200,7 @@ class NeuronSearch:
         self.steps += best.steps + len(batch)
         closed = best.bound.lower > self._goal(best.leaves.weights)
         closed &= ~np.array([branch.refused for branch in batch])
+        self._note(best.bound, np.flatnonzero(~closed))
         for k, branch in enumerate(batch):
             branch.bound = float(best.bound.lower[k])
             old: _State = branch.state
@@ -204,6 +214,15 @@ class NeuronSearch:
                 branch.evidence = self._evidence(branch)
                 branch.state = None
         return best, np.flatnonzero(~closed)
+
+    def _note(self, found: Bound, open_: NDArray[np.int64]) -> None:
+        """Points of the worst leaves as candidates."""
+        for k in open_[np.argsort(-found.lower[open_])[-WORST:]].tolist():
+            point = np.empty(self.engine.graph.n_inputs)
+            for i, s in self.engine.network.input_slices.items():
+                point[s] = found.x[k, self.net.input_slices[i]]
+            self.candidates.append(point)
+        del self.candidates[:-CANDIDATES]
 
     def _goal(self, weights: Array) -> Array:
         """The margin of each leaf's sum: that of its largest constraint, so that it does not move with the weights."""
@@ -365,7 +384,9 @@ class NeuronSearch:
             if block.sides is None:
                 continue
             if isinstance(op, Relu):
-                found[block.node] = state.slopes[s].astype(np.float32)
+                columns = self.root.columns[block.node]
+                found[block.node] = np.zeros(columns.size, np.float32)
+                found[block.node][np.searchsorted(columns, block.columns)] = state.slopes[s]
             elif isinstance(op, Elementwise):
                 whole = self.root.lines[block.node].parts[0].lower[0][0].astype(np.float32)
                 split = np.asarray(block.sides, np.float32)[(state.sides[s] > 0).astype(int)]

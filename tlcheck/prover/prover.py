@@ -44,6 +44,8 @@ Accept = Callable[[Guidance], "bool | str"]
 
 ATTACK_SHARE: Final = 0.1
 """Of the time, what the search for a witness may take before the search for a proof."""
+LEAST_ATTACK: Final = 0.3
+"""Seconds from points of open branches: a descent or two."""
 FIRST_SHARE: Final = 0.6
 """Of what is left, the turn of the search that comes first in a region; then the other's, and so on."""
 LAST: Final = 0.1
@@ -293,7 +295,7 @@ class Prover:
                 return self._unknown("")
             roots, frames = self._trees()
             guidance = guidance_of(roots, frames)
-            count = guidance.leaves.count
+            count = sum(1 for root in roots for _ in root.leaves())
             accepted = False if accept is None else accept(guidance)
             if accepted is True:
                 return Proof(guidance, count)
@@ -480,7 +482,7 @@ class Prover:
         if elapsed < self._pause:
             return
         first, self._pause = self._pause == 1.0, 2 * self._pause
-        until = now + ATTACK_SHARE * elapsed
+        until = now + max(ATTACK_SHARE * elapsed, LEAST_ATTACK)
         for region in self.regions:
             for attempt in region.attempts.values():
                 self._candidates += attempt.search.candidates
@@ -546,8 +548,8 @@ class Prover:
         run = run_leaves(plan, self.limits.jobs, Deadline(left, self.limits.memory_mib), self._told, None)
         if run.stopped:
             return f"the check of the proof {run.stopped}"
-        leaves = [leaf for root in roots for leaf in root.leaves()]
-        return [(leaves[plan.leaves[o.rank].guidance], o.margin) for o in run.outcomes if not o.certified]
+        leaves = [leaf for d, root in enumerate(roots) if not plan.is_empty(d) for leaf in root.leaves()]
+        return [(leaves[o.rank], o.margin) for o in run.outcomes if not o.certified]
 
     def _told(self, progress: Progress) -> None:
         if self.report is not None:

@@ -1,31 +1,37 @@
 """The search on neurons as the prover calls it: bounds of the region in rising strength, then branch and bound.
 
     root bounds -> final slopes -> if something is open: rows of the root bounds optimised, all again -> branch and bound
+    -> if that takes long: facts (``facts``) at the top of each open tree, and branch and bound beneath them
 
 Nothing is computed before it is asked for the first time: that call pays for the region's bounds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tlcheck.prover.condensed import Condensed
 from tlcheck.prover.engine import Engine, Stopped
+from tlcheck.prover.facts import Fact, Known, Size, facts, put
 from tlcheck.prover.folded import TooWide
-from tlcheck.prover.neuron_search import FIRST, MARGIN, NeuronSearch
-from tlcheck.prover.root import root
+from tlcheck.prover.neuron_search import FIRST, MARGIN, Effort, NeuronSearch
+from tlcheck.prover.root import Root, root
 from tlcheck.prover.tree import Branch, Frame
 from tlcheck.trusted.arith.arb import floor_float
 from tlcheck.trusted.arith.box import OutOfRange
 from tlcheck.trusted.claim import UnsatClaim
+from tlcheck.trusted.cover import Literal
 
 Over = Callable[[], bool]
 
 ROWS: Final = 10
 """Steps of each row of the root bounds."""
+STAGES: Final = ((6_000, Size()), (120_000, Size(most=64, near=0.15, few=8)))
+"""Passes over leaves before facts of a size are looked for."""
 HINTED: Final = 100
 """Steps of leaves that are not to be divided: dividing deep ones is dearer."""
 
@@ -38,6 +44,11 @@ class StagedNeurons:
         self.candidates: list[NDArray[np.float64]] = []
         self._margin = MARGIN
         self._search: NeuronSearch | None = None
+        self._beneath: NeuronSearch | None = None
+        """Beneath all of ``_facts``."""
+        self._facts: tuple[Fact, ...] = ()
+        self._literals: tuple[Literal, ...] = ()
+        self._known: Known | None = None
         self._final = False
         """The search is the one for branch and bound."""
         self._frame: Frame | None = None
@@ -48,8 +59,9 @@ class StagedNeurons:
 
     @margin.setter
     def margin(self, margin: float) -> None:
-        if self._search is not None:
-            self._search.margins = self._search.margins * np.float32(margin / self._margin)
+        for search in (self._search, self._beneath):
+            if search is not None:
+                search.margins = search.margins * np.float32(margin / self._margin)
         self._margin = margin
 
     @property
@@ -81,8 +93,13 @@ class StagedNeurons:
 
     def close(self, work: Sequence[Branch], over: Over) -> list[Branch]:
         try:
-            open_ = list(work) if self._final else self._staged(work, over)
-            return self._begun().close(open_, over) if open_ else []
+            if self._final:
+                return self._closed(work, over)
+            open_ = self._staged(work, over)
+            roots = {branch.disjunct: branch for branch in work if not branch.path}
+            if len(roots) == len(work):
+                return self._closed(self._beneath_facts(roots, open_, over), over)
+            return self._closed(open_, over)
         except (Stopped, TooWide, OutOfRange):
             return [leaf for branch in work for leaf in branch.leaves() if leaf.evidence is None]
 
@@ -106,6 +123,55 @@ class StagedNeurons:
             branch.evidence = None
         return self._begun().settle(work, 0, over)
 
+    def _beneath_facts(
+        self, roots: Mapping[int, Branch], open_: Sequence[Branch], over: Over
+    ) -> Sequence[Branch]:
+        """Branch and bound for a while; where that does not end, more facts, and again."""
+        for passes, size in STAGES:
+            most = self._steps + passes
+            open_ = self._closed(open_, lambda most=most: self._steps > most or over())  # type: ignore[misc]
+            if not open_ or over():
+                break
+            open_ = self._put_facts(roots, open_, size, over)
+        return open_
+
+    @property
+    def _steps(self) -> int:
+        return sum(search.steps for search in (self._search, self._beneath) if search is not None)
+
+    def _put_facts(
+        self, roots: Mapping[int, Branch], open_: Sequence[Branch], size: Size, over: Over
+    ) -> Sequence[Branch]:
+        """Trees that are open begin anew, beneath more facts."""
+        search = self._begun()
+        known = self._known or Known.of(search.net)
+        found, known = facts(self.engine, known, Effort(margin=self._margin), size, over)
+        if not found or over():
+            return open_
+        self._facts, self._known = (*self._facts, *found), known
+        self._literals = tuple(fact.literal for fact in self._facts)
+        self._beneath = self._searching(search.root, over, known.net)
+        self._beneath.optimise_starts(FIRST, over)
+        again = [roots[d] for d in sorted({branch.disjunct for branch in open_})]
+        for tree in again:
+            tree.split, tree.children, tree.state = None, (), None
+        return [put(tree, self._facts) for tree in again]
+
+    def _closed(self, work: Sequence[Branch], over: Over) -> list[Branch]:
+        """By branch and bound, each where it is."""
+        leaves = [
+            leaf for branch in work for leaf in branch.leaves() if leaf.evidence is None or leaf is branch
+        ]
+        deep = [self._is_beneath(leaf) for leaf in leaves]
+        left = []
+        for search, there in ((self._search, False), (self._beneath, True)):
+            some = [leaf for leaf, where in zip(leaves, deep, strict=True) if where is there]
+            left += search.close(some, over) if search is not None and some else some
+        return left
+
+    def _is_beneath(self, branch: Branch) -> bool:
+        return self._beneath is not None and branch.path[: len(self._literals)] == self._literals
+
     def _begin(self, rows: int, over: Over) -> None:
         """Bounds of the region, and the search on them."""
         box = self.claim.query.disjuncts[self.disjuncts[0]].box
@@ -114,12 +180,19 @@ class StagedNeurons:
         )
         known = self._search.root if self._search is not None else None
         found = root(self.engine, ends, rows, over, known=known)
-        parts = {d: self.claim.query.disjuncts[d] for d in self.disjuncts}
-        search = NeuronSearch(self.engine, found, parts, suggest=lambda b: self.suggest(b), over=over)
-        search.margins = search.margins * np.float32(self._margin / MARGIN)
+        search = self._searching(found, over)
         self._search, self._frame, self._final = search, None, rows > 0
         if rows:
             search.optimise_starts(FIRST, over)
+
+    def _searching(self, found: Root, over: Over, net: Condensed | None = None) -> NeuronSearch:
+        parts = {d: self.claim.query.disjuncts[d] for d in self.disjuncts}
+        search = NeuronSearch(
+            self.engine, found, parts, suggest=lambda b: self.suggest(b), over=over, net=net
+        )
+        search.margins = search.margins * np.float32(self._margin / MARGIN)
+        search.candidates = self.candidates
+        return search
 
     def _begun(self) -> NeuronSearch:
         if self._search is None:

@@ -147,13 +147,14 @@ def exact_box(claim: UnsatClaim, branch: Branch) -> InputBox:
 
 def guidance_of(roots: Sequence[Branch], frames: Sequence[Frame]) -> Guidance:
     """The guidance of one finished tree for each disjunct, in order, and the frame of each: one and the same object for the
-    disjuncts of a region. Leaves are numbered as ``leaves`` gives them, root by root. One without evidence gets none: for
-    disjuncts that are empty, which nothing reads."""
+    disjuncts of a region. Leaves are numbered as ``leaves`` gives them, root by root, those with one and the same evidence
+    once. One without evidence gets none: for disjuncts that are empty, which nothing reads."""
     rows: list[tuple[int, int, int, float]] = []
     children: list[list[int]] = []
     starts: list[int] = []
-    leaves: list[Branch] = []
-    disjuncts: list[int] = []
+    numbers: dict[int, int] = {}
+    evidence: list[Evidence] = []
+    used: dict[int, set[int]] = {id(frame): set() for frame in frames}
     for disjunct, root in enumerate(roots):
         starts.append(len(rows))
         stack: list[tuple[Branch, int, int]] = [(root, -1, 0)]
@@ -164,9 +165,12 @@ def guidance_of(roots: Sequence[Branch], frames: Sequence[Frame]) -> Guidance:
                 children[parent][side] = row
             if branch.split is None:
                 rows.append((LEAF, 0, 0, 0.0))
-                children.append([len(leaves), 0])
-                leaves.append(branch)
-                disjuncts.append(disjunct)
+                found = branch.evidence or Evidence({}, np.nan)
+                number = numbers.setdefault(id(found), len(evidence))
+                if number == len(evidence):
+                    evidence.append(found)
+                children.append([number, 0])
+                used[id(frames[disjunct])].add(number)
             else:
                 node, index, point = branch.split
                 rows.append((SPLIT, node, index, point))
@@ -178,15 +182,11 @@ def guidance_of(roots: Sequence[Branch], frames: Sequence[Frame]) -> Guidance:
         _ints(kind), _ints(node_), _ints(index_), np.array(point_, np.float64),
         below.copy(), above.copy(), _ints(starts),
     )  # fmt: skip
-    evidence = [leaf.evidence or Evidence({}, np.nan) for leaf in leaves]
     distinct = {id(frame): frame for frame in frames}
     if len(distinct) < 2:
         common = vars(_region_guidance(frames[0], evidence, None)) if frames else {}
         return Guidance(tree, _leaves(evidence), **common)
-    numbers: dict[int, list[int]] = {key: [] for key in distinct}
-    for number, disjunct in enumerate(disjuncts):
-        numbers[id(frames[disjunct])].append(number)
-    parts = {key: _region_guidance(frame, evidence, numbers[key]) for key, frame in distinct.items()}
+    parts = {key: _region_guidance(frame, evidence, sorted(used[key])) for key, frame in distinct.items()}
     return Guidance(
         tree, _leaves(evidence), own={disjunct: parts[id(frame)] for disjunct, frame in enumerate(frames)}
     )
