@@ -43,7 +43,9 @@ class Windows:
 
     @cached_property
     def spans(self) -> dict[int, Span]:
-        """Of every node that the rows reach."""
+        """Of every node that the rows reach; none where all are whole."""
+        if not can_be_cut(self.network, self.target):
+            return {}
         found = {self.target: self._hull(self.values)}
         for i in range(self.target, -1, -1):
             if i not in found:
@@ -97,7 +99,7 @@ class Windows:
 
     def entries(self, i: int, j: int) -> IndexMap | None:
         """The values in node i's span among those in the span of j, a node of the same shape; None: they are the same."""
-        if self.spans[i] == self.spans[j]:
+        if self.spans.get(i) == self.spans.get(j):
             return None
         return IndexMap(self.place(j, self.columns[i]), self.size(j))
 
