@@ -49,7 +49,7 @@ class NoRelaxation(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """``arith``: arb, ball64 or auto. ``budget``: multiply-adds of intermediate bounds that auto does in integers."""
+    """``arith``: arb, ball64 or auto. ``budget``: multiply-adds of intermediate bounds up to which auto does all in integers."""
 
     arith: str = "auto"
     precision: int = PRECISION
