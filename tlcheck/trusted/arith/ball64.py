@@ -371,6 +371,7 @@ class Ball64Form:
         self.error = np.zeros((domains, rows))
         self.blocks: dict[int, Floats] = {}
         self._owed: tuple[Floats, Floats] | None = None
+        self._units: tuple[Floats, NDArray[np.int64], NDArray[np.int64]] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -408,12 +409,21 @@ class Ball64Form:
     def seed_units(self, node: int, size: int, indices: NDArray[np.int64], signs: NDArray[np.int64]) -> None:
         d, r = self.shape
         block = np.zeros((d, r, size))
-        k = np.arange(signs.size)
         if indices.ndim == 1 and r == 1 and d == indices.size:
-            block[k, 0, indices] = signs
+            places, signs = indices[:, None], signs[:, None]
         else:
-            block[np.arange(d)[:, None], k, indices] = signs
+            places, signs = np.broadcast_to(indices, (d, r)), np.broadcast_to(signs, (d, r))
+        np.put_along_axis(block, places[:, :, None], signs[:, :, None], axis=2)
         self.put(node, block, None)
+        self._units = block, places, signs.astype(np.float64)
+
+    def _of_units(self, block: Floats, values: Floats) -> Floats | None:
+        """Of unit seeds, the sum of coefficients and values (n, ..), exactly: a value and its sign. None of other blocks."""
+        if self._units is None or self._units[0] is not block:
+            return None
+        _, places, signs = self._units
+        picked: Floats = values[places]
+        return picked * signs.reshape(signs.shape + (1,) * (picked.ndim - 2))
 
     def copy_block(self, block: Floats) -> Floats:
         return block.copy()
@@ -442,6 +452,10 @@ class Ball64Form:
     def through_map(self, m: Map, block: Floats, box: Box) -> Floats:
         """Coefficients on M x -> coefficients on x, for x in ``box``."""
         guard(box.magnitude)
+        if isinstance(m, MatMap) and m.positions == 1 and m.weight.rad is None:
+            exact = self._of_units(block, self.engine.weights(m).transposed)
+            if exact is not None:
+                return exact
         fold = self.engine.fold_of(m, box)  # each domain's own: none is charged for another's box
         if fold is not None:
             self._owe(block, fold)
@@ -455,6 +469,10 @@ class Ball64Form:
         if offset.rad is not None:
             spread = (spread + offset.rad[None, :]) * (1 + 4 * V)
         guard(mid)
+        exact = None if offset.rad is not None else self._of_units(block, mid[0])
+        if exact is not None:
+            self._add(exact, 0.0)
+            return
         self._owe(block, spread + TINY)
         self._add(dot(block, mid), 0.0)
 
