@@ -46,6 +46,27 @@ def test_the_script_makes_the_committed_files() -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
+def test_proofs_can_be_found_anew() -> None:
+    """Splits of inputs and of neurons, by tlcheck's prover; each is decided by the checker before it is taken."""
+    code = """if True:
+        import sys
+
+        sys.path[:0] = sys.argv[1:]
+        from prove import KEPT, proofs
+        from proofs import split_proof, teeth
+
+        proofs().anew = True
+        for bundle in (teeth(), split_proof()):
+            assert bundle.array("leaves/claimed").min() > 0
+        assert proofs().packed() != KEPT.read_bytes()  # only what was asked for
+    """
+    folders = [str(SCRIPT.parent), str(REPOSITORY)]
+    run = subprocess.run(
+        [sys.executable, "-c", code, *folders], capture_output=True, text=True, cwd=REPOSITORY, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
 def test_the_corpus_is_small_and_large_enough() -> None:
     files = [p for group in GROUPS for p in (CERTIFICATES / group).rglob("*") if p.is_file()]
     assert sum(p.stat().st_size for p in files) < MAX_BYTES

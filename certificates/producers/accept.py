@@ -1,4 +1,4 @@
-"""Cases that are CERTIFIED: proofs found by ``prove.py``, and witnesses."""
+"""Cases that are CERTIFIED: proofs that tlcheck's prover found, and witnesses."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from digits import (
     bundle_of,
     crossing,
     digits_box,
-    guidance_of,
     image,
     label,
     model_file,
+    proved,
     robust,
 )
 from packing import Bundle, Case, gzip_stored, zip_of
@@ -30,7 +30,7 @@ from proofs import (
     two_inputs,
 )
 from properties import around, loses, vnnlib1, vnnlib2
-from prove import LINES
+from prove import BARE, BOUNDS, INPUTS, LINES
 
 F = Fraction
 
@@ -41,7 +41,7 @@ def several_claims() -> Bundle:
     bundle.claims[0]["name"] = "image 0"
     box = digits_box(1, "0.05")
     bundle.files["second.vnnlib"] = vnnlib1(10, box, [loses(label(1))])
-    bundle.add_unsat(guidance_of(bundle, prop="second.vnnlib"), "second.vnnlib", "image 1")
+    proved(bundle, prop="second.vnnlib", name="image 1")
     bundle.files["whole-cube.vnnlib"] = vnnlib1(10, [(F(0), F(1))] * 64, [f"(>= Y_{label(1)} Y_{label(0)})"])
     return bundle.add_sat([F(v, 16) for v in image(1)], "whole-cube.vnnlib", "another image is another digit")
 
@@ -92,12 +92,12 @@ def cases() -> Iterator[Case]:
     yield case("digits-mlp-splits", robust("mlp", 2, "0.08"), "neuron splits with multipliers", as_zip=True)
     yield case(
         "digits-mlp-intermediate-slopes",
-        robust("mlp", 1, "0.06", intermediate=True),
+        robust("mlp", 1, "0.06", BOUNDS),
         "slopes for intermediate bounds too",
     )
     yield case(
         "digits-mlp-no-slopes",
-        robust("mlp", 3, "0.02", own_slopes=False),
+        robust("mlp", 3, "0.02", BARE),
         "no slopes given: the checker's own",
     )
     yield case("digits-mlp-gzip", packed(), "model and property are gzip files")
@@ -145,4 +145,4 @@ def empty_region() -> Bundle:
 
 @cache
 def backdoor() -> Bundle:
-    return bundle_of("backdoor", vnnlib1(1, [(F(0), F(1))], ["(<= Y_0 0.25)"]))
+    return bundle_of("backdoor", vnnlib1(1, [(F(0), F(1))], ["(<= Y_0 0.25)"]), INPUTS)

@@ -1,10 +1,12 @@
 """Make the corpus: ``python certificates/producers/corpus.py`` (``make corpus``).
 
 Writes every case of accept/, reject/, undecided/, malformed/ and regressions/ in the folder above, from
-``trained.safetensors`` alone, byte for byte the same on every machine. Folders that it did not make are left alone and named.
+``trained.safetensors`` and ``proofs.safetensors`` alone, byte for byte the same on every machine. Folders that it did not
+make are left alone and named.
 
     --output FOLDER   write there instead
     --check           write nothing; exit 1 and name what differs from the files that are there
+    --prove           first search the proofs anew, with tlcheck's prover (gives other proofs, so another corpus)
     --train           first train the models anew (needs scikit-learn; gives other weights, so another corpus)
 """
 
@@ -88,6 +90,7 @@ def arguments() -> Any:
     )
     parser.add_argument("--output", type=Path, default=HERE.parent)
     parser.add_argument("--check", action="store_true")
+    parser.add_argument("--prove", action="store_true")
     parser.add_argument("--train", action="store_true")
     return parser.parse_args()
 
@@ -100,8 +103,12 @@ def main() -> int:
 
         for name, score in train().items():
             say(f"{name}: {score:.4f}")
+    from prove import KEPT, proofs
+
+    proofs().anew = options.prove or options.train
     if not options.check:
         names = make(options.output)
+        KEPT.write_bytes(proofs().packed())
         say(f"{len(names)} cases written")
         for name in others(options.output, names):
             say(f"not made here, left alone: {name}")

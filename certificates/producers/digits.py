@@ -8,21 +8,16 @@ from functools import cache
 from models import HAND_MADE, load_trained, onnx_of, sequential_files
 from packing import ARCHITECTURE, WEIGHTS, Bundle
 from properties import around, loses, vnnlib1
-from prove import NEURONS, prove
+from prove import NEURONS, proofs
 
 from tlcheck.trusted.arith.arb import ball, lower_float, working_precision
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.evaluate import evaluate
 from tlcheck.trusted.graph import Graph
-from tlcheck.trusted.guidance import Guidance
 
 F = Fraction
 P = "property.vnnlib"
 Point = tuple[Fraction, ...]
-
-
-class NoProof(Exception):
-    """The producer gave up: the case is not what it should be."""
 
 
 @cache
@@ -44,30 +39,27 @@ def digits_box(k: int, eps: str) -> list[tuple[Fraction, Fraction]]:
     return around(image(k), F(eps))
 
 
-def bundle_of(model: str, prop: bytes, kind: str = NEURONS, max_leaves: int = 64, **options: bool) -> Bundle:
+def bundle_of(model: str, prop: bytes, kind: str = NEURONS) -> Bundle:
     """A bundle with one unsat claim and its proof. Raises NoProof."""
     if model == "sequential":
         weights, architecture = sequential_files(load_trained()[0]["sequential"])
         bundle = Bundle({WEIGHTS: weights, ARCHITECTURE: architecture, P: prop})
     else:
         bundle = Bundle({"model.onnx": model_file(model), P: prop})
-    return bundle.add_unsat(guidance_of(bundle, kind, max_leaves, P, **options))
+    return proved(bundle, kind)
 
 
-def guidance_of(
-    bundle: Bundle, kind: str = NEURONS, max_leaves: int = 64, prop: str = P, **options: bool
-) -> Guidance:
-    found = prove(UnsatClaim(bundle.graph(), bundle.query(prop)), kind, max_leaves, **options)
-    if found is None:
-        raise NoProof(f"no proof with {max_leaves} leaves")
-    return found
+def proved(bundle: Bundle, kind: str = NEURONS, prop: str = P, name: str = "") -> Bundle:
+    """The bundle with one more claim: of this property. Raises NoProof."""
+    model = [bundle.files[f] for f in bundle.model_files]
+    claim = UnsatClaim(bundle.graph(), bundle.query(prop))
+    found = proofs().of(claim, [*model, bundle.files[prop]], kind)
+    return bundle.add_claim(found.nodes, found.arrays, found.per_leaf_bounds, prop, name)
 
 
-def robust(
-    model: str, k: int, eps: str, kind: str = NEURONS, max_leaves: int = 64, **options: bool
-) -> Bundle:
+def robust(model: str, k: int, eps: str, kind: str = NEURONS) -> Bundle:
     """No point within ``eps`` of image k is taken for another digit; VNN-LIB 1.0."""
-    return bundle_of(model, vnnlib1(10, digits_box(k, eps), [loses(label(k))]), kind, max_leaves, **options)
+    return bundle_of(model, vnnlib1(10, digits_box(k, eps), [loses(label(k))]), kind)
 
 
 def outputs_below(graph: Graph, point: Point) -> list[Fraction]:

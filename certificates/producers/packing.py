@@ -55,6 +55,10 @@ class Bundle:
             return {"weights": WEIGHTS, "architecture": ARCHITECTURE}
         return next(name for name in self.files if ".onnx" in name)
 
+    @property
+    def model_files(self) -> list[str]:
+        return [self.model] if isinstance(self.model, str) else list(self.model.values())
+
     def graph(self) -> Graph:
         if WEIGHTS in self.files:
             return read_safetensors_model(
@@ -71,14 +75,20 @@ class Bundle:
 
     def add_unsat(self, guidance: Guidance, prop: str = "property.vnnlib", name: str = "") -> Bundle:
         """The bundle with one more claim."""
-        prefix = f"c{len(self.claims)}/"
         nodes, own = guidance_arrays(guidance, self.graph())
+        return self.add_claim(nodes, own, guidance.per_leaf_bounds, prop, name)
+
+    def add_claim(
+        self, nodes: Sequence[str], own: Mapping[str, Array], per_leaf_bounds: bool, prop: str, name: str
+    ) -> Bundle:
+        """The bundle with one more claim, and its evidence as a bundle has it: ``own`` without the claim's prefix."""
+        prefix = f"c{len(self.claims)}/"
         self.arrays |= {prefix + k: v for k, v in own.items()}
         evidence = {
             "arrays": ARRAYS,
             "prefix": prefix,
-            "nodes": nodes,
-            "per_leaf_bounds": guidance.per_leaf_bounds,
+            "nodes": list(nodes),
+            "per_leaf_bounds": per_leaf_bounds,
         }
         self.claims.append(
             {"kind": "unsat", "name": name, "model": self.model, "property": prop, "evidence": evidence}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
+from math import nan
+from types import MappingProxyType
 
 import numpy as np
 from digits import (
@@ -17,8 +20,9 @@ from digits import (
 )
 from packing import Bundle
 from properties import beats, vnnlib1, vnnlib2
-from prove import INPUTS, NEURONS, Candidate, Search
+from prove import INPUTS, guidance
 
+from tlcheck.prover.tree import Branch, Evidence, Frame
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.cover import Literal, leaves
 from tlcheck.trusted.guidance import LEAF, Tree
@@ -46,8 +50,32 @@ def teeth() -> Bundle:
 
 @cache
 def dominates() -> Bundle:
-    """max(x0, x1) >= x0: a constraint that mixes input and output, and needs a split."""
-    return bundle_of("maximum", vnnlib1(1, [(F(-1), F(1))] * 2, ["(<= (+ Y_0 0.125) X_0)"]))
+    """max(x0, x1) >= x0: a constraint that mixes input and output; the last of three leaves needs its multiplier."""
+    prop = vnnlib1(1, [(F(-1), F(1))] * 2, ["(<= (+ Y_0 0.125) X_0)"])
+    bundle = Bundle({"model.onnx": model_file("maximum"), P: prop})
+    z = bundle.graph().names["first"]
+    first, second = Literal(z, 2, -1, 0.0), Literal(z, 1, -1, 0.0)
+    paths = [(replace(first, side=1),), (first, replace(second, side=1)), (first, second)]
+    return by_hand(bundle, paths, "relu", [1.0, 0.0, 0.0], {second: 1.0})
+
+
+def by_hand(
+    bundle: Bundle,
+    paths: Sequence[tuple[Literal, ...]],
+    relu: str = "",
+    slopes: Sequence[float] = (),
+    multipliers: Mapping[Literal, float] = MappingProxyType({}),
+) -> Bundle:
+    """With a claim about one disjunct of one constraint: a tree, the same slopes in each leaf, multipliers where they fit."""
+    root, graph = Branch(0), bundle.graph()
+    own = {graph.names[relu]: np.array(slopes)} if relu else {}
+    for path in paths:
+        leaf = root.grown(path)
+        if leaf is None:
+            raise ValueError("paths of no tree")
+        leaf.evidence = Evidence({0: 1.0}, nan, own, {x: b for x, b in multipliers.items() if x in path})
+    frame = Frame({node: np.arange(a.size) for node, a in own.items()})
+    return bundle.add_unsat(guidance(UnsatClaim(graph, bundle.query()), [root], [frame]))
 
 
 @cache
@@ -119,13 +147,10 @@ def split_elsewhere() -> Bundle:
     bundle = Bundle(
         {"model.onnx": model_file("absolute"), P: vnnlib1(1, [(F("-0.625"), F("0.625"))], ["(>= Y_0 0.75)"])}
     )
-    graph = bundle.graph()
-    z = graph.names["first"]
+    z = bundle.graph().names["first"]
     paths = [
         (Literal(z, 0, 1, 0.25),),
         (Literal(z, 0, -1, 0.25), Literal(z, 0, -1, 0.0)),
         (Literal(z, 0, -1, 0.25), Literal(z, 0, 1, 0.0)),
     ]
-    search = Search(UnsatClaim(graph, bundle.query()), NEURONS, 3)
-    candidates = [Candidate(path, (1.0,), (), (0.0,) * len(path)) for path in paths]
-    return bundle.add_unsat(search.assemble([candidates]))
+    return by_hand(bundle, paths)

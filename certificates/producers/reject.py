@@ -38,7 +38,7 @@ from proofs import (
     two_inputs,
 )
 from properties import around, beats, loses, vnnlib1
-from prove import LINES
+from prove import INPUTS, LINES
 
 F = Fraction
 RIVAL = 8
@@ -99,7 +99,7 @@ def broken() -> Iterator[tuple[str, Bundle, str, str]]:
         "leaves-rotated",
         base.with_array("tree/below", rotated(leaf_rows)),
         "TLC010",
-        "every leaf has its neighbour's guidance",
+        "every leaf has the guidance of another, twelve further on",
     )
     yield (
         "wrong-neuron-split",
@@ -198,7 +198,7 @@ def swap_children(b: Bundle) -> None:
 
 def rotated(rows: Any) -> Callable[[Any], Any]:
     def change(a: Any) -> Any:
-        a[rows] = np.roll(a[rows], 1)
+        a[rows] = np.roll(a[rows], 12)
         return a
 
     return change
@@ -387,10 +387,10 @@ def with_weights(base: Bundle, changes: dict[str, Any]) -> Bundle:
 
 def rounding() -> Iterator[tuple[str, Bundle, Point, str]]:
     """True of every float32 execution, false of the function (Zombori et al. 2021; Jia and Rinard 2021)."""
-    truth = bundle_of("backdoor", vnnlib1(1, [(F("0.5"), F(1))], ["(>= Y_0 0.75)"]))
+    truth = bundle_of("backdoor", vnnlib1(1, [(F("0.5"), F(1))], ["(>= Y_0 0.75)"]), INPUTS)
     lie = property_of(truth, [(F("0.5"), F(1))], ["(>= Y_0 0.25)"])
     yield "backdoor-rounding", lie, (F("0.75"),), "float32 gives relu(1/2 - x) = 0 here, the function is 1/2"
-    truth = bundle_of("rounded-away", vnnlib1(1, [(F(0), F(1))], ["(>= Y_0 0.25)"]))
+    truth = bundle_of("rounded-away", vnnlib1(1, [(F(0), F(1))], ["(>= Y_0 0.25)"]), INPUTS)
     lie = property_of(truth, [(F(0), F(1))], ["(>= Y_0 1e-10)"])
     yield "rounded-away", lie, (F(1),), "float32 gives 0 everywhere, the function reaches 2^-30"
 

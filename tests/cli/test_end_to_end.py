@@ -232,7 +232,7 @@ def test_a_limit_leaves_the_claim_unproven(
     [claim] = claims(report(SPLITS, *limit, code=4, capsys=capsys))
     assert (claim["verdict"], claim["reason"]["code"]) == ("UNPROVEN", "TLC015")
     assert claim["bound"]["rigorous"] is None  # the leaves that were not reached may have a smaller one
-    assert "0 of 17 leaves proved so far" in claim["reason"]["message"]
+    assert "0 of 18 leaves proved so far" in claim["reason"]["message"]
 
 
 @linux
@@ -241,7 +241,7 @@ def test_the_time_limit_needs_no_worker_to_end(where: str) -> None:
     script = ENDLESS.format(where=where, step=0.01) + EAGER
     done = run("verify", SPLITS, "--arith", "arb", "--jobs", "2", "--timeout", "0.5", script=script)
     assert (done.returncode, without_progress(done.stderr)) == (4, "")
-    assert "stopped at the time limit of 0.5 s; 0 of 17 leaves proved so far" in done.stdout
+    assert "stopped at the time limit of 0.5 s; 0 of 18 leaves proved so far" in done.stdout
 
 
 @needs_data
@@ -353,8 +353,8 @@ def test_a_damaged_journal_is_only_less_help(tmp_path: Path, capsys: pytest.Capt
     ]
     journal.write_text("\n".join([head, *damage]))
     [claim] = claims(report(SPLITS, "--resume", journal, code=0, capsys=capsys))
-    assert claim["leaves"] == {"total": 17, "certified": 17}
-    assert len(json.loads(journal.read_text().splitlines()[-1])["leaves"]) == 17
+    assert claim["leaves"] == {"total": 18, "certified": 18}
+    assert len(json.loads(journal.read_text().splitlines()[-1])["leaves"]) == 18
 
 
 @pytest.mark.parametrize("what", ["README.md", "folder", "missing/journal"])
@@ -445,7 +445,7 @@ def test_text_names_the_claims_of_a_file(capsys: pytest.CaptureFixture[str]) -> 
 def test_verbose_quiet_and_color(mixture: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", "-v", str(SPLITS)]) == 0
     verbose = capsys.readouterr().out
-    for word in ("claimed - rigorous", "leaves: 17 of 17 proved", "assumes: FLINT", "slack:", "layer"):
+    for word in ("claimed - rigorous", "leaves: 18 of 18 proved", "assumes: FLINT", "slack:", "layer"):
         assert word in verbose
     assert main(["verify", "-q", str(mixture)]) == 3
     [line] = capsys.readouterr().out.splitlines()
