@@ -88,8 +88,8 @@ class ReportOptions:
     type=click.Choice(ARITHMETICS),
     default="auto",
     show_default=True,
-    help="auto: exact integers and Arb, and float64 with proved error bounds where these are too slow, with Arb "
-    "for the last inequality; arb: exact integers and Arb only; ball64: every pass in float64.",
+    help="auto: deciding passes in Arb, intermediate bounds in float64 where Arb is too slow; "
+    "arb: Arb only; ball64: passes in float64 with proved error bounds, Arb for the last inequality.",
 )
 @click.option(
     "--precision",

@@ -109,29 +109,19 @@ class LeafChunk:
         return first
 
     def decide(self, bounds: Bounds | None) -> list[LeafOutcome]:
-        """The outcome of every leaf; of auto, in integers where another engine leaves it open: either is a proof."""
-        outcomes = self.decided(bounds, self.plan.deciding_engine)
-        left = [k for k, o in enumerate(outcomes) if not o.certified]
-        if left and self.plan.decides_again:
-            part = LeafChunk(self.plan, tuple(self.ranks[k] for k in left))
-            for k, again in zip(left, part.decided(bounds, self.plan.integer), strict=True):
-                outcomes[k] = again
-        return outcomes
-
-    def decided(self, bounds: Bounds | None, engine: Engine) -> list[LeafOutcome]:
-        """The outcome of every leaf, by deciding passes in an engine's arithmetic."""
+        """The outcome of every leaf."""
         if bounds is None and len(self.ranks) > 1 and self.given.intermediate:
-            return self._apart(bounds, engine, 1)  # rows with slopes of their own: one domain a pass
+            return self._apart(bounds, 1)  # rows with slopes of their own: one domain a pass
         try:
             known, empty = self.domain(bounds)
-            form = engine.form(len(self.ranks), 1)
+            form = self.plan.deciding_engine.form(len(self.ranks), 1)
             rows = self.run(form, known)
             margins = [
                 low - ball(row.bound) for low, row in zip(form.lower_balls(known.boxes), rows, strict=True)
             ]
         except OutOfRange:
             if len(self.ranks) > 1:
-                return self._apart(bounds, engine, (len(self.ranks) + 1) // 2)
+                return self._apart(bounds, (len(self.ranks) + 1) // 2)
             return self._left_open()
         outcomes = self._outcomes(empty, margins, rows)
         near = [k for k, o in enumerate(outcomes) if rows[k].strict and not o.certified and o.margin > -NEAR]
@@ -172,10 +162,10 @@ class LeafChunk:
     def _left_open(self) -> list[LeafOutcome]:
         return [LeafOutcome(rank, False, -inf) for rank in self.ranks]
 
-    def _apart(self, bounds: Bounds | None, engine: Engine, size: int) -> list[LeafOutcome]:
+    def _apart(self, bounds: Bounds | None, size: int) -> list[LeafOutcome]:
         """The outcomes, decided ``size`` leaves at a time."""
         chunks = (LeafChunk(self.plan, self.ranks[k : k + size]) for k in range(0, len(self.ranks), size))
-        return [outcome for chunk in chunks for outcome in chunk.decided(bounds, engine)]
+        return [outcome for chunk in chunks for outcome in chunk.decide(bounds)]
 
     def _exact_ends(
         self, form: IntegerForm, known: Bounds, k: int

@@ -49,7 +49,7 @@ class NoRelaxation(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """``arith``: arb, ball64 or auto. ``budget``: multiply-adds of intermediate bounds up to which auto does all in integers."""
+    """``arith``: arb, ball64 or auto. ``budget``: multiply-adds of intermediate bounds that auto does in integers."""
 
     arith: str = "auto"
     precision: int = PRECISION
@@ -154,14 +154,7 @@ class Plan:
 
     @cached_property
     def deciding_engine(self) -> Engine:
-        """The engine of the deciding passes: of auto, that of the bounds that they rest on."""
-        match self.settings.arith:
-            case "auto":
-                return self.bounding_engine
-            case "arb":
-                return self.integer
-            case _:
-                return self.other
+        return self.integer if self.settings.arith in ("auto", "arb") else self.other
 
     @cached_property
     def bounding_engine(self) -> Engine:
@@ -169,11 +162,6 @@ class Plan:
         if self.settings.arith == "auto":
             return self.integer if self.bounding_cost <= self.settings.budget else self.other
         return self.deciding_engine
-
-    @property
-    def decides_again(self) -> bool:
-        """Whether leaves that the deciding engine leaves open are decided again in integers."""
-        return self.settings.arith == "auto" and self.deciding_engine is not self.integer
 
     @cached_property
     def bounding_cost(self) -> float:
