@@ -186,6 +186,18 @@ def _constant(rng: Rng, draw: Draw, shape: tuple[int, ...], rad: bool) -> Consta
     return Constant(mid, np.abs(mid.astype(np.float64)) * 2.0**-20 * rng.random(shape) if rad else None)
 
 
+def few(k: int, n: int) -> MakeMap:
+    """A matrix with one entry in a column, so that products are gathered."""
+
+    def make(rng: Rng, draw: Draw) -> Map:
+        weight = np.zeros((k, n))
+        places = np.arange(n)
+        weight[places, places] = draw(rng, (n,))
+        return MatMap(Constant(weight), 1)
+
+    return make
+
+
 def mat(k: int, n: int, positions: int, rad: bool = False) -> MakeMap:
     return lambda rng, draw: MatMap(_constant(rng, draw, (k, n), rad), positions)
 
@@ -236,6 +248,7 @@ MAPS: dict[str, MakeMap] = {
     "mat-one": mat(1, 1, 1),
     "mat-positions": mat(3, 4, 3),
     "mat-rad": mat(6, 5, 2, rad=True),
+    "mat-few": few(36, 33),
     "conv1d": conv((2, 3), (9,), (3,), (2,), (1,), (1,)),
     "conv1d-s3-d2": conv((1, 2), (13,), (3,), (3,), (2,), (2,)),
     "conv1d-gaps": conv((1, 2), (11,), (2,), (3,), (1,), (0,)),
@@ -247,6 +260,7 @@ MAPS: dict[str, MakeMap] = {
     "conv2d-groups": conv((4, 6), (4, 4), (2, 2), (2, 1), (1, 1), (0, 1), groups=2),
     "conv2d-depthwise": conv((3, 3), (4, 5), (3, 3), (1, 1), (1, 1), (1, 1), groups=3),
     "conv2d-rad": conv((2, 2), (4, 4), (3, 3), (1, 2), (1, 1), (1, 1), rad=True),
+    "conv2d-channels": conv((8, 2), (3, 3), (2, 2), (1, 2), (1, 1), (1, 0)),
     "conv3d": conv((1, 2), (3, 4, 3), (2, 2, 2), (1, 2, 1), (1, 1, 2), (0, 1, 1)),
     "transposed1d": conv((2, 3), (9,), (3,), (2,), (1,), (1,), transposed=True),
     "transposed2d": conv((2, 3), (6, 5), (3, 2), (2, 2), (1, 2), (1, 0), transposed=True),

@@ -151,7 +151,8 @@ def test_caches_by_identity_survive_another_process() -> None:
     ball._weights = {id(new.weight): next(iter(ball._weights.values()))}
     assert ball.image((new,), (point,), None).lower[0, 0] > 4
     engine = IntegerEngine()
-    engine._maps = {(id(new), MatMap): engine.integer_map(old)}
+    engine.integer_map(old)
+    engine._maps = {(id(new.weight), 1, 1): next(iter(engine._maps.values()))}
     assert engine.image((new,), (point,), None).lower[0, 0] > 4
     diagonal, other = DiagMap(Constant(np.full(1, 3.0)), (1,)), DiagMap(Constant(np.full(1, 5.0)), (1,))
     engine.diagonal(diagonal)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +25,12 @@ from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.ops.lines import Lines, SlopeGuess
 from tlcheck.trusted.ops.structure import Input
+from tlcheck.trusted.windows import Windows, parts
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-Found = tuple[slice, Floats | None]
+Found = tuple[Ints, Floats | None]
 Apply = Callable[[Callable[[int], Found], Iterable[int]], Iterable[Found]]
 
 ROW_ENTRIES = 1 << 19
@@ -228,22 +230,22 @@ class Enclosure:
         A chunk of rows without a bound leaves -inf to one domain; of several, any may be the cause: OutOfRange.
         """
         domains = max((box.lower.shape[0] for box in known.boxes.values()), default=1)
-        widest = max((self.network.graph.nodes[i].size for i in known.boxes), default=1)
-        chunk = max(1, ROW_ENTRIES // (widest * domains))
+        near = neurons if neurons.ndim == 1 else neurons.min(axis=0)
+        chunks = list(parts(self.network, target, near, ROW_ENTRIES // domains))
         result = np.full((domains, signs.size), -np.inf)
 
-        def one(start: int) -> tuple[slice, Floats | None]:
-            part = slice(start, start + chunk)
+        def one(k: int) -> tuple[Ints, Floats | None]:
+            rows = chunks[k]
             try:
-                return part, self._row_chunk(target, neurons[..., part], signs[part], known, domains, enough)
+                return rows, self._row_chunk(target, neurons[..., rows], signs[rows], known, domains, enough)
             except OutOfRange:
                 if domains > 1:
                     raise
-                return part, None
+                return rows, None
 
-        for part, found in self.apply(one, range(0, signs.size, chunk)):
+        for rows, found in self.apply(one, range(len(chunks))):
             if found is not None:
-                result[:, part] = found
+                result[:, rows] = found
         known.rows += domains * signs.size
         return result
 
@@ -252,17 +254,19 @@ class Enclosure:
     ) -> Floats:
         """One chunk. With one domain every row becomes a domain of its own, so that it can have its own slopes."""
         single = domains == 1
+        windows = Windows(self.network, target, neurons)
         form = self.engine.form(signs.size if single else domains, 1 if single else signs.size)
-        form.seed_units(target, self.network.graph.nodes[target].size, neurons, signs)
+        form.seed_units(target, windows.size(target), windows.place(target, neurons), signs)
         alive = np.arange(signs.size)
         result = np.full((domains, signs.size), -np.inf)
-        drawn = self._lines_for(target, neurons, signs, known, lambda: alive, single)
+        drawn = self._lines_for(windows, neurons, signs, known, lambda: alive, single)
+        boxes = {i: windows.box(i, box) for i, box in known.boxes.items()}
 
         def after(activation: int) -> None:
             nonlocal alive
             if enough is None or not single or not form.blocks:
                 return
-            now = form.lower(known.boxes)[:, 0]
+            now = form.lower(boxes)[:, 0]
             result[0, alive] = np.maximum(result[0, alive], now)
             kept = np.flatnonzero(~(now >= enough))
             if kept.size < alive.size:
@@ -271,10 +275,10 @@ class Enclosure:
                 if not kept.size:
                     form.blocks.clear()  # every row is settled: nothing is left to carry down
 
-        basis = Pass(self.network, known.boxes, drawn, known.radii)
-        descend(form, basis, after)
+        radii = {i: windows.cut(i, radius) for i, radius in known.radii.items()}
+        descend(form, Pass(self.network, boxes, drawn, radii, windows=windows), after)
         if alive.size:
-            final = form.lower(known.boxes)
+            final = form.lower(boxes)
             if single:
                 result[0, alive] = np.maximum(result[0, alive], final[:, 0])
             else:
@@ -282,19 +286,29 @@ class Enclosure:
         return result
 
     def _lines_for(
-        self, target: int, neurons: Ints, signs: Ints, known: Bounds, alive: Callable[[], Ints], single: bool
+        self,
+        windows: Windows,
+        neurons: Ints,
+        signs: Ints,
+        known: Bounds,
+        alive: Callable[[], Ints],
+        single: bool,
     ) -> Callable[[int], Lines]:
         """Lines of each activation, for the rows that are alive: their own slopes where the evidence gives some."""
-        row_slopes = _RowSlopes(self, target, neurons, signs, known)
+        row_slopes = _RowSlopes(self, windows, neurons, signs)
 
         def drawn(activation: int) -> Lines:
             node = self.network.graph.nodes[activation]
             z = known.boxes[node.inputs[0]]
             if not isinstance(node.op, Elementwise):
                 raise ValueError("lines of something that is not an activation")
-            if single and (target, activation) in self.slopes.guidance.intermediate:
-                return node.op.lines(z, row_slopes.guess(activation, alive()))
-            return known.lines(activation, node.op, z, self.slopes.shared(activation))
+            if single and (windows.target, activation) in self.slopes.guidance.intermediate:
+                box = windows.box(activation, z)
+                return node.op.lines(box, row_slopes.guess(activation, box, alive()))
+            lines = known.lines(activation, node.op, z, self.slopes.shared(activation))
+            (ls, lt), (us, ut) = lines.lower, lines.upper
+            cut = partial(windows.cut, activation)
+            return Lines((cut(ls), cut(lt)), (cut(us), cut(ut)))
 
         return drawn
 
@@ -310,23 +324,24 @@ class _RowSlopes:
     """Slopes of each row of an intermediate pass: the evidence's for that target, else the shared ones."""
 
     task: Enclosure
-    target: int
+    windows: Windows
     neurons: Ints
     signs: Ints
-    known: Bounds
 
-    def guess(self, activation: int, alive: Ints) -> SlopeGuess:
-        given = self.task.slopes.guidance.intermediate[self.target, activation]
-        operand = self.task.network.graph.nodes[activation].inputs[0]
-        box = self.known.boxes[operand]
-        picked = self._given(given, alive)
-        return SlopeGuess(filled(picked, given.columns, box, box.lower.shape[1]), None)
+    def guess(self, activation: int, box: Box, alive: Ints) -> SlopeGuess:
+        """Of the rows that are alive, for the activation's values in the windows, whose operands' box is ``box``."""
+        given = self.task.slopes.guidance.intermediate[self.windows.target, activation]
+        inside = self.windows.holds(activation, given.columns)
+        columns = self.windows.place(activation, given.columns[inside])
+        picked = self._given(given, alive, inside)
+        return SlopeGuess(filled(picked, columns, box, box.lower.shape[1]), None)
 
-    def _given(self, given: IntermediateSlopes, alive: Ints) -> Floats:
-        row = given.row[self.neurons[alive]]
+    def _given(self, given: IntermediateSlopes, alive: Ints, inside: NDArray[np.bool_]) -> Floats:
+        row = given.row[self.neurons[alive]][:, None]
+        which = np.flatnonzero(inside)
         positive = (self.signs[alive] > 0)[:, None]
-        return np.where(
-            positive, given.lower_pass[row].astype(np.float64), given.upper_pass[row].astype(np.float64)
+        return np.where(positive, given.lower_pass[row, which], given.upper_pass[row, which]).astype(
+            np.float64
         )
 
 

@@ -252,11 +252,18 @@ class LeafChunk:
     @cached_property
     def _literals(self) -> dict[tuple[int, int], tuple[Ints, Ints, Floats]]:
         """(node, side) -> columns (leaf of the chunk, value, point) of every literal of every path."""
-        found: dict[tuple[int, int], list[tuple[int, int, float]]] = {}
-        for k, leaf in enumerate(self.leaves):
-            for x in leaf.path:
-                found.setdefault((x.node, x.side), []).append((k, x.index, x.point))
-        return {key: _literal_columns(rows) for key, rows in found.items()}
+        found: dict[tuple[int, int], tuple[Ints, Ints, Floats]] = {}
+        literals = [x for leaf in self.leaves for x in leaf.path]
+        if literals:
+            leaf = np.repeat(np.arange(len(self.leaves)), [len(one.path) for one in self.leaves])
+            node, index, side, point = (
+                np.array(column)
+                for column in zip(*((x.node, x.index, x.side, x.point) for x in literals), strict=True)
+            )
+            for n, s in set(zip(node.tolist(), side.tolist(), strict=True)):
+                at = np.flatnonzero((node == n) & (side == s))
+                found[n, s] = leaf[at], index[at], point[at].astype(np.float64)
+        return found
 
     def _own_rows(self, box: Box) -> tuple[Floats, Floats]:
         shape = (len(self.ranks), box.lower.shape[1])
@@ -318,11 +325,6 @@ class LeafChunk:
                 if beta > 0 and (node, index, side, point) in on_path:
                     found.setdefault(node, {}).setdefault((k, index), (beta * side, point))
         return {node: _columns(entries) for node, entries in found.items()}
-
-
-def _literal_columns(rows: list[tuple[int, int, float]]) -> tuple[Ints, Ints, Floats]:
-    leaf, index, point = zip(*rows, strict=True)
-    return np.array(leaf, dtype=np.int64), np.array(index, dtype=np.int64), np.array(point, dtype=np.float64)
 
 
 def _columns(entries: dict[tuple[int, int], tuple[float, float]]) -> Multipliers:

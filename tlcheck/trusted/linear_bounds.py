@@ -27,8 +27,9 @@ from tlcheck.trusted.graph import Node
 from tlcheck.trusted.network import ENDS, Network
 from tlcheck.trusted.ops.base import Relaxed
 from tlcheck.trusted.ops.elementwise import Elementwise
-from tlcheck.trusted.ops.lines import Lines, Part, Relaxation
+from tlcheck.trusted.ops.lines import Lines, Part, Relaxation, picked
 from tlcheck.trusted.ops.structure import Fixed
+from tlcheck.trusted.windows import Windows
 
 Floats = NDArray[np.float64]
 LinesOf = Callable[[int], Lines]
@@ -40,6 +41,7 @@ class Pass:
 
     ``boxes[i]`` encloses node i's values, (1, n) or one row per domain. ``lines(i)`` are proved on the box of
     activation i's operand. ``radii[i]`` is node i's deployed rounding radius, if any.
+    ``windows``: the pass is over these values of the nodes alone, and so are the boxes, lines and radii.
     """
 
     network: Network
@@ -47,6 +49,7 @@ class Pass:
     lines: LinesOf
     radii: Mapping[int, Floats] = field(default_factory=dict)
     multipliers: Mapping[int, Multipliers] = field(default_factory=dict)
+    windows: Windows | None = None
 
 
 def descend(form: LinearForm[B], basis: Pass, after: Callable[[int], None] | None = None) -> None:
@@ -67,6 +70,8 @@ def _replace(form: LinearForm[B], basis: Pass, i: int) -> None:
     if i in basis.radii:
         form.charge(block, basis.radii[i])
     affine = basis.network.affine[i]
+    if basis.windows is not None:
+        affine = basis.windows.affine.get(i, affine)
     if affine is not None:
         if affine.offset is not None:
             form.offset(block, affine.offset)
@@ -85,7 +90,9 @@ def _relaxation(basis: Pass, i: int, op: Relaxed) -> Relaxation:
     node = basis.network.graph.nodes[i]
     boxes = tuple(basis.boxes[j] for j in node.inputs)
     if isinstance(op, Elementwise):
-        return Relaxation((Part(0, basis.lines(i), boxes[0]),))
+        entries = None if basis.windows is None else basis.windows.entries(i, node.inputs[0])
+        box = boxes[0] if entries is None else picked(boxes[0], entries)
+        return Relaxation((Part(0, basis.lines(i), box, entries),))
     return op.relaxation(boxes, basis.network.shapes(node))
 
 

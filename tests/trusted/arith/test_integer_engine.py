@@ -203,7 +203,7 @@ def test_integer_maps_apply_exactly_at_full_size(name: str) -> None:
             matrix = matrix.transposed if towards_input else matrix
             scale = int(w.ints.reshape(-1)[0])
             want = np.dot(x.astype(object), matrix.ints.T) * scale
-            assert (objects(w.apply(x, towards_input)) == want).all()
+            assert (objects(w.apply(m, x, towards_input)) == want).all()
 
 
 # Attacks on the form.

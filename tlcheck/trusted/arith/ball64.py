@@ -41,6 +41,10 @@ MAX_MAGNITUDE = 2.0**200
 MAX_TERMS = 1 << 24
 BLOCK = 64
 """Rows of one call of BLAS's product."""
+SPARSE = 32
+"""A product is gathered where no column of its matrix has more than one entry in so many: cost, not soundness."""
+KEPT = 64
+"""Most maps whose folds are kept."""
 TILE = 1 << 15
 """Numbers that are worked on at a time: with what is made of them they stay in a level-2 cache."""
 
@@ -92,6 +96,29 @@ def product(x: Floats, w: Floats) -> Floats:
     return result
 
 
+def few_in_columns(w: Floats) -> tuple[NDArray[np.int64], Floats] | None:
+    """(c, N) places in each column of w (K, N) and the entries there, the others being 0; None unless c K's SPARSEth part."""
+    most = int(np.count_nonzero(w, axis=0).max(initial=0))
+    if most * SPARSE > w.shape[0]:
+        return None
+    places = np.argsort(w == 0, axis=0, kind="stable")[:most]
+    return places, np.take_along_axis(w, places, axis=0)
+
+
+def gathered_product(x: Floats, places: NDArray[np.int64], entries: Floats) -> Floats:
+    """x @ w for finite x (M, K), of ``few_in_columns(w)``: the products that are left out are 0 in every sum."""
+    result = np.zeros((x.shape[0], places.shape[1]))
+    step = max(1, TILE // max(1, places.shape[1]))
+    for k in range(0, x.shape[0], step):
+        part, total = x[k : k + step], result[k : k + step]
+        gathered = np.empty(total.shape)
+        for place, entry in zip(places, entries, strict=True):
+            np.take(part, place, axis=1, out=gathered, mode="clip")
+            gathered *= entry
+            total += gathered
+    return result
+
+
 def of(x: Floats, domains: slice) -> Floats:
     """The rows of these domains, or the one that all share."""
     return x if x.shape[0] == 1 else x[domains]
@@ -133,11 +160,20 @@ class Weights:
             guard(self.rad)
             self.magnitude = (self.magnitude + self.rad) * (1 + 4 * V)
         guard(self.magnitude)
+        self._few: dict[str, tuple[NDArray[np.int64], Floats] | None] = {}
 
     @cached_property
     def transposed(self) -> Floats:
         """Of a matrix (K, N): (N, K), as BLAS reads it fastest."""
         return np.ascontiguousarray(self.mid.T)
+
+    def times(self, x: Floats, which: str) -> Floats:
+        """x @ w, guarded x (M, K); w (K, N) is one of the matrices here, by its name."""
+        w: Floats = getattr(self, which)
+        if which not in self._few:
+            self._few[which] = few_in_columns(w)
+        few = self._few[which]
+        return product(x, w) if few is None else gathered_product(x, *few)
 
 
 class Ball64:
@@ -147,6 +183,7 @@ class Ball64:
 
     def __init__(self) -> None:
         self._weights: dict[int, tuple[MatMap | ConvMap, Weights]] = {}
+        self._folds: dict[int, tuple[Map, Box, Floats | None]] = {}
 
     def weights(self, m: MatMap | ConvMap) -> Weights:
         """The float64 weights of a map, cached by identity of the map's constant."""
@@ -167,7 +204,7 @@ class Ball64:
         match m:
             case MatMap():
                 k, n = m.weight.shape
-                flat = product(rows.reshape(d * r * m.positions, n), self.weights(m).transposed)
+                flat = self.weights(m).times(rows.reshape(d * r * m.positions, n), "transposed")
                 return flat.reshape(d, r, m.positions * k)
             case ConvMap():
                 move = to_narrow if m.transposed else to_wide
@@ -183,7 +220,7 @@ class Ball64:
         """>= |M| xm for every matrix M that the weights enclose, xm (D, n_in) >= 0: (D, n_out)."""
         match m:
             case MatMap() | ConvMap():
-                return self._apply(m, self.weights(m).magnitude, xm) * slack_up(m.fan_in) + TINY
+                return self._apply(m, "magnitude", xm) * slack_up(m.fan_in) + TINY
             case DiagMap():
                 rad = m.flat.rad if m.flat.rad is not None else 0.0
                 return xm * (np.abs(m.flat.mid) + rad) * slack_up(4) + TINY
@@ -194,6 +231,15 @@ class Ball64:
                 moved = (_scatter(m, x) if m.transposed else _gather(m, x))[:, 0, :]
                 return moved * slack_up(m.fan_in) + TINY
 
+    def fold_of(self, m: Map, box: Box) -> Floats | None:
+        """``fold_up`` over a box; kept, since one chunk of rows after another is carried through one map over one box."""
+        kept = self._folds.get(id(m))
+        if kept is None or kept[0] is not m or kept[1] is not box:
+            if len(self._folds) >= KEPT:
+                self._folds.clear()
+            kept = self._folds[id(m)] = m, box, self.fold_up(m, box.magnitude)
+        return kept[2]
+
     def fold_up(self, m: Map, xm: Floats) -> Floats | None:
         """v (D, n_out) with |(adjoint exactly - adjoint as computed) x| <= |rows| . v; None when exact."""
         match m:
@@ -201,7 +247,7 @@ class Ball64:
                 rad = self.weights(m).rad
                 v = self.magnitude_up(m, xm) * gamma_up(m.fan_out) * (1 + 4 * V)
                 if rad is not None:
-                    v = (v + self._apply(m, rad, xm) * slack_up(m.fan_in)) * (1 + 4 * V) + TINY
+                    v = (v + self._apply(m, "rad", xm) * slack_up(m.fan_in)) * (1 + 4 * V) + TINY
                 return v
             case DiagMap():
                 _guard_factor(m)
@@ -244,7 +290,7 @@ class Ball64:
         match m:
             case MatMap() | ConvMap():
                 rad = self.weights(m).rad
-                return 0.0 if rad is None else self._apply(m, rad, xm) * slack_up(m.fan_in) + TINY
+                return 0.0 if rad is None else self._apply(m, "rad", xm) * slack_up(m.fan_in) + TINY
             case DiagMap() if m.flat.rad is not None:
                 return xm * m.flat.rad * slack_up(1) + TINY
             case _:
@@ -253,7 +299,7 @@ class Ball64:
     def _forward(self, m: Map, x: Floats) -> Floats:
         match m:
             case MatMap() | ConvMap():
-                return self._apply(m, self.weights(m).mid, x)
+                return self._apply(m, "mid", x)
             case DiagMap():
                 return x * m.flat.mid
             case SignMap():
@@ -262,11 +308,12 @@ class Ball64:
                 rows = x[:, None, :]
                 return (_scatter(m, rows) if m.transposed else _gather(m, rows))[:, 0, :]
 
-    def _apply(self, m: MatMap | ConvMap, weight: Floats, x: Floats) -> Floats:
-        """W x in float64, x (D, n_in)."""
+    def _apply(self, m: MatMap | ConvMap, which: str, x: Floats) -> Floats:
+        """W x in float64, x (D, n_in), of the weights of that name."""
         if isinstance(m, MatMap):
             k, n = m.weight.shape
-            return product(x.reshape(-1, k), weight).reshape(x.shape[0], m.positions * n)
+            return self.weights(m).times(x.reshape(-1, k), which).reshape(x.shape[0], m.positions * n)
+        weight: Floats = getattr(self.weights(m), which)
         return to_wide(m, weight, x) if m.transposed else to_narrow(m, weight, x)
 
 
@@ -324,6 +371,7 @@ class Ball64Form:
         self.error = np.zeros((domains, rows))
         self.blocks: dict[int, Floats] = {}
         self._owed: tuple[Floats, Floats] | None = None
+        self._units: tuple[Floats, NDArray[np.int64], NDArray[np.int64]] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -361,12 +409,21 @@ class Ball64Form:
     def seed_units(self, node: int, size: int, indices: NDArray[np.int64], signs: NDArray[np.int64]) -> None:
         d, r = self.shape
         block = np.zeros((d, r, size))
-        k = np.arange(signs.size)
         if indices.ndim == 1 and r == 1 and d == indices.size:
-            block[k, 0, indices] = signs
+            places, signs = indices[:, None], signs[:, None]
         else:
-            block[np.arange(d)[:, None], k, indices] = signs
+            places, signs = np.broadcast_to(indices, (d, r)), np.broadcast_to(signs, (d, r))
+        np.put_along_axis(block, places[:, :, None], signs[:, :, None], axis=2)
         self.put(node, block, None)
+        self._units = block, places, signs.astype(np.float64)
+
+    def _of_units(self, block: Floats, values: Floats) -> Floats | None:
+        """Of unit seeds, the sum of coefficients and values (n, ..), exactly: a value and its sign. None of other blocks."""
+        if self._units is None or self._units[0] is not block:
+            return None
+        _, places, signs = self._units
+        picked: Floats = values[places]
+        return picked * signs.reshape(signs.shape + (1,) * (picked.ndim - 2))
 
     def copy_block(self, block: Floats) -> Floats:
         return block.copy()
@@ -395,7 +452,11 @@ class Ball64Form:
     def through_map(self, m: Map, block: Floats, box: Box) -> Floats:
         """Coefficients on M x -> coefficients on x, for x in ``box``."""
         guard(box.magnitude)
-        fold = self.engine.fold_up(m, box.magnitude)  # each domain's own: none is charged for another's box
+        if isinstance(m, MatMap) and m.positions == 1 and m.weight.rad is None:
+            exact = self._of_units(block, self.engine.weights(m).transposed)
+            if exact is not None:
+                return exact
+        fold = self.engine.fold_of(m, box)  # each domain's own: none is charged for another's box
         if fold is not None:
             self._owe(block, fold)
             self._settle()
@@ -408,6 +469,10 @@ class Ball64Form:
         if offset.rad is not None:
             spread = (spread + offset.rad[None, :]) * (1 + 4 * V)
         guard(mid)
+        exact = None if offset.rad is not None else self._of_units(block, mid[0])
+        if exact is not None:
+            self._add(exact, 0.0)
+            return
         self._owe(block, spread + TINY)
         self._add(dot(block, mid), 0.0)
 

@@ -42,61 +42,51 @@ def taps(conv: ConvMap) -> Iterator[tuple[int, Slices, Slices]]:
 def to_wide(conv: ConvMap, weight: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
     """The adjoint: x (M, n_narrow) -> (M, n_wide); ``weight`` (O, C/groups, *kernel).
 
-    Rows go to the last axis, so that one gemm serves a whole chunk of rows and the moves run along memory. At stride 1
-    the taps are gathered before the gemm (sums of at most taps * O/groups products and zeros), else added after it.
+    A product for each tap and place, which is added to the places that the tap links: sums of at most taps * O/groups
+    products and zeros. With few channels or several groups, one product for all taps and places, added tap by tap.
     """
     rows = x.shape[0] * conv.wide[0]
-    positions = prod(conv.narrow[2:])
-    narrow_rows = x.reshape(rows, conv.narrow[1] * positions)
-    out = np.empty((rows, conv.wide[1] * prod(conv.wide[2:])), x.dtype)
-    gather = all(s == 1 for s in conv.strides)
-    buffer = prod(conv.kernel) * (
-        conv.narrow[1] * prod(conv.wide[2:]) if gather else conv.wide[1] * positions
-    )
-    step = max(8, _CHUNK // max(1, buffer))
-    plan = (list(taps(conv)), _adjoint_matrix(conv, weight, gather))
+    move = _at_places if conv.groups == 1 and conv.wide[1] >= _FEW else _all_taps
+    numbers = conv.narrow[1] * prod(conv.narrow[2:]) + conv.wide[1] * prod(conv.wide[2:])
+    if move is _all_taps:
+        numbers += prod(conv.kernel) * conv.wide[1] * prod(conv.narrow[2:])
+    step = max(8, _CHUNK // numbers)
+    shaped = x.reshape(rows, *conv.narrow[1:])
+    out = np.empty((rows, *conv.wide[1:]), x.dtype)
+    links = list(taps(conv))
     for start in range(0, rows, step):
-        part = np.ascontiguousarray(narrow_rows[start : start + step].T)
-        moved = _gathered(conv, part, plan) if gather else _scattered(conv, part, plan)
-        out[start : start + step] = moved.T
+        out[start : start + step] = move(conv, weight, shaped[start : start + step], links)
     return out.reshape(x.shape[0], -1)
 
 
-Plan = tuple[list[tuple[int, Slices, Slices]], NDArray[np.float64]]
+Links = list[tuple[int, Slices, Slices]]
 
 
-def _adjoint_matrix(conv: ConvMap, weight: NDArray[np.float64], gather: bool) -> NDArray[np.float64]:
-    """(g, C/g, O/g * taps) to gather, (g, C/g * taps, O/g) to scatter."""
-    g = conv.groups
-    grouped = weight.reshape(g, weight.shape[0] // g, conv.weight.shape[1], -1)  # (g, O/g, C/g, taps)
-    if gather:
-        return np.ascontiguousarray(grouped.transpose(0, 2, 1, 3)).reshape(g, conv.weight.shape[1], -1)
-    return np.ascontiguousarray(grouped.transpose(0, 2, 3, 1)).reshape(g, -1, weight.shape[0] // g)
-
-
-def _gathered(conv: ConvMap, part: NDArray[np.float64], plan: Plan) -> NDArray[np.float64]:
-    links, matrix = plan
-    g, count = conv.groups, part.shape[1]
-    source = part.reshape(conv.narrow[1], *conv.narrow[2:], count)
-    columns = np.zeros((conv.narrow[1], prod(conv.kernel), *conv.wide[2:], count), part.dtype)
+def _at_places(
+    conv: ConvMap, weight: NDArray[np.float64], x: NDArray[np.float64], links: Links
+) -> NDArray[np.float64]:
+    """x (r, O, *narrow) -> (r, C, *wide), of one group: places first, (*places, r, channels), within."""
+    matrices = np.ascontiguousarray(weight.reshape(*weight.shape[:2], -1).transpose(2, 0, 1))  # (taps, O, C)
+    source = np.ascontiguousarray(np.moveaxis(x, (0, 1), (-2, -1)))
+    target = np.zeros((*conv.wide[2:], x.shape[0], conv.wide[1]), x.dtype)
     for flat, narrow, wide in links:
-        place: tuple[slice | int, ...] = (every, flat, *wide)
-        columns[place] = source[(every, *narrow)]
-    result: NDArray[np.float64] = np.matmul(matrix, columns.reshape(g, matrix.shape[2], -1)).reshape(
-        -1, count
-    )
-    return result
+        target[wide] += np.matmul(source[narrow], matrices[flat])
+    return np.moveaxis(target, (-2, -1), (0, 1))
 
 
-def _scattered(conv: ConvMap, part: NDArray[np.float64], plan: Plan) -> NDArray[np.float64]:
-    links, matrix = plan
-    g, count = conv.groups, part.shape[1]
-    products = np.matmul(matrix, part.reshape(g, conv.narrow[1] // g, -1))
-    columns = products.reshape(conv.wide[1], prod(conv.kernel), *conv.narrow[2:], count)
-    target = np.zeros((conv.wide[1], *conv.wide[2:], count), part.dtype)
+def _all_taps(
+    conv: ConvMap, weight: NDArray[np.float64], x: NDArray[np.float64], links: Links
+) -> NDArray[np.float64]:
+    """The same of any groups: (channels, *places, r) within."""
+    g, count = conv.groups, x.shape[0]
+    grouped = weight.reshape(g, weight.shape[0] // g, conv.weight.shape[1], -1)  # (g, O/g, C/g, taps)
+    matrix = np.ascontiguousarray(grouped.transpose(0, 2, 3, 1)).reshape(g, -1, weight.shape[0] // g)
+    source = np.ascontiguousarray(np.moveaxis(x, 0, -1)).reshape(g, conv.narrow[1] // g, -1)
+    columns = np.matmul(matrix, source).reshape(conv.wide[1], prod(conv.kernel), *conv.narrow[2:], count)
+    target = np.zeros((*conv.wide[1:], count), x.dtype)
     for flat, narrow, wide in links:
         target[(every, *wide)] += columns[(every, flat, *narrow)]
-    return target.reshape(-1, count)
+    return np.moveaxis(target, -1, 0)
 
 
 def to_narrow(conv: ConvMap, weight: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -122,5 +112,7 @@ def to_narrow(conv: ConvMap, weight: NDArray[np.float64], x: NDArray[np.float64]
     return out.reshape(rows, -1)
 
 
-_CHUNK = 1 << 18
-"""Entries of a column buffer: 2 MiB as float64, the size of a level-2 cache."""
+_CHUNK = 1 << 17
+"""Entries of the buffers of a step: 1 MiB as float64, half of a level-2 cache."""
+_FEW = 8
+"""Channels below which a product a place is too small to pay."""

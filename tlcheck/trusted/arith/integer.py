@@ -136,7 +136,6 @@ class _IntegerMap:
         bits = min(WEIGHT_BITS, 124 - ROW_BITS - 1 - (terms - 1).bit_length())
         if bits < 24:
             raise OutOfRange("sum of too many terms")
-        self.map = m
         self.ints, self.grid, self.residual = integer_constant(m.weight, bits)
         self._packed: dict[tuple[bool, bool], Packed] = {}
 
@@ -148,9 +147,8 @@ class _IntegerMap:
             self._packed[key] = Packed(np.ascontiguousarray(w.T if transposed else w))
         return self._packed[key]
 
-    def apply(self, x: Int, towards_input: bool, magnitude: bool = False) -> Wide:
-        """x (M, n) times the integer weights, or their adjoint: exact. |x| < 2^59."""
-        m = self.map
+    def apply(self, m: MatMap | ConvMap, x: Int, towards_input: bool, magnitude: bool = False) -> Wide:
+        """x (M, n) times the integer weights of m, or their adjoint: exact. |x| < 2^59."""
         if isinstance(m, MatMap):
             k, n = m.weight.shape
             width = n if towards_input else k
@@ -172,13 +170,15 @@ class IntegerEngine:
 
     def __init__(self, *, close: bool = False) -> None:
         self.close = close
-        self._maps: dict[int, tuple[Map, _IntegerMap]] = {}
+        self._maps: dict[tuple[int, int, int], tuple[Constant, _IntegerMap]] = {}
         self._diagonals: dict[int, tuple[Map, tuple[Int, int, Fraction]]] = {}
 
     def integer_map(self, m: MatMap | ConvMap) -> _IntegerMap:
-        if self._maps.get(id(m), (None,))[0] is not m:  # another process's ids may collide with ours
-            self._maps[id(m)] = m, _IntegerMap(m)
-        return self._maps[id(m)][1]
+        """What it holds depends on the weight and the number of terms alone: windows of a map share it."""
+        key = id(m.weight), m.fan_in, m.fan_out
+        if self._maps.get(key, (None,))[0] is not m.weight:  # another process's ids may collide with ours
+            self._maps[key] = m.weight, _IntegerMap(m)
+        return self._maps[key][1]
 
     def diagonal(self, m: DiagMap) -> tuple[Int, int, Fraction]:
         if self._diagonals.get(id(m), (None,))[0] is not m:
@@ -233,8 +233,8 @@ class IntegerEngine:
                 total, terms = gf, 1
             case MatMap() | ConvMap():
                 w = self.integer_map(m)
-                middle = _objects(w.apply(lo + hi, False))
-                spread = _objects(w.apply(hi - lo, False, magnitude=True))
+                middle = _objects(w.apply(m, lo + hi, False))
+                spread = _objects(w.apply(m, hi - lo, False, magnitude=True))
                 low, high = middle - spread, middle + spread
                 r, total, terms = w.residual, w.grid + 1, m.fan_in
         slop = _slop(r * terms, box.largest_each)
@@ -429,7 +429,7 @@ class IntegerForm:
             case MatMap() | ConvMap():
                 w = self.engine.integer_map(m)
                 residual = w.residual * m.fan_in
-                wide, exponents = w.apply(q, True), e - w.grid
+                wide, exponents = w.apply(m, q, True), e - w.grid
         if residual:
             self._charge_magnitudes(q, e, self._sizes(box, residual))
         result, lossy = normalise(wide, exponents, close=self.engine.close)
