@@ -233,3 +233,32 @@ def test_multipliers_are_checked_when_built() -> None:
     ):
         with pytest.raises((ValueError, OutOfRange), match="multipliers"):
             columns(*given)
+
+
+@pytest.mark.parametrize("places", ["a domain each", "shared", "of each domain"])
+def test_unit_seeds_go_through_a_matrix_exactly(places: str) -> None:
+    """Their bounds are at most the exact least values, and next to them: no product is charged."""
+    rng = np.random.default_rng(len(places))
+    weight, bias = rng.standard_normal((4, 6)) * 2.0 ** rng.integers(-60, 60, (4, 6)), rng.standard_normal(6)
+    signs = np.array([1, -1, 1])
+    domains, rows = (3, 1) if places == "a domain each" else (2, 3)
+    picked = rng.integers(0, 6, (domains, 3) if places == "of each domain" else 3)
+    ends = np.sort(rng.standard_normal((2, domains, 4)), axis=0)
+    box = Box(ends[0], ends[1])
+    form = Ball64().form(domains, rows)
+    form.seed_units(1, 6, picked, signs)
+    block = form.blocks.pop(1)
+    form.offset(block, Constant(bias))
+    form.put(0, form.through_map(MatMap(Constant(weight), 1), block, box), box)
+    found = form.lower({0: box})
+    for d, r in np.ndindex(found.shape):
+        k = d if rows == 1 else r
+        j, sign = int(picked[k] if picked.ndim == 1 else picked[d, k]), int(signs[k])
+        low, high, column = (
+            [Fraction(x) for x in a.tolist()] for a in (ends[0][d], ends[1][d], weight[:, j])
+        )
+        exact = sign * Fraction(float(bias[j])) + sum(
+            (min(sign * w * a, sign * w * b) for w, a, b in zip(column, low, high, strict=True)), Fraction(0)
+        )
+        size = sum((abs(w) for w in column), Fraction(1)) * 8
+        assert 0 <= exact - Fraction(float(found[d, r])) <= size / 2**48

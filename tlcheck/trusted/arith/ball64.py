@@ -418,7 +418,10 @@ class Ball64Form:
         self._units = block, places, signs.astype(np.float64)
 
     def _of_units(self, block: Floats, values: Floats) -> Floats | None:
-        """Of unit seeds, the sum of coefficients and values (n, ..), exactly: a value and its sign. None of other blocks."""
+        """Of unit seeds, the sum of coefficients and values (n, ..), exactly: a value and its sign. None of other blocks.
+
+        A value that is flushed to zero is below 2^-1022: with the next charge's underflows still below its TINY.
+        """
         if self._units is None or self._units[0] is not block:
             return None
         _, places, signs = self._units
