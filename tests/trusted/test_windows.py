@@ -7,8 +7,9 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
+from tests.helpers import IEEE
 from tests.trusted.test_neighbours import Net
-from tlcheck.trusted import bounds, windows
+from tlcheck.trusted import windows
 from tlcheck.trusted.arith.ball64 import Ball64
 from tlcheck.trusted.arith.box import Box
 from tlcheck.trusted.arith.constant import Constant
@@ -74,7 +75,9 @@ def boxes(
         return np.random.default_rng(target).random(size) < 0.5 if expected else None
 
     ends = np.random.default_rng(own).uniform(0.1, 1.0, (2, own, 6))
-    task = Enclosure(network, engine, Slopes(given, lambda _: None), deployed=expected, expected=unstable)
+    task = Enclosure(
+        network, engine, Slopes(given, lambda _: None), IEEE if expected else None, expected=unstable
+    )
     known = task.bounds({0: Box(-ends[0], ends[1])})
     return [known.boxes[t] for t in network.targets]
 
@@ -89,10 +92,7 @@ def test_windows_leave_out_nothing(seed: int) -> None:
     own, expected = (3, False) if seed % 3 == 1 else (1, seed > 2)
     with patch.object(windows, "FEW", 16):
         cut = boxes(graph, given, engine, own, expected)
-    with (
-        patch.object(bounds, "parts", lambda n, t, v, m: [np.arange(v.size)]),
-        patch.object(windows, "can_be_cut", lambda n, i: False),
-    ):
+    with patch.object(Network, "convolves", False):
         uncut = boxes(graph, given, engine, own, expected)
     for a, b in zip(cut, uncut, strict=True):
         np.testing.assert_allclose(a.lower, b.lower, rtol=1e-9, atol=1e-9)

@@ -32,6 +32,8 @@ ENGINES: Final = {
     "ball64": (f"{RING_0}arith.ball64", f"{RING_0}arith.probe"),
 }
 """By their names in reports; float64 with the probe of its products."""
+IMAGES: Final = (f"{RING_0}windows",)
+"""What rows of an image's values reach."""
 DEPLOYED: Final = (f"{RING_0}rounding",)
 """Radii of what float32 rounds."""
 
@@ -41,6 +43,8 @@ def roots_of(loaded: LoadedClaim, result: ClaimResult) -> tuple[str, ...]:
     claim = loaded.claim
     found = [*READING, *loaded.readers, type(claim).__module__, *getattr(claim, "asks_for", ())]
     found += [*DECIDING.get(result.kind, DECIDING[""]), *operations(claim)]
+    if f"{RING_0}ops.convolution" in found:
+        found += IMAGES
     if result.kind == "unsat":
         for word in ("deciding", "intermediate"):
             found += ENGINES[str(result.arithmetic[word])] if word in result.arithmetic else ()

@@ -19,13 +19,12 @@ from tlcheck.trusted.arith.interface import Engine
 from tlcheck.trusted.arith.profile import Profile
 from tlcheck.trusted.guidance import IntermediateSlopes, RegionGuidance
 from tlcheck.trusted.intervals import image
-from tlcheck.trusted.linear_bounds import Pass, descend
+from tlcheck.trusted.linear_bounds import Pass, Reach, descend
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.ops.lines import Lines, SlopeGuess
 from tlcheck.trusted.ops.structure import Input
-from tlcheck.trusted.windows import Windows, parts
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -231,7 +230,7 @@ class Enclosure:
         """
         domains = max((box.lower.shape[0] for box in known.boxes.values()), default=1)
         near = neurons if neurons.ndim == 1 else neurons.min(axis=0)
-        chunks = list(parts(self.network, target, near, ROW_ENTRIES // domains))
+        chunks = self._parts(target, near, ROW_ENTRIES // domains)
         result = np.full((domains, signs.size), -np.inf)
 
         def one(k: int) -> tuple[Ints, Floats | None]:
@@ -249,12 +248,30 @@ class Enclosure:
         known.rows += domains * signs.size
         return result
 
+    def _parts(self, target: int, values: Ints, most: int) -> list[Ints]:
+        """Rows of values in parts: of an image, of places that lie near together; at most ``most`` numbers on any node."""
+        if self.network.convolves:
+            from tlcheck.trusted.windows import can_be_cut, parts  # images alone have windows
+
+            if can_be_cut(self.network, target):
+                return list(parts(self.network, target, values, most))
+        sizes = (self.network.graph.nodes[i].size for i in self.network.needed if i <= target)
+        step = max(1, most // max(sizes, default=1))
+        return [np.arange(k, min(k + step, values.size)) for k in range(0, values.size, step)]
+
+    def _reach(self, target: int, values: Ints) -> Reach:
+        if not self.network.convolves:
+            return Reach(self.network, target, values)
+        from tlcheck.trusted.windows import Windows
+
+        return Windows(self.network, target, values)
+
     def _row_chunk(
         self, target: int, neurons: Ints, signs: Ints, known: Bounds, domains: int, enough: float | None
     ) -> Floats:
         """One chunk. With one domain every row becomes a domain of its own, so that it can have its own slopes."""
         single = domains == 1
-        windows = Windows(self.network, target, neurons)
+        windows = self._reach(target, neurons)
         form = self.engine.form(signs.size if single else domains, 1 if single else signs.size)
         form.seed_units(target, windows.size(target), windows.place(target, neurons), signs)
         alive = np.arange(signs.size)
@@ -287,7 +304,7 @@ class Enclosure:
 
     def _lines_for(
         self,
-        windows: Windows,
+        windows: Reach,
         neurons: Ints,
         signs: Ints,
         known: Bounds,
@@ -324,7 +341,7 @@ class _RowSlopes:
     """Slopes of each row of an intermediate pass: the evidence's for that target, else the shared ones."""
 
     task: Enclosure
-    windows: Windows
+    windows: Reach
     neurons: Ints
     signs: Ints
 

@@ -23,16 +23,54 @@ from numpy.typing import NDArray
 from tlcheck.trusted.arith.box import Box
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.interface import B, LinearForm, Multipliers
+from tlcheck.trusted.arith.maps import Affine, IndexMap
 from tlcheck.trusted.graph import Node
 from tlcheck.trusted.network import ENDS, Network
 from tlcheck.trusted.ops.base import Relaxed
 from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.ops.lines import Lines, Part, Relaxation, picked
 from tlcheck.trusted.ops.structure import Fixed
-from tlcheck.trusted.windows import Windows
 
 Floats = NDArray[np.float64]
 LinesOf = Callable[[int], Lines]
+
+
+@dataclass(frozen=True, eq=False)
+class Reach:
+    """Which values of each node the rows of a pass reach, of some ``values`` of the node ``target``: here all."""
+
+    network: Network
+    target: int
+    values: NDArray[np.int64]
+
+    def size(self, i: int) -> int:
+        """How many of node i's values are reached."""
+        return self.network.graph.nodes[i].size
+
+    def cut(self, i: int, values: Floats) -> Floats:
+        """Of (D, n) numbers of node i's values, those that are reached."""
+        return values
+
+    def box(self, i: int, box: Box) -> Box:
+        lower, upper = self.cut(i, box.lower), self.cut(i, box.upper)
+        return box if lower is box.lower else Box(lower, upper)
+
+    def place(self, i: int, values: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where values of node i, which are reached, are among these."""
+        return values
+
+    def holds(self, i: int, values: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which values of node i are reached."""
+        return np.ones(values.shape, np.bool_)
+
+    def entries(self, i: int, j: int) -> IndexMap | None:
+        """Node i's among those of j, a node of the same shape; None: they are the same."""
+        return None
+
+    @property
+    def affine(self) -> Mapping[int, Affine]:
+        """The affine operations between values that are reached, where these are not all."""
+        return {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +87,7 @@ class Pass:
     lines: LinesOf
     radii: Mapping[int, Floats] = field(default_factory=dict)
     multipliers: Mapping[int, Multipliers] = field(default_factory=dict)
-    windows: Windows | None = None
+    windows: Reach | None = None
 
 
 def descend(form: LinearForm[B], basis: Pass, after: Callable[[int], None] | None = None) -> None:

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from tlcheck.trusted.arith.maps import Affine
+from tlcheck.trusted.arith.maps import Affine, ConvMap
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.ops.base import AffineOperation, Boxed, Relaxed, Source
 from tlcheck.trusted.ops.structure import Input
@@ -31,6 +31,11 @@ class Network:
             n.op.affine(self.shapes(n), n.shape) if isinstance(n.op, AffineOperation) else None
             for n in self.graph.nodes
         )
+
+    @cached_property
+    def convolves(self) -> bool:
+        """Whether any of the maps is a convolution."""
+        return any(isinstance(m, ConvMap) for a in self.affine if a is not None for m in a.maps)
 
     def shapes(self, node: Node) -> tuple[tuple[int, ...], ...]:
         """Of the node's operands."""

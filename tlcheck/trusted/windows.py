@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.trusted.arith.box import Box
 from tlcheck.trusted.arith.maps import Affine, ConvMap, IndexMap, Map, SignMap
+from tlcheck.trusted.linear_bounds import Reach
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.structure import Input
@@ -34,12 +34,8 @@ FEW = 128
 
 
 @dataclass(frozen=True, eq=False)
-class Windows:
+class Windows(Reach):
     """Of rows of some values of the node ``target``."""
-
-    network: Network
-    target: int
-    values: Ints
 
     @cached_property
     def spans(self) -> dict[int, Span]:
@@ -75,7 +71,6 @@ class Windows:
         return {i: _places(span, self.network.graph.nodes[i].shape) for i, span in cut.items()}
 
     def size(self, i: int) -> int:
-        """How many values of node i are in its span."""
         return int(self.columns[i].size) if i in self.columns else self.network.graph.nodes[i].size
 
     @cached_property
@@ -83,29 +78,21 @@ class Windows:
         return max(self.size(i) for i in self.spans)
 
     def cut(self, i: int, values: Floats) -> Floats:
-        """Of (D, n) numbers of node i's values, those in its span."""
         return values[:, self.columns[i]] if i in self.columns else values
 
-    def box(self, i: int, box: Box) -> Box:
-        return Box(self.cut(i, box.lower), self.cut(i, box.upper)) if i in self.columns else box
-
     def place(self, i: int, values: Ints) -> Ints:
-        """Where values of node i, which are in its span, are among these."""
         return np.searchsorted(self.columns[i], values) if i in self.columns else values
 
     def holds(self, i: int, values: Ints) -> NDArray[np.bool_]:
-        """Which values of node i are in its span."""
         return np.isin(values, self.columns[i]) if i in self.columns else np.ones(values.shape, np.bool_)
 
     def entries(self, i: int, j: int) -> IndexMap | None:
-        """The values in node i's span among those in the span of j, a node of the same shape; None: they are the same."""
         if self.spans.get(i) == self.spans.get(j):
             return None
         return IndexMap(self.place(j, self.columns[i]), self.size(j))
 
     @cached_property
     def affine(self) -> dict[int, Affine]:
-        """The affine operations between values in spans, where these are not all."""
         found = {}
         for i in self.spans:
             affine, inputs = self.network.affine[i], self.network.graph.nodes[i].inputs
@@ -147,11 +134,8 @@ def _plain(m: Map, same_shape: bool) -> bool:
 
 
 def parts(network: Network, target: int, values: Ints, most: int) -> Iterator[Ints]:
-    """Rows of values (K,) of one node in parts: places that lie near together, and at most ``most`` numbers on any node."""
-    if not can_be_cut(network, target):
-        widest = max((network.graph.nodes[i].size for i in network.needed if i <= target), default=1)
-        yield from _slices(np.arange(values.size), max(1, most // widest))
-        return
+    """Rows of values (K,) of a node that can be cut, in parts: places that lie near together, and at most ``most`` numbers on
+    any node."""
     for rows in _tiles(values, network.graph.nodes[target].shape):
         yield from _slices(rows, max(1, most // Windows(network, target, values[rows]).widest))
 
