@@ -48,7 +48,7 @@ ROWS: Final = {
     "unsat: + smooth functions (Exp)": Row(partial(small_proofs.one_leaf, operator="Exp"), (3450, 4600), ARB),
     "unsat: + step functions (Sign)": Row(partial(small_proofs.one_leaf, operator="Sign"), (3800, 5000), ARB),
     "unsat: + ball64": Row("digits-mlp", (3550, 5350), (("arith", "ball64"),)),
-    "unsat: + deployed": Row("digits-mlp", (3050, 5350), (*ARB, ("semantics", "deployed"))),
+    "unsat: + deployed": Row("digits-mlp", (3050, 5450), (*ARB, ("semantics", "deployed"))),
     "sat: a witness": Row("absolute-witness-on-the-boundary", (2800, 5200)),
     "spline": Row("spline-parabola", (800, 2200)),
     "spline: + distance to a network": Row("spline-near-tanh", (1150, 2400)),

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tlcheck.errors import InvalidInput
+from tlcheck.options import Options
 from tlcheck.readers.loaded import LoadedClaim
-from tlcheck.readers.runtime_profile import chosen_profile
 from tlcheck.report.result import Number
 from tlcheck.trusted.arith.decimals import decimal_outward
+
+if TYPE_CHECKING:
+    from tlcheck.trusted.arith.profile import Profile
 
 ZERO = Number("0", "0x0.0p+0", "exact")
 
@@ -16,6 +21,15 @@ FLOAT32_ASSUMPTIONS = (
     "float32 runtime: IEEE-754 round to nearest, any order of summation, FMA or not, flush-to-zero or not; "
     "no TF32, no Winograd or FFT convolution, no fused weights",
 )
+
+
+def deployed_profile(options: Options) -> Profile | None:
+    """What deployed semantics assume of the runtime; None where the exact function alone is asked for. Raises InvalidInput."""
+    if options.semantics != "deployed":
+        return None
+    from tlcheck.readers.runtime_profile import chosen_profile
+
+    return chosen_profile(options.profile).numbers
 
 
 def float32_assumptions(profile: str) -> tuple[str, ...]:
@@ -29,6 +43,8 @@ def float32_assumptions(profile: str) -> tuple[str, ...]:
 
 def profile_named(text: str) -> dict[str, str]:
     """Name, kind and SHA-256 of the document."""
+    from tlcheck.readers.runtime_profile import chosen_profile
+
     found = chosen_profile(text)
     return {"name": found.document.name, "kind": found.document.kind, "sha256": found.numbers.digest}
 

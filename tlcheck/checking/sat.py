@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from tlcheck import timer
-from tlcheck.checking.outcome import ZERO, about, float32_assumptions, not_deployable, profile_named, rounded
+from tlcheck.checking.outcome import (
+    ZERO,
+    about,
+    deployed_profile,
+    float32_assumptions,
+    not_deployable,
+    profile_named,
+    rounded,
+)
 from tlcheck.options import Options
 from tlcheck.readers.loaded import LoadedClaim
-from tlcheck.readers.runtime_profile import deployed
 from tlcheck.report.numerals import point
 from tlcheck.report.result import Bound, ClaimResult, Reason
 from tlcheck.trusted.arith.profile import NotDeployable
@@ -19,7 +26,7 @@ def check_sat(loaded: LoadedClaim, claim: SatClaim, options: Options) -> ClaimRe
     """Decide a sat claim: its witness is evaluated as an exact point."""
     start = timer.now()
     try:
-        profile = deployed(options.semantics, options.profile)
+        profile = deployed_profile(options)
         outcome = decide_sat(claim, options.precision, deployed=profile)
     except NotDeployable as error:
         raise not_deployable(error) from None

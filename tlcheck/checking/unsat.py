@@ -13,13 +13,20 @@ import numpy as np
 from tlcheck import timer
 from tlcheck.checking.deadline import Deadline, peak_mib
 from tlcheck.checking.journal import Journal
-from tlcheck.checking.outcome import ZERO, about, float32_assumptions, not_deployable, profile_named, rounded
+from tlcheck.checking.outcome import (
+    ZERO,
+    about,
+    deployed_profile,
+    float32_assumptions,
+    not_deployable,
+    profile_named,
+    rounded,
+)
 from tlcheck.checking.schedule import LeafRun, planned, run_leaves
 from tlcheck.checking.tripwire import recheck
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options, Report
 from tlcheck.readers.loaded import LoadedClaim
-from tlcheck.readers.runtime_profile import deployed as deployed_profile
 from tlcheck.report.result import Bound, ClaimResult, Number, Reason
 from tlcheck.trusted.arith.decimals import decimal_outward
 from tlcheck.trusted.arith.profile import NotDeployable, Profile
@@ -62,7 +69,7 @@ def check_unsat(loaded: LoadedClaim, claim: UnsatClaim, options: Options, report
         reason = Reason(*(loaded.problem or ("TLC010", "the claim comes without evidence")))
         return ClaimResult("unsat", statement, Verdict.UNPROVEN, reason, seconds=timer.now() - start)
     deadline = Deadline(options.timeout, options.max_memory_mib)
-    profile = deployed_profile(options.semantics, options.profile)
+    profile = deployed_profile(options)
     real = _half(loaded, claim, options, None, deadline, report)
     deployed = None if profile is None else _half(loaded, claim, options, profile, deadline, report)
     result = replace(_result(loaded, statement, options, real, deployed), seconds=timer.now() - start)

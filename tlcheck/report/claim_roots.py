@@ -34,8 +34,8 @@ ENGINES: Final = {
 """By their names in reports; float64 with the probe of its products."""
 IMAGES: Final = (f"{RING_0}windows",)
 """What rows of an image's values reach."""
-DEPLOYED: Final = (f"{RING_0}rounding",)
-"""Radii of what float32 rounds."""
+DEPLOYED: Final = (f"{RING_0}rounding", "tlcheck.readers.runtime_profile")
+"""Radii of what float32 rounds, and what is assumed of the runtime."""
 
 
 def roots_of(loaded: LoadedClaim, result: ClaimResult) -> tuple[str, ...]:
