@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -9,13 +11,16 @@ from tests.prover.small_networks import GRAPHS, network
 from tests.prover.test_input_search import asked, relu_network, search_of
 from tlcheck.prover.box_bounds import BoxBounds
 from tlcheck.prover.cut_score import cut_scores, gaps, sums_at
+from tlcheck.prover.region_work import kinds_for
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Linear
+from tlcheck.trusted.ops.product import Product
 from tlcheck.trusted.ops.smooth import Cos, Sin
 from tlcheck.trusted.ops.structure import Input
+from tlcheck.trusted.query import InputBox
 
 
 def separate() -> Graph:
@@ -74,3 +79,13 @@ def test_few_boxes_where_the_linear_bound_is_flat() -> None:
     search, roots = search_of(claim)
     assert search.close(roots, lambda: search.boxes > 60) == []
     assert search.boxes <= 9
+
+
+def test_products_are_cut_on_their_inputs_first() -> None:
+    """Of 20 free inputs: no neuron's split narrows a product; ReLUs alone are split."""
+    x = Node(Input((1, 20)), (), (1, 20))
+    box = InputBox((Fraction(0),) * 20, (Fraction(1),) * 20)
+    for op, first in ((Product(), "inputs"), (Relu(), "neurons")):
+        operands = (0, 0) if isinstance(op, Product) else (0,)
+        graph = Graph((x, Node(op, operands, (1, 20))), (1,), ("x",), ("y",))
+        assert kinds_for(graph, box)[0] == first
