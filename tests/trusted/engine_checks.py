@@ -31,13 +31,14 @@ from tlcheck.trusted.arith import ball64
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.interface import Engine, Multipliers
+from tlcheck.trusted.arith.limbs import LimbEngine
 from tlcheck.trusted.arith.maps import DiagMap, IndexMap, Map, MatMap, SignMap
 
 POINTS = 12
 
 
 def tolerance(engine: Engine) -> Fraction:
-    return Fraction(1, 10**9) if isinstance(engine, ball64.Ball64) else Fraction(1, 10**12)
+    return Fraction(1, 10**9) if isinstance(engine, ball64.Ball64 | LimbEngine) else Fraction(1, 10**12)
 
 
 class Environment:
@@ -310,7 +311,10 @@ def exact_block(block: Block) -> Exact:
         return Exact.of(block.reshape(-1, block.shape[-1]))
     q, e = block
     least = int(e.min())
-    return Exact(q.astype(object) * np.array([1 << int(x) - least for x in e], dtype=object)[:, None], least)
+    return Exact(
+        q.astype(np.int64).astype(object) * np.array([1 << int(x) - least for x in e], dtype=object)[:, None],
+        least,
+    )
 
 
 def negated(block: Block) -> Block:

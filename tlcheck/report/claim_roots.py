@@ -32,6 +32,8 @@ ENGINES: Final = {
     "ball64": (f"{RING_0}arith.ball64", f"{RING_0}arith.probe"),
 }
 """By their names in reports; float64 with the probe of its products."""
+BOTH: Final = (f"{RING_0}arith.limbs",)
+"""What decides in integers where the bounds are float64's."""
 IMAGES: Final = (f"{RING_0}windows",)
 """What rows of an image's values reach."""
 DEPLOYED: Final = (f"{RING_0}rounding", "tlcheck.readers.runtime_profile")
@@ -48,6 +50,8 @@ def roots_of(loaded: LoadedClaim, result: ClaimResult) -> tuple[str, ...]:
     if result.kind == "unsat":
         for word in ("deciding", "intermediate"):
             found += ENGINES[str(result.arithmetic[word])] if word in result.arithmetic else ()
+        if (result.arithmetic.get("deciding"), result.arithmetic.get("intermediate")) == ("arb", "ball64"):
+            found += BOTH
     if result.arithmetic.get("semantics") == "deployed":
         found += DEPLOYED
     return tuple(dict.fromkeys(found))

@@ -177,6 +177,12 @@ class Plan:
 
     @cached_property
     def deciding_engine(self) -> Engine:
+        """Exact integers, unless float64 is asked for: in float64's own where the bounds come of float64 anyway."""
+        if self.settings.arith == "auto" and self.bounding_engine is self.other:
+            from tlcheck.trusted.arith.limbs import MOST_TERMS, LimbEngine
+
+            if self.network.terms <= MOST_TERMS:
+                return LimbEngine(self.network.terms)
         return self.integer if self.settings.arith in ("auto", "arb") else self.other
 
     @cached_property

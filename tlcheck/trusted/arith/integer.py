@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import product
 from math import inf
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ from tlcheck.trusted.arith.packed import Packed, packed_product
 
 Floats = NDArray[np.float64]
 Objects = NDArray[np.object_]
-Block = tuple[Int, Int]
+Block = tuple[NDArray[Any], Int]
 """Coefficients (M, n) and exponents (M,), M = domains * rows."""
 
 GRID = 320
@@ -547,7 +548,7 @@ class IntegerForm:
         total = Fraction(self.value[m]) / (1 << GRID)
         for node, (q, e) in self.blocks.items():
             low, high = ends[node]
-            row = q[m].tolist()
+            row = [int(c) for c in q[m].tolist()]
             scale = Fraction(2) ** int(e[m])
             total += scale * sum(
                 (c * (low[i] if c > 0 else high[i]) for i, c in enumerate(row) if c), Fraction(0)
