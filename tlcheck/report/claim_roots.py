@@ -29,9 +29,9 @@ DECIDING: Final = {
 numbers that are reported with it."""
 ENGINES: Final = {
     "arb": (f"{RING_0}arith.integer",),
-    "ball64": (f"{RING_0}arith.ball64", f"{RING_0}arith.probe"),
+    "ball64": (f"{RING_0}arith.ball64", f"{RING_0}arith.probe", f"{RING_0}affine_forms"),
 }
-"""By their names in reports; float64 with the probe of its products."""
+"""By their names in reports; float64 with the probe of its products, and what leaves' own bounds begin with."""
 BOTH: Final = (f"{RING_0}arith.limbs",)
 """What decides in integers where the bounds are float64's."""
 IMAGES: Final = (f"{RING_0}windows",)

@@ -83,6 +83,8 @@ class LeafChunk:
 
     plan: Plan
     ranks: tuple[int, ...]
+    forms: bool = True
+    """Bounds of the leaves' own with affine forms, where the plan has them; what they leave open is decided without."""
 
     @cached_property
     def leaves(self) -> tuple[Leaf, ...]:
@@ -130,12 +132,22 @@ class LeafChunk:
                 return self._apart(bounds, (len(self.ranks) + 1) // 2)
             return self._left_open()
         outcomes = self._outcomes(empty, margins, rows)
+        if bounds is None and self.forms and self.plan.forms:
+            self._without_forms(outcomes)
         near = [k for k, o in enumerate(outcomes) if rows[k].strict and not o.certified and o.margin > -NEAR]
         if near and isinstance(form, IntegerForm) and self.plan.closing_cost <= MOST_CLOSING:
             part = LeafChunk(self.plan, tuple(self.ranks[k] for k in near))
             for k, again in zip(near, part._closely(), strict=True):
                 outcomes[k] = again if again.certified else outcomes[k]
         return outcomes
+
+    def _without_forms(self, outcomes: list[LeafOutcome]) -> None:
+        """Decide leaves that are left open again: with slopes that are given, a tighter bound may give a looser margin."""
+        left = [k for k, o in enumerate(outcomes) if not o.certified]
+        if left:
+            part = replace(self, ranks=tuple(self.ranks[k] for k in left), forms=False)
+            for k, again in zip(left, part.decide(None), strict=True):
+                outcomes[k] = again
 
     def _closely(self) -> list[LeafOutcome]:
         """The outcome of every leaf by bounds of its own and a pass that lose nothing where nothing need be lost.
@@ -170,7 +182,7 @@ class LeafChunk:
 
     def _apart(self, bounds: Bounds | None, size: int) -> list[LeafOutcome]:
         """The outcomes, decided ``size`` leaves at a time."""
-        chunks = (LeafChunk(self.plan, self.ranks[k : k + size]) for k in range(0, len(self.ranks), size))
+        chunks = (replace(self, ranks=self.ranks[k : k + size]) for k in range(0, len(self.ranks), size))
         return [outcome for chunk in chunks for outcome in chunk.decide(bounds)]
 
     def _exact_ends(
@@ -209,7 +221,8 @@ class LeafChunk:
     def task(self, engine: Engine) -> Enclosure:
         """The enclosure of all nodes on the leaves' own input boxes, with their own slopes."""
         slopes = Slopes(self.given, self._slopes_at({}))
-        return Enclosure(self.plan.network, engine, slopes, self.plan.settings.deployed)
+        forms = self.forms and self.plan.forms and engine is self.plan.bounding_engine
+        return Enclosure(self.plan.network, engine, slopes, self.plan.settings.deployed, forms=forms)
 
     def run(
         self, form: LinearForm[Any], known: Bounds, after: Callable[[int], None] | None = None

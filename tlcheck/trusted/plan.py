@@ -193,6 +193,15 @@ class Plan:
         return self.deciding_engine
 
     @cached_property
+    def forms(self) -> bool:
+        """Bounds of leaves' own are first met with affine forms."""
+        if self.bounding_engine.name != "ball64":
+            return False
+        from tlcheck.trusted.affine_forms import pay
+
+        return pay(self.network)
+
+    @cached_property
     def bounding_cost(self) -> float:
         """An estimate of the multiply-adds of all intermediate bounds."""
         own = [given.per_leaf_bounds for given in self.given]
