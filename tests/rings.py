@@ -44,11 +44,11 @@ ARB: Final = (("arith", "arb"),)
 FIRST: Final = "unsat: exact integers, piecewise linear"
 ROWS: Final = {
     FIRST: Row("digits-mlp", (3000, 5350), ARB),
-    "unsat: + Sigmoid": Row("digits-sigmoid-lines", (3100, 5350), ARB),
-    "unsat: + smooth functions (Exp)": Row(partial(small_proofs.one_leaf, operator="Exp"), (3450, 4600), ARB),
+    "unsat: + Sigmoid": Row("digits-sigmoid-lines", (3150, 5350), ARB),
+    "unsat: + smooth functions (Exp)": Row(partial(small_proofs.one_leaf, operator="Exp"), (3500, 4600), ARB),
     "unsat: + step functions (Sign)": Row(partial(small_proofs.one_leaf, operator="Sign"), (3850, 5000), ARB),
     "unsat: + ball64": Row("digits-mlp", (3700, 5350), (("arith", "ball64"),)),
-    "unsat: + deployed": Row("digits-mlp", (3050, 5450), (*ARB, ("semantics", "deployed"))),
+    "unsat: + deployed": Row("digits-mlp", (3100, 5450), (*ARB, ("semantics", "deployed"))),
     "sat: a witness": Row("absolute-witness-on-the-boundary", (2800, 5200)),
     "spline": Row("spline-parabola", (800, 2200)),
     "spline: + distance to a network": Row("spline-near-tanh", (1150, 2400)),

@@ -70,14 +70,15 @@ def boxes(rng: np.random.Generator, domains: int) -> Box:
 def formed(graph: Graph, box: Box, *, rows: bool) -> list[Box]:
     """Boxes of all nodes: of the forms and forward boxes alone, or with backward rows too."""
     if rows:
-        task = Enclosure(Network(graph), Ball64(), Slopes(NO_GUIDANCE, lambda _: None), forms=True)
+        forms = Forms(Network(graph), Ball64(), box.lower.shape[0])
+        task = Enclosure(Network(graph), Ball64(), Slopes(NO_GUIDANCE, lambda _: None), met=forms.met)
         known = task.bounds({0: box})
         return [known.boxes[i] for i in range(len(graph.nodes))]
     forms, known, found = Forms(Network(graph), Ball64(), box.lower.shape[0]), Bounds(), []
     wide = Box(np.full((1, 1), -1e30), np.full((1, 1), 1e30))
     for i, node in enumerate(graph.nodes):
         forward = box if i == 0 else Box(*(np.repeat(e, node.size, axis=1) for e in (wide.lower, wide.upper)))
-        known.boxes[i] = forms.met(i, known, forward)
+        known.boxes[i] = forms.met(i, known.boxes, forward)
         found.append(known.boxes[i])
     return found
 

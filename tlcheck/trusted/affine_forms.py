@@ -12,6 +12,7 @@ A domain's own values play no part in another's: symbols that it does not have a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +32,6 @@ from tlcheck.trusted.arith.ball64 import (
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.interface import Engine
 from tlcheck.trusted.arith.maps import Affine
-from tlcheck.trusted.bounds import Bounds
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.structure import Input
@@ -97,12 +97,12 @@ class Forms:
         self.known: dict[int, AffineForm] | None = {}
         self.symbols = 0
 
-    def met(self, i: int, before: Bounds, box: Box) -> Box:
-        """Node i's ``box`` met with that of its form; ``before``: the boxes of the nodes before it, its deployed radius."""
+    def met(self, i: int, boxes: Mapping[int, Box], box: Box, radius: Floats | None = None) -> Box:
+        """Node i's ``box`` met with that of its form; ``boxes`` are of the nodes before it, ``radius`` its deployed one."""
         if self.known is None:
             return box
         try:
-            form = self.known[i] = self._form(i, self.known, before, box)
+            form = self.known[i] = self._form(i, self.known, boxes, box, radius)
         except OutOfRange:
             self.known = None
             return box
@@ -110,16 +110,17 @@ class Forms:
         lower, upper = np.maximum(box.lower, own.lower), np.minimum(box.upper, own.upper)
         return Box(lower, np.maximum(lower, upper))
 
-    def _form(self, i: int, known: dict[int, AffineForm], before: Bounds, box: Box) -> AffineForm:
+    def _form(
+        self, i: int, known: dict[int, AffineForm], boxes: Mapping[int, Box], box: Box, radius: Floats | None
+    ) -> AffineForm:
         node, affine = self.network.graph.nodes[i], self.network.affine[i]
         if affine is not None:
-            operands = [(known[j], before.boxes[j].magnitude) for j in node.inputs]
+            operands = [(known[j], boxes[j].magnitude) for j in node.inputs]
             form = self._affine(affine, operands)
         elif isinstance(node.op, Relu):
-            form = self._relu(known[node.inputs[0]], before.boxes[node.inputs[0]])
+            form = self._relu(known[node.inputs[0]], boxes[node.inputs[0]])
         else:
             return self._fresh(box, symbols=isinstance(node.op, Input))
-        radius = before.radii.get(i)
         if radius is None:
             return form
         guard(radius)

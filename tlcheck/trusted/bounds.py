@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,13 +26,11 @@ from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.ops.lines import Lines, SlopeGuess
 from tlcheck.trusted.ops.structure import Input
 
-if TYPE_CHECKING:
-    from tlcheck.trusted.affine_forms import Forms
-
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 Found = tuple[Ints, Floats | None]
+Met = Callable[[int, Mapping[int, Box], Box, Floats | None], Box]
 Apply = Callable[[Callable[[int], Found], Iterable[int]], Iterable[Found]]
 
 ROW_ENTRIES = 1 << 19
@@ -104,21 +101,18 @@ class Enclosure:
     expected: Callable[[int], NDArray[np.bool_] | None] = lambda target: None
     apply: Apply = map
     """``map``, or a pool's: chunks of rows are independent."""
-    forms: bool = False
-    """Meet boxes with affine forms, which leave fewer values to backward passes (float64)."""
+    met: Met = lambda i, boxes, box, radius: box
+    """A box that holds node i's values too (``affine_forms.py``), so that fewer values are left to backward passes."""
 
     def bounds(self, inputs: Mapping[int, Box], goal: Callable[[int, int], None] | None = None) -> Bounds:
         """Boxes of every needed node. ``goal(done, total)`` reports targets done."""
         result = Bounds()
         targets = set(self.network.targets)
-        forms = self._forms(inputs)
         for i, node in enumerate(self.network.graph.nodes):
             if i not in self.network.needed:
                 continue
             if isinstance(node.op, Input):
-                result.boxes[i] = inputs[i]
-                if forms is not None:
-                    forms.met(i, result, inputs[i])
+                result.boxes[i] = self.met(i, result.boxes, inputs[i], None)
                 continue
             operands = tuple(result.boxes[j] for j in node.inputs)
             affine = self.network.affine[i]
@@ -131,21 +125,13 @@ class Enclosure:
                 if radius is not None:
                     result.radii[i] = radius
                     box = _widened(box, radius)
-            if forms is not None:
-                box = forms.met(i, result, box)
+            box = self.met(i, result.boxes, box, result.radii.get(i))
             if i in targets:
                 box = self._refined(i, box, result)
                 if goal is not None:
                     goal(1 + sum(1 for t in self.network.targets if t < i), len(targets))
             result.boxes[i] = box
         return result
-
-    def _forms(self, inputs: Mapping[int, Box]) -> Forms | None:
-        if not self.forms:
-            return None
-        from tlcheck.trusted.affine_forms import Forms
-
-        return Forms(self.network, self.engine, max(box.lower.shape[0] for box in inputs.values()))
 
     def _refined(self, target: int, box: Box, known: Bounds) -> Box:
         """Tighten ``box`` by backward passes for the values where tighter bounds can matter."""

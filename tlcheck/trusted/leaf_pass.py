@@ -221,8 +221,12 @@ class LeafChunk:
     def task(self, engine: Engine) -> Enclosure:
         """The enclosure of all nodes on the leaves' own input boxes, with their own slopes."""
         slopes = Slopes(self.given, self._slopes_at({}))
-        forms = self.forms and self.plan.forms and engine is self.plan.bounding_engine
-        return Enclosure(self.plan.network, engine, slopes, self.plan.settings.deployed, forms=forms)
+        task = Enclosure(self.plan.network, engine, slopes, self.plan.settings.deployed)
+        if not (self.forms and self.plan.forms and engine is self.plan.bounding_engine):
+            return task
+        from tlcheck.trusted.affine_forms import Forms
+
+        return replace(task, met=Forms(self.plan.network, engine, len(self.ranks)).met)
 
     def run(
         self, form: LinearForm[Any], known: Bounds, after: Callable[[int], None] | None = None
