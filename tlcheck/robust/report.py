@@ -131,7 +131,8 @@ def document(report: Report) -> Document:
         clip=None if settings.clip is None else [number(end) for end in settings.clip], divide=number(q.ball.divide),
         mean=[number(m) for m in settings.mean], std=[number(s) for s in settings.std], layout=q.arrangement.layout,
         property_per_input=None if settings.template is None else settings.template.name, semantics=report.semantics,
-        profile=profile_named(report.profile), timeout=report.timeout, seconds=round(report.seconds, 3), said=q.said(), notes=list(report.notes),
+        profile=profile_named(report.profile),
+        timeout=report.timeout, seconds=round(report.seconds, 3), said=q.said(), notes=list(report.notes),
         totals=report.totals, inputs=[_sample(q, answer) for answer in report.answers],
     )  # fmt: skip
 

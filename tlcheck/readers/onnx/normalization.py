@@ -10,7 +10,6 @@ from tlcheck.readers.onnx.call import Call
 from tlcheck.readers.onnx.operands import Data, Shape, Value
 from tlcheck.readers.onnx.reductions import mean, sum_over
 from tlcheck.trusted.arith.constant import Constant
-from tlcheck.trusted.arith.formula import rational
 from tlcheck.trusted.ops.affine import Linear, Sum
 from tlcheck.trusted.ops.bent import Abs
 from tlcheck.trusted.ops.product import Product
@@ -28,11 +27,7 @@ def _normalised(call: Call, x: Data, axes: Shape, epsilon: float) -> tuple[Data,
 def _centred(call: Call, x: Data, axes: Shape) -> tuple[Data, Data]:
     """x - m, and m, the mean over ``axes``, the last."""
     centre = call.emit(Statistic(call.op, MEAN), mean(call, x, axes, True), x)
-    return _less(call, x, centre), centre
-
-
-def _less(call: Call, x: Data, centre: Data) -> Data:
-    return call.emit(Sum((1, -1)), x, call.data(call.broadcast(centre, x.shape)))
+    return call.emit(Sum((1, -1)), x, call.data(call.broadcast(centre, x.shape))), centre
 
 
 def _times(call: Call, x: Data, factor: Value) -> Data:
@@ -122,19 +117,6 @@ def _per_channel(call: Call, x: Data, values: Value, repeats: int) -> Value:
     if len(values.shape) != 1 or values.shape[0] * repeats != channels:
         raise call.misshapen(f"{values.shape} for {channels} channels")
     return call.move(values, lambda a: np.repeat(a, repeats).reshape(channels, *(1,) * (len(x.shape) - 2)))
-
-
-def mean_variance_normalization(call: Call) -> list[Value]:
-    """(x - mean) / (deviation + 1e-9), as the specification's function has it. onnxruntime adds nothing: there is no radius."""
-    x, axes = call.variable(0), call.attr_ints("axes")
-    call.refuse(axes == [], "an empty list of axes: tools take it for none, or for all")
-    normal = call.axes([0, 2, 3] if axes is None else axes, len(x.shape))
-    centred = _less(call, x, mean(call, x, normal, True))
-    deviation = call.emit(Sqrt(), mean(call, call.emit(Power(2.0), centred), normal, True))
-    tiny = exact.evaluated(rational(1, 10**9))
-    deviation = call.emit(Unlike(f"{call.op}, to whose deviation runtimes add nothing, or 1e-9"), deviation)
-    inverse = call.emit(Reciprocal(), scale(call, deviation, ONE, tiny, 3))  # two are the number's own
-    return [_times(call, centred, inverse)]
 
 
 def lp_normalization(call: Call) -> list[Value]:

@@ -103,7 +103,7 @@ def _one_pass_variance(v: Box, x: Floats, profile: Profile) -> Floats:
 def _welford_share(n: int, profile: Profile) -> tuple[Fraction, Fraction]:
     """(q (1 + q), r): the mean's relative error in ``_welford_mean``, and a quotient's. Raises NotDeployable, OutOfRange."""
     r = profile.quotient()
-    q = 2 * n * (r + 3 * UNIT32) * (1 + Fraction(1, 1 << 8))
+    q = Fraction(2 * n) * (r + 3 * UNIT32) * (1 + Fraction(1, 1 << 8))
     if not (q <= Fraction(1, 2) and r <= Fraction(1, 1 << 10)):
         raise OutOfRange("float32 statistics of too many values")
     return q * (1 + q), r
