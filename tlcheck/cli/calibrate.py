@@ -13,7 +13,7 @@ from tlcheck.report.record import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tlcheck.runtime.calibrate import Asked, Calibration
+    from tlcheck.runtime.calibration import Asked, Calibration
 
 ANY_PATH: Final = click.Path(path_type=Path)
 
@@ -42,7 +42,7 @@ def calibrate(
     Some minutes for each function; `--profile FILE` of other commands reads what it writes. It is about this machine's kernels.
     """
     from tlcheck.cli.progress import count_bar
-    from tlcheck.runtime.calibrate import Asked, Calibration, json_text
+    from tlcheck.runtime.calibration import Asked, Calibration, json_text
     from tlcheck.runtime.references import FUNCTIONS
 
     names = (
@@ -62,13 +62,10 @@ def _resumed(asked: Asked, path: Path, tell: Callable[[int, int, str], None]) ->
     """What the journal has for this onnxruntime, hardware and sample is taken over. Raises InvalidInput."""
     import onnxruntime
 
-    from tlcheck.checking.journal import Lines
-    from tlcheck.keys import lasting_key
-    from tlcheck.runtime.calibrate import Calibration, Errors, hardware
+    from tlcheck.checking.journal import Lines, measure_key
+    from tlcheck.runtime.calibration import Calibration, Errors, hardware
 
-    key = lasting_key(
-        "calibrate", onnxruntime.__version__, asked.provider, asked.sample, hardware(asked.provider)
-    )
+    key = measure_key(onnxruntime.__version__, asked.provider, asked.sample, hardware(asked.provider))
     journal = Lines.at(path, key)
     earlier: dict[tuple[str, int], Errors] = {}
     for row in journal.rows("blocks"):

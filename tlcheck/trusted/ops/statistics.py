@@ -131,7 +131,8 @@ def _welford_mean(v: Box, x: Floats, profile: Profile) -> Floats:
 
 def _lost(x: Floats) -> Fraction:
     """What a mean may lose to underflow: in each of at most N updates 8 operations, whose operands' weights are at most 1."""
-    return 8 * x.shape[2] * TINY32 * (1 + Fraction(float(x.max())))
+    n: int = x.shape[2]
+    return 8 * n * TINY32 * (1 + Fraction(float(x.max())))
 
 
 def _welford_variance(v: Box, x: Floats, profile: Profile) -> Floats:

@@ -14,8 +14,8 @@ from tlcheck.cli.main import main
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.runtime_profile import read_profile
 from tlcheck.report.record import ExitCode
-from tlcheck.runtime import calibrate
-from tlcheck.runtime.calibrate import Asked, Calibration, Errors, measured, rounded_up
+from tlcheck.runtime import calibration
+from tlcheck.runtime.calibration import Asked, Calibration, Errors, measured, rounded_up
 from tlcheck.runtime.references import FUNCTIONS, REFERENCE_ULPS, spot_check
 
 SAMPLE = str(1 << 16)
@@ -62,7 +62,7 @@ def test_one_wrong_value_is_found(name: str) -> None:
 
 def test_a_result_that_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert planted("Exp", 0.75, np.nan).bad == 0.75
-    monkeypatch.setattr(calibrate, "_executed", lambda _: lambda x: np.full_like(x, np.nan))
+    monkeypatch.setattr(calibration, "_executed", lambda _: lambda x: np.full_like(x, np.nan))
     with pytest.raises(InvalidInput, match="is not finite with the cpu provider"):
         Calibration(Asked("cpu", ("Exp",), 1 << 16)).run()
 
@@ -102,7 +102,7 @@ def test_it_goes_on_from_a_journal(
 def test_what_cannot_be_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert asked("--functions", "Exp,Gamma") == ExitCode.USAGE
     assert "--functions Gamma: none of Acos, " in capsys.readouterr().err
-    if "cuda" not in calibrate.devices():
+    if "cuda" not in calibration.devices():
         path = tmp_path / "no.json"
         assert asked("--provider", "cuda", "-o", path) == ExitCode.INVALID
         assert "cuda" in capsys.readouterr().err and not path.exists()

@@ -146,7 +146,7 @@ class Calibration:
         return errors
 
     def _beside(self, name: str) -> Errors:
-        patterns = np.float32([*NEAR, *(-x for x in NEAR)]).view(np.uint32)[:, None] + np.arange(
+        patterns = np.array([*NEAR, *(-x for x in NEAR)], np.float32).view(np.uint32)[:, None] + np.arange(
             -BESIDE, BESIDE
         )
         x = patterns.astype(np.uint32).view(np.float32).reshape(-1)
@@ -278,7 +278,7 @@ def _model(operator: str, constant: float | None) -> bytes:
     from onnx import TensorProto, helper, numpy_helper
 
     names = ["x"] if constant is None else ["x", "c"]
-    stored = [] if constant is None else [numpy_helper.from_array(np.float32([constant]), "c")]
+    stored = [] if constant is None else [numpy_helper.from_array(np.array([constant], np.float32), "c")]
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n"]) for name in "xy"]
     graph = helper.make_graph([helper.make_node(operator, names, ["y"])], "g", values[:1], values[1:], stored)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
