@@ -48,10 +48,10 @@ MOST_COMPARED: Final = 1 << 22
 """Pairs of operations that are compared to find partners, beyond those that begin or end both networks alike."""
 
 
-def joined(a: Graph, b: Graph, names: tuple[str, str] = ("", "")) -> Graph:
-    """See above. Raises InvalidInput TLC303: inputs or outputs differ; ``names`` are the files."""
+def joined(a: Graph, b: Graph, names: tuple[str, str] = ("", ""), *, aligned: bool = True) -> Graph:
+    """See above; without partners unless ``aligned``. Raises InvalidInput TLC303: inputs or outputs differ, of these files."""
     order = [_matched(f(a), f(b), what, names) for f, what in ((inputs_of, "inputs"), (outputs_of, "outputs"))]
-    work = _Joining(a, b, partners(a, b), list(a.nodes))
+    work = _Joining(a, b, partners(a, b) if aligned else {}, list(a.nodes))
     for i, k in zip(a.inputs, order[0], strict=True):
         work.at[b.inputs[k]] = work.shaped(i, b.nodes[b.inputs[k]].shape)
     for j in needed(b):
@@ -60,6 +60,7 @@ def joined(a: Graph, b: Graph, names: tuple[str, str] = ("", "")) -> Graph:
     theirs = tuple(work.at[b.outputs[k]] for k in order[1])
     tensors = {f"A/{name}": i for name, i in a.names.items()}
     tensors |= {f"B/{name}": work.at[j] for name, j in b.names.items() if j in work.at}
+    tensors |= {f"A-B/{name}": work.apart[i] for name, i in a.names.items() if i in work.apart}
     outputs = (*(f"A/{name}" for name in a.output_names), *(f"B/{b.output_names[k]}" for k in order[1]))
     return Graph(tuple(work.nodes), (*a.outputs, *theirs), a.input_names, outputs, tensors)
 
@@ -73,6 +74,8 @@ class _Joining:
     partner: Mapping[int, int]
     nodes: list[Node]
     at: dict[int, int] = field(default_factory=dict)
+    apart: dict[int, int] = field(default_factory=dict)
+    """Operand in a of a function with a partner -> what it differs by from the partner's."""
 
     def emit(self, op: Operation, operands: Sequence[int], label: str) -> int:
         shape = op.output_shape(tuple(self.nodes[k].shape for k in operands))
@@ -96,7 +99,7 @@ class _Joining:
 
     def _moved(self, i: int, theirs: Sequence[int], label: str) -> int:
         op, (z,) = self.nodes[i].op, self.nodes[i].inputs
-        d = self.emit(Difference(), (z, *theirs), f"{label}: difference of operands")
+        d = self.apart[z] = self.emit(Difference(), (z, *theirs), f"{label}: difference of operands")
         gap = self.emit(_gap(op), (z, d), f"{label}: difference")
         return self.emit(Difference(), (i, gap), label)
 
