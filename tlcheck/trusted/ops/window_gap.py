@@ -13,7 +13,6 @@ from tlcheck.trusted.arith.box import Box
 from tlcheck.trusted.arith.interface import Engine
 from tlcheck.trusted.ops.base import Boxed, Shape
 from tlcheck.trusted.ops.gap import Moved
-from tlcheck.trusted.ops.ranges import boxed
 from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.softmax import Softmax, softmax_range
 
@@ -56,7 +55,8 @@ class SoftmaxGap(Moved, Boxed):
         tops, l, u = (np.broadcast_to(x, shape).reshape(-1, n) for x in (y, d.lower, d.upper))
         low = (lower_float(-arb(t) * x) for t, x in _grown(tops, u.max(axis=1), l))
         high = (upper_float(-arb(t) * x) for t, x in _grown(tops, l.min(axis=1), u))
-        found = self.apart(boxes, shapes).meet(boxed(shape, low, high))
+        by_shares = (np.array(list(end)).reshape(shape) for end in (low, high))  # infinite where e^.. is no double
+        found = self.apart(boxes, shapes).meet(Box(*by_shares))
         return Box(found.lower, np.maximum(found.lower, found.upper))
 
 
