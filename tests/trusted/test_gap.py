@@ -43,10 +43,16 @@ def violations(op: Gap, boxes: tuple[Box, Box], rng: np.random.Generator) -> Ite
             for i, y in enumerate(step([balls(x[k]) for x in xs])):
                 d = arb(float(xs[1][k, i]))
                 low, high = (
-                    arb(float(np.broadcast_to(s, xs[1].shape)[k, i])) * d + arb(float(np.broadcast_to(t, xs[1].shape)[k, i]))
+                    arb(float(np.broadcast_to(s, xs[1].shape)[k, i])) * d
+                    + arb(float(np.broadcast_to(t, xs[1].shape)[k, i]))
                     for s, t in ((ls, lt), (us, ut))
                 )
-                if y < low or y > high or y < arb(float(image.lower[k, i])) or y > arb(float(image.upper[k, i])):
+                if (
+                    y < low
+                    or y > high
+                    or y < arb(float(image.lower[k, i]))
+                    or y > arb(float(image.upper[k, i]))
+                ):
                     yield k, i
 
 
@@ -67,9 +73,24 @@ def test_differences_lie_between_the_lines(name: str, kind: str) -> None:
 FAULTS: dict[str, tuple[Gap, object, str, Callable[..., object]]] = {
     "one side of 0 alone": (BentGap(Relu()), gap, "hull", lambda a, b: a),
     "the operand is not moved": (BentGap(Abs()), gap, "moved", lambda a, d: a),
-    "no outward rounding of products": (SmoothGap(Tanh()), gap, "_product_less", lambda s, w, x, side: s * x - w * x - side * 1e-9),
-    "slopes of Clip the other way": (BentGap(clip(-1, 0.5)), gap, "_clip_slopes", lambda f, x: (np.ones(x.lower.shape),) * 2),
-    "a derivative that is too small": (SmoothGap(Power(2.0)), smooth_gap, "derivative", lambda f, z: z * (2 - 1e-9)),
+    "no outward rounding of products": (
+        SmoothGap(Tanh()),
+        gap,
+        "_product_less",
+        lambda s, w, x, side: s * x - w * x - side * 1e-9,
+    ),
+    "slopes of Clip the other way": (
+        BentGap(clip(-1, 0.5)),
+        gap,
+        "_clip_slopes",
+        lambda f, x: (np.ones(x.lower.shape),) * 2,
+    ),
+    "a derivative that is too small": (
+        SmoothGap(Power(2.0)),
+        smooth_gap,
+        "derivative",
+        lambda f, z: z * (2 - 1e-9),
+    ),
     "a derivative at one end": (SmoothGap(Tanh()), smooth_gap, "pairwise", lambda cuts: [(cuts[0], cuts[0])]),
 }
 
@@ -85,7 +106,10 @@ def test_faults_are_caught(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_equal_slopes_give_the_difference_itself() -> None:
     """Where f is one line on both boxes, Gap is s d, exactly."""
-    a, d = Box(np.array([[2.0, -5.0]]), np.array([[3.0, -4.0]])), Box(np.full((1, 2), -0.1), np.full((1, 2), 0.3))
+    a, d = (
+        Box(np.array([[2.0, -5.0]]), np.array([[3.0, -4.0]])),
+        Box(np.full((1, 2), -0.1), np.full((1, 2), 0.3)),
+    )
     (part,) = BentGap(Relu()).relaxation((a, d), ((2,), (2,))).parts
     for slope, intercept in (part.lines.lower, part.lines.upper):
         assert slope.tolist() == [[1.0, 0.0]] and not intercept.any()

@@ -13,7 +13,7 @@ import click
 
 from tlcheck import timer
 from tlcheck.cli.certify import ANY_PATH, FORMATS
-from tlcheck.cli.output import Output, OutputError, check_writable, line_width, use_color
+from tlcheck.cli.output import Output, check_writable, line_width, use_color
 from tlcheck.cli.profile_option import PROFILE
 from tlcheck.cli.progress import Ticker, clock_text
 from tlcheck.cli.seconds import Seconds
@@ -32,7 +32,7 @@ SHOWN: Final = 8
 NOWHERE: Final = "(not written)"
 
 
-class Exact(click.ParamType):
+class Exact(click.ParamType):  # type: ignore[type-arg]
     """An exact number: a decimal, a quotient or a hexadecimal float."""
 
     name = "number"
@@ -61,25 +61,32 @@ class Exact(click.ParamType):
 )  # fmt: skip
 @click.option("--eps", type=Exact(), metavar="E", help="Inputs within E of the center in the file of --box.")
 @click.option(
-    "--within", type=Exact(), metavar="R", help="The claim: no output differs by more than R. Without it, a bound is found."
+    "--within",
+    type=Exact(),
+    metavar="R",
+    help="The claim: no output differs by more than R. Without it, a bound is found.",
 )
 @click.option("-o", "--output", type=ANY_PATH, metavar="X.tlcert", help="The bundle to write.")
 @click.option(
     "--timeout", type=Seconds(min=0, min_open=True), default=DEFAULT_SECONDS, show_default=True, metavar="SECONDS",
     help="Time for the search; the check of what it found may take as long again.",
 )  # fmt: skip
-@click.option("--jobs", type=click.IntRange(min=0), default=0, metavar="N", help="Processes; 0: one per core.")
+@click.option(
+    "--jobs", type=click.IntRange(min=0), default=0, metavar="N", help="Processes; 0: one per core."
+)
 @click.option(
     "--semantics", type=click.Choice(SEMANTICS), default="real", show_default=True,
     help="real: the exact functions; deployed: every two float32 executions too.",
 )  # fmt: skip
 @PROFILE
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Of the attack.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Of the attack."
+)
 @click.option("--format", "format_", type=click.Choice(FORMATS), default="text", show_default=True)
 @click.option("-v", "--verbose", is_flag=True, help="What `tlcheck verify -v` says of the certificate.")
 @click.option("--color", type=click.Choice(("auto", "always", "never")), default="auto", show_default=True)
 def equiv(model: Path, other: Path, box: str, eps: Fraction | None, **choices: Any) -> ExitCode:
-    """Prove that two networks, MODEL and OTHER (ONNX), differ by at most R on a box of inputs, or find a point where they differ by more.
+    """Prove that MODEL and OTHER (ONNX) differ by at most R on a box of inputs, or find a point where they differ by more.
 
     The certificate holds both files and the box, and is checked as `tlcheck verify` checks it. Exit codes: 0 CERTIFIED: nowhere
     more than R; 1 more than R at a point, which is evaluated exactly; 4 neither was found.
@@ -128,7 +135,9 @@ def _written(run: Run, choices: Choices) -> ExitCode:
         for result in run.results:
             output.write(renderer.file(result))
         output.write(renderer.end(run))
-    different = searched is not None and searched.answer == "different" and run.exit_code is ExitCode.CERTIFIED
+    different = (
+        searched is not None and searched.answer == "different" and run.exit_code is ExitCode.CERTIFIED
+    )
     return ExitCode.REFUTED if different else run.exit_code
 
 
@@ -233,9 +242,17 @@ class Work:
 
 def _bounds(found: Outcome) -> str:
     """The proved bound and the largest difference found, side by side."""
-    proved = f"proved at most {found.proved:.3g} without splits" if found.proved < inf else "no bound without splits"
+    proved = (
+        f"proved at most {found.proved:.3g} without splits"
+        if found.proved < inf
+        else "no bound without splits"
+    )
     far = found.farthest
-    return proved if far is None else f"{proved}, largest difference found {far.difference:.3g} (output {far.output})"
+    return (
+        proved
+        if far is None
+        else f"{proved}, largest difference found {far.difference:.3g} (output {far.output})"
+    )
 
 
 def _apart(found: Outcome) -> str:

@@ -28,9 +28,7 @@ from tlcheck.writers.query_text import query_text
 Point = tuple[Fraction, ...]
 Parts = dict[str, Point]
 
-FORMS: Final = (
-    "a .vnnlib file; a .json, .csv or .npz file with lower and upper, or center (and --eps); or two numbers, LO,HI"
-)
+FORMS: Final = "a .vnnlib file; a .json, .csv or .npz file with lower and upper, or center (and --eps); or two numbers, LO,HI"
 ENDS: Final = ("lower", "upper")
 CENTER: Final = "center"
 _NUMBERS: Final = re.compile(r"\s*([^\s,]+)(?:\s*,\s*|\s+)([^\s,]+)\s*")
@@ -71,11 +69,16 @@ def _written(parts: Parts, spec: str, graph: Graph, eps: Fraction | None) -> byt
         lower, upper = (tuple(x + sign * eps for x in parts[CENTER]) for sign in (-1, 1))
     else:
         expected = "lower and upper" if eps is None else "center, with --eps"
-        raise _refused("other values than a box has", spec, expected=expected, got=", ".join(parts)[:80] or "none")
+        raise _refused(
+            "other values than a box has", spec, expected=expected, got=", ".join(parts)[:80] or "none"
+        )
     for values in (lower, upper):
         if len(values) != graph.n_inputs:
             raise _refused(
-                "another number of values than the network has inputs", spec, expected=str(graph.n_inputs), got=str(len(values))
+                "another number of values than the network has inputs",
+                spec,
+                expected=str(graph.n_inputs),
+                got=str(len(values)),
             )
     if any(a > b for a, b in zip(lower, upper, strict=True)):
         raise _refused("a lower end above the upper one", spec)
@@ -83,12 +86,14 @@ def _written(parts: Parts, spec: str, graph: Graph, eps: Fraction | None) -> byt
 
 
 def _json(path: Path) -> Parts:
-    """{"lower": [..], "upper": [..]} or {"center": [..]}, nested as it may be: every number is the decimal that it is written as."""
+    """{"lower": [..], "upper": [..]} or {"center": [..]}, nested or flat: every number is the decimal that it is written as."""
     file, data = str(path), read_bytes(path, limit=MAX_JSON_BYTES)
     check_strict(data, file)
     found = json.loads(without_mark(data, "TLC106", file), parse_float=str, parse_int=str)
     if not isinstance(found, dict) or not all(isinstance(v, list) for v in found.values()):
-        raise InvalidInput("TLC501", "no box", file=file, expected='{"lower": [..], "upper": [..]} or {"center": [..]}')
+        raise InvalidInput(
+            "TLC501", "no box", file=file, expected='{"lower": [..], "upper": [..]} or {"center": [..]}'
+        )
     return {name: tuple(_number(x, name) for x in _flat(values)) for name, values in found.items()}
 
 
@@ -106,7 +111,8 @@ def _csv(path: Path) -> Parts:
     """Columns lower and upper, or center: a row an input."""
     heading, rows = rows_of(path)
     return {
-        name: tuple(exact_number(row[k].strip(), field=name) for row in rows) for k, name in enumerate(heading)
+        name: tuple(exact_number(row[k].strip(), field=name) for row in rows)
+        for k, name in enumerate(heading)
     }
 
 

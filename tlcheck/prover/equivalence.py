@@ -24,8 +24,8 @@ from tlcheck.checking.deadline import Deadline
 from tlcheck.checking.schedule import planned, run_leaves
 from tlcheck.prover.engine import Engine
 from tlcheck.prover.prover import Limits, Proof, Prover, Standing, Unknown, Witness
-from tlcheck.prover.regions import clipped
 from tlcheck.prover.refute import Refuter, engine_of, exactly
+from tlcheck.prover.regions import clipped
 from tlcheck.readers.bundle.manifest import Producer
 from tlcheck.readers.bundle.pairs import apart, boxes_of
 from tlcheck.readers.bytes import gunzip_if_packed, read_stored_bytes
@@ -34,7 +34,7 @@ from tlcheck.readers.onnx import read_model
 from tlcheck.readers.onnx.external import whole_model
 from tlcheck.readers.two_models import joined
 from tlcheck.readers.vnnlib.read import read_query
-from tlcheck.trusted.arith.arb import PRECISION, Arb, ball, lower_float, working_precision
+from tlcheck.trusted.arith.arb import PRECISION, Arb, lower_float, working_precision
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.evaluate import Evaluator, Undecided
 from tlcheck.trusted.graph import Graph
@@ -134,7 +134,9 @@ class Outcome:
 class Search:
     """For models; ``tell`` is told where it stands. Raises NoRelaxation and NotDeployable as a plan does."""
 
-    def __init__(self, models: Models, limits: Limits, tell: Callable[[Standing], None] | None = None) -> None:
+    def __init__(
+        self, models: Models, limits: Limits, tell: Callable[[Standing], None] | None = None
+    ) -> None:
         self.models, self.limits, self.tell = models, limits, tell
         self.until = timer.now() + limits.seconds
 
@@ -147,7 +149,9 @@ class Search:
             asked = Fraction(1) if within is None else within
             guidance = whole_boxes(len(self.models.query(asked).disjuncts))
             margins = self._margins(asked, guidance)
-            proved = max((upper_near(asked - Fraction(m)) if isfinite(m) else inf for m in margins), default=inf)
+            proved = max(
+                (upper_near(asked - Fraction(m)) if isfinite(m) else inf for m in margins), default=inf
+            )
             if within is None:
                 return self._chosen(proved, far)
             if margins and min(margins) > 0:
@@ -164,7 +168,12 @@ class Search:
 
     def _chosen(self, proved: float, far: Farthest | None) -> Outcome:
         if not isfinite(proved):
-            return Outcome(None, proved, far, why="no finite bound of the difference at the root: give --within to search further")
+            return Outcome(
+                None,
+                proved,
+                far,
+                why="no finite bound of the difference at the root: give --within to search further",
+            )
         within = rounded_up(proved * ROOM)
         guidance = whole_boxes(len(self.models.query(within).disjuncts))
         return Outcome(within, proved, far, guidance, leaves=guidance.leaves.count)
@@ -185,7 +194,12 @@ class Search:
             case Witness():
                 return Outcome(within, proved, self.at(found.point) or far, witness=found.point)
             case Unknown():
-                return Outcome(within, proved, far, why=f"{found.why}: {found.open} of {found.open + found.closed} leaves open")
+                return Outcome(
+                    within,
+                    proved,
+                    far,
+                    why=f"{found.why}: {found.open} of {found.open + found.closed} leaves open",
+                )
 
     # points
 
@@ -253,7 +267,7 @@ def _ascent(engine: Engine, starts: Floats, box: InputBox) -> Floats:
         pull[rows, n + at] = -pull[rows, at]
         points = np.clip(points + step * np.sign(engine.gradient(values, pull)), low, high)
         step = step * SHRINK
-    return best
+    return np.asarray(best)
 
 
 def whole_boxes(disjuncts: int) -> Guidance:

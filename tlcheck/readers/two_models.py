@@ -10,7 +10,8 @@ The nodes of a are there as they are; every node of b that an output needs has a
   (``trusted.ops.gap``): f(z'), whatever z and z' are;
 * a product c d with a partner a b is a b - (a (b - d) + (a - c) d).
 
-Differences are definitions: nothing rounds. In float32 Gap has the rounding errors of both f(z) and f(z'); of products, ``BothRounded``.
+Differences are definitions: nothing rounds. In float32 Gap has the rounding errors of both f(z) and f(z'); of products,
+``BothRounded`` has them.
 
 So the partners say nothing about the function; they decide how close bounds of the difference are: forms in the values of b
 become forms in those of a, which cancel, and in differences. Partners are found in the order of the nodes: a common
@@ -24,7 +25,7 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from importlib import import_module
 from math import prod
-from typing import Any, Final
+from typing import Final
 
 from tlcheck.errors import InvalidInput
 from tlcheck.keys import key
@@ -37,7 +38,9 @@ from tlcheck.trusted.ops.structure import Rearrange
 BENT, SMOOTH = "gap.BentGap", "smooth_gap.SmoothGap"
 GAPS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("activation.Relu", "bent.LeakyRelu", "bent.Abs", "bent.Clip"), BENT),
-    **dict.fromkeys(("s_shaped.Sigmoid", "s_shaped.Tanh", "s_shaped.Atan", "smooth", "roots", "arcs"), SMOOTH),
+    **dict.fromkeys(
+        ("s_shaped.Sigmoid", "s_shaped.Tanh", "s_shaped.Atan", "smooth", "roots", "arcs"), SMOOTH
+    ),
     "selection.MaxOver": "window_gap.MaxGap",
     "softmax.Softmax": "window_gap.SoftmaxGap",
 }
@@ -50,7 +53,9 @@ MOST_COMPARED: Final = 1 << 22
 
 def joined(a: Graph, b: Graph, names: tuple[str, str] = ("", ""), *, aligned: bool = True) -> Graph:
     """See above; without partners unless ``aligned``. Raises InvalidInput TLC303: inputs or outputs differ, of these files."""
-    order = [_matched(f(a), f(b), what, names) for f, what in ((inputs_of, "inputs"), (outputs_of, "outputs"))]
+    order = [
+        _matched(f(a), f(b), what, names) for f, what in ((inputs_of, "inputs"), (outputs_of, "outputs"))
+    ]
     work = _Joining(a, b, partners(a, b) if aligned else {}, list(a.nodes))
     for i, k in zip(a.inputs, order[0], strict=True):
         work.at[b.inputs[k]] = work.shaped(i, b.nodes[b.inputs[k]].shape)
@@ -67,7 +72,7 @@ def joined(a: Graph, b: Graph, names: tuple[str, str] = ("", ""), *, aligned: bo
 
 @dataclass(eq=False)
 class _Joining:
-    """``nodes`` are the joint graph's so far; ``at``: node of b -> the one with its value; ``partner``: node of b -> node of a."""
+    """``nodes``: the joint graph's so far; ``at``: node of b -> the one with its value; ``partner``: node of b -> node of a."""
 
     a: Graph
     b: Graph
@@ -112,7 +117,10 @@ class _Joining:
 
 
 def _matched(
-    ours: Sequence[tuple[str, tuple[int, ...]]], theirs: Sequence[tuple[str, tuple[int, ...]]], what: str, names: tuple[str, str]
+    ours: Sequence[tuple[str, tuple[int, ...]]],
+    theirs: Sequence[tuple[str, tuple[int, ...]]],
+    what: str,
+    names: tuple[str, str],
 ) -> list[int]:
     """For each of our tensors, the place of theirs: by name where both have the same names, else by place.
 
@@ -205,5 +213,5 @@ def _gap(op: Operation) -> Operation:
 def _made(name: str, op: Operation) -> Operation:
     """Modules of gaps are loaded where a network has the operation."""
     module, _, kind = name.partition(".")
-    found: Any = getattr(import_module(f"{OPS}.{module}"), kind)(op)
+    found: Operation = getattr(import_module(f"{OPS}.{module}"), kind)(op)
     return found

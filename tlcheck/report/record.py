@@ -96,8 +96,8 @@ Answer = Literal["unsat", "sat", "unknown", "equivalent", "different"]
 
 @dataclass(frozen=True)
 class Difference:
-    """Of the outputs of two networks: ``within`` is the claim's, ``proved`` a bound that needed no split, ``found`` the largest that
-    was found, at ``output`` and the input ``point``."""
+    """Of the outputs of two networks: ``within`` is the claim's, ``proved`` a bound that needed no split, ``found`` the largest
+    that was found, at ``output`` and the input ``point``."""
 
     within: Number | None
     proved: Number | None

@@ -58,14 +58,18 @@ def statement(within: str, proved: bool) -> str:
     """What is claimed, in words."""
     if proved:
         return f"no output of model differs from that of other by more than {within}, at any input of the box"
-    return f"at the witness, in the box, some output of model differs from that of other by more than {within}"
+    return (
+        f"at the witness, in the box, some output of model differs from that of other by more than {within}"
+    )
 
 
 def boxes_of(query: Query) -> list[InputBox]:
     """The distinct boxes of a property's disjuncts, in their order. Raises InvalidInput TLC304: none, or one that is empty."""
     boxes = list(dict.fromkeys(d.box for d in query.disjuncts))
     if not boxes or any(a > b for box in boxes for a, b in zip(box.lower, box.upper, strict=True)):
-        raise InvalidInput("TLC303", "no box of inputs, or an empty one: nothing would be claimed", field="property")
+        raise InvalidInput(
+            "TLC303", "no box of inputs, or an empty one: nothing would be claimed", field="property"
+        )
     return boxes
 
 

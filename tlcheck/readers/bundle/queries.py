@@ -46,7 +46,9 @@ class Queries:
         sources = {"manifest": self.bundle.sha256, **model_sources, **property_sources}
         producer = self.bundle.producer
         if isinstance(claim, Sat):
-            return LoadedClaim(name, SatClaim(graph, query, witness_of(claim.witness, graph)), None, sources, producer)
+            return LoadedClaim(
+                name, SatClaim(graph, query, witness_of(claim.witness, graph)), None, sources, producer
+            )
         evidence = claim.evidence
         arrays, groups = self.arrays_of(evidence.arrays)
         sources["arrays"] = self.bundle.manifest.files[evidence.arrays].sha256

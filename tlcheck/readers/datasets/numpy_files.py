@@ -60,7 +60,9 @@ def arrays_in(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
         found = {name: _member(archive, name, file) for name in names if name in there}
     for name, values in found.items():
         if values.dtype.kind not in "iuf" or not bool(np.isfinite(values).all()):
-            raise InvalidInput("TLC501", "an array of finite numbers is needed", file=file, field=name, got=str(values.dtype))
+            raise InvalidInput(
+                "TLC501", "an array of finite numbers is needed", file=file, field=name, got=str(values.dtype)
+            )
     return found
 
 

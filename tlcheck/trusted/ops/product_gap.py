@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class BothRounded(AffineOperation):
-    """y, of the operands y, a, b, c, d: with y = f(a, b) - (f(a, b) - f(c, d)), a difference of products that no program computes.
+    """y, of the operands y, a, b, c, d: y = f(a, b) - (f(a, b) - f(c, d)), a difference of products that no program computes.
 
     Over the reals a to d count for nothing. One program computes f(a, b) with a rounding error e, and y is to be what another
     computes of c and d, with an error e': so y, made of the first one's result, is off by e - e'. The radius is the sum of both.
@@ -44,7 +44,9 @@ class BothRounded(AffineOperation):
     ) -> Floats | None:
         found = np.zeros((1, 1))
         for pair in (boxes[1:3], boxes[3:]):
-            own = product_range(*pair) if isinstance(self.f, Product) else image  # a matrix product asks for none
+            own = (
+                product_range(*pair) if isinstance(self.f, Product) else image
+            )  # a matrix product asks for none
             radius = self.f.radius(pair, shapes[1:3], own, profile)
             found = found if radius is None else sum_up(found, radius)
         return found

@@ -42,8 +42,9 @@ class MaxGap(Moved, Boxed):
 class SoftmaxGap(Moved, Boxed):
     """softmax(a) - softmax(a - d) over the last axis.
 
-    With y = softmax(a) > 0, which sums to 1, softmax(a - d)_i = y_i e^(-d_i) / S with S = sum of y_j e^(-d_j), between the least and
-    the greatest of e^(-d_j). So Gap_i = y_i (1 - e^(-d_i) / S) is between y_i (1 - e^(max d - d_i)) <= 0 and y_i (1 - e^(min d - d_i)) >= 0.
+    With y = softmax(a) > 0, which sums to 1, softmax(a - d)_i = y_i e^(-d_i) / S with S = sum of y_j e^(-d_j), between the
+    least and the greatest of e^(-d_j). So Gap_i = y_i (1 - e^(-d_i) / S) is between y_i (1 - e^(max d - d_i)) <= 0 and
+    y_i (1 - e^(min d - d_i)) >= 0.
     """
 
     f: Softmax
@@ -55,7 +56,9 @@ class SoftmaxGap(Moved, Boxed):
         tops, l, u = (np.broadcast_to(x, shape).reshape(-1, n) for x in (y, d.lower, d.upper))
         low = (lower_float(-arb(t) * x) for t, x in _grown(tops, u.max(axis=1), l))
         high = (upper_float(-arb(t) * x) for t, x in _grown(tops, l.min(axis=1), u))
-        by_shares = (np.array(list(end)).reshape(shape) for end in (low, high))  # infinite where e^.. is no double
+        by_shares = (
+            np.array(list(end)).reshape(shape) for end in (low, high)
+        )  # infinite where e^.. is no double
         found = self.apart(boxes, shapes).meet(Box(*by_shares))
         return Box(found.lower, np.maximum(found.lower, found.upper))
 
