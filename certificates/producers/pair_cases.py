@@ -14,7 +14,7 @@ from properties import exact_text, vnnlib1
 
 from tlcheck.prover.equivalence import whole_boxes
 from tlcheck.readers.onnx import read_model
-from tlcheck.readers.two_models import joined
+from tlcheck.readers.vnnlib.two_models import joined
 from tlcheck.writers.bundle import guidance_arrays, pack_arrays
 
 F = Fraction

@@ -32,8 +32,8 @@ from tlcheck.readers.bytes import gunzip_if_packed, read_stored_bytes
 from tlcheck.readers.data_files import beside
 from tlcheck.readers.onnx import read_model
 from tlcheck.readers.onnx.external import whole_model
-from tlcheck.readers.two_models import joined
 from tlcheck.readers.vnnlib.read import read_query
+from tlcheck.readers.vnnlib.two_models import joined
 from tlcheck.trusted.arith.arb import PRECISION, Arb, lower_float, working_precision
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.evaluate import Evaluator, Undecided

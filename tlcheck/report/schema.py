@@ -111,8 +111,8 @@ class SearchOut(Struct, frozen=True, kw_only=True):
 
 
 class DifferenceOut(Struct, frozen=True, kw_only=True):
-    """Of the outputs of two networks (`tlcheck equiv`): ``within`` is the claim's, ``proved`` a bound that needed no split, ``found``
-    the largest that was found, exactly, rounded down, at ``output`` (flat, from 0) and the input ``point`` (exact numbers)."""
+    """Of the outputs of two networks (`tlcheck equiv`): ``within`` is the claim's, ``proved`` a bound that needed no split,
+    ``found`` the largest that was found, rounded down, at ``output`` (flat, from 0) and the input ``point`` (exact numbers)."""
 
     within: str | None
     proved: Decimal | None

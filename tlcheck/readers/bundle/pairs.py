@@ -15,7 +15,7 @@ from tlcheck.readers.bundle.manifest import Differ, Equiv
 from tlcheck.readers.bundle.queries import Queries, witness_of
 from tlcheck.readers.decimals import exact_number
 from tlcheck.readers.loaded import LoadedClaim
-from tlcheck.readers.two_models import joined
+from tlcheck.readers.vnnlib.two_models import joined
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
 
