@@ -132,22 +132,18 @@ class LeafChunk:
                 return self._apart(bounds, (len(self.ranks) + 1) // 2)
             return self._left_open()
         outcomes = self._outcomes(empty, margins, rows)
-        if bounds is None and self.forms and self.plan.forms:
-            self._without_forms(outcomes)
+        formed = bounds is None and self.forms and self.plan.bounding_engine.name == "ball64"
+        left = [k for k, o in enumerate(outcomes) if formed and not o.certified]
+        if left:  # with slopes that are given, a tighter bound may give a looser margin
+            part = replace(self, ranks=tuple(self.ranks[k] for k in left), forms=False)
+            for k, again in zip(left, part.decide(None), strict=True):
+                outcomes[k] = again
         near = [k for k, o in enumerate(outcomes) if rows[k].strict and not o.certified and o.margin > -NEAR]
         if near and isinstance(form, IntegerForm) and self.plan.closing_cost <= MOST_CLOSING:
             part = LeafChunk(self.plan, tuple(self.ranks[k] for k in near))
             for k, again in zip(near, part._closely(), strict=True):
                 outcomes[k] = again if again.certified else outcomes[k]
         return outcomes
-
-    def _without_forms(self, outcomes: list[LeafOutcome]) -> None:
-        """Decide leaves that are left open again: with slopes that are given, a tighter bound may give a looser margin."""
-        left = [k for k, o in enumerate(outcomes) if not o.certified]
-        if left:
-            part = replace(self, ranks=tuple(self.ranks[k] for k in left), forms=False)
-            for k, again in zip(left, part.decide(None), strict=True):
-                outcomes[k] = again
 
     def _closely(self) -> list[LeafOutcome]:
         """The outcome of every leaf by bounds of its own and a pass that lose nothing where nothing need be lost.
@@ -222,11 +218,11 @@ class LeafChunk:
         """The enclosure of all nodes on the leaves' own input boxes, with their own slopes."""
         slopes = Slopes(self.given, self._slopes_at({}))
         task = Enclosure(self.plan.network, engine, slopes, self.plan.settings.deployed)
-        if not (self.forms and self.plan.forms and engine is self.plan.bounding_engine):
+        if not self.forms or engine.name != "ball64":
             return task
-        from tlcheck.trusted.affine_forms import Forms
+        from tlcheck.trusted.affine_forms import with_forms
 
-        return replace(task, met=Forms(self.plan.network, engine, len(self.ranks)).met)
+        return with_forms(task, len(self.ranks))
 
     def run(
         self, form: LinearForm[Any], known: Bounds, after: Callable[[int], None] | None = None

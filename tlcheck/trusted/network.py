@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from tlcheck.trusted.arith.maps import Affine, ConvMap, MatMap
+from tlcheck.trusted.arith.maps import Affine, ConvMap
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.ops.base import AffineOperation, Boxed, Relaxed, Source
 from tlcheck.trusted.ops.structure import Input
@@ -36,12 +36,6 @@ class Network:
     def convolves(self) -> bool:
         """Whether any of the maps is a convolution."""
         return any(isinstance(m, ConvMap) for a in self.affine if a is not None for m in a.maps)
-
-    @cached_property
-    def terms(self) -> int:
-        """The most terms of a sum that the adjoint of a matrix or convolution makes."""
-        maps = (m for a in self.affine if a is not None for m in a.maps)
-        return max((m.fan_out for m in maps if isinstance(m, MatMap | ConvMap)), default=1)
 
     def shapes(self, node: Node) -> tuple[tuple[int, ...], ...]:
         """Of the node's operands."""

@@ -179,10 +179,9 @@ class Plan:
     def deciding_engine(self) -> Engine:
         """Exact integers, unless float64 is asked for: in float64's own where the bounds come of float64 anyway."""
         if self.settings.arith == "auto" and self.bounding_engine is self.other:
-            from tlcheck.trusted.arith.limbs import MOST_TERMS, LimbEngine
+            from tlcheck.trusted.arith.limbs import engine_of
 
-            if self.network.terms <= MOST_TERMS:
-                return LimbEngine(self.network.terms)
+            return engine_of(self.network.affine) or self.integer
         return self.integer if self.settings.arith in ("auto", "arb") else self.other
 
     @cached_property
@@ -191,15 +190,6 @@ class Plan:
         if self.settings.arith == "auto":
             return self.integer if self.bounding_cost <= self.settings.budget else self.other
         return self.deciding_engine
-
-    @cached_property
-    def forms(self) -> bool:
-        """Bounds of leaves' own are first met with affine forms."""
-        if self.bounding_engine.name != "ball64":
-            return False
-        from tlcheck.trusted.affine_forms import pay
-
-        return pay(self.network)
 
     @cached_property
     def bounding_cost(self) -> float:

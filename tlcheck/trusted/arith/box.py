@@ -43,11 +43,6 @@ class Box:
         """Each domain's largest magnitude, (D,): what is charged to a domain must not depend on the others."""
         return np.asarray(self.magnitude.max(axis=1, initial=0.0))
 
-    @cached_property
-    def total_each(self) -> Floats:
-        """Each domain's sum of magnitudes, (D,), rounded as sums are."""
-        return np.asarray(self.magnitude.sum(axis=1))
-
     def meet(self, other: Box) -> Box:
         """The intersection."""
         return Box(np.maximum(self.lower, other.lower), np.minimum(self.upper, other.upper))

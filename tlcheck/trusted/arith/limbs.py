@@ -39,7 +39,7 @@ from tlcheck.trusted.arith.integer import (
     shift_floor,
 )
 from tlcheck.trusted.arith.interface import SLOPE_BITS, Multipliers
-from tlcheck.trusted.arith.maps import ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
+from tlcheck.trusted.arith.maps import Affine, ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
 
 Floats = NDArray[np.float64]
 Objects = NDArray[np.object_]
@@ -116,6 +116,13 @@ class _LimbMap:
         return two[None], np.stack([one, two]), np.stack([zero, one])
 
 
+def engine_of(operations: Iterable[Affine | None]) -> LimbEngine | None:
+    """For a network's affine operations; None: some adjoint's sums have too many terms."""
+    maps = (m for a in operations if a is not None for m in a.maps)
+    terms = max((m.fan_out for m in maps if isinstance(m, MatMap | ConvMap)), default=1)
+    return LimbEngine(terms) if terms <= MOST_TERMS else None
+
+
 class LimbEngine(IntegerEngine):
     """``terms``: the most that a sum of a map's adjoint has, at most MOST_TERMS."""
 
@@ -158,7 +165,7 @@ class LimbForm(IntegerForm):
         The power of two that is taken exceeds the sum, whose rounding is below 2^-20 of it. What is owed is one number a row,
         below 2^40 in units of its own: what is added is rounded up to the coarser of both units.
         """
-        total = box.total_each
+        total = box.magnitude.sum(axis=1)
         if not bool(np.isfinite(total).all()):
             raise OutOfRange("infinite bound")
         size = np.frexp(total * _ABOVE + _TINY)[1].astype(np.int64)
