@@ -102,7 +102,7 @@ def _through(
     distance: Array = np.zeros(1, passes.dtype)
     parts: Array = np.zeros(1, passes.dtype)
     deciding = {*range(len(nodes))} - {part.operand for part in drawn.parts}
-    """Operands without a line, whose ranges decide on the others': of a difference, whose lines are as far apart as d is large."""
+    """Operands without a line, whose ranges decide on the others': of a difference, whose lines are as far apart as d is."""
     for part in drawn.parts:
         x = operands[part.operand]
         low, high = (boxwise(end, boxes) for end in found.ends[nodes[part.operand]])
