@@ -20,6 +20,7 @@ from tlcheck.trusted.ops.discrete import ArgMax, Compare, Floor, Round, Select, 
 from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.ops.indexed import Indexed, places
 from tlcheck.trusted.ops.product import MatProduct, Product
+from tlcheck.trusted.ops.quantized import Paired
 from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Softplus, Sqrt
@@ -164,6 +165,7 @@ RULES: dict[type[Operation], Callable[..., Array]] = {
     Rearrange: _rearrange,
     OnePass: lambda op, v, x: v,
     Running: lambda op, x: x,
+    Paired: lambda op, x: x,
     ReduceSum: lambda op, x: np.asarray(x.sum(axis=op.axes, keepdims=op.keepdims)),
     Linear: _linear,
     Conv: _conv,

@@ -48,7 +48,9 @@ class AccuracyText(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class ProfileDocument(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A runtime profile. ``kind``: what its numbers are. ``normalisation``: how means and variances are computed."""
+    """A runtime profile. ``kind``: what its numbers are. ``normalisation``: how means and variances are computed.
+    ``integer_products``: sums of products of uint8 and int8 numbers are exact, or pairs of products may saturate in int16.
+    """
 
     format: Literal["tlcheck.profile"]
     version: Literal[1]
@@ -57,6 +59,7 @@ class ProfileDocument(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     provenance: Provenance
     normalisation: Literal["two-pass"]
     functions: dict[FunctionName, AccuracyText]
+    integer_products: Literal["exact", "saturating"] = "saturating"
 
 
 class RuntimeProfile(Struct, frozen=True):
@@ -112,7 +115,8 @@ def read_profile(path: Path) -> RuntimeProfile:
         str(name): _accuracy(text, str(path), f"functions.{name}")
         for name, text in document.functions.items()
     }
-    return RuntimeProfile(document, Profile(document.name, sha256(data).hexdigest(), functions))
+    exact = document.integer_products == "exact"
+    return RuntimeProfile(document, Profile(document.name, sha256(data).hexdigest(), functions, exact))
 
 
 def _accuracy(text: AccuracyText, file: str, field: str) -> Accuracy:

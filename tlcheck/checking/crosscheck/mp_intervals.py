@@ -22,7 +22,7 @@ from mpmath import iv, libmp
 from numpy.typing import NDArray
 
 from tlcheck.checking.crosscheck.mp_nonlinear import RULES as NONLINEAR
-from tlcheck.checking.crosscheck.mp_nonlinear import NothingToCheck, smooth, smooth_interval
+from tlcheck.checking.crosscheck.mp_nonlinear import NothingToCheck, quantized, smooth, smooth_interval
 from tlcheck.checking.crosscheck.mp_nonlinear import TooLarge as TooLarge
 from tlcheck.trusted.arith.box import Box
 from tlcheck.trusted.arith.constant import Constant
@@ -34,6 +34,7 @@ from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
 from tlcheck.trusted.ops.convolution import Conv, ConvTranspose
 from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.ops.product import MatProduct
+from tlcheck.trusted.ops.quantized import Paired, Quantize
 from tlcheck.trusted.ops.s_shaped import Sigmoid, SShaped, Tanh
 from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.softmax import Softmax
@@ -407,6 +408,8 @@ def _function(op: Elementwise, position: int, n: int, prec: int) -> Callable[[In
             point = _sigmoid_at(prec)
         case Tanh():
             point = _tanh_at(prec)
+        case Quantize():
+            return lambda x: quantized(op, position, x, prec)
         case _:
             return lambda x: smooth_interval(op, x, prec)
 
@@ -493,6 +496,7 @@ RULES: dict[type[Operation], Rule] = {
     ReduceSum: _reduce_sum,
     OnePass: lambda op, xs, shapes, prec: xs[0],
     Running: lambda op, xs, shapes, prec: xs[0],
+    Paired: lambda op, xs, shapes, prec: xs[0],
     Linear: _linear,
     Conv: _conv,
     ConvTranspose: _conv_transpose,

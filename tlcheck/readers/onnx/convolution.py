@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tlcheck.readers.onnx.call import DIFFER, NO_FORM, PADS_DIFFER, Call
-from tlcheck.readers.onnx.operands import Data, Shape, Value
+from tlcheck.readers.onnx.operands import Data, Known, Shape, Value
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.ops.convolution import Conv, ConvTranspose
 
@@ -95,12 +95,19 @@ def _split(total: list[int], mode: str) -> tuple[Shape, Shape]:
     return (small, large) if mode == "SAME_UPPER" else (large, small)
 
 
-def _operands(call: Call) -> tuple[Data, Constant, Constant | None, int]:
-    """Operand, weight and bias of a convolution, checked, and the float32 roundings that computed ones carry: each term has
-    one of them as a factor."""
+Parts = tuple[Data, Constant, Constant | None, int]
+
+
+def _operands(call: Call) -> Parts:
     weight, bias = call.known(1), call.optional_known(2)
     call.same_type(call.value(0), weight, bias)
-    x, shape = call.variable(0), weight.shape
+    return _parts(call, call.variable(0), weight, bias)
+
+
+def _parts(call: Call, x: Data, weight: Known, bias: Known | None) -> Parts:
+    """Operand, weight and bias of a convolution, checked, and the float32 roundings that computed ones carry: each term has
+    one of them as a factor."""
+    shape = weight.shape
     wrong = len(shape) < 3 or len(x.shape) != len(shape)
     call.refuse_shape(wrong, f"operand {x.shape} does not fit weight {shape}")
     kernel = call.attr_ints("kernel_shape")
@@ -119,14 +126,24 @@ def _groups(call: Call) -> int:
 
 
 def conv(call: Call) -> list[Value]:
-    x, weight, bias, roundings = _operands(call)
+    return [_correlated(call, *_operands(call), False)]
+
+
+def convolved(call: Call, x: Data, weight: Known, bias: Known | None, *, exact: bool) -> Data:
+    """The correlation that the node's attributes describe; ``exact``: of integers."""
+    return _correlated(call, *_parts(call, x, weight, bias), exact)
+
+
+def _correlated(
+    call: Call, x: Data, weight: Constant, bias: Constant | None, roundings: int, exact: bool
+) -> Data:
     kernel = kernel_of(call, weight.shape[2:])
     begin, end = padding(call, kernel.reach, kernel.strides, x.shape[2:])
     mode = auto_pad(call)
     dilated = mode in SAME and any(d > 1 for d in kernel.dilations)
     call.refuse(dilated, f"auto_pad {mode} with dilations", NO_FORM)
-    op = Conv(weight, bias, kernel.strides, kernel.dilations, begin, end, _groups(call), roundings)
-    return [call.emit(op, x)]
+    op = Conv(weight, bias, kernel.strides, kernel.dilations, begin, end, _groups(call), roundings, exact)
+    return call.emit(op, x)
 
 
 def conv_transpose(call: Call) -> list[Value]:
