@@ -20,7 +20,7 @@ from tlcheck.trusted.ops.discrete import ArgMax, Compare, Floor, Round, Select, 
 from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.ops.indexed import Indexed, places
 from tlcheck.trusted.ops.product import MatProduct, Product
-from tlcheck.trusted.ops.quantized import Paired
+from tlcheck.trusted.ops.quantized import Paired, Quantize
 from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Softplus, Sqrt
@@ -131,6 +131,11 @@ def _clip(op: Any, x: Array) -> Array:
     return x if op.upper is None else np.minimum(x, op.upper.mid.astype(np.float64))
 
 
+def _quantize(op: Any, x: Array) -> Array:
+    scale, low, high = (c.mid.astype(np.float64) for c in (op.scale, op.low, op.high))
+    return np.asarray(np.clip(np.rint(x / scale), low, high))
+
+
 def _sigmoid(op: Any, x: Array) -> Array:
     with np.errstate(over="ignore"):
         return np.asarray(1 / (1 + np.exp(-x)))
@@ -166,6 +171,7 @@ RULES: dict[type[Operation], Callable[..., Array]] = {
     OnePass: lambda op, v, x: v,
     Running: lambda op, x: x,
     Paired: lambda op, x: x,
+    Quantize: _quantize,
     ReduceSum: lambda op, x: np.asarray(x.sum(axis=op.axes, keepdims=op.keepdims)),
     Linear: _linear,
     Conv: _conv,

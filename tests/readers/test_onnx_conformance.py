@@ -29,7 +29,9 @@ SYMMETRIC = {
     "InstanceNormalization", "RMSNormalization", "Einsum", "ScatterElements",
 }  # fmt: skip
 """Operators whose every float operand may be variable."""
-CONSTANT_ONLY = {"Constant", "DequantizeLinear", "Mod", "NonZero", "OneHot", "Range"}
+CONSTANT_ONLY = {
+    "Constant", "ConvInteger", "DequantizeLinear", "MatMulInteger", "Mod", "NonZero", "OneHot", "QLinearConv", "QLinearMatMul", "Range",
+}  # fmt: skip
 """Operators that the reader only folds, or that take constants but for integers of the network."""
 
 UNREAD_TYPE = (
@@ -76,7 +78,9 @@ REFUSED: list[tuple[str, str, str]] = [
         "a type that the test cannot cast",
     ),
     (r"test_cumsum_.*int32.*", r".*", "a sum of integers"),
-    (r"test_dequantizelinear_(e4m3|e5m2|u?int[24]|float4|blocked).*", r".*", UNREAD_TYPE),
+    (r"test_(de)?quantizelinear_(e4m3|e5m2|u?int[24]|float[46]|blocked).*", r".*", UNREAD_TYPE),
+    (r"test_qlinearmatmul_.*float16", r".*", "scales that are not float32"),
+    (r"test_quantizelinear(_u?int16)?", r"none", "a constant half way between two integers, cast"),
     (r"test_einsum_batch_diagonal", r".*", "a letter twice in a term"),
     (r"test_onehot_with_(negative_)?axis", r".*", "indices that are floats"),
     (r"test_scatter_elements_with_(duplicate|reduction).*", r".*", "a reduction of scattered values"),
