@@ -99,9 +99,9 @@ def test_a_twentieth_of_it_would_be_seen() -> None:
 
 FACTORS = {
     "one": f32(1),
-    "sa": f32(0.1),
-    "sb": f32(0.1),
-    "sy": f32(0.02),
+    "sa": f32(0.3),
+    "sb": f32(0.3),
+    "sy": f32(0.18),
     "z": u8(0),
     "zy": u8(100),
     "b": np.ones((1, 1), u8),
