@@ -26,6 +26,7 @@ from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Softplus, Sqrt
 from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.statistics import OnePass, Running
+from tlcheck.trusted.ops.stored import Stored
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
 
 Array = NDArray[np.float64]
@@ -171,6 +172,7 @@ RULES: dict[type[Operation], Callable[..., Array]] = {
     OnePass: lambda op, v, x: v,
     Running: lambda op, x: x,
     Paired: lambda op, x: x,
+    Stored: lambda op, x: x,
     Quantize: _quantize,
     ReduceSum: lambda op, x: np.asarray(x.sum(axis=op.axes, keepdims=op.keepdims)),
     Linear: _linear,

@@ -49,11 +49,7 @@ REFUSED: list[tuple[str, str, str]] = [
         r".*",
         UNREAD_TYPE,
     ),
-    (
-        r"test_(cast|castlike)_.*_to_(FLOAT16|FLOAT)(_expanded)?",
-        r"first",
-        "narrowing of data",
-    ),
+    (r"test_(cast|castlike)_DOUBLE_to_(FLOAT16|FLOAT)(_expanded)?", r"first", "narrowing of data"),
     (r"test_batchnorm.*training.*|test_training_dropout.*", r".*", TRAINING),
     (r"test_maxpool_with_argmax.*", r".*", "Indices is not a real function"),
     (r"test_identity_(sequence|opt)|test_equal_string.*", r".*", UNREAD_TYPE),
@@ -87,8 +83,18 @@ REFUSED: list[tuple[str, str, str]] = [
     (r"test_scatternd_(add|multiply|max|min).*", r".*", "a reduction of scattered values"),
 ]
 
-ROUNDED = {"test_averagepool_2d_ceil_last_window_starts_on_pad": 1e-4}
-"""Tests whose expected output is written to few digits only."""
+ROUNDED = {
+    "test_averagepool_2d_ceil_last_window_starts_on_pad": 1e-4,
+    **dict.fromkeys(
+        [
+            "test_cast_FLOAT_to_FLOAT16",
+            "test_castlike_FLOAT_to_FLOAT16",
+            "test_castlike_FLOAT_to_FLOAT16_expanded",
+        ],
+        5e-4,
+    ),
+}
+"""Tests whose expected output has few digits only."""
 
 
 @functools.cache
@@ -102,8 +108,18 @@ def cases() -> dict[str, Any]:
     return {test.name: test for test in tests if test.model is not None and is_ours(test.model)}
 
 
-UNDEFINED = {"test_l2normalization_axis_0": "a vector of norm 0 has no direction"}
-"""Tests at a point where the function is not defined."""
+LEFT_OUT = {
+    "test_l2normalization_axis_0": "a vector of norm 0 has no direction",
+    **dict.fromkeys(
+        [
+            "test_cast_FLOAT_to_BFLOAT16",
+            "test_castlike_FLOAT_to_BFLOAT16",
+            "test_castlike_FLOAT_to_BFLOAT16_expanded",
+        ],
+        "an output that numpy has no type for",
+    ),
+}
+"""Tests at a point where the function is not defined, or that cannot be compared."""
 
 
 def is_ours(proto: onnx.ModelProto) -> bool:
@@ -224,7 +240,7 @@ def test_operator(operator: str) -> None:
     failures = []
     done = 0
     for name, test in cases().items():
-        if test.model.graph.node[0].op_type != operator or name in UNDEFINED:
+        if test.model.graph.node[0].op_type != operator or name in LEFT_OUT:
             continue
         for role in roles(test):
             why = refusal(name, role)

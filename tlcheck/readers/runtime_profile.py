@@ -50,6 +50,7 @@ class AccuracyText(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 class ProfileDocument(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A runtime profile. ``kind``: what its numbers are. ``normalisation``: how means and variances are computed.
     ``integer_products``: sums of products of uint8 and int8 numbers are exact, or pairs of products may saturate in int16.
+    ``accumulate``: in what operators of float16 and bfloat16 numbers compute, before they round their results.
     """
 
     format: Literal["tlcheck.profile"]
@@ -60,6 +61,7 @@ class ProfileDocument(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     normalisation: Literal["two-pass"]
     functions: dict[FunctionName, AccuracyText]
     integer_products: Literal["exact", "saturating"] = "saturating"
+    accumulate: Literal["float32", "unknown"] = "unknown"
 
 
 class RuntimeProfile(Struct, frozen=True):
@@ -115,8 +117,9 @@ def read_profile(path: Path) -> RuntimeProfile:
         str(name): _accuracy(text, str(path), f"functions.{name}")
         for name, text in document.functions.items()
     }
-    exact = document.integer_products == "exact"
-    return RuntimeProfile(document, Profile(document.name, sha256(data).hexdigest(), functions, exact))
+    exact, wide = document.integer_products == "exact", document.accumulate == "float32"
+    numbers = Profile(document.name, sha256(data).hexdigest(), functions, exact, wide)
+    return RuntimeProfile(document, numbers)
 
 
 def _accuracy(text: AccuracyText, file: str, field: str) -> Accuracy:

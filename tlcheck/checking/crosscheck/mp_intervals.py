@@ -39,6 +39,7 @@ from tlcheck.trusted.ops.s_shaped import Sigmoid, SShaped, Tanh
 from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.statistics import OnePass, Running
+from tlcheck.trusted.ops.stored import Stored
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
 
 if TYPE_CHECKING:
@@ -497,6 +498,7 @@ RULES: dict[type[Operation], Rule] = {
     OnePass: lambda op, xs, shapes, prec: xs[0],
     Running: lambda op, xs, shapes, prec: xs[0],
     Paired: lambda op, xs, shapes, prec: xs[0],
+    Stored: lambda op, xs, shapes, prec: xs[0],
     Linear: _linear,
     Conv: _conv,
     ConvTranspose: _conv_transpose,

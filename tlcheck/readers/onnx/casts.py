@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tlcheck.readers.onnx.arithmetic import ONE, in_range, scale, whole
 from tlcheck.readers.onnx.call import Call
-from tlcheck.readers.onnx.operands import FLOATS, INTEGERS, Data, Known, Value
+from tlcheck.readers.onnx.operands import FLOATS, HALVES, INTEGERS, Data, Known, Value
 from tlcheck.readers.onnx.tensors import element_type
 from tlcheck.trusted.arith.constant import Constant
 
@@ -37,11 +37,16 @@ def _cast(call: Call, x: Value, dtype: str) -> Value:
 
 
 def _cast_data(call: Call, x: Data, dtype: str) -> Data:
-    """Integers of the network are below 2^32 or so: as floats they are the same numbers, over the reals."""
+    """Over the reals the same numbers, but for floats to integers or booleans. Integers are below 2^31; deployed, what float32 or
+    16 bits do not hold is rounded."""
     if dtype == "float32" and x.dtype in ("int32", "int64"):
         return scale(call, x, ONE, None, 1).as_type(dtype)  # beyond 2^24 float32 rounds them
     if (x.dtype, dtype) == ("float32", "float64") or (not x.is_float and dtype in ("float32", "float64")):
         return x.as_type(dtype)
+    if x.dtype in HALVES and dtype in ("float32", "float64"):
+        return x.as_type(dtype)
+    if dtype in HALVES and x.dtype in (*HALVES, "float32"):
+        return call.stored(x, dtype)
     if dtype == "bool":
         return _not_zero(call, x)
     if dtype in ("int32", "int64") and (x.is_float or (x.dtype, dtype) == ("int64", "int32")):

@@ -33,12 +33,14 @@ class Accuracy:
 @dataclass(frozen=True)
 class Profile:
     """``name`` and ``digest`` (of the document) say which it is, in verdicts and keys. ``functions``: by the name of the
-    operation's class. ``exact_products``: sums of products of 8-bit integers are exact, whatever their signs."""
+    operation's class. ``exact_products``: sums of products of 8-bit integers are exact, whatever their signs. ``wide_sums``:
+    operators on 16-bit numbers are executed in float32, and what they give is rounded to 16 bits."""
 
     name: str
     digest: str
     functions: Mapping[str, Accuracy] = field(default_factory=dict)
     exact_products: bool = False
+    wide_sums: bool = False
 
     def accuracy(self, function: str) -> Accuracy:
         """Raises NotDeployable where the profile does not say."""
