@@ -20,7 +20,7 @@ from tlcheck.cli.main import main
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.onnx import read_model
 from tlcheck.trusted.arith.box import OutOfRange
-from tlcheck.trusted.arith.profile import NotDeployable
+from tlcheck.trusted.arith.profile import NotDeployable, Profile
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.ops.stored import Stored
 
@@ -43,9 +43,9 @@ def model(
     return bytes(helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString())
 
 
-def ratio(graph: Graph, x: Array, theirs: Array) -> float:
+def ratio(graph: Graph, x: Array, theirs: Array, profile: Profile = IEEE) -> float:
     """The largest distance to the exact value / radius."""
-    exact, wide = (bounds(graph, x, x, profile).boxes[graph.outputs[0]] for profile in (None, IEEE))
+    exact, wide = (bounds(graph, x, x, said).boxes[graph.outputs[0]] for said in (None, profile))
     middle = exact.lower / 2 + exact.upper / 2
     return float((np.abs(theirs.reshape(1, -1) - middle) / ((wide.upper - wide.lower) / 2)).max())
 

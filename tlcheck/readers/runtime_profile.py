@@ -51,6 +51,7 @@ class ProfileDocument(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """A runtime profile. ``kind``: what its numbers are. ``normalisation``: how means and variances are computed.
     ``integer_products``: sums of products of uint8 and int8 numbers are exact, or pairs of products may saturate in int16.
     ``accumulate``: in what operators of float16 and bfloat16 numbers compute, before they round their results.
+    ``matrix_products``: the arithmetic of products of matrices and convolutions.
     """
 
     format: Literal["tlcheck.profile"]
@@ -62,6 +63,7 @@ class ProfileDocument(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     functions: dict[FunctionName, AccuracyText]
     integer_products: Literal["exact", "saturating"] = "saturating"
     accumulate: Literal["float32", "unknown"] = "unknown"
+    matrix_products: Literal["float32", "tf32"] = "float32"
 
 
 class RuntimeProfile(Struct, frozen=True):
@@ -117,8 +119,14 @@ def read_profile(path: Path) -> RuntimeProfile:
         str(name): _accuracy(text, str(path), f"functions.{name}")
         for name, text in document.functions.items()
     }
-    exact, wide = document.integer_products == "exact", document.accumulate == "float32"
-    numbers = Profile(document.name, sha256(data).hexdigest(), functions, exact, wide)
+    numbers = Profile(
+        document.name,
+        sha256(data).hexdigest(),
+        functions,
+        exact_products=document.integer_products == "exact",
+        wide_sums=document.accumulate == "float32",
+        tf32=document.matrix_products == "tf32",
+    )
     return RuntimeProfile(document, numbers)
 
 
