@@ -47,7 +47,7 @@ class Profile:
     def product_error(self, terms: int, error: Fraction) -> Fraction:
         """Of a sum of ``terms`` products whose float32 roundings err by ``error``, relative to the products' magnitudes.
 
-        TF32: operands are cut to 10 bits after the leading one, to nearest or towards 0, each by at most 2^-10 of itself; products
+        TF32: operands are cut to 10 bits after the leading one, to nearest or towards 0, by at most 2^-10 of themselves; products
         are exact, and blocks of them are added with at least 24 bits, each losing at most 2^-21 of the magnitudes so far.
         """
         if not self.tf32:
