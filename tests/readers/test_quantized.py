@@ -197,6 +197,38 @@ def test_an_odd_zero_point_leaves_ties_open() -> None:
     agrees(odd, np.array([[4.0]], f32))
 
 
+def dynamic(*, bias: float = 0.0) -> tuple[bytes, Array]:
+    """What onnxruntime's dynamic quantization writes: a product of integers whose scale and zero point the network computes."""
+    rng = np.random.default_rng(3)
+    nodes = [helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]), node("MatMulInteger", "q b z zb", "p"), node("Cast", "p", "f", to=1),
+             node("Mul", "s sb", "t"), node("Mul", "f t", "u"), node("Add", "u c", "y")]  # fmt: skip
+    stored = {
+        "b": rng.integers(-60, 60, (12, 3)).astype(i8),
+        "zb": i8(0),
+        "sb": f32(0.013),
+        "c": np.full(3, bias, f32),
+    }
+    return model(nodes, stored, (1, 12)), (3 * rng.normal(size=(20, 12))).astype(f32)
+
+
+def test_scales_of_the_networks_own_values() -> None:
+    nodes = [helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]), node("Cast", "q", "y", to=1)]
+    rng = np.random.default_rng(1)
+    for low, high in ((-3, 3), (1, 5), (-4, -1), (-1e-3, 7)):
+        x = rng.uniform(low, high, (3, 7)).astype(f32)
+        agrees(model(nodes, {}, x.shape), x)
+    data, points = dynamic(bias=0.5)
+    for x in points:
+        agrees(data, x[None], 1e-5)
+
+
+def test_all_zero_has_no_dynamic_scale() -> None:
+    nodes = [helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]), node("Cast", "q", "y", to=1)]
+    graph = read_model(model(nodes, {}, (2,)))
+    with working_precision(128):
+        assert not any(y.is_finite() for y in Evaluator(graph).evaluate([[Fraction(0)] * 2]).outputs)
+
+
 def test_stored_integers_are_exact_weights() -> None:
     nodes = [node("DequantizeLinear", "q s", "w"), node("MatMul", "x w", "y")]
     graph = read_model(model(nodes, {"q": np.array([[3], [-7]], i8), "s": f32(0.1)}, (1, 2)))

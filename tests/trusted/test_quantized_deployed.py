@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tests.cli.test_certify import query
 from tests.helpers import IEEE
 from tests.quantized_models import Layer, Quantizer
-from tests.readers.test_quantized import executed, f32, i8, model, node, u8
+from tests.readers.test_quantized import dynamic, executed, f32, i8, model, node, u8
 from tlcheck.cli.main import main
 from tlcheck.readers.onnx import read_model
 from tlcheck.trusted.arith.arb import working_precision
@@ -148,6 +148,19 @@ def test_stored_products_of_random_scales(weights: Any) -> None:
     for _ in range(10):
         data, x = random_product(rng, weights)
         assert outside(read_model(data), x, executed(data, x)) == 0
+
+
+def test_scales_that_the_network_computes() -> None:
+    data, points = dynamic()
+    graph = read_model(data)
+    assert [outside(graph, x, executed(data, x[None])) for x in points] == [0] * len(points)
+    low, high = points[0] - f32(0.01), points[0] + f32(0.01)
+    box = bounds(graph, low, high).boxes[graph.outputs[0]]
+    found = np.concatenate(
+        [executed(data, np.random.default_rng(k).uniform(low, high).astype(f32)[None]) for k in range(20)]
+    )
+    assert (box.lower <= found).all() and (found <= box.upper).all()
+    assert (box.upper - box.lower).max() < 10 * np.abs(points[0]).max()
 
 
 def saturated(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.int64]:

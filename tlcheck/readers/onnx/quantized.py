@@ -23,6 +23,7 @@ from tlcheck.readers.onnx.operands import INTEGERS, Data, Known, Shape, Value
 from tlcheck.readers.onnx.tensors import element_type
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.formula import Stored
+from tlcheck.trusted.ops.affine import Sum
 from tlcheck.trusted.ops.quantized import STEPS, Paired, Quantize
 
 Floats = NDArray[np.float64]
@@ -40,11 +41,13 @@ SUMS: Final = 2**31
 
 @dataclass(frozen=True, eq=False)
 class Scheme:
-    """(q - zero) scale, both arrays broadcasting to the tensor; ``dtype``: q's."""
+    """(q - zero) scale, both arrays broadcasting to the tensor; ``dtype``: q's. ``moving``: a zero point, one number, that the
+    network computes, in place of ``zero``."""
 
     scale: Floats
     zero: Floats
     dtype: str
+    moving: Data | None = None
 
     @property
     def ends(self) -> tuple[Floats, Floats]:
@@ -55,7 +58,9 @@ class Scheme:
     @property
     def largest(self) -> int:
         """The largest magnitude of q - zero."""
-        return int(max(np.abs(end).max() for end in self.ends))
+        limits = np.iinfo(self.dtype)
+        found = int(max(np.abs(end).max() for end in self.ends))
+        return found if self.moving is None else int(limits.max) - int(limits.min)
 
 
 def _scheme(call: Call, by: Known, zero: Known | None, dtype: str, places: Callable[[int], Shape]) -> Scheme:
@@ -174,6 +179,9 @@ def _numbers(call: Call, x: Known, scheme: Scheme) -> Value:
 
 def _centred(call: Call, x: Value, scheme: Scheme) -> Value:
     """q - zero point, integers."""
+    if scheme.moving is not None:
+        wide = call.data(call.broadcast(scheme.moving, x.shape))
+        return call.emit(Sum((1, -1)), call.numbers(x), wide).as_type("float32")
     if isinstance(x, Data):
         return _shifted(call, x, -scheme.zero).as_type("float32")
     call.require_exact("a computed operand", x)
@@ -182,7 +190,7 @@ def _centred(call: Call, x: Value, scheme: Scheme) -> Value:
 
 def _most(x: Value, scheme: Scheme) -> int:
     """The largest magnitude of what ``_centred`` makes of it."""
-    if isinstance(x, Data):
+    if isinstance(x, Data) or scheme.moving is not None:
         return scheme.largest
     return int(np.abs(x.array.astype(np.float64) - scheme.zero).max(initial=0))
 
@@ -205,8 +213,12 @@ def _bounded(call: Call, terms: int, a: int, b: int, bias: int = 0) -> None:
 
 def _whole_numbers(call: Call, i: int, zero: int, places: Callable[[int], Shape]) -> tuple[Value, Scheme]:
     """Operand i, of scale 1, with the optional zero point that is operand ``zero``."""
-    x, point = call.value(i), call.optional_known(zero)
+    x, point = call.value(i), call.optional(zero)
     call.refuse(x.dtype not in ("uint8", "int8"), f"an operand of type {x.dtype}")
+    if isinstance(point, Data):
+        call.refuse(prod(point.shape) != 1, f"a computed zero point of shape {point.shape}")
+        one = call.data(call.reshape(point, ()))
+        return x, Scheme(np.ones(()), np.zeros(()), x.dtype, one)
     ones = Known(np.ones(() if point is None else point.shape, np.float32), "float32")
     return x, _scheme(call, ones, point, x.dtype, places)
 

@@ -126,6 +126,7 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
         "Shape": "shape", "Size": "size",
     },
     "casts": {"Cast": "cast", "CastLike": "cast"},
+    "dynamic": {"DynamicQuantizeLinear": "quantize"},
     "quantized": {
         "ConvInteger": "conv_integer", "DequantizeLinear": "dequantize", "MatMulInteger": "matmul_integer",
         "QLinearConv": "qlinear_conv", "QLinearMatMul": "qlinear_matmul", "QuantizeLinear": "quantize",
