@@ -109,6 +109,7 @@ def cases() -> dict[str, Any]:
 
 
 LEFT_OUT = {
+    "test_dynamicquantizelinear": "-2.5 / (5 / 255) is half way between two integers, and a little less in float32",
     "test_l2normalization_axis_0": "a vector of norm 0 has no direction",
     **dict.fromkeys(
         [
