@@ -906,9 +906,8 @@ def quantize(m: Maker) -> None:
     axis = 1 if axis is None else axis
     per = m.maybe(0.5) and shape and -len(shape) <= axis < len(shape)
     form = (shape[axis],) if per else m.pick([(), (), (1,)])
-    scale = m.pick([np.full(form, 0.5), m.floats(form, 0.01, 3)]).astype(
-        m.pick([np.float32] * 5 + [np.float16])
-    )
+    drawn = np.reshape([m.rng.uniform(0.01, 3) for _ in range(prod(form))], form)
+    scale = m.pick([np.full(form, 0.5), drawn]).astype(m.pick([np.float32] * 5 + [np.float16]))
     m.operand(scale, "constant")
     if m.maybe(0.7):
         m.operand(m.ints(form, 0 if np.dtype(kind).kind == "u" else -9, 9, kind), "constant")
