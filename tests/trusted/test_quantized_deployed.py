@@ -3,6 +3,7 @@ a quotient that float32 rounds decides them too; what is not charged would be se
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.cli.test_certify import query
-from tests.helpers import IEEE
-from tests.quantized_models import Layer, Quantizer
+from tests.helpers import CERTIFICATES, IEEE
 from tests.readers.test_quantized import dynamic, executed, f32, i8, model, node, u8
 from tlcheck.cli.main import main
 from tlcheck.readers.onnx import read_model
@@ -26,6 +26,9 @@ from tlcheck.trusted.bounds import Bounds, Enclosure, Slopes
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import NO_GUIDANCE
 from tlcheck.trusted.network import Network
+
+sys.path.append(str(CERTIFICATES / "producers"))
+from quantizer import Layer, Quantizer
 
 Floats = NDArray[np.float32]
 SATURATING = replace(IEEE, exact_products=False)

@@ -112,4 +112,5 @@ class Quantizer:
             [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)], self.stored,
         )  # fmt: skip
         opset = [helper.make_opsetid("", 19)]
-        return bytes(helper.make_model(graph, opset_imports=opset, ir_version=10).SerializeToString())
+        made = helper.make_model(graph, producer_name="tlcheck-corpus", opset_imports=opset, ir_version=10)
+        return bytes(made.SerializeToString(deterministic=True))
