@@ -1,4 +1,4 @@
-"""Networks of 8-bit integers: the digits classifier quantized, robust around a digit; how far quantized numbers are from theirs."""
+"""Networks of 8-bit integers: the digits classifier quantized, robust around a digit; how far rounding takes a number."""
 
 from __future__ import annotations
 

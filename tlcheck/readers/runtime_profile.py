@@ -27,6 +27,7 @@ FunctionName = Literal[
     "Acos", "Asin", "Atan", "Cos", "Cube", "Erf", "Exp", "Log", "Pow", "Reciprocal", "Root", "Sigmoid", "Sin", "Softplus",
     "Sqrt", "Square", "Tanh",
 ]  # fmt: skip
+Normalised = Literal["GroupNormalization", "InstanceNormalization", "LayerNormalization"]
 Text = Annotated[str, Meta(min_length=1)]
 
 
@@ -48,7 +49,7 @@ class AccuracyText(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class ProfileDocument(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A runtime profile. ``kind``: what its numbers are. ``normalisation``: how means and variances are computed.
+    """A runtime profile. ``kind``: what its numbers are. ``normalisation``: how operators compute means and variances.
     ``integer_products``: sums of products of uint8 and int8 numbers are exact, or pairs of products may saturate in int16.
     ``accumulate``: in what operators of float16 and bfloat16 numbers compute, before they round their results.
     ``matrix_products``: the arithmetic of products of matrices and convolutions.
@@ -59,7 +60,7 @@ class ProfileDocument(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
     kind: Literal["assumed", "documented", "measured", "proved"]
     provenance: Provenance
-    normalisation: Literal["two-pass"]
+    normalisation: dict[Normalised, Literal["two-pass", "welford", "one-pass"]]
     functions: dict[FunctionName, AccuracyText]
     integer_products: Literal["exact", "saturating"] = "saturating"
     accumulate: Literal["float32", "unknown"] = "unknown"
@@ -119,10 +120,12 @@ def read_profile(path: Path) -> RuntimeProfile:
         str(name): _accuracy(text, str(path), f"functions.{name}")
         for name, text in document.functions.items()
     }
+    kernels = {str(operator): how for operator, how in document.normalisation.items()}
     numbers = Profile(
         document.name,
         sha256(data).hexdigest(),
         functions,
+        kernels,
         exact_products=document.integer_products == "exact",
         wide_sums=document.accumulate == "float32",
         tf32=document.matrix_products == "tf32",

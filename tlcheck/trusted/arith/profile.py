@@ -1,8 +1,8 @@
 """What is assumed of the program that executes a network in float32: numbers. Where they come from is not known here.
 
 Every operation is executed as its steps are here, whatever the order of summation, with or without FMA and flush-to-zero
-(results and operands alike), or with an error that is no larger: sums, products and quotients are rounded to nearest, a
-function of one variable has its ``Accuracy``.
+(results and operands alike), or with an error that is no larger: sums and products are rounded to nearest, quotients by
+constants are within three roundings, a function of one variable has its ``Accuracy``.
 """
 
 from __future__ import annotations
@@ -33,13 +33,15 @@ class Accuracy:
 @dataclass(frozen=True)
 class Profile:
     """``name`` and ``digest`` (of the document) say which it is, in verdicts and keys. ``functions``: by the name of the
-    operation's class. ``exact_products``: sums of products of 8-bit integers are exact, whatever their signs. ``wide_sums``:
-    operators on 16-bit numbers are executed in float32, and what they give is rounded to 16 bits. ``tf32``: products of
-    matrices and convolutions are TF32's (``product_error``)."""
+    operation's class. ``normalisation``: by the name of the operator, how its means and variances are computed.
+    ``exact_products``: sums of products of 8-bit integers are exact, whatever their signs. ``wide_sums``: operators on 16-bit
+    numbers are executed in float32, and what they give is rounded to 16 bits. ``tf32``: products of matrices and convolutions
+    are TF32's (``product_error``)."""
 
     name: str
     digest: str
     functions: Mapping[str, Accuracy] = field(default_factory=dict)
+    normalisation: Mapping[str, str] = field(default_factory=dict)
     exact_products: bool = False
     wide_sums: bool = False
     tf32: bool = False
@@ -60,3 +62,12 @@ class Profile:
         if function not in self.functions:
             raise NotDeployable(f"{function}, which the profile {self.name} does not list")
         return self.functions[function]
+
+    def quotient(self) -> Fraction:
+        """The relative error of a quotient: a reciprocal's, and one rounding more. Raises NotDeployable."""
+        said = self.accuracy("Reciprocal")
+        if said.absolute or said.per_operand:
+            raise NotDeployable(
+                f"a quotient, with an error of Reciprocal that is not relative (profile {self.name})"
+            )
+        return said.relative + Fraction(1, 1 << 24)
