@@ -169,18 +169,20 @@ def _decide(
     plan: Plan, bounds: Bounds | None, ranks: Sequence[int], jobs: int, tick: Tick
 ) -> Iterator[list[LeafOutcome]]:
     """Outcomes, chunk by chunk, in any order. Raises Stopped."""
-    own = bounds is None
+    own, check = bounds is None, check_leaves
+    if own and plan.bounding_engine.name == "ball64":
+        from tlcheck.trusted.formed_pass import check_formed as check
     size = _chunk_size(plan, own)
     chunks = [ranks[i : i + size] for i in range(0, len(ranks), size)]
     workers = workers_for(jobs, len(chunks))
     if workers > 1 and _work(plan, len(ranks), own) >= POOL_FROM:
-        with processes(partial(check_leaves, plan, bounds), workers) as pool:
+        with processes(partial(check, plan, bounds), workers) as pool:
             for _, found in pool.as_done(chunks, tick):
                 yield found
         return
     for chunk in chunks:
         tick()
-        yield check_leaves(plan, bounds, chunk)
+        yield check(plan, bounds, chunk)
 
 
 def _chunk_size(plan: Plan, own: bool) -> int:

@@ -13,7 +13,7 @@ A domain's own values play no part in another's: symbols that it does not have a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,6 @@ from tlcheck.trusted.arith.ball64 import (
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.interface import Engine
 from tlcheck.trusted.arith.maps import Affine
-from tlcheck.trusted.bounds import Enclosure
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.structure import Input
@@ -181,8 +180,3 @@ class Forms:
         spread = (z.spread * slope + t) * (1 + 8 * V) + TINY
         form = AffineForm(z.centre * slope + 0.5 * t, terms, z.rest * slope * (1 + 4 * V), spread)
         return form.grown(2 * V * (spread + np.abs(z.centre) * slope + t))
-
-
-def with_forms(task: Enclosure, domains: int) -> Enclosure:
-    """The task, its boxes met with those of forms where these pay."""
-    return replace(task, met=Forms(task.network, task.engine, domains).met) if pay(task.network) else task

@@ -83,8 +83,6 @@ class LeafChunk:
 
     plan: Plan
     ranks: tuple[int, ...]
-    forms: bool = True
-    """Bounds of the leaves' own with affine forms, where the plan has them; what they leave open is decided without."""
 
     @cached_property
     def leaves(self) -> tuple[Leaf, ...]:
@@ -132,12 +130,6 @@ class LeafChunk:
                 return self._apart(bounds, (len(self.ranks) + 1) // 2)
             return self._left_open()
         outcomes = self._outcomes(empty, margins, rows)
-        formed = bounds is None and self.forms and self.plan.bounding_engine.name == "ball64"
-        left = [k for k, o in enumerate(outcomes) if formed and not o.certified]
-        if left:  # with slopes that are given, a tighter bound may give a looser margin
-            part = replace(self, ranks=tuple(self.ranks[k] for k in left), forms=False)
-            for k, again in zip(left, part.decide(None), strict=True):
-                outcomes[k] = again
         near = [k for k, o in enumerate(outcomes) if rows[k].strict and not o.certified and o.margin > -NEAR]
         if near and isinstance(form, IntegerForm) and self.plan.closing_cost <= MOST_CLOSING:
             part = LeafChunk(self.plan, tuple(self.ranks[k] for k in near))
@@ -217,12 +209,7 @@ class LeafChunk:
     def task(self, engine: Engine) -> Enclosure:
         """The enclosure of all nodes on the leaves' own input boxes, with their own slopes."""
         slopes = Slopes(self.given, self._slopes_at({}))
-        task = Enclosure(self.plan.network, engine, slopes, self.plan.settings.deployed)
-        if not self.forms or engine.name != "ball64":
-            return task
-        from tlcheck.trusted.affine_forms import with_forms
-
-        return with_forms(task, len(self.ranks))
+        return Enclosure(self.plan.network, engine, slopes, self.plan.settings.deployed)
 
     def run(
         self, form: LinearForm[Any], known: Bounds, after: Callable[[int], None] | None = None
