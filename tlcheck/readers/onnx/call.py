@@ -28,15 +28,17 @@ from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange
 
 if TYPE_CHECKING:
-    from onnx import AttributeProto, NodeProto
+    from onnx import AttributeProto, GraphProto, NodeProto
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Part)
 How = Callable[[list[NDArray[Any]]], NDArray[Any]]
 """Selects and repeats entries of arrays."""
 
-FLOAT, INT, STRING, TENSOR, FLOATS_, INTS = 1, 2, 3, 4, 6, 7
-FIELDS: Final = {FLOAT: "f", INT: "i", STRING: "s", TENSOR: "t", FLOATS_: "floats", INTS: "ints"}
+FLOAT, INT, STRING, TENSOR, GRAPH, FLOATS_, INTS, STRINGS = 1, 2, 3, 4, 5, 6, 7, 8
+FIELDS: Final = {
+    FLOAT: "f", INT: "i", STRING: "s", TENSOR: "t", GRAPH: "g", FLOATS_: "floats", INTS: "ints", STRINGS: "strings",
+}  # fmt: skip
 """AttributeProto.AttributeType of the types that are read, and the field that holds such an attribute."""
 DIFFER: Final = "the standard and runtimes differ"
 PADS_DIFFER: Final = "tools pad differently"
@@ -77,7 +79,8 @@ class Builder:
 class Call:
     """See the module. ``opset`` is the version of the default domain.
 
-    ``needed``: names of the tensors that an output of the model depends on.
+    ``needed``: names of the tensors that an output of the graph depends on; ``within``: where the graph is, for labels;
+    ``given``: attributes of the local function that the node is in.
     """
 
     def __init__(
@@ -88,9 +91,12 @@ class Call:
         *,
         opset: int,
         needed: Set[str],
+        within: str = "",
+        given: Mapping[str, AttributeProto] | None = None,
     ) -> None:
         self.op = node.op_type
-        self.label = (node.name or f"{node.op_type}/{next((o for o in node.output if o), '')}")[:MAX_LABEL]
+        name = node.name or f"{node.op_type}/{next((o for o in node.output if o), '')}"
+        self.label = f"{within}{name[:MAX_LABEL]}"[-2 * MAX_LABEL :]
         self.opset = opset
         self.n_inputs = len(operands)
         self.outputs = tuple(node.output)
@@ -99,7 +105,7 @@ class Call:
         self._operands = operands
         self._names = tuple(node.input)
         self._builder = builder
-        self._attributes: Mapping[str, AttributeProto] = self._by_name(node)
+        self._attributes: Mapping[str, AttributeProto] = self._by_name(node, given or {})
         self._read: set[str] = set()
         self._used: set[int] = set()
         self._harmless: set[int] = set()
@@ -123,12 +129,16 @@ class Call:
             code, text = found
             raise self.unsupported(text) if code == "TLC202" else self.malformed(text)
 
-    def _by_name(self, node: NodeProto) -> dict[str, AttributeProto]:
+    def _by_name(self, node: NodeProto, given: Mapping[str, AttributeProto]) -> dict[str, AttributeProto]:
+        """``given``: what attributes that refer to one of a local function's are."""
         attributes: dict[str, AttributeProto] = {}
         for attribute in node.attribute:
             if attribute.name in attributes:
                 raise self.malformed(f"duplicate attribute {attribute.name}")
-            attributes[attribute.name] = attribute
+            reference = attribute.ref_attr_name
+            if reference and (reference not in given or given[reference].type != attribute.type):
+                raise self.unsupported(f"attribute {attribute.name}: no attribute {reference} of its type is given")
+            attributes[attribute.name] = given[reference] if reference else attribute
         return attributes
 
     # errors
@@ -320,6 +330,15 @@ class Call:
     def attr_floats(self, name: str) -> list[float] | None:
         values = self._attribute(name, FLOATS_)
         return None if values is None else [float(v) for v in values]
+
+    def attr_strs(self, name: str) -> list[str] | None:
+        values = self._attribute(name, STRINGS)
+        return None if values is None else [bytes(v).decode("utf-8", "replace") for v in values]
+
+    def attr_graph(self, name: str) -> GraphProto:
+        """One that the operator's form requires (``_check_form``)."""
+        graph: GraphProto = self._attribute(name, GRAPH)
+        return graph
 
     def attr_tensor(self, name: str) -> Known | None:
         tensor, where = self._attribute(name, TENSOR), f"{self._where}, attribute {name}"

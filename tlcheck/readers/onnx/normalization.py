@@ -15,7 +15,7 @@ from tlcheck.trusted.ops.affine import Linear, Sum
 from tlcheck.trusted.ops.bent import Abs
 from tlcheck.trusted.ops.product import Product
 from tlcheck.trusted.ops.smooth import Power, Reciprocal, Sqrt
-from tlcheck.trusted.ops.statistics import OnePass, Running
+from tlcheck.trusted.ops.statistics import OnePass, OwnSteps
 
 
 def _normalised(
@@ -145,6 +145,10 @@ def lp_normalization(call: Call) -> list[Value]:
     return [_times(call, x, inverse)]
 
 
+RUNNING = "whose sums runtimes keep running over channels"
+"""A kernel adds the channel that enters and subtracts the one that leaves: what a large one rounded stays in the sum."""
+
+
 def lrn(call: Call) -> list[Value]:
     """x / (bias + alpha / size times the sum of x^2 over ``size`` channels around)^beta"""
     x, size = call.variable(0), call.required_int("size")
@@ -159,7 +163,7 @@ def lrn(call: Call) -> list[Value]:
     factor = exact.divide(Constant(np.array(alpha)), Constant(np.array(float(size))))
 
     def inverse(squares: Data) -> Data:
-        sums = call.emit(Running("LRN"), call.emit(Linear(Constant(band)), squares))
+        sums = call.emit(OwnSteps("LRN", RUNNING), call.emit(Linear(Constant(band)), squares))
         base = scale(call, sums, factor, Constant(np.array(bias)), 2)
         return call.emit(Reciprocal(), base if beta == 1 else call.emit(Power(beta), base))
 

@@ -96,6 +96,7 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
     },
     "matrices": {"CumSum": "cum_sum", "Gemm": "gemm", "MatMul": "matmul"},
     "einsum": {"Einsum": "einsum"},
+    "recurrent": dict.fromkeys(("GRU", "LSTM", "RNN"), "recurrent"),
     "convolution": {"Conv": "conv", "ConvTranspose": "conv_transpose"},
     "pooling": {"AveragePool": "average_pool", "MaxPool": "max_pool"},
     "lp_pool": {"GlobalLpPool": "global_lp_pool"},

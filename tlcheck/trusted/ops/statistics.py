@@ -22,16 +22,17 @@ MAX_GROUP = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
-class Running(AffineOperation):
-    """y = x, sums of neighbours that a kernel keeps running: it adds what enters a window and subtracts what leaves it.
+class OwnSteps(AffineOperation):
+    """y = x, which kernels compute by other steps than those that lead to x here: nothing is known of their roundings.
 
-    Roundings of values long gone stay in such a sum, so steps that add up each window by itself do not bound it.
+    ``why``: what they do instead, after "... has no radius: NAME, ".
     """
 
     name: str
+    why: str
 
     def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
-        return one(inputs, "Running")
+        return one(inputs, "OwnSteps")
 
     def affine(self, inputs: tuple[Shape, ...], output: Shape) -> Affine:
         return Affine((SignMap(1, prod(output)),), None, 0, True)
@@ -39,7 +40,7 @@ class Running(AffineOperation):
     def radius(
         self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], image: Box, profile: Profile
     ) -> Floats | None:
-        raise NotDeployable(f"{self.name}, whose sums runtimes keep running")
+        raise NotDeployable(f"{self.name}, {self.why}")
 
 
 @dataclass(frozen=True, eq=False)
