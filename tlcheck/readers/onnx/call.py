@@ -50,9 +50,22 @@ MAX_LABEL = 200
 
 @dataclass
 class Builder:
-    """The graph's nodes so far."""
+    """The graph's nodes so far. ``steps``: nodes of the model that were lowered, those of loops as often as they run."""
 
     nodes: list[Node] = field(default_factory=list)
+    steps: int = 0
+
+    def step(self, label: str, count: int = 1) -> None:
+        """So many nodes are going to be lowered. Raises TLC401."""
+        self.steps += count
+        if self.steps > MAX_NODES:
+            text, most = (
+                "too many nodes, those of loops and functions as often as they run",
+                f"at most {MAX_NODES}",
+            )
+            raise InvalidInput(
+                "TLC401", text, field=f"node '{label}'", expected=most, got=f"{self.steps} or more"
+            )
 
     def add(self, op: Operation, inputs: Sequence[int], label: str) -> int:
         """Append a node. Raises TLC204 when the operands' shapes do not fit, TLC401 when too large."""
@@ -136,8 +149,13 @@ class Call:
             if attribute.name in attributes:
                 raise self.malformed(f"duplicate attribute {attribute.name}")
             reference = attribute.ref_attr_name
-            if reference and (reference not in given or given[reference].type != attribute.type):
-                raise self.unsupported(f"attribute {attribute.name}: no attribute {reference} of its type is given")
+            wrong = (
+                reference not in given or given[reference].type != attribute.type or attribute.type == GRAPH
+            )
+            if reference and wrong:
+                raise self.unsupported(
+                    f"attribute {attribute.name}: no attribute {reference} of its type is given"
+                )
             attributes[attribute.name] = given[reference] if reference else attribute
         return attributes
 
@@ -346,6 +364,10 @@ class Call:
 
     def has(self, name: str) -> bool:
         return name in self._attributes
+
+    def all_attributes(self) -> Mapping[str, AttributeProto]:
+        """Those of a local function's call."""
+        return self._attributes
 
     def ints_of_input_or_attribute(self, i: int, name: str) -> list[int] | None:
         """A list that older opsets give as attribute ``name`` and newer ones as operand ``i``; None when absent."""

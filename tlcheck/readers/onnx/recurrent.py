@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from typing import Any, Final
 
 import numpy as np
@@ -82,7 +82,9 @@ def recurrent(call: Call) -> list[Value]:
     most = MAX_NODES // (NODES_A_STEP * n)
     call.refuse(length > most, f"a sequence of {length} steps: at most {most} are unrolled")
     _require_full(call, length, batch)
-    starts = [_states(call, i, (n, batch, size), batch_first) for i in ((5, 6) if call.op == "LSTM" else (5,))]
+    starts = [
+        _states(call, i, (n, batch, size), batch_first) for i in ((5, 6) if call.op == "LSTM" else (5,))
+    ]
     weights = _weights(call, w, r, size, n)
     runs = [
         _run(call, x, weights[d], State(*(start[d] for start in starts)), direction)
@@ -135,11 +137,11 @@ def _weights(call: Call, w: Value, r: Value, size: int, n: int) -> list[Weights]
     functions = _functions(call, n)
 
     def of(d: int) -> Weights:
-        biases = (None, None) if b is None else [_taken(call, b, (d, slice(k, k + gates))) for k in (0, gates)]
-        peepholes = () if p is None else [_taken(call, p, (d, slice(k, k + size))) for k in range(0, 3 * size, size)]
-        return Weights(
-            call.move(w, lambda a: a[d].T), call.move(r, lambda a: a[d].T), *biases, tuple(peepholes), functions[d], size
-        )
+        wb, rb = (None if b is None else _taken(call, b, (d, slice(k, k + gates))) for k in (0, gates))
+        places = () if p is None else range(0, 3 * size, size)
+        peepholes = tuple(_taken(call, p, (d, slice(k, k + size))) for k in places if p is not None)
+        wt, rt = (call.move(m, lambda a: a[d].T) for m in (w, r))
+        return Weights(wt, rt, wb, rb, peepholes, functions[d], size)
 
     return [of(d) for d in range(n)]
 
@@ -152,12 +154,16 @@ def _functions(call: Call, n: int) -> list[tuple[Activation, ...]]:
     usual = USUAL[call.op]
     names = call.attr_strs("activations") or list(usual * n)
     call.refuse(len(names) != len(usual) * n, f"{len(names)} activations, expected {len(usual) * n}")
-    numbers = [_numbers(call, names, key, ACTIVATIONS_WITH[key]) for key in ("activation_alpha", "activation_beta")]
+    numbers = [
+        _numbers(call, names, key, ACTIVATIONS_WITH[key]) for key in ("activation_alpha", "activation_beta")
+    ]
     found = [_activation(call, *each) for each in zip(names, *numbers, strict=True)]
     clip = call.attr_float("clip", 0.0)
     if call.has("clip"):
         call.refuse(clip <= 0, f"clip {clip}")
-        call.refuse(call.op == "LSTM", "clip: onnxruntime does not clip the cell before its activation", DIFFER)
+        call.refuse(
+            call.op == "LSTM", "clip: onnxruntime does not clip the cell before its activation", DIFFER
+        )
         found = [partial(_clipped, f, Constant(np.array(clip))) for f in found]
     return [tuple(found[k : k + len(usual)]) for k in range(0, len(found), len(usual))]
 
@@ -242,14 +248,18 @@ def _entries(call: Call, x: Value) -> list[Value]:
     return [call.emit(Rearrange(x.shape[1:], part.reshape(-1)), x) for part in index]
 
 
+def _sum(call: Call, parts: Sequence[Value | None]) -> Value | None:
+    """None is zero."""
+    there = [x for x in parts if x is not None]
+    return reduce(lambda a, b: add_signed(call, a, b, 1), there) if there else None
+
+
 def _affine(call: Call, parts: Sequence[tuple[Value | None, Value]], biases: Sequence[Value | None]) -> Value:
     """The sum of the products (B, K) (K, N), as one; and of the biases (N,). A part that is None is zero."""
     there = [(x, m) for x, m in parts if x is not None]
     x = call.moves([x for x, _ in there], lambda arrays: np.concatenate(arrays, axis=1))
     matrix = call.moves([m for _, m in there], np.concatenate)
-    bias = None
-    for b in biases:
-        bias = b if bias is None else b if b is None else add_signed(call, bias, b, 1)
+    bias = _sum(call, biases)
     if isinstance(matrix, Known) and (bias is None or isinstance(bias, Known)):
         return product(call, x, matrix, bias=bias)
     y = product(call, x, matrix)
@@ -293,12 +303,18 @@ def _gru(call: Call, v: Weights) -> Step:
         if not before:
             return _affine(call, [(x, w), (None if h is None else multiplied(call, r, h), rh)], [wb, rb])
         past = rb if h is None else _affine(call, [(h, rh)], [rb])
-        return _total(call, _affine(call, [(x, w)], []), None if past is None else multiplied(call, r, past), wb)
+        return _total(
+            call, _affine(call, [(x, w)], []), None if past is None else multiplied(call, r, past), wb
+        )
 
     def step(x: Value, s: State) -> State:
         w, rzr, wb, rb = gate
-        z, r = (f(call, call.data(a)) for a in _gates(call, _affine(call, [(x, w), (s.h, rzr)], [wb, rb]), v.size))
-        new = multiplied(call, scale(call, z, Constant(np.array(-1.0)), ONE, 1), g(call, call.data(inner(x, s.h, r))))
+        z, r = (
+            f(call, call.data(a)) for a in _gates(call, _affine(call, [(x, w), (s.h, rzr)], [wb, rb]), v.size)
+        )
+        new = multiplied(
+            call, scale(call, z, Constant(np.array(-1.0)), ONE, 1), g(call, call.data(inner(x, s.h, r)))
+        )
         return State(new if s.h is None else add_signed(call, new, multiplied(call, z, s.h), 1))
 
     return step
@@ -309,17 +325,16 @@ def _lstm(call: Call, v: Weights) -> Step:
     o = f(X Wo^T + H Ro^T + Po C' + Wbo + Rbo), H' = o h(C').
     """
     f, g, h = v.functions
-    peepholes = v.p or (None, None, None)
-    later = (v.wb, v.rb) if v.p else ()
-    bias = _affine_bias(call, later)
+    early, later = ((), (v.wb, v.rb)) if v.p else ((v.wb, v.rb), ())
+    bias = _sum(call, later)
     late = [None] * 4 if bias is None else _gates(call, call.reshape(bias, (1, 4 * v.size)), v.size)
 
     def gate(a: Value, k: int, cell: Value | None) -> Data:
-        seen = None if cell is None or peepholes[k] is None else multiplied(call, cell, peepholes[k])
+        seen = multiplied(call, cell, v.p[k]) if v.p and cell is not None else None
         return _total(call, a, seen, late[k])
 
     def step(x: Value, s: State) -> State:
-        i, o, forget, c = _gates(call, _affine(call, [(x, v.w), (s.h, v.r)], () if v.p else (v.wb, v.rb)), v.size)
+        i, o, forget, c = _gates(call, _affine(call, [(x, v.w), (s.h, v.r)], early), v.size)
         new = multiplied(call, f(call, gate(i, 0, s.c)), g(call, _total(call, c, late[3])))
         if s.c is not None:
             new = add_signed(call, multiplied(call, f(call, gate(forget, 2, s.c)), s.c), new, 1)
@@ -327,11 +342,6 @@ def _lstm(call: Call, v: Weights) -> Step:
         return State(multiplied(call, out, h(call, call.data(new))), new)
 
     return step
-
-
-def _affine_bias(call: Call, biases: Sequence[Value | None]) -> Value | None:
-    there = [b for b in biases if b is not None]
-    return add_signed(call, *there, 1) if there else None
 
 
 STEPS: Final[dict[str, Callable[[Call, Weights], Step]]] = {"RNN": _rnn, "GRU": _gru, "LSTM": _lstm}
@@ -343,7 +353,10 @@ STEPS: Final[dict[str, Callable[[Call, Weights], Step]]] = {"RNN": _rnn, "GRU": 
 def _results(call: Call, runs: Sequence[Sequence[State]], shape: Shape, batch_first: bool) -> list[Value]:
     """Those that are wanted; the others are anything."""
     length, n, batch, size = shape
-    last = [run[0] if d < 0 else run[-1] for run, d in zip(runs, DIRECTIONS[call.attr_str("direction", "forward")], strict=True)]
+    last = [
+        run[0] if d < 0 else run[-1]
+        for run, d in zip(runs, DIRECTIONS[call.attr_str("direction", "forward")], strict=True)
+    ]
 
     def joined(parts: Sequence[Value | None], shape: Shape, order: tuple[int, ...]) -> Value:
         there = [x for x in parts if x is not None]
@@ -360,7 +373,6 @@ def _results(call: Call, runs: Sequence[Sequence[State]], shape: Shape, batch_fi
         partial(joined, [s.h for s in last], (n, batch, size), (1, 0, 2)),
         partial(joined, [s.c for s in last], (n, batch, size), (1, 0, 2)),
     ]
-    first = runs[0][0].h
-    assert first is not None
+    anything = call.value(0)
     wanted = zip(call.wanted, makers, strict=False)
-    return [make() if is_wanted else first for is_wanted, make in wanted]
+    return [make() if is_wanted else anything for is_wanted, make in wanted]

@@ -96,6 +96,7 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
     },
     "matrices": {"CumSum": "cum_sum", "Gemm": "gemm", "MatMul": "matmul"},
     "einsum": {"Einsum": "einsum"},
+    "subgraphs": {"If": "if_", "Loop": "loop", "Scan": "scan"},
     "recurrent": dict.fromkeys(("GRU", "LSTM", "RNN"), "recurrent"),
     "convolution": {"Conv": "conv", "ConvTranspose": "conv_transpose"},
     "pooling": {"AveragePool": "average_pool", "MaxPool": "max_pool"},
@@ -136,10 +137,13 @@ LOWERINGS: Final[dict[str, Row]] = OPERATIONS | {
     for operator, name in rows.items()
 }
 
+LOCAL: Final = Row(f"{__package__}.subgraphs", "function_call")
+"""A call of a local function. Rows of its module get the walk too."""
+
 ON_INTEGERS: Final = frozenset({
     "Add", "And", "Cast", "CastLike", "Concat", "Equal", "Expand", "Flatten", "Gather", "Greater", "GreaterOrEqual",
-    "Identity", "Less", "LessOrEqual", "Mod", "Mul", "Not", "OneHot", "Or", "ReduceMax",
-    "ReduceMin", "ReduceSum", "Reshape", "Shape", "Size", "Slice", "Split", "Squeeze", "Sub", "Tile", "Transpose",
+    "Identity", "If", "Less", "LessOrEqual", "Loop", "Mod", "Mul", "Not", "OneHot", "Or", "ReduceMax",
+    "ReduceMin", "ReduceSum", "Reshape", "Scan", "Shape", "Size", "Slice", "Split", "Squeeze", "Sub", "Tile", "Transpose",
     "Unsqueeze", "Where", "Xor",
 })  # fmt: skip
 """Operators that mean the same on integers and booleans that the network computes; the others refuse them."""
