@@ -90,14 +90,19 @@ ROUNDED = {"test_averagepool_2d_ceil_last_window_starts_on_pad": 1e-4}
 
 
 @functools.cache
-def cases() -> dict[str, Any]:
-    """Every single-node ONNX test of a supported operator, by name."""
+def every_case() -> dict[str, Any]:
+    """Every ONNX test of an operator, or of one written out, by name."""
     from onnx.backend.test.case.node import collect_testcases
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        tests = collect_testcases(None)
-    return {test.name: test for test in tests if test.model is not None and is_ours(test.model)}
+        return {test.name: test for test in collect_testcases(None) if test.model is not None}
+
+
+@functools.cache
+def cases() -> dict[str, Any]:
+    """Every single-node ONNX test of a supported operator, by name."""
+    return {name: test for name, test in every_case().items() if is_ours(test.model)}
 
 
 UNDEFINED = {"test_l2normalization_axis_0": "a vector of norm 0 has no direction"}
@@ -239,3 +244,15 @@ def test_operator(operator: str) -> None:
             done += 1
     assert done, f"no ONNX test of {operator}"
     assert not failures, "\n".join(failures)
+
+
+WRITTEN_OUT = {
+    "affine_grid_2d": "first", "affine_grid_3d_align_corners": "first", "linear_attention_delta": "all",
+    "linear_attention_gated_delta_gqa": "all", "linear_attention_decode_step": "first",
+}  # fmt: skip
+"""Operators that onnx itself writes out with an If or a Scan."""
+
+
+@pytest.mark.parametrize("name", WRITTEN_OUT)
+def test_graphs_inside_nodes(name: str) -> None:
+    run(every_case()[f"test_{name}_expanded"], WRITTEN_OUT[name])
