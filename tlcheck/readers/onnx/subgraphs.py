@@ -17,12 +17,14 @@ import numpy as np
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_NODES
 from tlcheck.readers.onnx.call import DIFFER, GRAPH, Call
+from tlcheck.readers.onnx.names import FunctionName, Values, check_names, distinct, needed_by, stored_in
 from tlcheck.readers.onnx.operands import Known, Late, Part, Value
 from tlcheck.readers.onnx.standard import form_of, max_opset
-from tlcheck.readers.onnx.walk import FunctionName, Values, Walk, check_names, distinct, needed_by, stored_in
 
 if TYPE_CHECKING:
     from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto
+
+    from tlcheck.readers.onnx.walk import Walk
 
 FUNCTIONS_IR: Final = 8
 """The first version of the format that has local functions."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,12 +11,13 @@ import numpy as np
 
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_NODES
-from tlcheck.readers.onnx.call import GRAPH, Builder, Call
+from tlcheck.readers.onnx.call import Builder, Call
 from tlcheck.readers.onnx.external import parse
+from tlcheck.readers.onnx.names import FunctionName, Values, check_names, needed_by, stored_in
 from tlcheck.readers.onnx.operands import INTEGERS, Data, Known, Late, Part, Shape
 from tlcheck.readers.onnx.standard import MIN_OPSET, max_opset
-from tlcheck.readers.onnx.table import LOCAL, LOWERINGS, ON_INTEGERS, Row, late_row, remember
-from tlcheck.readers.onnx.tensors import checked_shape, element_type, read_tensor
+from tlcheck.readers.onnx.table import LOCAL, LOWERINGS, NEVER, ON_INTEGERS, Row, late_row, remember
+from tlcheck.readers.onnx.tensors import checked_shape, element_type
 from tlcheck.trusted.graph import Graph
 
 if TYPE_CHECKING:
@@ -43,12 +44,6 @@ def read_graph(data: bytes) -> Graph:
     values.update((info.name, _input(info, walk.builder)) for info in inputs)
     walk.lower(graph.node, values, needed)
     return remember(_finished(graph, inputs, values, walk.builder), walk.rows)
-
-
-Values = MutableMapping[str, Part | None]
-"""What tensors are, by name; None: an operand that a local function is not given."""
-FunctionName = tuple[str, str, str]
-"""Domain, name, overload."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,53 +131,6 @@ def _check_features(model: ModelProto) -> None:
         raise InvalidInput("TLC202", "unsupported training info")
 
 
-def check_names(graph: GraphProto) -> None:
-    """Every tensor has one definition: inputs, initializers and node outputs are distinct names; none is sparse."""
-    if graph.sparse_initializer:
-        raise InvalidInput("TLC202", "unsupported sparse initializers")
-    inputs, stored = [i.name for i in graph.input], [t.name for t in graph.initializer]
-    made = [name for node in graph.node for name in node.output if name]
-    distinct(inputs, "input")
-    distinct(stored, "initializer")
-    distinct([*dict.fromkeys([*inputs, *stored]), *made], "tensor")
-    distinct([o.name for o in graph.output], "output")
-    if any(not name for name in [*inputs, *stored]):
-        raise InvalidInput("TLC201", "input or initializer without a name")
-    if not graph.output:
-        raise InvalidInput("TLC201", "model without outputs")
-
-
-def stored_in(graph: GraphProto, needed: Set[str]) -> dict[str, Known]:
-    """The graph's initializers that are needed."""
-    return {t.name: read_tensor(t, masks=True) for t in graph.initializer if t.name in needed}
-
-
-def distinct(names: Iterable[str], kind: str) -> None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise InvalidInput("TLC201", f"duplicate {kind} '{name}'")
-        seen.add(name)
-
-
-def needed_by(nodes: Sequence[NodeProto], outputs: Iterable[str]) -> set[str]:
-    """Tensors that an output depends on, in a graph whose nodes are in order."""
-    needed = set(outputs)
-    for node in reversed(nodes):
-        if any(name in needed for name in node.output if name):
-            needed.update(read_by(node))
-    return needed
-
-
-def read_by(node: NodeProto) -> Iterator[str]:
-    """Names of tensors that the node reads, and all that nodes of graphs inside it read."""
-    yield from filter(None, node.input)
-    for attribute in node.attribute:
-        if attribute.type == GRAPH:
-            for inner in attribute.g.node:
-                yield from read_by(inner)
-
-
 def _input(info: ValueInfoProto, builder: Builder) -> Data:
     where = f"input '{info.name}'"
     if not info.type.HasField("tensor_type") or not info.type.tensor_type.HasField("shape"):
@@ -213,7 +161,7 @@ def _row(node: NodeProto, call: Call, operands: Sequence[Part | None]) -> Row:
     call.refuse(bool(node.overload), f"overload {node.overload}")
     row = LOWERINGS.get(node.op_type)
     if row is None:
-        raise call.unsupported()
+        raise call.unsupported(NEVER.get(node.op_type, ""))
     late = late_row(node.op_type, operands)
     call.refuse_infinity(late is not None)
     if late is None and node.op_type not in ON_INTEGERS:
