@@ -97,6 +97,7 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
     "matrices": {"CumSum": "cum_sum", "Gemm": "gemm", "MatMul": "matmul"},
     "einsum": {"Einsum": "einsum"},
     "subgraphs": {"If": "if_", "Loop": "loop", "Scan": "scan"},
+    "fourier": {"DFT": "dft", "STFT": "stft"},
     "recurrent": dict.fromkeys(("GRU", "LSTM", "RNN"), "recurrent"),
     "convolution": {"Conv": "conv", "ConvTranspose": "conv_transpose"},
     "pooling": {"AveragePool": "average_pool", "MaxPool": "max_pool"},
