@@ -19,7 +19,7 @@ from tlcheck.readers.onnx.call import DIFFER, NO_FORM, Call
 from tlcheck.readers.onnx.matrices import product
 from tlcheck.readers.onnx.operands import Known, Value
 from tlcheck.trusted.arith.formula import Rationals
-from tlcheck.trusted.ops.statistics import OwnSteps
+from tlcheck.trusted.ops.statistics import Unlike
 
 
 def _matrix(call: Call, n: int, inputs: int, parts: int, outputs: int, inverse: bool, dtype: str) -> Known:
@@ -50,7 +50,7 @@ def _transformed(call: Call, x: Value, n: int, inverse: bool, onesided: bool) ->
     outputs = n // 2 + 1 if onesided else n
     rows = call.move(x, lambda a: a[..., :taken, :].reshape(-1, taken * parts))
     y = call.data(product(call, call.data(rows), _matrix(call, n, taken, parts, outputs, inverse, x.dtype)))
-    own = OwnSteps(call.op, "which runtimes compute by fast transforms")
+    own = Unlike(f"{call.op}, which runtimes compute by fast transforms")
     return call.reshape(call.emit(own, y), (*x.shape[:-2], outputs, 2))
 
 

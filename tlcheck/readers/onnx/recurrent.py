@@ -28,7 +28,7 @@ from tlcheck.trusted.ops.affine import Sum
 from tlcheck.trusted.ops.bent import Clip, LeakyRelu
 from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.ops.smooth import Softplus
-from tlcheck.trusted.ops.statistics import OwnSteps
+from tlcheck.trusted.ops.statistics import Unlike
 from tlcheck.trusted.ops.structure import Rearrange
 
 Activation = Callable[[Call, Data], Data]
@@ -223,7 +223,7 @@ def _activation(call: Call, name: str, alpha: float, beta: float) -> Activation:
         "Softsign": softsign,
     }
     call.refuse(name not in simple | others, f"activation {name[:40]}")
-    own = OwnSteps(f"{name} of {call.op}", "which runtimes compute by other steps")
+    own = Unlike(f"{name} of {call.op}, which runtimes compute by other steps")
     return simple[name] if name in simple else lambda call, x: call.emit(own, others[name](call, x))
 
 

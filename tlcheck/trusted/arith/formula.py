@@ -25,17 +25,8 @@ MAX_OPERATIONS = 128
 """Longest formula that is used: beyond, a constant is its enclosure in float64."""
 
 ARITY = {
-    "plus": 2,
-    "minus": 2,
-    "times": 2,
-    "over": 2,
-    "negative": 1,
-    "sqrt": 1,
-    "log": 1,
-    "abs": 1,
-    "cos_pi": 1,
-    "pi": 0,
-}
+    "plus": 2, "minus": 2, "times": 2, "over": 2, "negative": 1, "sqrt": 1, "log": 1, "abs": 1, "cos_pi": 1, "pi": 0,
+}  # fmt: skip
 """The functions, and how many operands each takes."""
 
 
