@@ -73,6 +73,7 @@ def dft(call: Call) -> list[Value]:
     """Along one axis of (..., 1) or, real and imaginary, (..., 2)."""
     x, length = call.value(0), _number(call, 1)
     call.require_float(x)
+    call.refuse(x.dtype not in ("float32", "float64"), f"signal of type {x.dtype}")
     rank = len(x.shape)
     call.refuse_shape(rank < 2 or x.shape[-1] not in (1, 2) or 0 in x.shape, f"signal of shape {x.shape}")
     given = _number(call, 2) if call.opset >= 20 else call.attr_int("axis", 1)
@@ -94,6 +95,7 @@ def stft(call: Call) -> list[Value]:
     """Of every frame of (batch, length, 1 or 2), times the window."""
     x, step, window, length = call.value(0), _number(call, 1), call.optional_known(2), _number(call, 3)
     call.require_float(x)
+    call.refuse(x.dtype not in ("float32", "float64"), f"signal of type {x.dtype}")
     call.refuse_shape(
         len(x.shape) != 3 or x.shape[-1] not in (1, 2) or 0 in x.shape, f"signal of shape {x.shape}"
     )
