@@ -45,10 +45,10 @@ FIRST: Final = "unsat: exact integers, piecewise linear"
 ROWS: Final = {
     FIRST: Row("digits-mlp", (3000, 5450), ARB),
     "unsat: + Sigmoid": Row("digits-sigmoid-lines", (3150, 5450), ARB),
-    "unsat: + smooth functions (Exp)": Row(partial(small_proofs.one_leaf, operator="Exp"), (3500, 4700), ARB),
+    "unsat: + smooth functions (Exp)": Row(partial(small_proofs.one_leaf, operator="Exp"), (3500, 4750), ARB),
     "unsat: + step functions (Sign)": Row(partial(small_proofs.one_leaf, operator="Sign"), (3850, 5050), ARB),
     "unsat: + ball64": Row("digits-mlp", (3600, 5450), (("arith", "ball64"),)),
-    "unsat: + deployed": Row("digits-mlp", (3050, 5550), (*ARB, ("semantics", "deployed"))),
+    "unsat: + deployed": Row("digits-mlp", (3100, 5550), (*ARB, ("semantics", "deployed"))),
     "sat: a witness": Row("absolute-witness-on-the-boundary", (2800, 5350)),
     "two networks": Row("equiv-a-weight-off", (3300, 5550), ARB),
     "spline": Row("spline-parabola", (800, 2250)),
@@ -64,7 +64,7 @@ ROWS: Final = {
     "solution error": Row("solution-heat-sup", (3900, 4450)),
     "output box": Row("output-box-of-a-tent", (4300, 2550)),
     "margins": Row("margins-over-digits", (5300, 4100)),
-    "node bounds": Row(small_proofs.node_bounds, (4800, 2550), claim=1),
+    "node bounds": Row(small_proofs.node_bounds, (4850, 2600), claim=1),
 }
 """By kind of claim. Raising a budget is a decision: say why in the commit that does."""
 ONNX: Final = "tlcheck.readers.onnx"
