@@ -59,7 +59,7 @@ ROWS: Final = {
     "stability": Row("stability-cone", (2200, 2850)),
     "Lyapunov boxes": Row("lyapunov-annulus", (1200, 2750)),
     "PINN at points": Row("pinn-boxes", (1150, 2600)),
-    "PINN over a domain": Row("pinn-domain-sup", (2700, 4250)),
+    "PINN over a domain": Row("pinn-domain-sup", (2700, 4400)),
     "solution error": Row("solution-heat-sup", (3850, 4300)),
     "output box": Row("output-box-of-a-tent", (4200, 2500)),
     "margins": Row("margins-over-digits", (5250, 3950)),

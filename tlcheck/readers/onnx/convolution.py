@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 from tlcheck.readers.onnx.call import DIFFER, NO_FORM, PADS_DIFFER, Call
 from tlcheck.readers.onnx.operands import Data, Shape, Value
@@ -85,7 +86,7 @@ def _check_same(call: Call, mode: str, strides: Shape, total: list[int]) -> None
     """
     short = any(t < 0 for t in total)
     call.refuse(short, f"auto_pad {mode} with a kernel shorter than the stride", PADS_DIFFER)
-    old = call.op.startswith("Conv") and call.opset < 11
+    old = "Conv" in call.op and call.opset < 11
     call.refuse(old and any(s > 1 for s in strides), f"auto_pad {mode} with strides before opset 11", DIFFER)
 
 
@@ -119,6 +120,12 @@ def _groups(call: Call) -> int:
 
 
 def conv(call: Call) -> list[Value]:
+    y, _ = convolved(call)
+    return [y]
+
+
+def convolved(call: Call) -> tuple[Data, int]:
+    """The convolution, and the most terms of one of its sums."""
     x, weight, bias, roundings = _operands(call)
     kernel = kernel_of(call, weight.shape[2:])
     begin, end = padding(call, kernel.reach, kernel.strides, x.shape[2:])
@@ -126,7 +133,7 @@ def conv(call: Call) -> list[Value]:
     dilated = mode in SAME and any(d > 1 for d in kernel.dilations)
     call.refuse(dilated, f"auto_pad {mode} with dilations", NO_FORM)
     op = Conv(weight, bias, kernel.strides, kernel.dilations, begin, end, _groups(call), roundings)
-    return [call.emit(op, x)]
+    return call.emit(op, x), prod(weight.shape[1:]) + 1
 
 
 def conv_transpose(call: Call) -> list[Value]:

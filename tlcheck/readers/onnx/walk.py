@@ -12,7 +12,7 @@ from tlcheck.limits import MAX_NODES
 from tlcheck.readers.onnx.call import Builder, Call
 from tlcheck.readers.onnx.external import parse
 from tlcheck.readers.onnx.operands import INTEGERS, Data, Known, Late, Part, Shape
-from tlcheck.readers.onnx.standard import MIN_OPSET, max_opset
+from tlcheck.readers.onnx.standard import MIN_OPSET, form_of, max_opset
 from tlcheck.readers.onnx.table import LOWERINGS, ON_INTEGERS, Row, late_row, remember
 from tlcheck.readers.onnx.tensors import checked_shape, element_type, read_tensor
 from tlcheck.trusted.graph import Graph
@@ -20,6 +20,10 @@ from tlcheck.trusted.graph import Graph
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
 
+    from tlcheck.readers.onnx.contributed import Contributed
+
+DEFAULT, MICROSOFT = ("", "ai.onnx"), "com.microsoft"
+"""Names of the standard's domain; onnxruntime's domain."""
 MIN_IR = 3
 """The first version of the format in which a model says its operator sets."""
 
@@ -27,7 +31,7 @@ MIN_IR = 3
 def read_graph(data: bytes) -> Graph:
     """See :func:`tlcheck.readers.onnx.read_model`."""
     model = _parse(data)
-    opset = _opset(model)
+    opset, versions = _opset(model), _versions(model)
     graph = model.graph
     _check_features(model)
     _check_names(graph)
@@ -35,7 +39,7 @@ def read_graph(data: bytes) -> Graph:
     values: dict[str, Part] = {
         tensor.name: read_tensor(tensor, masks=True) for tensor in graph.initializer if tensor.name in needed
     }
-    builder, rows = Builder(), set[Row]()
+    builder = Builder()
     stored = {tensor.name for tensor in graph.initializer}
     inputs = [info for info in graph.input if info.name not in stored]
     if not inputs:
@@ -44,12 +48,14 @@ def read_graph(data: bytes) -> Graph:
     for node in graph.node:
         if any(name in needed for name in node.output if name):
             operands = [_operand(name, values, node) for name in node.input]
-            call = Call(node, operands, builder, opset=opset, needed=needed)
-            row = _row(node, call, operands)
-            rows.add(row)
+            own = _own(node, opset, versions)
+            form = None if own is None else own.form
+            call = Call(node, operands, builder, opset=opset, needed=needed, form=form)
+            row = _row(node, call, operands, None if own is None else own.row)
+            builder.rows.add(row)
             results = call.lowered(row.load())
-            values.update((name, x) for name, x in zip(node.output, results, strict=False) if name)
-    return remember(_finished(graph, inputs, values, builder), rows)
+            values.update((name, x) for name, x in zip(node.output, results, strict=False) if name in needed)
+    return remember(_finished(graph, inputs, values, builder), builder.rows)
 
 
 def _parse(data: bytes) -> ModelProto:
@@ -67,13 +73,22 @@ def _opset(model: ModelProto) -> int:
 
     text = "unsupported version of the ONNX format (ir_version)"
     _require_between(text, MIN_IR, IR_VERSION, model.ir_version)
-    versions = {entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")}
+    versions = {entry.version for entry in model.opset_import if entry.domain in DEFAULT}
     if len(versions) != 1:
         text = "the default operator set is not imported exactly once"
         raise InvalidInput("TLC201", text, got=str(sorted(versions)))
     (version,) = versions
     _require_between("unsupported opset", MIN_OPSET, max_opset(), version)
     return int(version)
+
+
+def _versions(model: ModelProto) -> dict[str, set[int]]:
+    """The versions in which each domain but the default one is imported."""
+    found: dict[str, set[int]] = {}
+    for entry in model.opset_import:
+        if entry.domain not in DEFAULT:
+            found.setdefault(entry.domain, set()).add(entry.version)
+    return found
 
 
 def _require_between(what: str, least: int, most: int, got: int) -> None:
@@ -147,15 +162,25 @@ def _input_shape(info: ValueInfoProto, where: str) -> Shape:
     return checked_shape(shape, where)
 
 
-def _row(node: NodeProto, call: Call, operands: Sequence[Part | None]) -> Row:
+def _own(node: NodeProto, opset: int, versions: dict[str, set[int]]) -> Contributed | None:
+    """An operator of onnxruntime, where the standard has none of that name at this opset; it writes a few into the default
+    domain, of models that import its own."""
+    if node.domain in DEFAULT and (MICROSOFT not in versions or form_of(node.op_type, opset) is not None):
+        return None
+    from tlcheck.readers.onnx.contributed import contributed
+
+    return contributed(node.op_type, node.domain, versions)
+
+
+def _row(node: NodeProto, call: Call, operands: Sequence[Part | None], own: Row | None) -> Row:
     """How the node is read. Raises TLC202 for one that is not, TLC203 for minus infinity where it has no place."""
-    call.refuse(node.domain not in ("", "ai.onnx"), f"domain {node.domain}")
-    row = LOWERINGS.get(node.op_type)
+    call.refuse(own is None and node.domain not in DEFAULT, f"domain {node.domain}")
+    row = own or LOWERINGS.get(node.op_type)
     if row is None:
         raise call.unsupported()
-    late = late_row(node.op_type, operands)
+    late = None if own else late_row(node.op_type, operands)
     call.refuse_infinity(late is not None)
-    if late is None and node.op_type not in ON_INTEGERS:
+    if late is None and (own or node.op_type not in ON_INTEGERS):
         for x in operands:
             if isinstance(x, Data):
                 call.refuse(not x.is_float, f"operand of type {x.dtype}")
