@@ -55,6 +55,8 @@ class Builder:
     """The graph's nodes so far."""
 
     nodes: list[Node] = field(default_factory=list)
+    table: Mapping[str, Row] = field(default_factory=dict)
+    """How operators are read that a node is read as (``Call.made``)."""
     rows: set[Row] = field(default_factory=set)
     """How the operators so far were read."""
 
@@ -374,12 +376,10 @@ class Call:
         """What another operator of the standard makes of these operands, as if the file had that node, of opset ``INNER``."""
         from onnx import helper
 
-        from tlcheck.readers.onnx.table import LOWERINGS
-
         names = [f"operand {i}" for i in range(len(operands))]
         node = helper.make_node(operator, names, ["result"], self.label)
         node.attribute.extend(helper.make_attribute(*item) for item in attributes.items())
-        row = LOWERINGS[operator]
+        row = self._builder.table[operator]
         self._builder.rows.add(row)
         (found,) = Call(node, operands, self._builder, opset=INNER, needed={"result"}).lowered(row.load())
         if isinstance(found, Late):

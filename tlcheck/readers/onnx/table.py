@@ -82,7 +82,7 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
             "Acosh Asinh Atanh Cosh Elu Gelu HardSwish Mish Shrink Sinh Softsign Swish Tan ThresholdedRelu".split(), "written",
         ),
         "Celu": "celu", "HardSigmoid": "hard_sigmoid", "PRelu": "prelu", "Pow": "power", "Reciprocal": "reciprocal",
-        "Selu": "selu", "Sqrt": "sqrt",
+        "Selu": "selu", "Sqrt": "sqrt", "SwiGLU": "swiglu",
     },
     "along_axis": {
         "ArgMax": "arg_extreme", "ArgMin": "arg_extreme", "Hardmax": "hardmax", "LogSoftmax": "softmax", "OneHot": "one_hot",
@@ -98,7 +98,7 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
     "einsum": {"Einsum": "einsum"},
     "convolution": {"Conv": "conv", "ConvTranspose": "conv_transpose"},
     "pooling": {"AveragePool": "average_pool", "MaxPool": "max_pool"},
-    "lp_pool": {"GlobalLpPool": "global_lp_pool"},
+    "lp_pool": {"GlobalLpPool": "global_lp_pool", "LpPool": "lp_pool"},
     "reductions": {
         "GlobalAveragePool": "global_pool", "GlobalMaxPool": "global_pool", "ReduceL1": "reduced", "ReduceL2": "reduced",
         "ReduceLogSum": "reduced", "ReduceLogSumExp": "reduced", "ReduceMax": "reduced", "ReduceMean": "reduced",
@@ -114,6 +114,12 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
         "Pad": "pad", "Scatter": "scatter_elements", "ScatterElements": "scatter_elements", "ScatterND": "scatter_nd",
         "Slice": "slice_", "Trilu": "trilu",
     },
+    "bits": {
+        "BitShift": "bit_shift", "BitwiseAnd": "bitwise", "BitwiseNot": "bitwise_not", "BitwiseOr": "bitwise",
+        "BitwiseXor": "bitwise",
+    },
+    "placing": {"CenterCropPad": "center_crop_pad", "Col2Im": "col2im", "TensorScatter": "tensor_scatter"},
+    "attention": {"Attention": "attention", "RotaryEmbedding": "rotary_embedding"},
     "resize": {"Resize": "resize", "Upsample": "upsample"},
     "discrete": {
         "And": "logic", "Ceil": "stepped", "Equal": "comparison", "Floor": "stepped", "Greater": "comparison",

@@ -39,7 +39,7 @@ def read_graph(data: bytes) -> Graph:
     values: dict[str, Part] = {
         tensor.name: read_tensor(tensor, masks=True) for tensor in graph.initializer if tensor.name in needed
     }
-    builder = Builder()
+    builder = Builder(table=LOWERINGS)
     stored = {tensor.name for tensor in graph.initializer}
     inputs = [info for info in graph.input if info.name not in stored]
     if not inputs:
