@@ -43,13 +43,13 @@ class Row:
 ARB: Final = (("arith", "arb"),)
 FIRST: Final = "unsat: exact integers, piecewise linear"
 ROWS: Final = {
-    FIRST: Row("digits-mlp", (3000, 5350), ARB),
-    "unsat: + Sigmoid": Row("digits-sigmoid-lines", (3100, 5350), ARB),
-    "unsat: + smooth functions (Exp)": Row(partial(small_proofs.one_leaf, operator="Exp"), (3450, 4600), ARB),
-    "unsat: + step functions (Sign)": Row(partial(small_proofs.one_leaf, operator="Sign"), (3800, 5000), ARB),
-    "unsat: + ball64": Row("digits-mlp", (3550, 5350), (("arith", "ball64"),)),
-    "unsat: + deployed": Row("digits-mlp", (3050, 5450), (*ARB, ("semantics", "deployed"))),
-    "sat: a witness": Row("absolute-witness-on-the-boundary", (2800, 5200)),
+    FIRST: Row("digits-mlp", (3000, 5500), ARB),
+    "unsat: + Sigmoid": Row("digits-sigmoid-lines", (3100, 5500), ARB),
+    "unsat: + smooth functions (Exp)": Row(partial(small_proofs.one_leaf, operator="Exp"), (3450, 4750), ARB),
+    "unsat: + step functions (Sign)": Row(partial(small_proofs.one_leaf, operator="Sign"), (3800, 5100), ARB),
+    "unsat: + ball64": Row("digits-mlp", (3550, 5500), (("arith", "ball64"),)),
+    "unsat: + deployed": Row("digits-mlp", (3050, 5600), (*ARB, ("semantics", "deployed"))),
+    "sat: a witness": Row("absolute-witness-on-the-boundary", (2800, 5350)),
     "spline": Row("spline-parabola", (800, 2200)),
     "spline: + distance to a network": Row("spline-near-tanh", (1150, 2400)),
     "camera box": Row(small_proofs.camera_box, (800, 2150)),
@@ -60,14 +60,14 @@ ROWS: Final = {
     "Lyapunov boxes": Row("lyapunov-annulus", (1200, 2750)),
     "PINN at points": Row("pinn-boxes", (1150, 2600)),
     "PINN over a domain": Row("pinn-domain-sup", (2700, 4400)),
-    "solution error": Row("solution-heat-sup", (3850, 4300)),
+    "solution error": Row("solution-heat-sup", (3850, 4450)),
     "output box": Row("output-box-of-a-tent", (4200, 2500)),
-    "margins": Row("margins-over-digits", (5250, 3950)),
+    "margins": Row("margins-over-digits", (5250, 4100)),
     "node bounds": Row(small_proofs.node_bounds, (4800, 2550), claim=1),
 }
 """By kind of claim. Raising a budget is a decision: say why in the commit that does."""
 ONNX: Final = "tlcheck.readers.onnx"
-READERS: Final = {"ONNX reader, for a piecewise linear network": 1550, "ONNX reader, the whole": 3700}
+READERS: Final = {"ONNX reader, for a piecewise linear network": 1600, "ONNX reader, the whole": 3700}
 """Most code lines of the ONNX reader."""
 AUDIT: Final = (
     "claim",

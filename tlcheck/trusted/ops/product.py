@@ -105,9 +105,8 @@ class MatProduct(Relaxed):
         sums = np.matmul(a.reshape(-1, batch, m, k), b.reshape(-1, batch, k, n)).reshape(-1, batch * m * n)
         largest = max(1.0, *(box.largest for box in boxes))
         representable(*boxes, Box(sums, sums))
-        gamma = (
-            each * UNIT32 / (1 - each * UNIT32) * (1 + Fraction(k, 1 << 50))
-        )  # what float64 lost in the sums of magnitudes
+        # the last factor: what float64 lost in the sums of magnitudes
+        gamma = each * UNIT32 / (1 - each * UNIT32) * (1 + Fraction(k, 1 << 50))
         return scaled_up(gamma, sums, 2 * (each + 1) * TINY32 * (1 + Fraction(largest)))
 
     def relaxation(self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...]) -> Relaxation:
