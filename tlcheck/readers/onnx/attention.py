@@ -20,8 +20,9 @@ from tlcheck.readers.onnx.operands import Data, Known, Value
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.formula import rational
 from tlcheck.trusted.ops.s_shaped import Tanh
-from tlcheck.trusted.ops.statistics import Running
+from tlcheck.trusted.ops.statistics import Unlike
 
+KERNELS: Final = "Attention, whose sums kernels scale again while they run"
 WHOLE_PRECISIONS: Final = (1, 11)
 """``softmax_precision`` that loses nothing: float32, float64."""
 
@@ -44,7 +45,7 @@ def attention(call: Call) -> list[Value]:
     capped = _capped(call, raw)
     masked = _masked(call, capped, past_length)
     weights = call.made("Softmax", masked, axis=-1)
-    y = call.emit(Running("Attention"), call.data(product(call, weights, values)))
+    y = call.emit(Unlike(KERNELS), call.data(product(call, weights, values)))
     merged = _merged(call, y) if len(call.value(0).shape) == 3 else y
     return [merged, k, v, _shown(call, (raw, capped, masked, weights))]
 
@@ -199,7 +200,7 @@ def _shown(call: Call, steps: Sequence[Value]) -> Value:
     used = len(call.wanted) > 3 and call.wanted[3]
     capped = used and mode == 0 and steps[0] is not steps[1]
     call.refuse(capped, "qk_matmul_output of mode 0 with softcap", DIFFER)
-    return call.emit(Running("Attention"), call.data(steps[mode])) if used else steps[0]
+    return call.emit(Unlike(KERNELS), call.data(steps[mode])) if used else steps[0]
 
 
 def rotary_embedding(call: Call) -> list[Value]:
