@@ -215,7 +215,42 @@ AXIS: Any = ints(1)
 NEGATIVE: dict[str, Any] = {"a": -1.5, "b": 1.0}
 
 
+GATES = f32(*np.linspace(-0.7, 0.9, 64).tolist())
+
+
+def cell(x: Array, count: int) -> list[Array]:
+    """Pre-activations of ``count`` gates of a step without a state: rows of the weights, and both biases."""
+    w = exact(GATES[: 16 * count]).reshape(4 * count, 4)
+    pre = (x.reshape(4) * w).sum(axis=1) + 2 * exact(np.tile(B, count))
+    return list(pre.reshape(count, 4))
+
+
+def rnn(x: Array) -> Array:
+    return tanh(cell(x, 1)[0]).reshape(x.shape)
+
+
+def gru(x: Array) -> Array:
+    z, _, h = cell(x, 3)
+    return ((1 - sigmoid(z)) * tanh(h)).reshape(x.shape)
+
+
+def lstm(x: Array) -> Array:
+    i, o, _, c = cell(x, 4)
+    return (sigmoid(o) * tanh(sigmoid(i) * tanh(c))).reshape(x.shape)
+
+
+def recurrent(op: str, f: Callable[[Array], Array], count: int, **more: Any) -> tuple[str, Layer]:
+    weights = (
+        GATES[: 16 * count].reshape(1, 4 * count, 4),
+        np.ones((1, 4 * count, 4), np.float32),
+        np.tile(B, 2 * count)[None],
+    )
+    step = (op, (X, *weights), {"hidden_size": 4})
+    return op, Layer((step, ("Squeeze", (X, ints(1)), {})), f, shape=(1, 1, 4), **more)
+
+
 TABLE: list[tuple[str, Layer]] = [
+    recurrent("RNN", rnn, 1, a=1.5), recurrent("GRU", gru, 3, a=4.0), recurrent("LSTM", lstm, 4, a=6.0, b=0.5),
     *(one(name, each(row.function), a=row.chain[0], b=row.chain[1], start=SMALL) for name, row in OPERATORS.items() if row.chain),
     # arithmetic and functions, entry by entry
     one("Abs", abs, a=1.5, b=-1.0),
@@ -334,12 +369,15 @@ TABLE: list[tuple[str, Layer]] = [
 MOVES = "moves values and computes nothing"
 STEPS = "its value is an integer or a choice: sharp, or undecided"
 CONSTANTS = "takes constants, or changes a type"
+INSIDE = "what it computes is in the graphs inside it"
 WITHOUT = {
-    MOVES: "CenterCropPad Compress Concat DepthToSpace Dropout Expand Flatten Gather GatherElements GatherND Identity Pad Reshape Scatter "
-    "ScatterElements ScatterND Slice SpaceToDepth Split Squeeze TensorScatter Tile Transpose Trilu Unsqueeze",
+    MOVES: "CenterCropPad Compress Concat DepthToSpace Dropout Expand Flatten Gather GatherElements GatherND Identity Pad Reshape "
+    "ReverseSequence Scatter ScatterElements ScatterND Slice SpaceToDepth Split Squeeze TensorScatter Tile Transpose Trilu Unsqueeze",
     STEPS: "And ArgMax ArgMin Ceil Equal Floor Greater GreaterOrEqual Hardmax IsInf IsNaN Less LessOrEqual Not OneHot Or "
-    "Round Sign Where Xor",
-    CONSTANTS: "BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Cast CastLike Constant ConstantOfShape NonZero Range Shape Size",
+    "Round Sign TopK Where Xor",
+    CONSTANTS: "BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Cast CastLike Constant ConstantOfShape EyeLike NonZero Range Shape "
+    "Size",
+    INSIDE: "If Loop Scan",
 }
 """Operators without a chain, and why."""
 

@@ -12,7 +12,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from tests.fuzz.operators.model import Case, Maker, schemas, versions
 from tests.trusted.functions import OPERATORS
@@ -1046,6 +1046,148 @@ def bit_shift(m: Maker) -> None:
     m.attr("direction", m.pick(["LEFT", "RIGHT"]), 1.0)
 
 
+# Recurrent networks, and graphs inside nodes.
+
+GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
+ACTIVATIONS = (
+    ["Tanh"] * 3 + ["Sigmoid"] * 3 + ["Relu", "HardSigmoid", "LeakyRelu", "Softsign", "Elu", "Affine", "tanh"]
+)
+
+
+def recurrent(m: Maker) -> None:
+    steps, batch, width, size = m.int(1, 4), m.int(1, 3), m.int(1, 3), m.int(1, 3)
+    direction = m.attr("direction", m.pick(["forward", "reverse", "bidirectional"]), 0.6) or "forward"
+    n, rows = 1 + (direction == "bidirectional"), GATES[m.operator] * size
+    layout = m.attr("layout", m.pick([0, 0, 0, 1]), 0.4) or 0
+
+    def first(*shape: int) -> tuple[int, ...]:
+        return (shape[1], shape[0], *shape[2:]) if layout else shape
+
+    m.operand(m.floats(first(steps, batch, width), -2, 2), m.pick(["data"] * 9 + ["constant"]))
+    for shape in ((n, rows, width), (n, rows, size)):
+        m.operand(m.floats(shape, -1, 1), "constant" if m.maybe(0.9) else "data")
+    rest = [
+        m.floats((n, 2 * rows), -1, 1),
+        np.full(batch, steps, np.int32),
+        m.floats(first(n, batch, size), -1, 1),
+    ]
+    if m.operator == "LSTM":
+        rest += [m.floats(first(n, batch, size), -1, 1), m.floats((n, 3 * size), -1, 1)]
+    for value in rest:
+        if m.maybe(0.5):
+            m.operand(value, "constant" if m.maybe(0.9) else "")
+        else:
+            m.absent()
+    m.attr("hidden_size", size, 0.9)
+    usual = {"RNN": 1, "GRU": 2, "LSTM": 3}[m.operator] * n
+    chosen = m.attr("activations", [m.pick(ACTIVATIONS) for _ in range(usual)], 0.4)
+    if chosen:
+        m.attr("activation_alpha", [m.pick([0.5, 0.25])] * m.pick([1, usual]), 0.4)
+        m.attr("activation_beta", [m.pick([0.5, 0.25])] * m.pick([1, usual]), 0.4)
+    m.attr("clip", m.pick([0.5, 3.0]), 0.15)
+    m.flag("input_forget", 0.05)
+    m.flag("linear_before_reset", 0.5)
+    m.case.outputs = [m.pick(["wanted", "wanted", ""]) for _ in range(3 if m.operator == "LSTM" else 2)]
+
+
+def _inner(nodes: list[Any], inputs: list[tuple[str, int]], outputs: list[tuple[str, int]]) -> Any:
+    """Integers and booleans are single numbers."""
+    infos = [
+        [helper.make_tensor_value_info(name, kind, () if kind in (7, 9) else None) for name, kind in part]
+        for part in (inputs, outputs)
+    ]
+    return helper.make_graph(nodes, "inner", *infos)
+
+
+def if_(m: Maker) -> None:
+    """Branches that give the condition, or not, as a number."""
+    m.operand(np.array(m.maybe(0.5)).reshape(m.pick([(), (), (1,)])), m.pick(["constant"] * 9 + ["data"]))
+    for name in ("then_branch", "else_branch"):
+        nodes = [
+            helper.make_node("Cast", ["x0"], [f"{name} c"], to=1),
+            helper.make_node("Cos", [f"{name} c"], [f"{name} y"]),
+        ]
+        m.attr(name, _inner(nodes if m.maybe(0.9) else nodes[:1], [], [(f"{name} y", 1)]))
+
+
+def loop(m: Maker) -> None:
+    """Sines of what is carried, plus the iteration's number; stacked vectors."""
+    most, by_condition = m.int(0, 4), m.maybe(0.4)
+    m.operand(
+        np.array(most, np.int64).reshape(m.pick([(), (), (1,)])), "constant" if m.maybe(0.95) else "data"
+    )
+    if m.maybe(0.8):
+        m.operand(np.array(m.maybe(0.9)), "constant")
+    else:
+        m.absent()
+    m.operand(m.floats((m.int(1, 3),), -2, 2))
+    limit = helper.make_node("Constant", [], ["limit"], value=numpy_helper.from_array(np.array(m.int(0, 3))))
+    go = (
+        [limit, helper.make_node("Less", ["i", "limit"], ["on"])]
+        if by_condition
+        else [helper.make_node("Identity", ["go"], ["on"])]
+    )
+    nodes = [
+        *go, helper.make_node("Sin", ["v"], ["s"]), helper.make_node("Cast", ["i"], ["f"], to=1 if m.float == np.float32 else 11),
+        helper.make_node("Add", ["s", "f"], ["w"]), helper.make_node("Neg", ["w"], ["stack"]),
+    ]  # fmt: skip
+    scanned = m.maybe(0.5)
+    kind = 1 if m.float == np.float32 else 11
+    outputs = [("on", 9), ("w", kind), *([("stack", kind)] if scanned else [])]
+    m.attr("body", _inner(nodes, [("i", 7), ("go", 9), ("v", kind)], outputs))
+    m.case.outputs = ["wanted"] * (2 if scanned else 1)
+
+
+def scan(m: Maker) -> None:
+    """Running sums, along any axis in any direction."""
+    shape = (m.int(1, 3), m.int(1, 3))
+    axis = m.attr("scan_input_axes", [m.pick([0, 0, 1, -1])], 0.5) or [0]
+    m.operand(m.floats((shape[1 - axis[0] % 2],), -2, 2))
+    m.operand(m.floats(shape, -2, 2), "data" if m.maybe(0.9) else "constant")
+    m.attr("num_scan_inputs", 1)
+    m.attr("scan_input_directions", [m.pick([0, 1])], 0.3)
+    m.attr("scan_output_directions", [m.pick([0, 1])], 0.3)
+    m.attr("scan_output_axes", [m.pick([0, 1, -1])], 0.3)
+    kind = 1 if m.float == np.float32 else 11
+    nodes = [helper.make_node("Add", ["s", "e"], ["t"]), helper.make_node("Tanh", ["t"], ["o"])]
+    m.attr("body", _inner(nodes, [("s", kind), ("e", kind)], [("t", kind), ("o", kind)]))
+    m.case.outputs = ["wanted", "wanted"]
+
+
+def eye_like(m: Maker) -> None:
+    m.operand(any_values(m, m.shape(2, 2)))
+    m.attr("k", m.int(-3, 3))
+    m.attr("dtype", m.pick([1, 7, 6, 9, 11, 10]))
+
+
+def reverse_sequence(m: Maker) -> None:
+    shape = m.shape(2, 4)
+    time = m.pick([0, 1])
+    m.attr("time_axis", time, 1.0 if time else 0.5)
+    m.attr("batch_axis", 1 - time, 1.0 if time else 0.5)
+    m.operand(any_values(m, shape))
+    top = shape[time] if m.maybe(0.97) else shape[time] + 1
+    m.operand(m.ints((shape[1 - time],), min(1, top), top), "constant" if m.maybe(0.95) else "data")
+
+
+def top_k(m: Maker) -> None:
+    """Often equal entries."""
+    shape = m.shape(1, 3)
+    axis = m.axis(len(shape))
+    n = shape[axis] if -len(shape) <= axis < len(shape) else 1
+    value = m.ints(shape, -2, 2) if m.maybe(0.5) else m.floats(shape).astype(np.float64)
+    m.operand(value.astype(m.pick([m.float, m.float, np.int64])), m.pick(["constant", "constant", "data"]))
+    k = m.int(1, max(1, n)) if m.maybe(0.6) else 1
+    if m.takes("k"):
+        m.attr("k", k)
+    else:
+        m.operand(np.array([k], np.int64), "constant")
+    m.attr("axis", axis)
+    m.flag("largest")
+    m.flag("sorted", 0.1)
+    m.case.outputs = ["wanted", m.pick(["wanted", "named"])]
+
+
 # Operators that are not read.
 
 
@@ -1067,11 +1209,6 @@ def unread(m: Maker) -> None:
         value = m.anything(kind)
         if value is not None:
             m.attr(name, value, 0.2)
-
-
-def top_k(m: Maker) -> None:
-    m.operand(m.floats((4,)))
-    m.operand(np.array([2], np.int64), "constant")
 
 
 RECIPES: dict[str, Recipe] = {
@@ -1104,5 +1241,10 @@ RECIPES: dict[str, Recipe] = {
     "OneHot": one_hot, "Cast": cast, "CastLike": cast_like, "Constant": constant, "ConstantOfShape": constant_of_shape,
     **dict.fromkeys(["BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor"], bits), "BitShift": bit_shift,
     "Attention": attention, "RotaryEmbedding": rotary_embedding, "SwiGLU": swiglu, "CenterCropPad": center_crop_pad, "Col2Im": col2im,
-    "TensorScatter": tensor_scatter, "DequantizeLinear": dequantize, "NonZero": non_zero, "Range": range_, "Shape": shape_of, "TopK": top_k,
+    "TensorScatter": tensor_scatter,
+
+
+    "DequantizeLinear": dequantize, "NonZero": non_zero, "Range": range_, "Shape": shape_of, "TopK": top_k,
+    **dict.fromkeys(["RNN", "GRU", "LSTM"], recurrent), "If": if_, "Loop": loop, "Scan": scan, "EyeLike": eye_like,
+    "ReverseSequence": reverse_sequence,
 }  # fmt: skip

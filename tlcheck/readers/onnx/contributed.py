@@ -7,6 +7,7 @@ against the schemas of the installed onnxruntime; types are those of which its C
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -78,7 +79,7 @@ CONTRIBUTED: Final[dict[str, Contributed]] = {
 }  # fmt: skip
 
 
-def contributed(operator: str, domain: str, versions: dict[str, set[int]]) -> Contributed | None:
+def contributed(operator: str, domain: str, versions: Mapping[str, set[int]]) -> Contributed | None:
     """The operator of that domain; None where nothing of that name is read. ``versions``: in which domains are imported.
 
     Raises TLC201, TLC202.

@@ -86,7 +86,7 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
     },
     "along_axis": {
         "ArgMax": "arg_extreme", "ArgMin": "arg_extreme", "Hardmax": "hardmax", "LogSoftmax": "softmax", "OneHot": "one_hot",
-        "Softmax": "softmax",
+        "Softmax": "softmax", "TopK": "top_k",
     },
     "normalization": {
         "BatchNormalization": "batch_normalization", "GroupNormalization": "group_normalization",
@@ -95,6 +95,8 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
     },
     "matrices": {"CumSum": "cum_sum", "Gemm": "gemm", "MatMul": "matmul"},
     "einsum": {"Einsum": "einsum"},
+    "subgraphs": {"If": "if_", "Loop": "loop", "Scan": "scan"},
+    "recurrent": dict.fromkeys(("GRU", "LSTM", "RNN"), "recurrent"),
     "convolution": {"Conv": "conv", "ConvTranspose": "conv_transpose"},
     "pooling": {"AveragePool": "average_pool", "MaxPool": "max_pool"},
     "lp_pool": {"GlobalLpPool": "global_lp_pool", "LpPool": "lp_pool"},
@@ -110,8 +112,8 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
     },
     "selection": {
         "Compress": "compress", "Gather": "gather", "GatherElements": "gather_elements", "GatherND": "gather_nd",
-        "Pad": "pad", "Scatter": "scatter_elements", "ScatterElements": "scatter_elements", "ScatterND": "scatter_nd",
-        "Slice": "slice_", "Trilu": "trilu",
+        "Pad": "pad", "ReverseSequence": "reverse_sequence", "Scatter": "scatter_elements",
+        "ScatterElements": "scatter_elements", "ScatterND": "scatter_nd", "Slice": "slice_", "Trilu": "trilu",
     },
     "bits": {
         "BitShift": "bit_shift", "BitwiseAnd": "bitwise", "BitwiseNot": "bitwise_not", "BitwiseOr": "bitwise",
@@ -127,8 +129,8 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
         "Where": "where", "Xor": "logic",
     },
     "literals": {
-        "Constant": "constant", "ConstantOfShape": "constant_of_shape", "NonZero": "non_zero", "Range": "range_",
-        "Shape": "shape", "Size": "size",
+        "Constant": "constant", "ConstantOfShape": "constant_of_shape", "EyeLike": "eye_like", "NonZero": "non_zero",
+        "Range": "range_", "Shape": "shape", "Size": "size",
     },
     "casts": {"Cast": "cast", "CastLike": "cast", "DequantizeLinear": "dequantize"},
 }  # fmt: skip
@@ -140,16 +142,28 @@ LOWERINGS: Final[dict[str, Row]] = OPERATIONS | {
     for operator, name in rows.items()
 }
 
-UNLIKE: Final = {
+NEVER: Final[dict[str, str]] = {
     "MeanVarianceNormalization": "onnxruntime adds no 1e-9 to the deviation, as the standard's function does",
-}
-"""Operators that have no row because runtimes compute another function than the standard's: which."""
+    **dict.fromkeys(
+        "Bernoulli Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike".split(),
+        "its values are random: no one function",
+    ),
+    **dict.fromkeys(
+        "ConcatFromSequence Optional OptionalGetElement OptionalHasElement SequenceAt SequenceConstruct SequenceEmpty "
+        "SequenceErase SequenceInsert SequenceLength SequenceMap SplitToSequence".split(),
+        "sequences and optional values are no tensors",
+    ),
+}  # fmt: skip
+"""Operators without a row, and why."""
+
+LOCAL: Final = Row(f"{__package__}.subgraphs", "function_call")
+"""A call of a local function. Rows of its module get the walk too."""
 
 ON_INTEGERS: Final = frozenset({
-    "Add", "And", "Cast", "CastLike", "Concat", "Equal", "Expand", "Flatten", "Gather", "Greater", "GreaterOrEqual",
-    "Identity", "Less", "LessOrEqual", "Mod", "Mul", "Not", "OneHot", "Or", "ReduceMax",
-    "ReduceMin", "ReduceSum", "Reshape", "Shape", "Size", "Slice", "Split", "Squeeze", "Sub", "Tile", "Transpose",
-    "Unsqueeze", "Where", "Xor",
+    "Add", "And", "Cast", "CastLike", "Concat", "Equal", "Expand", "EyeLike", "Flatten", "Gather", "Greater",
+    "GreaterOrEqual", "Identity", "If", "Less", "LessOrEqual", "Loop", "Mod", "Mul", "Not", "OneHot", "Or", "ReduceMax",
+    "ReduceMin", "ReduceSum", "Reshape", "ReverseSequence", "Scan", "Shape", "Size", "Slice", "Split", "Squeeze", "Sub", "Tile",
+    "Transpose", "Unsqueeze", "Where", "Xor",
 })  # fmt: skip
 """Operators that mean the same on integers and booleans that the network computes; the others refuse them."""
 
