@@ -15,6 +15,7 @@ from tests import numpy_eval
 from tests.helpers import IEEE
 from tests.operations import PIECEWISE_LINEAR, operations, step_of
 from tests.trusted.functions import FUNCTIONS
+from tests.trusted.gaps import GAPS
 from tests.trusted.test_audit import ONE_LEAF, claim, leaves, verdict
 from tests.trusted.test_evaluate import graph_of
 from tlcheck.checking.crosscheck.mp_intervals import cross_check_relaxation, mp_evaluate
@@ -64,6 +65,7 @@ OTHERS: dict[str, tuple[Operation, list[tuple[int, ...]]]] = {
     "less-equal": (Compare("<="), [(6,), (6,)]),
     "argmax": (ArgMax(), [(3, 4)]),
     "argmax-last": (ArgMax(last=True), [(3, 4)]),
+    **GAPS,
 }
 
 

@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "certify": "certify",
     "certify-pinn": "certify_pinn",
     "certify-robust": "certify_robust",
+    "equiv": "equiv",
     "certify-lyapunov": "certify_lyapunov",
     "lyapunov-spec": "lyapunov_spec",
     "calibrate": "calibrate",
