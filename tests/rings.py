@@ -45,9 +45,9 @@ FIRST: Final = "unsat: exact integers, piecewise linear"
 ROWS: Final = {
     FIRST: Row("digits-mlp", (3000, 5500), ARB),
     "unsat: + Sigmoid": Row("digits-sigmoid-lines", (3150, 5500), ARB),
-    "unsat: + smooth functions (Exp)": Row(partial(small_proofs.one_leaf, operator="Exp"), (3450, 4750), ARB),
+    "unsat: + smooth functions (Exp)": Row(partial(small_proofs.one_leaf, operator="Exp"), (3500, 4750), ARB),
     "unsat: + step functions (Sign)": Row(partial(small_proofs.one_leaf, operator="Sign"), (3850, 5100), ARB),
-    "unsat: + ball64": Row("digits-mlp", (3550, 5500), (("arith", "ball64"),)),
+    "unsat: + ball64": Row("digits-mlp", (3600, 5500), (("arith", "ball64"),)),
     "unsat: + deployed": Row("digits-mlp", (3050, 5600), (*ARB, ("semantics", "deployed"))),
     "sat: a witness": Row("absolute-witness-on-the-boundary", (2800, 5400)),
     "two networks": Row("equiv-a-weight-off", (3300, 5600), ARB),
@@ -68,7 +68,7 @@ ROWS: Final = {
 }
 """By kind of claim. Raising a budget is a decision: say why in the commit that does."""
 ONNX: Final = "tlcheck.readers.onnx"
-READERS: Final = {"ONNX reader, for a piecewise linear network": 1700, "ONNX reader, the whole": 4600}
+READERS: Final = {"ONNX reader, for a piecewise linear network": 1700, "ONNX reader, the whole": 4700}
 """Most code lines of the ONNX reader."""
 AUDIT: Final = (
     "claim",

@@ -373,8 +373,8 @@ INSIDE = "what it computes is in the graphs inside it"
 WITHOUT = {
     MOVES: "CenterCropPad Compress Concat DepthToSpace Dropout Expand Flatten Gather GatherElements GatherND Identity Pad Reshape "
     "ReverseSequence Scatter ScatterElements ScatterND Slice SpaceToDepth Split Squeeze TensorScatter Tile Transpose Trilu Unsqueeze",
-    STEPS: "And ArgMax ArgMin Ceil Equal Floor Greater GreaterOrEqual Hardmax IsInf IsNaN Less LessOrEqual Not OneHot Or "
-    "Round Sign TopK Where Xor",
+    STEPS: "And ArgMax ArgMin Ceil ConvInteger DynamicQuantizeLinear Equal Floor Greater GreaterOrEqual Hardmax IsInf IsNaN Less LessOrEqual "
+    "MatMulInteger Not OneHot Or QLinearConv QLinearMatMul QuantizeLinear Round Sign TopK Where Xor",
     CONSTANTS: "BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Cast CastLike Constant ConstantOfShape EyeLike NonZero Range Shape "
     "Size",
     INSIDE: "If Loop Scan",

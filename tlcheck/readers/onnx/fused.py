@@ -6,6 +6,7 @@ also add up in another order: a summand that they start from is charged with the
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any, Final
 
 import numpy as np
@@ -13,9 +14,9 @@ from numpy.typing import NDArray
 
 from tlcheck.readers.onnx.arithmetic import add_signed, in_a_sum
 from tlcheck.readers.onnx.call import Call
-from tlcheck.readers.onnx.convolution import convolved
+from tlcheck.readers.onnx.convolution import convolved, operands_of
 from tlcheck.readers.onnx.matrices import gemm as plain_gemm
-from tlcheck.readers.onnx.matrices import multiplied_matrices
+from tlcheck.readers.onnx.matrices import multiply
 from tlcheck.readers.onnx.operands import Known, Value
 
 CONV_ACTIVATIONS: Final[dict[str, tuple[str, ...]]] = {
@@ -32,11 +33,11 @@ GEMM_ACTIVATIONS: Final[dict[str, tuple[str, ...]]] = {
 
 def conv(call: Call) -> list[Value]:
     """The activation of Conv(X, W, B) + Z."""
-    y, terms = convolved(call)
-    z = call.optional(3)
+    x, by, bias = operands_of(call)
+    y, z = convolved(call, x, by, bias), call.optional(3)
     if z is not None:
         call.refuse_shape(z.shape != y.shape, f"Z of shape {z.shape} for a result {y.shape}")
-        return [activated(call, add_signed(call, y, in_a_sum(call, z, terms), 1))]
+        return [activated(call, add_signed(call, y, in_a_sum(call, z, prod(by.shape[1:]) + 1), 1))]
     return [activated(call, y)]
 
 
@@ -71,7 +72,8 @@ def gemm(call: Call) -> list[Value]:
 def matmul(call: Call) -> list[Value]:
     """alpha A' B', numpy.matmul of operands that are turned first."""
     alpha = call.attr_float("alpha", 1.0)
-    return [multiplied_matrices(call, *(_turned(call, i, name) for i, name in enumerate("AB")), alpha=alpha)]
+    a, b = (_turned(call, i, name) for i, name in enumerate("AB"))
+    return [multiply(call, a, b, alpha=alpha)]
 
 
 def _turned(call: Call, i: int, name: str) -> Value:

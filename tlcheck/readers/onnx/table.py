@@ -132,7 +132,12 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
         "Constant": "constant", "ConstantOfShape": "constant_of_shape", "EyeLike": "eye_like", "NonZero": "non_zero",
         "Range": "range_", "Shape": "shape", "Size": "size",
     },
-    "casts": {"Cast": "cast", "CastLike": "cast", "DequantizeLinear": "dequantize"},
+    "casts": {"Cast": "cast", "CastLike": "cast"},
+    "dynamic": {"DynamicQuantizeLinear": "quantize"},
+    "quantized": {
+        "ConvInteger": "conv_integer", "DequantizeLinear": "dequantize", "MatMulInteger": "matmul_integer",
+        "QLinearConv": "qlinear_conv", "QLinearMatMul": "qlinear_matmul", "QuantizeLinear": "quantize",
+    },
 }  # fmt: skip
 """Module of this package -> operator -> its function there. One function for several: it looks at ``Call.op``."""
 
@@ -160,10 +165,10 @@ LOCAL: Final = Row(f"{__package__}.subgraphs", "function_call")
 """A call of a local function. Rows of its module get the walk too."""
 
 ON_INTEGERS: Final = frozenset({
-    "Add", "And", "Cast", "CastLike", "Concat", "Equal", "Expand", "EyeLike", "Flatten", "Gather", "Greater",
-    "GreaterOrEqual", "Identity", "If", "Less", "LessOrEqual", "Loop", "Mod", "Mul", "Not", "OneHot", "Or", "ReduceMax",
-    "ReduceMin", "ReduceSum", "Reshape", "ReverseSequence", "Scan", "Shape", "Size", "Slice", "Split", "Squeeze", "Sub", "Tile",
-    "Transpose", "Unsqueeze", "Where", "Xor",
+    "Add", "And", "Cast", "CastLike", "Concat", "ConvInteger", "DequantizeLinear", "Equal", "Expand", "EyeLike", "Flatten",
+    "Gather", "Greater", "GreaterOrEqual", "Identity", "If", "Less", "LessOrEqual", "Loop", "MatMulInteger", "MaxPool", "Mod", "Mul", "Not",
+    "OneHot", "Or", "QLinearConv", "QLinearMatMul", "ReduceMax", "ReduceMin", "ReduceSum", "Reshape", "ReverseSequence", "Scan",
+    "Shape", "Size", "Slice", "Split", "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze", "Where", "Xor",
 })  # fmt: skip
 """Operators that mean the same on integers and booleans that the network computes; the others refuse them."""
 

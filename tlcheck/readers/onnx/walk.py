@@ -14,7 +14,7 @@ from tlcheck.limits import MAX_NODES
 from tlcheck.readers.onnx.call import Builder, Call
 from tlcheck.readers.onnx.external import parse
 from tlcheck.readers.onnx.names import FunctionName, Values, check_names, needed_by, stored_in
-from tlcheck.readers.onnx.operands import INTEGERS, Data, Known, Late, Part, Shape
+from tlcheck.readers.onnx.operands import FLOATS, INTEGERS, Data, Known, Late, Part, Shape
 from tlcheck.readers.onnx.standard import MIN_OPSET, form_of, max_opset
 from tlcheck.readers.onnx.table import LOCAL, LOWERINGS, NEVER, ON_INTEGERS, Row, late_row, remember
 from tlcheck.readers.onnx.tensors import checked_shape, element_type
@@ -150,8 +150,8 @@ def _input(info: ValueInfoProto, builder: Builder) -> Data:
     if not info.type.HasField("tensor_type") or not info.type.tensor_type.HasField("shape"):
         raise InvalidInput("TLC202", "input is not a tensor of known rank", field=where)
     dtype = element_type(info.type.tensor_type.elem_type, where)
-    if dtype not in ("float32", "float64"):
-        read = "float32 or float64"
+    if dtype not in FLOATS:
+        read = " or ".join(FLOATS)
         raise InvalidInput("TLC202", "unsupported input type", field=where, expected=read, got=dtype)
     return builder.input(info.name, _input_shape(info, where), dtype)
 

@@ -107,7 +107,8 @@ class MatProduct(Relaxed):
         representable(*boxes, Box(sums, sums))
         # the last factor: what float64 lost in the sums of magnitudes
         gamma = each * UNIT32 / (1 - each * UNIT32) * (1 + Fraction(k, 1 << 50))
-        return scaled_up(gamma, sums, 2 * (each + 1) * TINY32 * (1 + Fraction(largest)))
+        error = profile.product_error(k, gamma)
+        return scaled_up(error, sums, 2 * (each + 1) * TINY32 * (1 + Fraction(largest)))
 
     def relaxation(self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...]) -> Relaxation:
         """As the sum of the products of its entries."""
