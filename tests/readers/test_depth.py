@@ -173,6 +173,24 @@ def log_sum_exp(x: Array) -> Array:
     return log(exp(x).sum(axis=1, keepdims=True))
 
 
+KEYS, VALUES = (
+    np.array(v, np.float32).reshape(1, 2, 2) for v in ([1.0, -0.5, 0.25, 0.75], [0.5, -1.0, 1.0, 0.25])
+)
+
+
+def attended(x: Array) -> Array:
+    """One head of two queries of size 2."""
+    scores = exp(np.matmul(x, exact(KEYS).swapaxes(1, 2)) / mpmath.sqrt(2))
+    return np.matmul(scores / scores.sum(axis=-1, keepdims=True), exact(VALUES))
+
+
+def turned(x: Array) -> Array:
+    """Two pairs of one head, halves apart."""
+    (c, d), (s, t) = (mpf(0.625), mpf(0.75)), (mpf(0.75), mpf(0.5))
+    p, q, r, w = x.ravel().tolist()
+    return np.array([c * p - s * r, d * q - t * w, s * p + c * r, t * q + d * w], object).reshape(x.shape)
+
+
 def kept(f: Callable[..., Array]) -> Callable[[Array], Array]:
     """A reduction over axis 1."""
     return lambda x: f(x, axis=1, keepdims=True)
@@ -367,6 +385,13 @@ TABLE: list[tuple[str, Layer]] = [
     one("Softmax", lambda x: exp(x) / exp(x).sum(axis=1, keepdims=True), axis=1, a=4.0, b=-1.0),
     one("Softplus", each(lambda v: mpmath.log(1 + mpmath.exp(v))), a=-2.0, b=1.0),
     one("Sqrt", sqrt, a=1.5, b=0.25, start=POSITIVE),
+    one("Attention", attended, X, KEYS, VALUES, q_num_heads=1, kv_num_heads=1, a=-2.0, b=0.5, c=0.25, shape=(1, 2, 2)),
+    one("RotaryEmbedding", turned, X, f32(0.625, 0.75).reshape(1, 1, 2), f32(0.75, 0.5).reshape(1, 1, 2), num_heads=1, a=1.0,
+        shape=(1, 1, 4)),
+    one("SwiGLU", lambda x: x * x / (1 + exp(-x)), X, X, a=-1.0, b=0.75, start=POSITIVE),
+    one("Col2Im", lambda x: x, X, ints(4), ints(1), a=-0.875, b=0.25, shape=(1, 1, 4)),
+    one("LpPool", lambda x: sqrt(x[..., :3]**2 + np.append(x[..., 1:3]**2, [[[mpf(0)]]], -1)), X, kernel_shape=[2], pads=[0, 1],
+        a=-0.5, b=0.5, c=-0.75, start=(0.5, -1.25, 1.0), shape=(1, 1, 3)),
     # numbers stored as integers
     one("DequantizeLinear", lambda x: exact([2, -6, 6, 0]) * single(0.1), np.array([3, -5, 7, 1], np.int8), f32(0.1)[0],
         np.array(1, np.int8), c=-0.875),
@@ -377,11 +402,12 @@ STEPS = "its value is an integer or a choice: sharp, or undecided"
 CONSTANTS = "takes constants, or changes a type"
 INSIDE = "what it computes is in the graphs inside it"
 WITHOUT = {
-    MOVES: "Compress Concat DepthToSpace Dropout Expand Flatten Gather GatherElements GatherND Identity Pad Reshape "
-    "ReverseSequence Scatter ScatterElements ScatterND Slice SpaceToDepth Split Squeeze Tile Transpose Trilu Unsqueeze",
+    MOVES: "CenterCropPad Compress Concat DepthToSpace Dropout Expand Flatten Gather GatherElements GatherND Identity Pad Reshape "
+    "ReverseSequence Scatter ScatterElements ScatterND Slice SpaceToDepth Split Squeeze TensorScatter Tile Transpose Trilu Unsqueeze",
     STEPS: "And ArgMax ArgMin Ceil ConvInteger DynamicQuantizeLinear Equal Floor Greater GreaterOrEqual Hardmax IsInf IsNaN Less LessOrEqual "
     "MatMulInteger Not OneHot Or QLinearConv QLinearMatMul QuantizeLinear Round Sign TopK Where Xor",
-    CONSTANTS: "Cast CastLike Constant ConstantOfShape EyeLike NonZero Range Shape Size",
+    CONSTANTS: "BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Cast CastLike Constant ConstantOfShape EyeLike NonZero Range Shape "
+    "Size",
     INSIDE: "If Loop Scan",
 }
 """Operators without a chain, and why."""

@@ -940,6 +940,131 @@ def shape_of(m: Maker) -> None:
         m.attr(name, m.int(-len(shape) - 2, len(shape) + 2), 0.6)
 
 
+def attention(m: Maker) -> None:
+    """Heads apart or side by side, with masks and what came before."""
+    batch, keys, queries, size, values = (m.int(1, n) for n in (2, 4, 3, 3, 3))
+    heads, shared = m.pick([(1, 1), (2, 2), (2, 1), (4, 2), (3, 2)])
+    past = m.int(1, 2) if m.maybe(0.2) else 0
+    apart = m.maybe(0.6)
+    for count, length, n in ((heads, queries, size), (shared, keys, size), (shared, keys, values)):
+        m.operand(
+            m.floats((batch, count, length, n) if apart else (batch, length, count * n), -4, 4),
+            m.pick(["data", "data", ""]),
+        )
+    if not apart or m.maybe(0.1):
+        m.attr("q_num_heads", heads, 1.0)
+        m.attr("kv_num_heads", shared, 1.0)
+    total = keys + past
+    shape = m.pick(
+        [
+            (queries, total),
+            (1, heads, queries, total),
+            (batch, 1, queries, total),
+            (heads, queries, total),
+            (1, total),
+        ]
+    )
+    kind = m.pick(["none", "none", "float", "bool", "inf"])
+    if kind == "none":
+        m.absent()
+    else:
+        seen = m.bools(shape) | (np.arange(shape[-1]) == 0)
+        mask = seen if kind == "bool" else m.floats(shape, -2, 2)
+        m.operand(
+            np.where(seen, mask, -np.inf).astype(m.float) if kind == "inf" else mask,
+            "" if kind == "float" else "constant",
+        )
+    for n in (size, values):
+        if past:
+            m.operand(m.floats((batch, shared, past, n), -4, 4), "constant")
+        else:
+            m.absent()
+    if len(m.schema.inputs) > 6 and not past and m.maybe(0.3):
+        m.operand(m.ints((batch,), 1, total), "constant")
+    m.flag("is_causal", 0.3)
+    m.attr("scale", m.pick([0.5, 1.0, 0.3]), 0.3)
+    m.attr("softcap", m.pick([0.0, 1.0, 2.5]), 0.3)
+    m.attr("qk_matmul_output_mode", m.int(0, 3), 0.4)
+    m.attr("left_window_size", m.pick([-1, 0, 1, 2]), 0.2)
+    m.attr("right_window_size", m.pick([-1, 0, 1, 2]), 0.2)
+    m.attr("softmax_precision", m.pick([1, 11, 10]), 0.1)
+    if past:
+        m.case.outputs = ["wanted", "named", "named"]
+
+
+def rotary_embedding(m: Maker) -> None:
+    batch, heads, length, half = m.int(1, 2), m.int(1, 3), m.int(1, 3), m.int(1, 3)
+    size = 2 * half + m.pick([0, 0, 2])
+    apart, by_place = m.maybe(0.5), m.maybe(0.5)
+    m.operand(m.floats((batch, heads, length, size) if apart else (batch, length, heads * size)))
+    for _ in range(2):
+        m.operand(
+            m.floats((5, half) if by_place else (batch, length, half), -1, 1),
+            "constant" if m.maybe(0.8) else "",
+        )
+    if by_place:
+        m.operand(m.ints((batch, length), 0, 4), "constant")
+    m.attr("num_heads", heads, 0.95 if not apart else 0.1)
+    m.attr("rotary_embedding_dim", 2 * half, 0.97 if size > 2 * half else 0.3)
+    m.flag("interleaved")
+
+
+def swiglu(m: Maker) -> None:
+    shape = m.shape()
+    for s in (shape, shape if m.maybe(0.9) else m.part_of(shape)):
+        m.operand(m.floats(s, -20, 20))
+    m.attr("alpha", m.pick(PARAMETER))
+
+
+def center_crop_pad(m: Maker) -> None:
+    shape = m.shape(1)
+    axes = m.axes(len(shape), 1)
+    given = m.attr("axes", axes, 0.5) is not None
+    m.operand(any_values(m, shape))
+    m.numbers([m.int(0, 6) if m.maybe(0.1) else m.int(1, 6) for _ in (axes if given else shape)])
+
+
+def col2im(m: Maker) -> None:
+    """Blocks of an image that has as many as there are columns; now and then not."""
+    rank, channels = m.pick([1, 2, 2]), m.int(1, 2)
+    block, strides, dilations = ([m.int(1, n) for _ in range(rank)] for n in (3, 2, 2))
+    pads = [m.pick([0, 0, 1]) for _ in range(2 * rank)]
+    image = [m.int(3, 6) for _ in range(rank)]
+    parts = zip(image, pads[:rank], pads[rank:], block, strides, dilations, strict=True)
+    counts = [max(0, (n + b + e - d * (k - 1) - 1) // s + 1) for n, b, e, k, s, d in parts]
+    columns = prod(counts) if m.maybe(0.95) else m.int(1, 4)
+    m.operand(m.floats((m.int(1, 2), channels * prod(block), columns)))
+    for values in (image, block):
+        m.numbers(values)
+    for name, values in (("strides", strides), ("dilations", dilations), ("pads", pads)):
+        m.attr(name, values, 1.0 if any(v != (name != "pads") for v in values) else 0.3)
+
+
+def tensor_scatter(m: Maker) -> None:
+    batch, size, length, n = m.int(1, 3), m.int(2, 5), m.int(1, 2), m.int(1, 3)
+    apart = m.maybe(0.5)
+    for count in (size, length):
+        m.operand(m.floats((batch, 2, count, n) if apart else (batch, count, n)))
+    if m.maybe(0.8):
+        m.operand(m.ints((batch,), 0, size - length), "constant")
+    m.attr("mode", m.pick(["linear", "circular"]), 0.4)
+    m.attr("axis", m.pick([-2, 2 if apart else 1]), 0.4)
+
+
+def bits(m: Maker) -> None:
+    kind = m.pick(["uint8", "int32", "int64", "uint16", "int8"])
+    shapes = m.broadcastable(len(m.schema.inputs))
+    for shape in shapes:
+        m.operand(m.ints(shape, 0 if kind[0] == "u" or m.maybe(0.3) else -100, 100, kind), "constant")
+
+
+def bit_shift(m: Maker) -> None:
+    kind = m.pick(["uint8", "uint32", "uint64"])
+    for shape, most in zip(m.broadcastable(2), (200, 7), strict=True):
+        m.operand(m.ints(shape, 0, most, kind), "constant")
+    m.attr("direction", m.pick(["LEFT", "RIGHT"]), 1.0)
+
+
 # Recurrent networks, and graphs inside nodes.
 
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
@@ -1162,6 +1287,9 @@ RECIPES: dict[str, Recipe] = {
     "ScatterND": scatter_nd, "Pad": pad, "Reshape": reshape, "Resize": resize, "Upsample": upsample, "Slice": slice_,
     "Split": split, "Squeeze": squeeze, "Unsqueeze": unsqueeze, "Tile": tile, "Transpose": transpose, "Trilu": trilu,
     "OneHot": one_hot, "Cast": cast, "CastLike": cast_like, "Constant": constant, "ConstantOfShape": constant_of_shape,
+    **dict.fromkeys(["BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor"], bits), "BitShift": bit_shift,
+    "Attention": attention, "RotaryEmbedding": rotary_embedding, "SwiGLU": swiglu, "CenterCropPad": center_crop_pad, "Col2Im": col2im,
+    "TensorScatter": tensor_scatter,
     "DequantizeLinear": dequantize, "QuantizeLinear": quantize, "NonZero": non_zero, "Range": range_, "Shape": shape_of, "TopK": top_k,
     **dict.fromkeys(["RNN", "GRU", "LSTM"], recurrent), "If": if_, "Loop": loop, "Scan": scan, "EyeLike": eye_like, "DFT": dft, "STFT": stft,
     "ReverseSequence": reverse_sequence,

@@ -20,7 +20,7 @@ from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_NODES
 from tlcheck.readers.onnx.exact import MAX_FOLDED
 from tlcheck.readers.onnx.operands import HALVES, INTEGERS, MASKS, Data, Known, Late, Part, Shape, Value
-from tlcheck.readers.onnx.standard import misfit
+from tlcheck.readers.onnx.standard import Form, misfit
 from tlcheck.readers.onnx.tensors import checked_shape, read_tensor
 from tlcheck.trusted.arith.formula import Formula, formula_of, gathered
 from tlcheck.trusted.graph import Node
@@ -29,6 +29,8 @@ from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange
 
 if TYPE_CHECKING:
     from onnx import AttributeProto, GraphProto, NodeProto
+
+    from tlcheck.readers.onnx.table import Row
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Part)
@@ -44,6 +46,8 @@ DIFFER: Final = "the standard and runtimes differ"
 PADS_DIFFER: Final = "tools pad differently"
 NO_FORM: Final = "onnxruntime has no such form"
 """Why a form that the standard has is refused."""
+INNER = 20
+"""The opset of nodes that a node is read as (``Call.made``)."""
 MAX_LABEL = 200
 """Longest part of a node's name that messages show."""
 
@@ -54,6 +58,10 @@ class Builder:
 
     nodes: list[Node] = field(default_factory=list)
     steps: int = 0
+    table: Mapping[str, Row] = field(default_factory=dict)
+    """How operators are read that a node is read as (``Call.made``)."""
+    rows: set[Row] = field(default_factory=set)
+    """How the operators so far were read."""
 
     def step(self, label: str, count: int = 1) -> None:
         """So many nodes are going to be lowered. Raises TLC401."""
@@ -92,8 +100,8 @@ class Builder:
 class Call:
     """See the module. ``opset`` is the version of the default domain.
 
-    ``needed``: names of the tensors that an output of the graph depends on; ``within``: where the graph is, for labels;
-    ``given``: attributes of the local function that the node is in.
+    ``needed``: names of the tensors that an output of the graph depends on; ``form``: the form of an operator that is not the
+    standard's; ``within``: where the graph is, for labels; ``given``: attributes of the local function that the node is in.
     """
 
     def __init__(
@@ -104,10 +112,12 @@ class Call:
         *,
         opset: int,
         needed: Set[str],
+        form: Form | None = None,
         within: str = "",
         given: Mapping[str, AttributeProto] | None = None,
     ) -> None:
         self.op = node.op_type
+        self.name = f"{node.domain}.{node.op_type}" if node.domain and form else node.op_type
         name = node.name or f"{node.op_type}/{next((o for o in node.output if o), '')}"
         self.label = f"{within}{name[:MAX_LABEL]}"[-2 * MAX_LABEL :]
         self.opset = opset
@@ -118,6 +128,7 @@ class Call:
         self._operands = operands
         self._names = tuple(node.input)
         self._builder = builder
+        self._form = form
         self._attributes: Mapping[str, AttributeProto] = self._by_name(node, given or {})
         self._read: set[str] = set()
         self._used: set[int] = set()
@@ -137,7 +148,8 @@ class Call:
         """The node is of the form of the operator's version at this opset. Raises TLC201, TLC202."""
         dtypes = [None if x is None else x.dtype for x in self._operands]
         kinds = {name: int(attribute.type) for name, attribute in self._attributes.items()}
-        found = misfit(self.op, self.opset, dtypes, kinds, self.outputs)
+        opset = self.opset if self._form is None else self._form.since
+        found = misfit(self.name, opset, dtypes, kinds, self.outputs, self._form)
         if found is not None:
             code, text = found
             raise self.unsupported(text) if code == "TLC202" else self.malformed(text)
@@ -162,7 +174,7 @@ class Call:
     # errors
 
     def unsupported(self, detail: str = "") -> InvalidInput:
-        text = f"unsupported operator {self.op} at node '{self.label}'"
+        text = f"unsupported operator {self.name} at node '{self.label}'"
         return InvalidInput("TLC202", f"{text}: {detail}" if detail else text)
 
     def malformed(self, text: str) -> InvalidInput:
@@ -406,6 +418,20 @@ class Call:
         from tlcheck.trusted.ops.stored import Stored
 
         return Data(self._builder.add(Stored(dtype), [x.node], self.label), x.shape, dtype)
+
+    def made(self, operator: str, *operands: Value, **attributes: float | str) -> Value:
+        """What another operator of the standard makes of these operands, as if the file had that node, of opset ``INNER``."""
+        from onnx import helper
+
+        names = [f"operand {i}" for i in range(len(operands))]
+        node = helper.make_node(operator, names, ["result"], self.label)
+        node.attribute.extend(helper.make_attribute(*item) for item in attributes.items())
+        row = self._builder.table[operator]
+        self._builder.rows.add(row)
+        (found,) = Call(node, operands, self._builder, opset=INNER, needed={"result"}).lowered(row.load())
+        if isinstance(found, Late):
+            raise self.unsupported("a shape that the network's values decide")
+        return found
 
     def reshape(self, x: Value, shape: Shape) -> Value:
         """x with another shape of the same size."""

@@ -242,6 +242,13 @@ def written(call: Call) -> list[Value]:
     return [FORMULAS[call.op](call, call.variable(0))]
 
 
+def swiglu(call: Call) -> list[Value]:
+    """a sigmoid(alpha a) b"""
+    a, b = call.variable(0), call.value(1)
+    call.refuse_shape(a.shape != b.shape, f"operands of shapes {a.shape} and {b.shape}")
+    return [multiplied(call, FORMULAS["Swish"](call, a), b)]
+
+
 def selu(call: Call) -> list[Value]:
     """gamma times ELU."""
     alpha = call.attr_float("alpha", 1.67326319217681884765625)

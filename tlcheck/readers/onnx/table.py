@@ -82,7 +82,7 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
             "Acosh Asinh Atanh Cosh Elu Gelu HardSwish Mish Shrink Sinh Softsign Swish Tan ThresholdedRelu".split(), "written",
         ),
         "Celu": "celu", "HardSigmoid": "hard_sigmoid", "PRelu": "prelu", "Pow": "power", "Reciprocal": "reciprocal",
-        "Selu": "selu", "Sqrt": "sqrt",
+        "Selu": "selu", "Sqrt": "sqrt", "SwiGLU": "swiglu",
     },
     "along_axis": {
         "ArgMax": "arg_extreme", "ArgMin": "arg_extreme", "Hardmax": "hardmax", "LogSoftmax": "softmax", "OneHot": "one_hot",
@@ -100,7 +100,7 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
     "recurrent": dict.fromkeys(("GRU", "LSTM", "RNN"), "recurrent"),
     "convolution": {"Conv": "conv", "ConvTranspose": "conv_transpose"},
     "pooling": {"AveragePool": "average_pool", "MaxPool": "max_pool"},
-    "lp_pool": {"GlobalLpPool": "global_lp_pool"},
+    "lp_pool": {"GlobalLpPool": "global_lp_pool", "LpPool": "lp_pool"},
     "reductions": {
         "GlobalAveragePool": "global_pool", "GlobalMaxPool": "global_pool", "ReduceL1": "reduced", "ReduceL2": "reduced",
         "ReduceLogSum": "reduced", "ReduceLogSumExp": "reduced", "ReduceMax": "reduced", "ReduceMean": "reduced",
@@ -116,6 +116,12 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
         "Pad": "pad", "ReverseSequence": "reverse_sequence", "Scatter": "scatter_elements",
         "ScatterElements": "scatter_elements", "ScatterND": "scatter_nd", "Slice": "slice_", "Trilu": "trilu",
     },
+    "bits": {
+        "BitShift": "bit_shift", "BitwiseAnd": "bitwise", "BitwiseNot": "bitwise_not", "BitwiseOr": "bitwise",
+        "BitwiseXor": "bitwise",
+    },
+    "placing": {"CenterCropPad": "center_crop_pad", "Col2Im": "col2im", "TensorScatter": "tensor_scatter"},
+    "attention": {"Attention": "attention", "RotaryEmbedding": "rotary_embedding"},
     "resize": {"Resize": "resize", "Upsample": "upsample"},
     "discrete": {
         "And": "logic", "Ceil": "stepped", "Equal": "comparison", "Floor": "stepped", "Greater": "comparison",
@@ -161,10 +167,9 @@ LOCAL: Final = Row(f"{__package__}.subgraphs", "function_call")
 
 ON_INTEGERS: Final = frozenset({
     "Add", "And", "Cast", "CastLike", "Concat", "ConvInteger", "DequantizeLinear", "Equal", "Expand", "EyeLike", "Flatten",
-    "Gather", "Greater", "GreaterOrEqual", "Identity", "If", "Less", "LessOrEqual", "Loop", "MatMulInteger", "MaxPool", "Mod",
-    "Mul", "Not", "OneHot", "Or", "QLinearConv", "QLinearMatMul", "ReduceMax", "ReduceMin", "ReduceSum", "Reshape",
-    "ReverseSequence", "Scan", "Shape", "Size", "Slice", "Split", "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze", "Where",
-    "Xor",
+    "Gather", "Greater", "GreaterOrEqual", "Identity", "If", "Less", "LessOrEqual", "Loop", "MatMulInteger", "MaxPool", "Mod", "Mul", "Not",
+    "OneHot", "Or", "QLinearConv", "QLinearMatMul", "ReduceMax", "ReduceMin", "ReduceSum", "Reshape", "ReverseSequence", "Scan",
+    "Shape", "Size", "Slice", "Split", "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze", "Where", "Xor",
 })  # fmt: skip
 """Operators that mean the same on integers and booleans that the network computes; the others refuse them."""
 

@@ -15,7 +15,7 @@ from tlcheck.readers.onnx.call import Builder, Call
 from tlcheck.readers.onnx.external import parse
 from tlcheck.readers.onnx.names import FunctionName, Values, check_names, needed_by, stored_in
 from tlcheck.readers.onnx.operands import FLOATS, INTEGERS, Data, Known, Late, Part, Shape
-from tlcheck.readers.onnx.standard import MIN_OPSET, max_opset
+from tlcheck.readers.onnx.standard import MIN_OPSET, form_of, max_opset
 from tlcheck.readers.onnx.table import LOCAL, LOWERINGS, NEVER, ON_INTEGERS, Row, late_row, remember
 from tlcheck.readers.onnx.tensors import checked_shape, element_type
 from tlcheck.trusted.graph import Graph
@@ -23,6 +23,10 @@ from tlcheck.trusted.graph import Graph
 if TYPE_CHECKING:
     from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, ValueInfoProto
 
+    from tlcheck.readers.onnx.contributed import Contributed
+
+DEFAULT, MICROSOFT = ("", "ai.onnx"), "com.microsoft"
+"""Names of the standard's domain; onnxruntime's domain."""
 MIN_IR = 3
 """The first version of the format in which a model says its operator sets."""
 
@@ -30,34 +34,34 @@ MIN_IR = 3
 def read_graph(data: bytes) -> Graph:
     """See :func:`tlcheck.readers.onnx.read_model`."""
     model = _parse(data)
-    opset = _opset(model)
+    opset, versions = _opset(model), _versions(model)
     graph = model.graph
     _check_features(model)
     check_names(graph)
     needed = needed_by(graph.node, (output.name for output in graph.output))
     values: Values = dict(stored_in(graph, needed))
-    walk = Walk(Builder(), set(), _functions(model), opset, opset)
+    walk = Walk(Builder(table=LOWERINGS), _functions(model), versions, opset, opset)
     stored = {tensor.name for tensor in graph.initializer}
     inputs = [info for info in graph.input if info.name not in stored]
     if not inputs:
         raise InvalidInput("TLC202", "model without inputs")
     values.update((info.name, _input(info, walk.builder)) for info in inputs)
     walk.lower(graph.node, values, needed)
-    return remember(_finished(graph, inputs, values, walk.builder), walk.rows)
+    return remember(_finished(graph, inputs, values, walk.builder), walk.builder.rows)
 
 
 @dataclass(frozen=True, eq=False)
 class Walk:
     """Lowers the nodes of a graph: the model's, or one inside a node (``subgraphs``).
 
-    ``opset``: of the default domain, in this graph and in the model; ``within``: where the graph is, for labels; ``given``:
-    attributes of the local function that the graph is in; ``calls``: the functions that are being called; ``blocks``: graphs
-    inside nodes that were read, by identity.
+    ``versions``: in which other domains are imported; ``opset``: of the default domain, in this graph and in the model;
+    ``within``: where the graph is, for labels; ``given``: attributes of the local function that the graph is in; ``calls``: the
+    functions that are being called; ``blocks``: graphs inside nodes that were read, by identity.
     """
 
     builder: Builder
-    rows: set[Row]
     functions: Mapping[FunctionName, FunctionProto]
+    versions: Mapping[str, set[int]]
     opset: int
     model_opset: int
     within: str = ""
@@ -71,16 +75,17 @@ class Walk:
             if any(name in needed for name in node.output if name):
                 results = self._results(node, values, needed)
                 found = zip(node.output, results, strict=False)
-                values.update((name, x) for name, x in found if name and x is not None)
+                values.update((name, x) for name, x in found if name in needed and x is not None)
 
     def _results(self, node: NodeProto, values: Values, needed: Set[str]) -> Sequence[Part | None]:
         operands = [_operand(name, values, node) for name in node.input]
-        where: dict[str, Any] = {"within": self.within, "given": self.given}
+        is_local = (node.domain, node.op_type, node.overload) in self.functions
+        own = None if is_local else _own(node, self.opset, self.versions)
+        where: dict[str, Any] = {"within": self.within, "given": self.given, "form": own and own.form}
         call = Call(node, operands, self.builder, opset=self.opset, needed=needed, **where)
         self.builder.step(call.label)
-        is_local = (node.domain, node.op_type, node.overload) in self.functions
-        row = LOCAL if is_local else _row(node, call, operands)
-        self.rows.add(row)
+        row = LOCAL if is_local else _row(node, call, operands, None if own is None else own.row)
+        self.builder.rows.add(row)
         lowering: Any = row.load()
         if is_local:
             return lowering(call, node, self)  # type: ignore[no-any-return]
@@ -111,13 +116,22 @@ def _opset(model: ModelProto) -> int:
 
     text = "unsupported version of the ONNX format (ir_version)"
     _require_between(text, MIN_IR, IR_VERSION, model.ir_version)
-    versions = {entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")}
+    versions = {entry.version for entry in model.opset_import if entry.domain in DEFAULT}
     if len(versions) != 1:
         text = "the default operator set is not imported exactly once"
         raise InvalidInput("TLC201", text, got=str(sorted(versions)))
     (version,) = versions
     _require_between("unsupported opset", MIN_OPSET, max_opset(), version)
     return int(version)
+
+
+def _versions(model: ModelProto) -> dict[str, set[int]]:
+    """The versions in which each domain but the default one is imported."""
+    found: dict[str, set[int]] = {}
+    for entry in model.opset_import:
+        if entry.domain not in DEFAULT:
+            found.setdefault(entry.domain, set()).add(entry.version)
+    return found
 
 
 def _require_between(what: str, least: int, most: int, got: int) -> None:
@@ -155,16 +169,26 @@ def _input_shape(info: ValueInfoProto, where: str) -> Shape:
     return checked_shape(shape, where)
 
 
-def _row(node: NodeProto, call: Call, operands: Sequence[Part | None]) -> Row:
+def _own(node: NodeProto, opset: int, versions: Mapping[str, set[int]]) -> Contributed | None:
+    """An operator of onnxruntime, where the standard has none of that name at this opset; it writes a few into the default
+    domain, of models that import its own."""
+    if node.domain in DEFAULT and (MICROSOFT not in versions or form_of(node.op_type, opset) is not None):
+        return None
+    from tlcheck.readers.onnx.contributed import contributed
+
+    return contributed(node.op_type, node.domain, versions)
+
+
+def _row(node: NodeProto, call: Call, operands: Sequence[Part | None], own: Row | None) -> Row:
     """How the node is read. Raises TLC202 for one that is not, TLC203 for minus infinity where it has no place."""
-    call.refuse(node.domain not in ("", "ai.onnx"), f"domain {node.domain}")
+    call.refuse(own is None and node.domain not in DEFAULT, f"domain {node.domain}")
     call.refuse(bool(node.overload), f"overload {node.overload}")
-    row = LOWERINGS.get(node.op_type)
+    row = own or LOWERINGS.get(node.op_type)
     if row is None:
         raise call.unsupported(NEVER.get(node.op_type, ""))
-    late = late_row(node.op_type, operands)
+    late = None if own else late_row(node.op_type, operands)
     call.refuse_infinity(late is not None)
-    if late is None and node.op_type not in ON_INTEGERS:
+    if late is None and (own or node.op_type not in ON_INTEGERS):
         for x in operands:
             if isinstance(x, Data):
                 call.refuse(not x.is_float, f"operand of type {x.dtype}")
