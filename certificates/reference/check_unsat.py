@@ -158,7 +158,7 @@ def strict_json(data: bytes, name: str) -> Any:
         raise Invalid(f"{name}: {text}")
 
     try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=pairs, parse_float=number, parse_constant=constant)
+        return json.loads(data.decode("utf-8-sig"), object_pairs_hook=pairs, parse_float=number, parse_constant=constant)
     except (ValueError, RecursionError) as e:
         raise Invalid(f"{name}: {e}") from None
 
@@ -339,6 +339,7 @@ class Bent:
     operand: int
     function: Callable[[Fraction], Fraction]
     kinks: list[Fraction]
+    relu: bool
 
 
 @dataclass(eq=False)
@@ -825,7 +826,7 @@ def activation(call: Call) -> Tensor:
         if high is not None:
             function = lambda z: min(high, z if low is None else max(z, low))
         kinks = [e for e in ends if e is not None]
-    return call.emit(x.shape, x, Bent(x.size, x.node, function, kinks))
+    return call.emit(x.shape, x, Bent(x.size, x.node, function, kinks, call.op == "Relu"))
 
 
 def clip_end(call: Call, at: int, name: str, kind: int) -> Fraction | None:
@@ -1107,7 +1108,7 @@ def limited(cases: list[list[Constraint]]) -> list[list[Constraint]]:
 
 def read_property(data: bytes, n_inputs: int, n_outputs: int) -> list[Disjunct]:
     try:
-        source = data.decode("utf-8")
+        source = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise Invalid("VNN-LIB: not UTF-8") from None
     need("\0" not in source and "\r" not in source.replace("\r\n", "\n"), "VNN-LIB: NUL or a lone carriage return")
@@ -1226,7 +1227,6 @@ class EvidenceReader:
         self.net, self.arrays, self.left, self.version, self.disjuncts = net, arrays, set(arrays), version, disjuncts
         tensors = [net.tensors.get(name) for name in nodes]
         need(all(t is not None and t.data is None for t in tensors), "nodes: a name that is no tensor of the model")
-        need(len(set(nodes)) == len(nodes), "nodes: a name twice")
         self.nodes = [t.node for t in tensors]
 
     def get(self, name: str, types: Sequence[str], *shape: int | None) -> list[Any]:
@@ -1236,7 +1236,7 @@ class EvidenceReader:
         array = self.arrays[name]
         need(array.type in types, f"arrays: {name}: type {array.type}")
         need(len(array.shape) == len(shape) and all(w in (None, s) for s, w in zip(array.shape, shape)), f"arrays: {name}: shape {array.shape}")
-        need(name.endswith("leaves/claimed") or all(math.isfinite(v) for v in array.values), f"arrays: {name}: NaN or infinite")
+        need(all(math.isfinite(v) or name == "leaves/claimed" and v != v for v in array.values), f"arrays: {name}: NaN or infinite")
         return array.values
 
     def within(self, values: list[int], end: int, what: str) -> list[int]:
@@ -1278,8 +1278,7 @@ class EvidenceReader:
         pointer = self.get("leaves/constraint_ptr", WHOLE, None)
         n = len(pointer) - 1
         need(n >= 0, "leaves/constraint_ptr: empty")
-        if "leaves/claimed" in self.arrays:
-            self.get("leaves/claimed", REAL, n)
+        self.get("leaves/claimed", REAL, n)
         chosen = self.get("leaves/constraint", WHOLE, None)
         weights = self.nonnegative(self.get("leaves/weight", REAL, len(chosen)), "weight")
         of_leaf = [list(zip(chosen[a:b], weights[a:b])) for a, b in self.spans(pointer, len(chosen))]
@@ -1423,16 +1422,20 @@ class Lines:
     upper: Vector
 
 
-def envelope(points: list[tuple[Fraction, Fraction]], sign: int) -> Fraction:
-    """The slope of the widest piece (the first of equals) of the convex envelope of these points, rising in z; -1: concave."""
-    hull: list[tuple[Fraction, Fraction]] = []
-    for z, y in points:
-        while len(hull) >= 2 and sign * ((hull[-1][1] - hull[-2][1]) * (z - hull[-1][0]) - (y - hull[-1][1]) * (hull[-1][0] - hull[-2][0])) >= 0:
-            hull.pop()
-        hull.append((z, y))
-    width = max(b[0] - a[0] for a, b in zip(hull, hull[1:]))
-    a, b = next((a, b) for a, b in zip(hull, hull[1:]) if b[0] - a[0] == width)
-    return Fraction(((b[1] - a[1]) / (b[0] - a[0]) * 2**SLOPE).__floor__(), 2**SLOPE)
+def chord(a: Fraction, b: Fraction, f: Callable[[Fraction], Fraction]) -> Fraction:
+    """The slope between two points, to SLOPE fractional bits where it needs more."""
+    slope = (f(b) - f(a)) / (b - a) if a < b else Fraction(0)
+    return slope if slope.denominator.bit_length() <= KEEP else Fraction((slope * 2**SLOPE).__floor__(), 2**SLOPE)
+
+
+def own_slopes(node: Bent, l: Fraction, u: Fraction, kinks: list[Fraction]) -> tuple[Fraction, Fraction]:
+    """Of the lower and the upper line where nobody gives one: the chord, but for one kink on its other side a piece's slope."""
+    straight = Fraction((chord(l, u, node.function) * 2**SLOPE).__floor__(), 2**SLOPE)
+    if len(kinks) != 1:
+        return straight, straight
+    left, right = chord(l, kinks[0], node.function), chord(kinks[0], u, node.function)
+    piece = right if u > -l else left
+    return (piece, straight) if right > left else (straight, piece)
 
 
 def draw(node: Bent, box: Box, lower: Sequence[Any], upper: Sequence[Any]) -> Lines:
@@ -1440,13 +1443,15 @@ def draw(node: Bent, box: Box, lower: Sequence[Any], upper: Sequence[Any]) -> Li
     columns: list[list[Fraction]] = [[], [], [], []]
     for l, u, s_low, s_up in zip(box.lower, box.upper, lower, upper):
         inside = [k for k in node.kinks if l < k < u]
-        points = [(z, node.function(z)) for z in dict.fromkeys([l, *inside, u])]
+        points = [(z, node.function(z)) for z in (l, *inside, u)]
         if not inside:  # f is linear here: one line
-            slope = (points[-1][1] - points[0][1]) / (u - l) if l < u else Fraction(0)
-            low = up = slope
+            low = up = chord(l, u, node.function)
         else:
-            low = envelope(points, 1) if s_low is None else Fraction(s_low)
-            up = envelope(points, -1) if s_up is None else Fraction(s_up)
+            low, up = own_slopes(node, l, u, inside)
+            if s_low is not None:
+                low = min(max(Fraction(s_low), Fraction(0)), Fraction(1)) if node.relu else Fraction(s_low)
+            if s_up is not None and not node.relu:
+                up = Fraction(s_up)
         for column, value in zip(columns, (low, min(y - low * z for z, y in points), up, max(y - up * z for z, y in points))):
             column.append(value)
     return Lines(*map(common, columns))
