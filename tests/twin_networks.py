@@ -127,8 +127,9 @@ def old(b: Build) -> None:
 
 
 def back(b: Build) -> None:
-    """A product from the left, a quotient, a difference from a constant."""
-    b.op("Div", b.constant([0.5, 3.0, 0.7, 2.0]))
+    """A product from the left, a difference from a constant, an identity."""
+    b.op("Identity")
+    b.op("Mul", b.constant([0.5, 3.0, 0.7, 2.0]))
     b.op("Reshape", b.constant([2, 2], np.int64))
     left = b.x
     b.nodes.append(helper.make_node("MatMul", [b.normal(3, 2), left], ["m"]))
