@@ -28,7 +28,9 @@ QUICK = (
 
 
 def test_it_needs_the_standard_library_alone() -> None:
-    imports = [n for n in ast.walk(ast.parse(SCRIPT.read_text())) if isinstance(n, ast.Import | ast.ImportFrom)]
+    imports = [
+        n for n in ast.walk(ast.parse(SCRIPT.read_text())) if isinstance(n, ast.Import | ast.ImportFrom)
+    ]
     names = {alias.name for n in imports if isinstance(n, ast.Import) for alias in n.names}
     names |= {n.module or "" for n in imports if isinstance(n, ast.ImportFrom)}
     assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names
@@ -37,21 +39,27 @@ def test_it_needs_the_standard_library_alone() -> None:
 @pytest.mark.parametrize("case", QUICK)
 def test_both_say_the_same(case: str) -> None:
     for pair in compare(case, CERTIFICATES / case / "x.tlcert"):
-        assert pair.ours[0] == pair.reference[0] or pair.reference[0] == "UNSUPPORTED" and pair.ours[0] == "INVALID", pair
+        assert pair.ours[0] == pair.reference[0] or (
+            pair.reference[0] == "UNSUPPORTED" and pair.ours[0] == "INVALID"
+        ), pair
 
 
 @pytest.mark.parametrize(("case", "code", "word"), [
     ("accept/surface-two-boxes", 0, "CERTIFIED"), ("reject/strict-turned", 4, "UNPROVEN"), ("malformed/hash-mismatch", 3, "INVALID"),
     ("accept/digits-tanh-lines", 3, "UNSUPPORTED"),
 ])  # fmt: skip
-def test_its_words_and_exit_codes(case: str, code: int, word: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_its_words_and_exit_codes(
+    case: str, code: int, word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert REFERENCE.main([str(CERTIFICATES / case / "x.tlcert")]) == code
     assert capsys.readouterr().out.startswith(word)
 
 
 def test_it_is_a_program() -> None:
     case = CERTIFICATES / "accept" / "surface-two-boxes" / "x.tlcert"
-    done = subprocess.run([sys.executable, "-I", "-S", SCRIPT, case], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", SCRIPT, case], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout.split()[0], done.stderr) == (0, "CERTIFIED", "")
 
 
@@ -71,7 +79,9 @@ def test_operators_mean_what_onnxruntime_does(name: str) -> None:
     assert [float(l) for l in box.lower] == pytest.approx(run(model, x).ravel().tolist(), rel=1e-5, abs=1e-6)
 
 
-@pytest.mark.parametrize("case", ["accept/surface-two-boxes", "regressions/exact-tie-at-a-tip", "accept/maximum-dominates-input"])
+@pytest.mark.parametrize(
+    "case", ["accept/surface-two-boxes", "regressions/exact-tie-at-a-tip", "accept/maximum-dominates-input"]
+)
 def test_mutants(case: str, tmp_path: Path) -> None:
     files, rng = files_of(CERTIFICATES / case / "x.tlcert"), random.Random(case)
     for kind, mutation in MUTATIONS.items():

@@ -27,7 +27,6 @@ from typing import Any
 
 from tests.helpers import CERTIFICATES, DATA
 from tests.twin_networks import BUILDERS, write_case
-from tlcheck.cli.main import main as tlcheck
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
 from tlcheck.verify import verify_path
@@ -66,10 +65,14 @@ def in_time(path: Path, seconds: int) -> tuple[Said, float]:
     """The reference checker in a process of its own, stopped after so many CPU seconds; what it took."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     limit = lambda: resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))  # noqa: E731
-    done = subprocess.run([sys.executable, SCRIPT, path], capture_output=True, text=True, preexec_fn=limit, check=False)
+    done = subprocess.run(
+        [sys.executable, SCRIPT, path], capture_output=True, text=True, preexec_fn=limit, check=False
+    )
     took = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
     if done.returncode not in (0, 1, 3, 4):
-        return [("TOO SLOW", f"more than {seconds} s")] if done.returncode < 0 else [("CRASH", done.stderr[-300:])], took
+        return [("TOO SLOW", f"more than {seconds} s")] if done.returncode < 0 else [
+            ("CRASH", done.stderr[-300:])
+        ], took
     return [tuple(line.split(None, 1)) for line in done.stdout.splitlines()], took
 
 
@@ -84,7 +87,7 @@ class Pair:
     @property
     def kind(self) -> str:
         a, b = self.ours[0], self.reference[0]
-        if "CRASH" in (a, b) or (a == "CERTIFIED" and b in FALSE) or (b == "CERTIFIED" and a in FALSE):
+        if "CRASH" in (a, b) or ("CERTIFIED" in (a, b) and {a, b} & set(FALSE)):
             return "FALSE"
         if a == b:
             return f"both {a}"
@@ -94,7 +97,9 @@ class Pair:
 
     @property
     def listed(self) -> bool:
-        return self.kind == "FALSE" or ("CERTIFIED" in (self.ours[0], self.reference[0]) and self.ours[0] != self.reference[0])
+        return self.kind == "FALSE" or (
+            "CERTIFIED" in (self.ours[0], self.reference[0]) and self.ours[0] != self.reference[0]
+        )
 
 
 def pairs(case: str, ours: Said, reference: Said) -> list[Pair]:
@@ -133,7 +138,10 @@ def dumps(seconds: int, folder: Path) -> Iterator[Pair]:
         convert(dump, path, Options())
         reference, took = in_time(path, seconds)
         pair = Pair(f"{dump.parent.name}/{dump.name}", by_tlcheck(path)[0], reference[0])
-        print(f"  {took:7.1f} s  {pair.case}: tlcheck {pair.ours[0]}, reference {' '.join(pair.reference)[:90]}", flush=True)
+        print(
+            f"  {took:7.1f} s  {pair.case}: tlcheck {pair.ours[0]}, reference {' '.join(pair.reference)[:90]}",
+            flush=True,
+        )
         yield pair
 
 
@@ -144,9 +152,21 @@ def certify(folder: Path, each: int, seed: int) -> Iterator[Path]:
             here = folder / f"{name}-{number}"
             here.mkdir(parents=True)
             write_case(name, here, seed + number)
-            command = ["certify", here / "net.onnx", here / "p.vnnlib", "-o", here / "x.tlcert", "--timeout", "20", "--jobs", "1"]
+            command = [
+                "certify",
+                here / "net.onnx",
+                here / "p.vnnlib",
+                "-o",
+                here / "x.tlcert",
+                "--timeout",
+                "20",
+                "--jobs",
+                "1",
+            ]
             with (here / "log").open("w") as log:
-                subprocess.run([sys.executable, "-m", "tlcheck", *command], stdout=log, stderr=log, check=False)
+                subprocess.run(
+                    [sys.executable, "-m", "tlcheck", *command], stdout=log, stderr=log, check=False
+                )
             if (here / "x.tlcert").exists():
                 yield here / "x.tlcert"
             else:
@@ -227,7 +247,11 @@ def weight(files: Files, rng: random.Random) -> Files | None:
     if name is None or files[name][:2] == b"\x1f\x8b":
         return None
     model = onnx.load_model_from_string(files[name])
-    tensors = [t for t in model.graph.initializer if t.data_type in (1, 11) and not t.data_location and 0 not in t.dims]
+    tensors = [
+        t
+        for t in model.graph.initializer
+        if t.data_type in (1, 11) and not t.data_location and 0 not in t.dims
+    ]
     if not tensors:
         return None
     tensor = rng.choice(tensors)
@@ -258,9 +282,16 @@ def rewired(files: Files, rng: random.Random) -> Files | None:
         elif attribute.type == 7 and attribute.ints:
             attribute.ints[rng.randrange(len(attribute.ints))] += rng.choice([-1, 1])
     elif kind == 1:
-        node.op_type = rng.choice(["Relu", "Abs", "LeakyRelu", "Identity", "Clip", "Sigmoid", "Neg", "Add", "Sub", "MatMul"])
+        node.op_type = rng.choice(
+            ["Relu", "Abs", "LeakyRelu", "Identity", "Clip", "Sigmoid", "Neg", "Add", "Sub", "MatMul"]
+        )
     elif kind == 2 and node.input:
-        names = [*(t.name for t in model.graph.initializer), *(o for n in model.graph.node for o in n.output), *(i.name for i in model.graph.input), ""]
+        names = [
+            *(t.name for t in model.graph.initializer),
+            *(o for n in model.graph.node for o in n.output),
+            *(i.name for i in model.graph.input),
+            "",
+        ]
         node.input[rng.randrange(len(node.input))] = rng.choice(names)
     elif kind == 3:
         model.opset_import[0].version = rng.randrange(6, 24)
@@ -278,7 +309,7 @@ def literal(files: Files, rng: random.Random) -> Files | None:
         return None
     text = files[name].decode()
     start = max(text.find("(assert"), 0)
-    tokens = [m for m in re.finditer(r"[^\s()]+", text[start:])]
+    tokens = list(re.finditer(r"[^\s()]+", text[start:]))
     near = [m for m in tokens if m[0] not in ("assert", "declare-const", "Real")]
     token = rng.choice(near or tokens)
     word = token[0]
@@ -288,10 +319,32 @@ def literal(files: Files, rng: random.Random) -> Files | None:
         new = rng.choice(["X", "Y"]) + f"_{rng.randrange(4)}"
     elif re.fullmatch(r"[-+.\deE]+", word):
         shift = rng.choice([1.0, 1e-9, 0.01, -0.01])
-        new = rng.choice(["-" + word, "1e-400", "0", "1/3", "0x1p3", word + "0", word + "e1", "+" + word, "." + word, word + ".", "nan", f"{float(word) + shift:.12g}"])
+        new = rng.choice(
+            [
+                "-" + word,
+                "1e-400",
+                "0",
+                "1/3",
+                "0x1p3",
+                word + "0",
+                word + "e1",
+                "+" + word,
+                "." + word,
+                word + ".",
+                "nan",
+                f"{float(word) + shift:.12g}",
+            ]
+        )
     else:
         new = rng.choice(["and", "or", "not", "", "+", "-", "*", "true", "false"])
-    return sealed(files | {name: (text[:start] + text[start : start + token.start()] + new + text[start + token.end() :]).encode()})
+    return sealed(
+        files
+        | {
+            name: (
+                text[:start] + text[start : start + token.start()] + new + text[start + token.end() :]
+            ).encode()
+        }
+    )
 
 
 NUMBERS = {"F32": "f", "F64": "d", "I32": "i", "I64": "q", "U8": "B", "BOOL": "B"}
@@ -313,7 +366,22 @@ def entry(files: Files, rng: random.Random) -> Files | None:
     at = rng.randrange(len(data) // size)
     (value,) = struct.unpack_from("<" + NUMBERS[kind], data, at * size)
     if kind[0] == "F":
-        value = rng.choice([0.0, -value, value * 2, value * 0.99, value + 1e-3, 1.0, -1.0, float("nan"), float("inf"), 5e-324, 1e30, 2.5])
+        value = rng.choice(
+            [
+                0.0,
+                -value,
+                value * 2,
+                value * 0.99,
+                value + 1e-3,
+                1.0,
+                -1.0,
+                float("nan"),
+                float("inf"),
+                5e-324,
+                1e30,
+                2.5,
+            ]
+        )
     else:
         value = rng.choice([0, 1, value + 1, value - 1, -1, 2, value ^ 1])
     try:
@@ -335,9 +403,15 @@ def rows(files: Files, rng: random.Random) -> Files | None:
     if way == 0:
         del arrays[key]
     elif way == 1:
-        arrays[key.rsplit("/", 1)[0] + "/" + rng.choice(["lower", "upper", "columns", "row", "kind", "extra", "disjunct"])] = arrays.pop(key)
+        arrays[
+            key.rsplit("/", 1)[0]
+            + "/"
+            + rng.choice(["lower", "upper", "columns", "row", "kind", "extra", "disjunct"])
+        ] = arrays.pop(key)
     elif way == 2:
-        other = rng.choice([k for k in NUMBERS if NUMBERS[k] in "fi"] if kind in ("F32", "I32") else list(NUMBERS))
+        other = rng.choice(
+            [k for k in NUMBERS if NUMBERS[k] in "fi"] if kind in ("F32", "I32") else list(NUMBERS)
+        )
         arrays[key] = (other, shape, data)
     elif way == 3 and shape:
         arrays[key] = (kind, [*shape[:-1], shape[-1] + rng.choice([-1, 1])], data)
@@ -397,9 +471,13 @@ def manifest_field(files: Files, rng: random.Random) -> Files | None:
     if kind == 0:
         del inside[last]
     elif kind == 1:
-        inside[last] = rng.choice([None, True, 0, 1, 2, 1.0, "", "0", [], {}, [old], {"sha256": "0" * 64}, "c1/", "../x", -1])
+        inside[last] = rng.choice(
+            [None, True, 0, 1, 2, 1.0, "", "0", [], {}, [old], {"sha256": "0" * 64}, "c1/", "../x", -1]
+        )
     elif kind == 2 and isinstance(inside, dict):
-        inside[rng.choice(["extra", "name", "part", "prefix", "nodes", "unpacked_sha256", "per_leaf_bounds"])] = rng.choice([old, "x", 1, True, []])
+        inside[
+            rng.choice(["extra", "name", "part", "prefix", "nodes", "unpacked_sha256", "per_leaf_bounds"])
+        ] = rng.choice([old, "x", 1, True, []])
     elif kind == 3 and isinstance(inside, list):
         inside.insert(rng.randrange(len(inside) + 1), old)
     elif isinstance(old, bool):
@@ -422,9 +500,20 @@ def manifest_text(files: Files, rng: random.Random) -> Files | None:
     elif way == 2:
         text += rng.choice([" ", "\n", "{}", "\0", ","])
     elif way == 3:
-        text = re.sub(r'"version": 1\b', '"version": ' + rng.choice(["1.0", "1e0", "01", "+1", "-1", "2", '"1"', "true", "1.5"]), text)
+        text = re.sub(
+            r'"version": 1\b',
+            '"version": ' + rng.choice(["1.0", "1e0", "01", "+1", "-1", "2", '"1"', "true", "1.5"]),
+            text,
+        )
     elif way == 4:
-        text = re.sub(r'"bytes": (\d+)', lambda m: '"bytes": ' + rng.choice([m[1] + ".0", m[1] + "e0", '"' + m[1] + '"', "-" + m[1], m[1] + "0"]), text, count=1)
+        text = re.sub(
+            r'"bytes": (\d+)',
+            lambda m: (
+                '"bytes": ' + rng.choice([m[1] + ".0", m[1] + "e0", '"' + m[1] + '"', "-" + m[1], m[1] + "0"])
+            ),
+            text,
+            count=1,
+        )
     elif way == 5:
         text = text.replace('"kind"', rng.choice(['"k\\u0069nd"', "'kind'", '"Kind"', '"kind" ']), 1)
     else:
@@ -441,14 +530,21 @@ def roles(files: Files, rng: random.Random) -> Files | None:
     a, b = rng.sample(names, 2)
     if rng.random() < 0.5:
         return sealed(files | {a: files[b], b: files[a]})
-    text = json.dumps(manifest["claims"]).replace(json.dumps(a), '"\0"').replace(json.dumps(b), json.dumps(a)).replace('"\0"', json.dumps(b))
+    text = (
+        json.dumps(manifest["claims"])
+        .replace(json.dumps(a), '"\0"')
+        .replace(json.dumps(b), json.dumps(a))
+        .replace('"\0"', json.dumps(b))
+    )
     return sealed(files, manifest | {"claims": json.loads(text)})
 
 
 def names(files: Files, rng: random.Random) -> Files | None:
     """Two names of the nodes' table are exchanged, or one is another tensor's."""
     manifest = json.loads(files["manifest.json"])
-    claims = [c for c in manifest["claims"] if c["kind"] == "unsat" and len(c["evidence"].get("nodes", [])) > 1]
+    claims = [
+        c for c in manifest["claims"] if c["kind"] == "unsat" and len(c["evidence"].get("nodes", [])) > 1
+    ]
     if not claims:
         return None
     nodes = rng.choice(claims)["evidence"]["nodes"]
@@ -484,23 +580,31 @@ def write(files: Files, path: Path) -> None:
 
 def mutant_bases(more: list[Path]) -> list[tuple[str, Files]]:
     """Cases that both decide, small ones first, and each quickly."""
-    found = [p for group in ("accept", "reject", "regressions") for p in sorted((CERTIFICATES / group).glob("*/x.tlcert"))]
+    found = [
+        p
+        for group in ("accept", "reject", "regressions")
+        for p in sorted((CERTIFICATES / group).glob("*/x.tlcert"))
+    ]
     bases = []
-    for path in found + more:
-        files = files_of(path) if path.is_dir() or path.stat().st_size < 60_000 else {}
-        if files and sum(map(len, files.values())) < 40_000 and b'"unsat"' in files["manifest.json"]:
-            if all(verdict in ("CERTIFIED", "UNPROVEN") for verdict, _ in by_reference(path)):
-                bases.append((f"{path.parts[-3]}/{path.parts[-2]}", files))
+    for path in (p for p in found + more if p.is_dir() or p.stat().st_size < 60_000):
+        files = files_of(path)
+        small = sum(map(len, files.values())) < 40_000 and b'"unsat"' in files["manifest.json"]
+        if small and all(verdict in ("CERTIFIED", "UNPROVEN") for verdict, _ in by_reference(path)):
+            bases.append((f"{path.parts[-3]}/{path.parts[-2]}", files))
     return bases
 
 
-def mutants(count: int, seed: int, folder: Path, bases: list[tuple[str, Files]]) -> Iterator[tuple[str, list[Pair]]]:
+def mutants(
+    count: int, seed: int, folder: Path, bases: list[tuple[str, Files]]
+) -> Iterator[tuple[str, list[Pair]]]:
     rng = random.Random(seed)
     made = 0
     while made < count:
         case, files = rng.choice(bases)
         kind = rng.choice([*MUTATIONS, "evidence of another claim"])
-        changed = MUTATIONS[kind](files, rng) if kind in MUTATIONS else exchanged(files, rng.choice(bases)[1], rng)
+        changed = (
+            MUTATIONS[kind](files, rng) if kind in MUTATIONS else exchanged(files, rng.choice(bases)[1], rng)
+        )
         if changed is None or changed == files:
             continue
         path = folder / f"{made}.tlcert"
@@ -517,7 +621,10 @@ def mutants(count: int, seed: int, folder: Path, bases: list[tuple[str, Files]])
 def report_false(found: list[Pair]) -> None:
     for p in found:
         if p.kind == "FALSE":
-            print(f"    {p.case}: tlcheck {p.ours[0]} ({p.ours[1][:140]}), reference {p.reference[0]} ({p.reference[1][:140]})", flush=True)
+            print(
+                f"    {p.case}: tlcheck {p.ours[0]} ({p.ours[1][:140]}), reference {p.reference[0]} ({p.reference[1][:140]})",
+                flush=True,
+            )
 
 
 def report(title: str, found: list[Pair]) -> bool:
@@ -527,7 +634,9 @@ def report(title: str, found: list[Pair]) -> bool:
         print(f"  {count:6} {kind}")
     for p in found:
         if p.listed:
-            print(f"    {p.case}: tlcheck {p.ours[0]} ({p.ours[1][:140]}), reference {p.reference[0]} ({p.reference[1][:140]})")
+            print(
+                f"    {p.case}: tlcheck {p.ours[0]} ({p.ours[1][:140]}), reference {p.reference[0]} ({p.reference[1][:140]})"
+            )
     sys.stdout.flush()
     return all(p.kind != "FALSE" for p in found)
 
@@ -559,7 +668,9 @@ def main() -> int:
     parser.add_argument("--mutants", type=int, default=2000)
     parser.add_argument("--each", type=int, default=1, help="proofs of each family of networks")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--seconds", type=int, default=120, help="CPU seconds of the reference checker for one dump")
+    parser.add_argument(
+        "--seconds", type=int, default=120, help="CPU seconds of the reference checker for one dump"
+    )
     parser.add_argument("--keep", type=Path, help="a folder for what is made, kept")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:

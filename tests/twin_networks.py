@@ -32,7 +32,9 @@ class Build:
         return self.constant(self.rng.normal(size=shape) * scale)
 
     def op(self, kind: str, *more: str, first: str | None = None, **attributes: Any) -> str:
-        self.nodes.append(helper.make_node(kind, [first or self.x, *more], [f"t{len(self.nodes)}"], **attributes))
+        self.nodes.append(
+            helper.make_node(kind, [first or self.x, *more], [f"t{len(self.nodes)}"], **attributes)
+        )
         self.x = self.nodes[-1].output[0]
         return self.x
 
@@ -168,9 +170,15 @@ def write_case(name: str, folder: Path, seed: int) -> None:
     centre = rng.integers(-8, 9, size=shape) / 8
     samples = [run(model, centre + rng.uniform(-0.25, 0.25, size=shape)).ravel() for _ in range(50)]
     gap = [float(s[0] - s[1]) for s in samples]
-    low, high = min(gap) - 0.3 * (max(gap) - min(gap) + 0.1), max(gap) + 0.3 * (max(gap) - min(gap) + 0.1)
-    lines = [f"(declare-const X_{i} Real)" for i in range(centre.size)] + ["(declare-const Y_0 Real)", "(declare-const Y_1 Real)"]
+    room = 0.6 * (max(gap) - min(gap)) + 0.05
+    low, high = min(gap) - room, max(gap) + room
+    lines = [f"(declare-const X_{i} Real)" for i in range(centre.size)] + [
+        "(declare-const Y_0 Real)",
+        "(declare-const Y_1 Real)",
+    ]
     for i, c in enumerate(centre.ravel()):
         lines += [f"(assert (>= X_{i} {c - 0.25}))", f"(assert (<= X_{i} {c + 0.25}))"]
-    lines.append(f"(assert (or (<= (- Y_0 Y_1) {low:.3f}) (and (>= Y_0 (+ Y_1 {high:.3f})) (<= X_0 {centre.ravel()[0] + 0.1}))))")
+    lines.append(
+        f"(assert (or (<= (- Y_0 Y_1) {low:.3f}) (and (>= Y_0 (+ Y_1 {high:.3f})) (<= X_0 {centre.ravel()[0] + 0.1}))))"
+    )
     (folder / "p.vnnlib").write_text("\n".join(lines) + "\n")

@@ -19,6 +19,7 @@ every point of the disjunct there; so does S >= 0 if a strict constraint has a w
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import io
 import itertools
@@ -34,7 +35,10 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from typing import Any
+
+zip = partial(builtins.zip, strict=True)  # lists of different lengths never pair up
 
 MAX_BYTES = 1 << 30  # of a file, packed or unpacked
 MAX_VALUES = 1 << 22  # of a tensor
@@ -393,7 +397,7 @@ class Network:
     def pick(self, x: Tensor, shape: Sequence[int], entries: Values) -> Tensor:
         """These entries of x, or constants, as a tensor: x's own node where they are its values in order."""
         result = Tensor(tuple(shape), x.type, entries)
-        if result.node >= 0 and self.nodes[result.node].size == len(entries) or not any(type(e) is tuple for e in entries):
+        if (result.node >= 0 and self.nodes[result.node].size == len(entries)) or not any(type(e) is tuple for e in entries):
             return result
         return self.sums(shape, x.type, ([(e, 1)] for e in entries))
 
@@ -578,7 +582,7 @@ class Call:
         if self.opset < since:
             return self.attribute(attribute, None, list)
         tensor = self.optional(place)
-        known(tensor is None or tensor.type == INT64 and all(type(e) is int for e in tensor.entries), f"{self.op}: operand {place}")
+        known(tensor is None or (tensor.type == INT64 and all(type(e) is int for e in tensor.entries)), f"{self.op}: operand {place}")
         return None if tensor is None else list(tensor.entries)
 
     def constants(self, tensor: Tensor) -> list[Number]:
@@ -834,7 +838,7 @@ def pad(call: Call) -> Tensor:
     fill = call.attribute("value", 0.0) if call.opset < 11 else 0 if tensor is None else call.constants(tensor)[0]
     shape = [pads[i] + s + pads[n + i] for i, s in enumerate(x.shape)]
     known(math.prod(shape) <= MAX_VALUES, "Pad: too large")
-    places = ([p - q for p, q in zip(c, pads)] for c in grid(shape))
+    places = ([p - q for p, q in zip(c, pads[:n])] for c in grid(shape))
     inside = (place(at, strides(x.shape)) if all(0 <= p < s for p, s in zip(at, x.shape)) else -1 for at in places)
     return call.net.pick(x, shape, [fill if p < 0 else x.entries[p] for p in inside])
 
@@ -1044,7 +1048,7 @@ class Array:
 
 def read_arrays(data: bytes) -> dict[str, Array]:
     length = int.from_bytes(data[:8], "little")
-    need(8 <= len(data) and length <= len(data) - 8, "arrays: cut off, or the header is longer than the file")
+    need(len(data) >= 8 and length <= len(data) - 8, "arrays: cut off, or the header is longer than the file")
     header, body, spans, result = strict_json(data[8 : 8 + length], "arrays"), data[8 + length :], [], {}
     need(type(header) is dict, "arrays: header")
     notes = header.pop("__metadata__", {})
@@ -1176,7 +1180,7 @@ class Evidence:
         points, roots = self.get("tree/point", REAL, n), self.get("tree/roots", WHOLE, self.disjuncts, below=n)
         for t, kind in enumerate(kinds):
             need(0 <= below[t] < (self.count if kind else n) and (kind or 0 <= above[t] < n), f"tree: row {t} refers to nothing")
-            need(kind or (0 <= nodes[t] and self.value(nodes[t], index[t])), f"tree: row {t}")
+            need(kind or (nodes[t] >= 0 and self.value(nodes[t], index[t])), f"tree: row {t}")
         result = []
         for start in roots:  # depth first; more visits than rows: a cycle, or a row with two parents
             leaves: list[Leaf] = []
