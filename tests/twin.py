@@ -317,7 +317,7 @@ def literal(files: Files, rng: random.Random) -> Files | None:
         new = rng.choice(["<=", ">=", "<", ">", "=", "!="])
     elif word[0] in "XY":
         new = rng.choice(["X", "Y"]) + f"_{rng.randrange(4)}"
-    elif re.fullmatch(r"[-+.\deE]+", word):
+    elif re.fullmatch(r"[-+]?\d[-+.\deE]*", word):
         shift = rng.choice([1.0, 1e-9, 0.01, -0.01])
         new = rng.choice(
             [
