@@ -598,7 +598,7 @@ def mutants(
     count: int, seed: int, folder: Path, bases: list[tuple[str, Files]]
 ) -> Iterator[tuple[str, list[Pair]]]:
     rng = random.Random(seed)
-    made = 0
+    made, so_far = 0, Counter[str]()
     while made < count:
         case, files = rng.choice(bases)
         kind = rng.choice([*MUTATIONS, "evidence of another claim"])
@@ -613,8 +613,9 @@ def mutants(
         shutil.rmtree(path)
         report_false(found)
         made += 1
+        so_far.update(p.kind for p in found)
         if made % 250 == 0:
-            print(f"  {made} mutants", flush=True)
+            print(f"  {made} mutants: {dict(so_far)}", flush=True)
         yield kind, found
 
 
