@@ -205,6 +205,7 @@ def read_manifest(files: dict[str, bytes]) -> list[dict[str, Any]]:
 def check_claim(claim: Any) -> Iterator[tuple[str, str]]:
     """The claim's fields are right; yields the files that it names with their roles."""
     kind = claim.get("kind") if type(claim) is dict else None
+    known(kind not in ("equiv", "differ"), f"a claim of kind {kind}")
     need(kind in ("unsat", "sat", "artifact"), f"claim: unknown kind {kind!r}")
     if kind == "artifact":
         fields(claim, "claim", {"kind": str, "format": str, "artifact": str}, {"part": str, "name": str})
@@ -1531,8 +1532,8 @@ def check(path: str) -> list[tuple[str, str, str]]:
     try:
         files = read_folder(path) if os.path.isdir(path) else read_zip(read_file(path))
         claims = read_manifest(files)
-    except (Invalid, OSError) as e:
-        return [("", "INVALID", str(e))]
+    except (Invalid, Unsupported, OSError) as e:
+        return [("", "UNSUPPORTED" if isinstance(e, Unsupported) else "INVALID", str(e))]
     for claim in claims:
         try:
             verdict, reason = "CERTIFIED", check_one(files, claim, claims)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from tlcheck.cli.output import Output
+from tlcheck.cli.profile_option import PROFILE
 from tlcheck.cli.seconds import Seconds
 from tlcheck.options import SEMANTICS
 from tlcheck.report.record import ExitCode
@@ -130,6 +131,7 @@ NUMBERS: Final = Several()
 )
 @click.option("--semantics", type=click.Choice(SEMANTICS), default="real", show_default=True,
               help="deployed: certified is what holds for every float32 execution.")  # fmt: skip
+@PROFILE
 @click.option(
     "--resume",
     is_flag=True,
@@ -150,7 +152,7 @@ def certify_robust(model: Path, data: Path, output: Path, format_: str, **choice
     from tlcheck.robust.run import Limits, run
 
     asked = questions(model, data, _settings(choices))
-    limits = Limits(choices["timeout"], choices["jobs"], choices["semantics"])
+    limits = Limits(choices["timeout"], choices["jobs"], choices["semantics"], choices["profile"])
     with _bars() as tell, Output(None) as out:
         try:
             report = run(asked, Folder(output), limits, tell, resume=choices["resume"])

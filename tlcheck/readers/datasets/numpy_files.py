@@ -51,6 +51,21 @@ def read_npz(path: Path, keys: Sequence[str]) -> Samples:
         )
 
 
+def arrays_in(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Those of these arrays that an .npz file has: finite numbers. Raises InvalidInput."""
+    file = str(path)
+    with _reading(path), zipfile.ZipFile(path) as archive:
+        _check_size(path, sum(entry.file_size for entry in archive.infolist()))
+        there = [_array_name(name) for name in archive.namelist()]
+        found = {name: _member(archive, name, file) for name in names if name in there}
+    for name, values in found.items():
+        if values.dtype.kind not in "iuf" or not bool(np.isfinite(values).all()):
+            raise InvalidInput(
+                "TLC501", "an array of finite numbers is needed", file=file, field=name, got=str(values.dtype)
+            )
+    return found
+
+
 def _array_name(member: str) -> str:
     return member.removesuffix(".npy")
 
