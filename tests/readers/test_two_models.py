@@ -127,7 +127,10 @@ def test_partners_go_past_what_one_of_them_lacks() -> None:
     extra = second.add(Product(), y, second.add(dense(rng, 4, 4), y))
     b = second.graph(second.add(Tanh(), second.add(Rearrange((2, 2)), second.add(dense(rng, 4, 4), extra))))
     found = partners(a, b)
-    assert {(type(a.nodes[i].op), type(b.nodes[j].op)) for j, i in found.items()} == {(Relu, Relu), (Tanh, Tanh)}
+    assert {(type(a.nodes[i].op), type(b.nodes[j].op)) for j, i in found.items()} == {
+        (Relu, Relu),
+        (Tanh, Tanh),
+    }
     x0 = rng.normal(0, 1, 4)
     np.testing.assert_allclose(outputs(joined(a, b), x0), np.concatenate([outputs(a, x0), outputs(b, x0)]))
 
@@ -166,7 +169,9 @@ def test_images_are_cut_to_windows(seed: int) -> None:
     assert len(some) > 4 and any(windows.can_be_cut(Network(joint), t) for t in some)
     for t in some:
         for end in ("lower", "upper"):
-            np.testing.assert_allclose(getattr(cut.boxes[t], end), getattr(whole.boxes[t], end), rtol=1e-6, atol=1e-9)
+            np.testing.assert_allclose(
+                getattr(cut.boxes[t], end), getattr(whole.boxes[t], end), rtol=1e-6, atol=1e-9
+            )
 
 
 def test_what_is_subtracted_twice_is_not_cut() -> None:
@@ -175,8 +180,12 @@ def test_what_is_subtracted_twice_is_not_cut() -> None:
     graph = images(rng)
     joint = joined(graph, perturbed(rng, graph, 1e-4))
     net = Network(joint)
-    some = next(i for i, n in enumerate(joint.nodes) if isinstance(n.op, Difference) and windows.can_be_cut(net, i))
-    again = replace(joint, nodes=(*joint.nodes, replace(joint.nodes[some], inputs=joint.nodes[some].inputs[::-1])))
+    some = next(
+        i for i, n in enumerate(joint.nodes) if isinstance(n.op, Difference) and windows.can_be_cut(net, i)
+    )
+    again = replace(
+        joint, nodes=(*joint.nodes, replace(joint.nodes[some], inputs=joint.nodes[some].inputs[::-1]))
+    )
     assert not windows.can_be_cut(Network(again), some)
 
 
@@ -201,7 +210,12 @@ def test_deployed_bounds_hold_executions_of_both() -> None:
         b = perturbed(rng, a, 1e-3)
         joint = joined(a, b)
         n = a.n_outputs
-        nodes = (*joint.nodes, replace(joint.nodes[joint.outputs[0]], op=Difference(), inputs=(joint.outputs[0], joint.outputs[1])))
+        nodes = (
+            *joint.nodes,
+            replace(
+                joint.nodes[joint.outputs[0]], op=Difference(), inputs=(joint.outputs[0], joint.outputs[1])
+            ),
+        )
         apart = replace(joint, nodes=nodes, outputs=(len(nodes) - 1,), output_names=("d",))
         low = np.float32(rng.normal(0, 1, a.n_inputs)).astype(np.float64)
         try:
@@ -220,7 +234,10 @@ def test_deployed_bounds_hold_executions_of_both() -> None:
 
 REFUSED: dict[str, tuple[Callable[[Graph], Graph], str]] = {
     "inputs": (lambda g: replace(g, input_names=("u", "x")), "different places"),
-    "outputs": (lambda g: replace(g, outputs=g.outputs * 2, output_names=("y", "z")), "different numbers of outputs"),
+    "outputs": (
+        lambda g: replace(g, outputs=g.outputs * 2, output_names=("y", "z")),
+        "different numbers of outputs",
+    ),
 }
 
 
