@@ -525,8 +525,14 @@ def read_onnx(data: bytes) -> Network:
     versions = [integer(m["version"], "opset version") for m in imports if text(m["domain"], "domain") in ("", "ai.onnx")]
     need(len(versions) == 1, "ONNX: the standard's opset is imported twice, or not")
     known(7 <= versions[0] <= 22, f"ONNX: opset {versions[0]}")
-    parts = {1: "node", 5: "initializer", 11: "input", 12: "output"}
-    graph = message(one(model["graph"], "graph"), "the graph", parts, (2, 10, 13, 16))
+    parts = {1: "node", 5: "initializer", 11: "input", 12: "output", 13: "other"}
+    graph = message(one(model["graph"], "graph"), "the graph", parts, (2, 10, 16))
+    for item in graph["other"]:  # shapes that somebody inferred say nothing here, but must be well formed
+        for kind in message(item, "a value", {2: "type"}, (1, 3, 4))["type"]:
+            for tensor in message(kind, "a type", {1: "tensor"}, (6,))["tensor"]:
+                for shape in message(tensor, "a tensor type", {2: "shape"}, (1,))["shape"]:
+                    for dim in message(shape, "a shape", {1: "dim"})["dim"]:
+                        message(dim, "a dimension", {}, (1, 2, 3))
     net = Network()
     for name, tensor in map(read_tensor, graph["initializer"]):
         need(name and name not in net.tensors, f"ONNX: initializer {name!r} without a name, or twice")
