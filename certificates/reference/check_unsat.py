@@ -1189,19 +1189,18 @@ class Evidence:
             need(0 <= below[t] < (self.count if kind else n) and (kind or 0 <= above[t] < n), f"tree: row {t} refers to nothing")
             need(kind or (nodes[t] >= 0 and self.value(nodes[t], index[t])), f"tree: row {t}")
         result = []
-        for start in roots:  # depth first; more visits than rows: a cycle, or a row with two parents
+        for start in roots:  # depth first; a path longer than there are rows is a cycle; rows may be shared
             leaves: list[Leaf] = []
             stack: list[tuple[int, list[Literal]]] = [(start, [])]
-            for _ in range(n + 1):
-                if not stack:
-                    break
+            while stack:
                 row, path = stack.pop()
+                need(len(path) < n, "tree: a cycle")
+                known(len(leaves) <= MAX_CASES, "tree: too many leaves")
                 if kinds[row] == 1:
                     leaves.append((path, below[row]))
                 else:
                     n_i = self.value(nodes[row], index[row])
                     stack += [(child, [*path, (*n_i, side, Fraction(points[row]))]) for child, side in ((above[row], 1), (below[row], -1))]
-            need(not stack, "tree: a cycle")
             result.append(leaves)
         return result
 
