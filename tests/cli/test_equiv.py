@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.clocks import Noted
 from tests.solver.small import Tiny
 from tlcheck.cli.main import main
 from tlcheck.options import Options
@@ -85,9 +87,10 @@ def test_splits_prove_what_the_root_does_not(case: Case) -> None:
     assert float(found["difference"]["proved"]) > 1.05  # type: ignore[index]
 
 
-def test_neither(case: Case) -> None:
-    """The attained difference is neither proved in time nor exceeded; nothing is written."""
-    assert case.run("--within", "2", "--timeout", "0.5", "-o", case.output) == ExitCode.UNPROVEN
+def test_neither(case: Case, steps: Callable[[float], Noted]) -> None:
+    """The clock has run out before a bound is found: nothing is written."""
+    steps(10.0)
+    assert case.run("--within", "2", "--timeout", "1", "-o", case.output) == ExitCode.UNPROVEN
     assert "unknown" in case.capsys.readouterr().out
     assert sorted(p.name for p in case.folder.iterdir()) == ["net.onnx", "other.onnx"]
 

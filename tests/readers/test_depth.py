@@ -173,6 +173,24 @@ def log_sum_exp(x: Array) -> Array:
     return log(exp(x).sum(axis=1, keepdims=True))
 
 
+KEYS, VALUES = (
+    np.array(v, np.float32).reshape(1, 2, 2) for v in ([1.0, -0.5, 0.25, 0.75], [0.5, -1.0, 1.0, 0.25])
+)
+
+
+def attended(x: Array) -> Array:
+    """One head of two queries of size 2."""
+    scores = exp(np.matmul(x, exact(KEYS).swapaxes(1, 2)) / mpmath.sqrt(2))
+    return np.matmul(scores / scores.sum(axis=-1, keepdims=True), exact(VALUES))
+
+
+def turned(x: Array) -> Array:
+    """Two pairs of one head, halves apart."""
+    (c, d), (s, t) = (mpf(0.625), mpf(0.75)), (mpf(0.75), mpf(0.5))
+    p, q, r, w = x.ravel().tolist()
+    return np.array([c * p - s * r, d * q - t * w, s * p + c * r, t * q + d * w], object).reshape(x.shape)
+
+
 def kept(f: Callable[..., Array]) -> Callable[[Array], Array]:
     """A reduction over axis 1."""
     return lambda x: f(x, axis=1, keepdims=True)
@@ -197,7 +215,73 @@ AXIS: Any = ints(1)
 NEGATIVE: dict[str, Any] = {"a": -1.5, "b": 1.0}
 
 
+GATES = f32(*np.linspace(-0.7, 0.9, 64).tolist())
+
+
+def cell(x: Array, count: int) -> list[Array]:
+    """Pre-activations of ``count`` gates of a step without a state: rows of the weights, and both biases."""
+    w = exact(GATES[: 16 * count]).reshape(4 * count, 4)
+    pre = (x.reshape(4) * w).sum(axis=1) + 2 * exact(np.tile(B, count))
+    return list(pre.reshape(count, 4))
+
+
+def rnn(x: Array) -> Array:
+    return tanh(cell(x, 1)[0]).reshape(x.shape)
+
+
+def gru(x: Array) -> Array:
+    z, _, h = cell(x, 3)
+    return ((1 - sigmoid(z)) * tanh(h)).reshape(x.shape)
+
+
+def lstm(x: Array) -> Array:
+    i, o, _, c = cell(x, 4)
+    return (sigmoid(o) * tanh(sigmoid(i) * tanh(c))).reshape(x.shape)
+
+
+def recurrent(op: str, f: Callable[[Array], Array], count: int, **more: Any) -> tuple[str, Layer]:
+    weights = (
+        GATES[: 16 * count].reshape(1, 4 * count, 4),
+        np.ones((1, 4 * count, 4), np.float32),
+        np.tile(B, 2 * count)[None],
+    )
+    step = (op, (X, *weights), {"hidden_size": 4})
+    return op, Layer((step, ("Squeeze", (X, ints(1)), {})), f, shape=(1, 1, 4), **more)
+
+
+def dft(x: Array) -> Array:
+    """Of four complex numbers: (1, 4, 2)."""
+    y = x.copy()
+    for k in range(4):
+        angles = [-2 * mp.pi * k * m / 4 for m in range(4)]
+        cos, sin = [mpmath.cos(a) for a in angles], [mpmath.sin(a) for a in angles]
+        y[0, k, 0] = sum(
+            c * x[0, m, 0] - s * x[0, m, 1] for m, (c, s) in enumerate(zip(cos, sin, strict=True))
+        )
+        y[0, k, 1] = sum(
+            s * x[0, m, 0] + c * x[0, m, 1] for m, (c, s) in enumerate(zip(cos, sin, strict=True))
+        )
+    return y
+
+
+def stft(x: Array) -> Array:
+    """Of one frame of three: (1, 3, 1) to (1, 1, 2, 2), its last column."""
+    window, third = exact(f32(0.7, 1.3, 0.9)), 2 * mp.pi / 3
+    cos = sum(w * v * mpmath.cos(third * m) for m, (w, v) in enumerate(zip(window, x[0, :, 0], strict=True)))
+    sin = -sum(w * v * mpmath.sin(third * m) for m, (w, v) in enumerate(zip(window, x[0, :, 0], strict=True)))
+    total = sum(w * v for w, v in zip(window, x[0, :, 0], strict=True))
+    return np.array([total, cos, sin], dtype=object).reshape(1, 3, 1)
+
+
+STFT_STEPS: Any = (
+    ("STFT", (X, ints(1)[0], f32(0.7, 1.3, 0.9)), {}), ("Reshape", (X, ints(4)), {}), ("Gather", (X, ints(0, 2, 3)), {}),
+    ("Reshape", (X, ints(1, 3, 1)), {}),
+)  # fmt: skip
+
 TABLE: list[tuple[str, Layer]] = [
+    one("DFT", dft, a=0.5, start=CUBE[:8], shape=(1, 4, 2)),
+    ("STFT", Layer(STFT_STEPS, stft, a=0.4375, b=0.25, start=CUBE[:3], shape=(1, 3, 1))),
+    recurrent("RNN", rnn, 1, a=1.5), recurrent("GRU", gru, 3, a=4.0), recurrent("LSTM", lstm, 4, a=6.0, b=0.5),
     *(one(name, each(row.function), a=row.chain[0], b=row.chain[1], start=SMALL) for name, row in OPERATORS.items() if row.chain),
     # arithmetic and functions, entry by entry
     one("Abs", abs, a=1.5, b=-1.0),
@@ -301,6 +385,13 @@ TABLE: list[tuple[str, Layer]] = [
     one("Softmax", lambda x: exp(x) / exp(x).sum(axis=1, keepdims=True), axis=1, a=4.0, b=-1.0),
     one("Softplus", each(lambda v: mpmath.log(1 + mpmath.exp(v))), a=-2.0, b=1.0),
     one("Sqrt", sqrt, a=1.5, b=0.25, start=POSITIVE),
+    one("Attention", attended, X, KEYS, VALUES, q_num_heads=1, kv_num_heads=1, a=-2.0, b=0.5, c=0.25, shape=(1, 2, 2)),
+    one("RotaryEmbedding", turned, X, f32(0.625, 0.75).reshape(1, 1, 2), f32(0.75, 0.5).reshape(1, 1, 2), num_heads=1, a=1.0,
+        shape=(1, 1, 4)),
+    one("SwiGLU", lambda x: x * x / (1 + exp(-x)), X, X, a=-1.0, b=0.75, start=POSITIVE),
+    one("Col2Im", lambda x: x, X, ints(4), ints(1), a=-0.875, b=0.25, shape=(1, 1, 4)),
+    one("LpPool", lambda x: sqrt(x[..., :3]**2 + np.append(x[..., 1:3]**2, [[[mpf(0)]]], -1)), X, kernel_shape=[2], pads=[0, 1],
+        a=-0.5, b=0.5, c=-0.75, start=(0.5, -1.25, 1.0), shape=(1, 1, 3)),
     # numbers stored as integers
     one("DequantizeLinear", lambda x: exact([2, -6, 6, 0]) * single(0.1), np.array([3, -5, 7, 1], np.int8), f32(0.1)[0],
         np.array(1, np.int8), c=-0.875),
@@ -309,12 +400,15 @@ TABLE: list[tuple[str, Layer]] = [
 MOVES = "moves values and computes nothing"
 STEPS = "its value is an integer or a choice: sharp, or undecided"
 CONSTANTS = "takes constants, or changes a type"
+INSIDE = "what it computes is in the graphs inside it"
 WITHOUT = {
-    MOVES: "Compress Concat DepthToSpace Dropout Expand Flatten Gather GatherElements GatherND Identity Pad Reshape Scatter "
-    "ScatterElements ScatterND Slice SpaceToDepth Split Squeeze Tile Transpose Trilu Unsqueeze",
+    MOVES: "CenterCropPad Compress Concat DepthToSpace Dropout Expand Flatten Gather GatherElements GatherND Identity Pad Reshape "
+    "ReverseSequence Scatter ScatterElements ScatterND Slice SpaceToDepth Split Squeeze TensorScatter Tile Transpose Trilu Unsqueeze",
     STEPS: "And ArgMax ArgMin Ceil ConvInteger DynamicQuantizeLinear Equal Floor Greater GreaterOrEqual Hardmax IsInf IsNaN Less LessOrEqual "
-    "MatMulInteger Not OneHot Or QLinearConv QLinearMatMul QuantizeLinear Round Sign Where Xor",
-    CONSTANTS: "Cast CastLike Constant ConstantOfShape NonZero Range Shape Size",
+    "MatMulInteger Not OneHot Or QLinearConv QLinearMatMul QuantizeLinear Round Sign TopK Where Xor",
+    CONSTANTS: "BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Cast CastLike Constant ConstantOfShape EyeLike NonZero Range Shape "
+    "Size",
+    INSIDE: "If Loop Scan",
 }
 """Operators without a chain, and why."""
 

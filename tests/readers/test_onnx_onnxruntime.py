@@ -49,6 +49,11 @@ CASES: list[Case] = [
     ("LRN", {"size": 3}, (2, 5, 2, 2), [], 13), ("LRN", {"size": 5, "alpha": 0.5, "beta": 0.5, "bias": 2.0}, (1, 7, 2, 3), [], 13),
     *(("LpNormalization", {"p": p, "axis": a}, (2, 3, 4), [], 16) for p in (1, 2) for a in (0, -1)),
     *(("GlobalLpPool", {"p": p}, (2, 3, 4, 2), [], 18) for p in (1, 2, 3, 4)),
+    ("LpPool", {"kernel_shape": [2, 2], "p": 3, "pads": [1, 0, 0, 1]}, (1, 2, 3, 4), [], 18),
+    ("CenterCropPad", {"axes": [1, -1]}, (2, 3, 4), [np.array([5, 1])], 18),
+    ("Col2Im", {"pads": [1, 0, 0, 1], "strides": [1, 2]}, (1, 8, 9), [np.array([3, 6]), np.array([2, 2])], 18),
+    *(("RotaryEmbedding", {"num_heads": 2, "interleaved": i}, (1, 2, 8), [f32(1, 2, 2), f32(1, 2, 2)], 23) for i in (0, 1)),
+    ("Attention", {"q_num_heads": 2, "kv_num_heads": 1, "is_causal": 1, "softcap": 2.0}, (1, 3, 6), [f32(1, 4, 3), f32(1, 4, 2)], 23),
     *((f"Reduce{k}", {"keepdims": keep}, (2, 3, 5), [np.array([1, 2])], 18)
       for k in ("L1", "L2", "LogSumExp", "Prod", "SumSquare") for keep in (0, 1)),
     *(("CumSum", {"exclusive": e, "reverse": r}, (2, 5, 3), [np.array(1)], 14) for e in (0, 1) for r in (0, 1)),

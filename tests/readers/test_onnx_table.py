@@ -21,7 +21,7 @@ from tlcheck.readers.onnx.table import LATE, ON_INTEGERS, modules_for
 from tlcheck.trusted.ops.discrete import MAX_TRUNCATED
 
 ROOM = REPOSITORY / "tlcheck" / "readers" / "onnx"
-ALWAYS = {"", "call", "exact", "external", "operands", "standard", "table", "tensors", "walk"}
+ALWAYS = {"", "call", "exact", "external", "names", "operands", "standard", "table", "tensors", "walk"}
 """Modules that every network loads; the others are families."""
 
 

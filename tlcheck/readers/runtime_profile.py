@@ -24,8 +24,8 @@ FOLDER: Final = Path(__file__).parents[1] / "profiles"
 DEFAULT: Final = "ieee-basic"
 
 FunctionName = Literal[
-    "Acos", "Asin", "Atan", "Cos", "Cube", "Erf", "Exp", "Log", "Pow", "Reciprocal", "Root", "Sigmoid", "Sin", "Softplus",
-    "Sqrt", "Square", "Tanh",
+    "Acos", "Asin", "Atan", "Cos", "Cube", "Erf", "Exp", "Log", "Pow", "Reciprocal", "RecurrentSigmoid",
+    "RecurrentTanh", "Root", "Sigmoid", "Sin", "Softplus", "Sqrt", "Square", "Tanh",
 ]  # fmt: skip
 Normalised = Literal["GroupNormalization", "InstanceNormalization", "LayerNormalization"]
 Text = Annotated[str, Meta(min_length=1)]

@@ -12,7 +12,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from tests.fuzz.operators.model import Case, Maker, schemas, versions
 from tests.trusted.functions import OPERATORS
@@ -940,6 +940,302 @@ def shape_of(m: Maker) -> None:
         m.attr(name, m.int(-len(shape) - 2, len(shape) + 2), 0.6)
 
 
+def attention(m: Maker) -> None:
+    """Heads apart or side by side, with masks and what came before."""
+    batch, keys, queries, size, values = (m.int(1, n) for n in (2, 4, 3, 3, 3))
+    heads, shared = m.pick([(1, 1), (2, 2), (2, 1), (4, 2), (3, 2)])
+    past = m.int(1, 2) if m.maybe(0.2) else 0
+    apart = m.maybe(0.6)
+    for count, length, n in ((heads, queries, size), (shared, keys, size), (shared, keys, values)):
+        m.operand(
+            m.floats((batch, count, length, n) if apart else (batch, length, count * n), -4, 4),
+            m.pick(["data", "data", ""]),
+        )
+    if not apart or m.maybe(0.1):
+        m.attr("q_num_heads", heads, 1.0)
+        m.attr("kv_num_heads", shared, 1.0)
+    total = keys + past
+    shape = m.pick(
+        [
+            (queries, total),
+            (1, heads, queries, total),
+            (batch, 1, queries, total),
+            (heads, queries, total),
+            (1, total),
+        ]
+    )
+    kind = m.pick(["none", "none", "float", "bool", "inf"])
+    if kind == "none":
+        m.absent()
+    else:
+        seen = m.bools(shape) | (np.arange(shape[-1]) == 0)
+        mask = seen if kind == "bool" else m.floats(shape, -2, 2)
+        m.operand(
+            np.where(seen, mask, -np.inf).astype(m.float) if kind == "inf" else mask,
+            "" if kind == "float" else "constant",
+        )
+    for n in (size, values):
+        if past:
+            m.operand(m.floats((batch, shared, past, n), -4, 4), "constant")
+        else:
+            m.absent()
+    if len(m.schema.inputs) > 6 and not past and m.maybe(0.3):
+        m.operand(m.ints((batch,), 1, total), "constant")
+    m.flag("is_causal", 0.3)
+    m.attr("scale", m.pick([0.5, 1.0, 0.3]), 0.3)
+    m.attr("softcap", m.pick([0.0, 1.0, 2.5]), 0.3)
+    m.attr("qk_matmul_output_mode", m.int(0, 3), 0.4)
+    m.attr("left_window_size", m.pick([-1, 0, 1, 2]), 0.2)
+    m.attr("right_window_size", m.pick([-1, 0, 1, 2]), 0.2)
+    m.attr("softmax_precision", m.pick([1, 11, 10]), 0.1)
+    if past:
+        m.case.outputs = ["wanted", "named", "named"]
+
+
+def rotary_embedding(m: Maker) -> None:
+    batch, heads, length, half = m.int(1, 2), m.int(1, 3), m.int(1, 3), m.int(1, 3)
+    size = 2 * half + m.pick([0, 0, 2])
+    apart, by_place = m.maybe(0.5), m.maybe(0.5)
+    m.operand(m.floats((batch, heads, length, size) if apart else (batch, length, heads * size)))
+    for _ in range(2):
+        m.operand(
+            m.floats((5, half) if by_place else (batch, length, half), -1, 1),
+            "constant" if m.maybe(0.8) else "",
+        )
+    if by_place:
+        m.operand(m.ints((batch, length), 0, 4), "constant")
+    m.attr("num_heads", heads, 0.95 if not apart else 0.1)
+    m.attr("rotary_embedding_dim", 2 * half, 0.97 if size > 2 * half else 0.3)
+    m.flag("interleaved")
+
+
+def swiglu(m: Maker) -> None:
+    shape = m.shape()
+    for s in (shape, shape if m.maybe(0.9) else m.part_of(shape)):
+        m.operand(m.floats(s, -20, 20))
+    m.attr("alpha", m.pick(PARAMETER))
+
+
+def center_crop_pad(m: Maker) -> None:
+    shape = m.shape(1)
+    axes = m.axes(len(shape), 1)
+    given = m.attr("axes", axes, 0.5) is not None
+    m.operand(any_values(m, shape))
+    m.numbers([m.int(0, 6) if m.maybe(0.1) else m.int(1, 6) for _ in (axes if given else shape)])
+
+
+def col2im(m: Maker) -> None:
+    """Blocks of an image that has as many as there are columns; now and then not."""
+    rank, channels = m.pick([1, 2, 2]), m.int(1, 2)
+    block, strides, dilations = ([m.int(1, n) for _ in range(rank)] for n in (3, 2, 2))
+    pads = [m.pick([0, 0, 1]) for _ in range(2 * rank)]
+    image = [m.int(3, 6) for _ in range(rank)]
+    parts = zip(image, pads[:rank], pads[rank:], block, strides, dilations, strict=True)
+    counts = [max(0, (n + b + e - d * (k - 1) - 1) // s + 1) for n, b, e, k, s, d in parts]
+    columns = prod(counts) if m.maybe(0.95) else m.int(1, 4)
+    m.operand(m.floats((m.int(1, 2), channels * prod(block), columns)))
+    for values in (image, block):
+        m.numbers(values)
+    for name, values in (("strides", strides), ("dilations", dilations), ("pads", pads)):
+        m.attr(name, values, 1.0 if any(v != (name != "pads") for v in values) else 0.3)
+
+
+def tensor_scatter(m: Maker) -> None:
+    batch, size, length, n = m.int(1, 3), m.int(2, 5), m.int(1, 2), m.int(1, 3)
+    apart = m.maybe(0.5)
+    for count in (size, length):
+        m.operand(m.floats((batch, 2, count, n) if apart else (batch, count, n)))
+    if m.maybe(0.8):
+        m.operand(m.ints((batch,), 0, size - length), "constant")
+    m.attr("mode", m.pick(["linear", "circular"]), 0.4)
+    m.attr("axis", m.pick([-2, 2 if apart else 1]), 0.4)
+
+
+def bits(m: Maker) -> None:
+    kind = m.pick(["uint8", "int32", "int64", "uint16", "int8"])
+    shapes = m.broadcastable(len(m.schema.inputs))
+    for shape in shapes:
+        m.operand(m.ints(shape, 0 if kind[0] == "u" or m.maybe(0.3) else -100, 100, kind), "constant")
+
+
+def bit_shift(m: Maker) -> None:
+    kind = m.pick(["uint8", "uint32", "uint64"])
+    for shape, most in zip(m.broadcastable(2), (200, 7), strict=True):
+        m.operand(m.ints(shape, 0, most, kind), "constant")
+    m.attr("direction", m.pick(["LEFT", "RIGHT"]), 1.0)
+
+
+# Recurrent networks, and graphs inside nodes.
+
+GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
+ACTIVATIONS = (
+    ["Tanh"] * 3 + ["Sigmoid"] * 3 + ["Relu", "HardSigmoid", "LeakyRelu", "Softsign", "Elu", "Affine", "tanh"]
+)
+
+
+def recurrent(m: Maker) -> None:
+    steps, batch, width, size = m.int(1, 4), m.int(1, 3), m.int(1, 3), m.int(1, 3)
+    direction = m.attr("direction", m.pick(["forward", "reverse", "bidirectional"]), 0.6) or "forward"
+    n, rows = 1 + (direction == "bidirectional"), GATES[m.operator] * size
+    layout = m.attr("layout", m.pick([0, 0, 0, 1]), 0.4) or 0
+
+    def first(*shape: int) -> tuple[int, ...]:
+        return (shape[1], shape[0], *shape[2:]) if layout else shape
+
+    m.operand(m.floats(first(steps, batch, width), -2, 2), m.pick(["data"] * 9 + ["constant"]))
+    for shape in ((n, rows, width), (n, rows, size)):
+        m.operand(m.floats(shape, -1, 1), "constant" if m.maybe(0.9) else "data")
+    rest = [
+        m.floats((n, 2 * rows), -1, 1),
+        np.full(batch, steps, np.int32),
+        m.floats(first(n, batch, size), -1, 1),
+    ]
+    if m.operator == "LSTM":
+        rest += [m.floats(first(n, batch, size), -1, 1), m.floats((n, 3 * size), -1, 1)]
+    for value in rest:
+        if m.maybe(0.5):
+            m.operand(value, "constant" if m.maybe(0.9) else "")
+        else:
+            m.absent()
+    m.attr("hidden_size", size, 0.9)
+    usual = {"RNN": 1, "GRU": 2, "LSTM": 3}[m.operator] * n
+    chosen = m.attr("activations", [m.pick(ACTIVATIONS) for _ in range(usual)], 0.4)
+    if chosen:
+        m.attr("activation_alpha", [m.pick([0.5, 0.25])] * m.pick([1, usual]), 0.4)
+        m.attr("activation_beta", [m.pick([0.5, 0.25])] * m.pick([1, usual]), 0.4)
+    m.attr("clip", m.pick([0.5, 3.0]), 0.15)
+    m.flag("input_forget", 0.05)
+    m.flag("linear_before_reset", 0.5)
+    m.case.outputs = [m.pick(["wanted", "wanted", ""]) for _ in range(3 if m.operator == "LSTM" else 2)]
+
+
+def _inner(nodes: list[Any], inputs: list[tuple[str, int]], outputs: list[tuple[str, int]]) -> Any:
+    """Integers and booleans are single numbers."""
+    infos = [
+        [helper.make_tensor_value_info(name, kind, () if kind in (7, 9) else None) for name, kind in part]
+        for part in (inputs, outputs)
+    ]
+    return helper.make_graph(nodes, "inner", *infos)
+
+
+def if_(m: Maker) -> None:
+    """Branches that give the condition, or not, as a number."""
+    m.operand(np.array(m.maybe(0.5)).reshape(m.pick([(), (), (1,)])), m.pick(["constant"] * 9 + ["data"]))
+    for name in ("then_branch", "else_branch"):
+        nodes = [
+            helper.make_node("Cast", ["x0"], [f"{name} c"], to=1),
+            helper.make_node("Cos", [f"{name} c"], [f"{name} y"]),
+        ]
+        m.attr(name, _inner(nodes if m.maybe(0.9) else nodes[:1], [], [(f"{name} y", 1)]))
+
+
+def loop(m: Maker) -> None:
+    """Sines of what is carried, plus the iteration's number; stacked vectors."""
+    most, by_condition = m.int(0, 4), m.maybe(0.4)
+    m.operand(
+        np.array(most, np.int64).reshape(m.pick([(), (), (1,)])), "constant" if m.maybe(0.95) else "data"
+    )
+    if m.maybe(0.8):
+        m.operand(np.array(m.maybe(0.9)), "constant")
+    else:
+        m.absent()
+    m.operand(m.floats((m.int(1, 3),), -2, 2))
+    limit = helper.make_node("Constant", [], ["limit"], value=numpy_helper.from_array(np.array(m.int(0, 3))))
+    go = (
+        [limit, helper.make_node("Less", ["i", "limit"], ["on"])]
+        if by_condition
+        else [helper.make_node("Identity", ["go"], ["on"])]
+    )
+    nodes = [
+        *go, helper.make_node("Sin", ["v"], ["s"]), helper.make_node("Cast", ["i"], ["f"], to=1 if m.float == np.float32 else 11),
+        helper.make_node("Add", ["s", "f"], ["w"]), helper.make_node("Neg", ["w"], ["stack"]),
+    ]  # fmt: skip
+    scanned = m.maybe(0.5)
+    kind = 1 if m.float == np.float32 else 11
+    outputs = [("on", 9), ("w", kind), *([("stack", kind)] if scanned else [])]
+    m.attr("body", _inner(nodes, [("i", 7), ("go", 9), ("v", kind)], outputs))
+    m.case.outputs = ["wanted"] * (2 if scanned else 1)
+
+
+def scan(m: Maker) -> None:
+    """Running sums, along any axis in any direction."""
+    shape = (m.int(1, 3), m.int(1, 3))
+    axis = m.attr("scan_input_axes", [m.pick([0, 0, 1, -1])], 0.5) or [0]
+    m.operand(m.floats((shape[1 - axis[0] % 2],), -2, 2))
+    m.operand(m.floats(shape, -2, 2), "data" if m.maybe(0.9) else "constant")
+    m.attr("num_scan_inputs", 1)
+    m.attr("scan_input_directions", [m.pick([0, 1])], 0.3)
+    m.attr("scan_output_directions", [m.pick([0, 1])], 0.3)
+    m.attr("scan_output_axes", [m.pick([0, 1, -1])], 0.3)
+    kind = 1 if m.float == np.float32 else 11
+    nodes = [helper.make_node("Add", ["s", "e"], ["t"]), helper.make_node("Tanh", ["t"], ["o"])]
+    m.attr("body", _inner(nodes, [("s", kind), ("e", kind)], [("t", kind), ("o", kind)]))
+    m.case.outputs = ["wanted", "wanted"]
+
+
+def dft(m: Maker) -> None:
+    shape = (*(m.int(1, 4) for _ in range(m.pick([1, 2, 2, 3]))), m.pick([1, 1, 2]))
+    axis = m.pick([a for a in range(-len(shape), len(shape)) if a % len(shape) != len(shape) - 1])
+    m.operand(m.floats(shape), "data" if m.maybe(0.9) else "constant")
+    if m.maybe(0.5):
+        m.operand(np.array(m.int(1, 5)), "constant")
+    elif not m.takes("axis"):
+        m.absent()
+    if m.takes("axis"):
+        m.attr("axis", axis, 1.0)
+    else:
+        m.operand(np.array(axis), "constant")
+    m.flag("inverse")
+    m.flag("onesided", 0.3)
+
+
+def stft(m: Maker) -> None:
+    n, length = m.int(1, 4), m.int(4, 8)
+    m.operand(m.floats((m.int(1, 2), length, m.pick([1, 1, 1, 2]))), "data" if m.maybe(0.9) else "constant")
+    m.operand(np.array(m.int(1, 3)), "constant")
+    if m.maybe(0.7):
+        m.operand(m.floats((n,)), "constant")
+    else:
+        m.absent()
+    if m.maybe(0.6):
+        m.operand(np.array(n), "constant")
+    m.flag("onesided")
+
+
+def eye_like(m: Maker) -> None:
+    m.operand(any_values(m, m.shape(2, 2)))
+    m.attr("k", m.int(-3, 3))
+    m.attr("dtype", m.pick([1, 7, 6, 9, 11, 10]))
+
+
+def reverse_sequence(m: Maker) -> None:
+    shape = m.shape(2, 4)
+    time = m.pick([0, 1])
+    m.attr("time_axis", time, 1.0 if time else 0.5)
+    m.attr("batch_axis", 1 - time, 1.0 if time else 0.5)
+    m.operand(any_values(m, shape))
+    top = shape[time] if m.maybe(0.97) else shape[time] + 1
+    m.operand(m.ints((shape[1 - time],), min(1, top), top), "constant" if m.maybe(0.95) else "data")
+
+
+def top_k(m: Maker) -> None:
+    """Often equal entries."""
+    shape = m.shape(1, 3)
+    axis = m.axis(len(shape))
+    n = shape[axis] if -len(shape) <= axis < len(shape) else 1
+    value = m.ints(shape, -2, 2) if m.maybe(0.5) else m.floats(shape).astype(np.float64)
+    m.operand(value.astype(m.pick([m.float, m.float, np.int64])), m.pick(["constant", "constant", "data"]))
+    k = m.int(1, max(1, n)) if m.maybe(0.6) else 1
+    if m.takes("k"):
+        m.attr("k", k)
+    else:
+        m.operand(np.array([k], np.int64), "constant")
+    m.attr("axis", axis)
+    m.flag("largest")
+    m.flag("sorted", 0.1)
+    m.case.outputs = ["wanted", m.pick(["wanted", "named"])]
+
+
 # Operators that are not read.
 
 
@@ -961,11 +1257,6 @@ def unread(m: Maker) -> None:
         value = m.anything(kind)
         if value is not None:
             m.attr(name, value, 0.2)
-
-
-def top_k(m: Maker) -> None:
-    m.operand(m.floats((4,)))
-    m.operand(np.array([2], np.int64), "constant")
 
 
 RECIPES: dict[str, Recipe] = {
@@ -996,5 +1287,10 @@ RECIPES: dict[str, Recipe] = {
     "ScatterND": scatter_nd, "Pad": pad, "Reshape": reshape, "Resize": resize, "Upsample": upsample, "Slice": slice_,
     "Split": split, "Squeeze": squeeze, "Unsqueeze": unsqueeze, "Tile": tile, "Transpose": transpose, "Trilu": trilu,
     "OneHot": one_hot, "Cast": cast, "CastLike": cast_like, "Constant": constant, "ConstantOfShape": constant_of_shape,
+    **dict.fromkeys(["BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor"], bits), "BitShift": bit_shift,
+    "Attention": attention, "RotaryEmbedding": rotary_embedding, "SwiGLU": swiglu, "CenterCropPad": center_crop_pad, "Col2Im": col2im,
+    "TensorScatter": tensor_scatter,
     "DequantizeLinear": dequantize, "QuantizeLinear": quantize, "NonZero": non_zero, "Range": range_, "Shape": shape_of, "TopK": top_k,
+    **dict.fromkeys(["RNN", "GRU", "LSTM"], recurrent), "If": if_, "Loop": loop, "Scan": scan, "EyeLike": eye_like, "DFT": dft, "STFT": stft,
+    "ReverseSequence": reverse_sequence,
 }  # fmt: skip

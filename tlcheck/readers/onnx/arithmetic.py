@@ -8,6 +8,7 @@ integers ask for is imported where it is used.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import reduce
 from math import prod
 from typing import Any
@@ -99,6 +100,13 @@ def _negated(known: Known) -> Known:
 def scale(call: Call, x: Value, factor: Constant, offset: Constant | None, roundings: int) -> Data:
     """factor * x + offset where both constants broadcast to x."""
     return call.emit(Scale(factor, offset, roundings), call.data(x))
+
+
+def in_a_sum(call: Call, x: Value, terms: int) -> Value:
+    """x, a summand beside so many terms: in float32 an execution that starts from x rounds it with each of them."""
+    if isinstance(x, Known):
+        return replace(x, roundings=x.roundings + terms)
+    return scale(call, x, ONE, None, terms)
 
 
 def negative(call: Call, x: Data) -> Data:

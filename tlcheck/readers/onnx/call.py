@@ -20,7 +20,7 @@ from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_NODES
 from tlcheck.readers.onnx.exact import MAX_FOLDED
 from tlcheck.readers.onnx.operands import HALVES, INTEGERS, MASKS, Data, Known, Late, Part, Shape, Value
-from tlcheck.readers.onnx.standard import misfit
+from tlcheck.readers.onnx.standard import Form, misfit
 from tlcheck.readers.onnx.tensors import checked_shape, read_tensor
 from tlcheck.trusted.arith.formula import Formula, formula_of, gathered
 from tlcheck.trusted.graph import Node
@@ -28,29 +28,52 @@ from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange
 
 if TYPE_CHECKING:
-    from onnx import AttributeProto, NodeProto
+    from onnx import AttributeProto, GraphProto, NodeProto
+
+    from tlcheck.readers.onnx.table import Row
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Part)
 How = Callable[[list[NDArray[Any]]], NDArray[Any]]
 """Selects and repeats entries of arrays."""
 
-FLOAT, INT, STRING, TENSOR, FLOATS_, INTS = 1, 2, 3, 4, 6, 7
-FIELDS: Final = {FLOAT: "f", INT: "i", STRING: "s", TENSOR: "t", FLOATS_: "floats", INTS: "ints"}
+FLOAT, INT, STRING, TENSOR, GRAPH, FLOATS_, INTS, STRINGS = 1, 2, 3, 4, 5, 6, 7, 8
+FIELDS: Final = {
+    FLOAT: "f", INT: "i", STRING: "s", TENSOR: "t", GRAPH: "g", FLOATS_: "floats", INTS: "ints", STRINGS: "strings",
+}  # fmt: skip
 """AttributeProto.AttributeType of the types that are read, and the field that holds such an attribute."""
 DIFFER: Final = "the standard and runtimes differ"
 PADS_DIFFER: Final = "tools pad differently"
 NO_FORM: Final = "onnxruntime has no such form"
 """Why a form that the standard has is refused."""
+INNER = 20
+"""The opset of nodes that a node is read as (``Call.made``)."""
 MAX_LABEL = 200
 """Longest part of a node's name that messages show."""
 
 
 @dataclass
 class Builder:
-    """The graph's nodes so far."""
+    """The graph's nodes so far. ``steps``: nodes of the model that were lowered, those of loops as often as they run."""
 
     nodes: list[Node] = field(default_factory=list)
+    steps: int = 0
+    table: Mapping[str, Row] = field(default_factory=dict)
+    """How operators are read that a node is read as (``Call.made``)."""
+    rows: set[Row] = field(default_factory=set)
+    """How the operators so far were read."""
+
+    def step(self, label: str, count: int = 1) -> None:
+        """So many nodes are going to be lowered. Raises TLC401."""
+        self.steps += count
+        if self.steps > MAX_NODES:
+            text, most = (
+                "too many nodes, those of loops and functions as often as they run",
+                f"at most {MAX_NODES}",
+            )
+            raise InvalidInput(
+                "TLC401", text, field=f"node '{label}'", expected=most, got=f"{self.steps} or more"
+            )
 
     def add(self, op: Operation, inputs: Sequence[int], label: str) -> int:
         """Append a node. Raises TLC204 when the operands' shapes do not fit, TLC401 when too large."""
@@ -77,7 +100,8 @@ class Builder:
 class Call:
     """See the module. ``opset`` is the version of the default domain.
 
-    ``needed``: names of the tensors that an output of the model depends on.
+    ``needed``: names of the tensors that an output of the graph depends on; ``form``: the form of an operator that is not the
+    standard's; ``within``: where the graph is, for labels; ``given``: attributes of the local function that the node is in.
     """
 
     def __init__(
@@ -88,9 +112,14 @@ class Call:
         *,
         opset: int,
         needed: Set[str],
+        form: Form | None = None,
+        within: str = "",
+        given: Mapping[str, AttributeProto] | None = None,
     ) -> None:
         self.op = node.op_type
-        self.label = (node.name or f"{node.op_type}/{next((o for o in node.output if o), '')}")[:MAX_LABEL]
+        self.name = f"{node.domain}.{node.op_type}" if node.domain and form else node.op_type
+        name = node.name or f"{node.op_type}/{next((o for o in node.output if o), '')}"
+        self.label = f"{within}{name[:MAX_LABEL]}"[-2 * MAX_LABEL :]
         self.opset = opset
         self.n_inputs = len(operands)
         self.outputs = tuple(node.output)
@@ -99,7 +128,8 @@ class Call:
         self._operands = operands
         self._names = tuple(node.input)
         self._builder = builder
-        self._attributes: Mapping[str, AttributeProto] = self._by_name(node)
+        self._form = form
+        self._attributes: Mapping[str, AttributeProto] = self._by_name(node, given or {})
         self._read: set[str] = set()
         self._used: set[int] = set()
         self._harmless: set[int] = set()
@@ -118,23 +148,33 @@ class Call:
         """The node is of the form of the operator's version at this opset. Raises TLC201, TLC202."""
         dtypes = [None if x is None else x.dtype for x in self._operands]
         kinds = {name: int(attribute.type) for name, attribute in self._attributes.items()}
-        found = misfit(self.op, self.opset, dtypes, kinds, self.outputs)
+        opset = self.opset if self._form is None else self._form.since
+        found = misfit(self.name, opset, dtypes, kinds, self.outputs, self._form)
         if found is not None:
             code, text = found
             raise self.unsupported(text) if code == "TLC202" else self.malformed(text)
 
-    def _by_name(self, node: NodeProto) -> dict[str, AttributeProto]:
+    def _by_name(self, node: NodeProto, given: Mapping[str, AttributeProto]) -> dict[str, AttributeProto]:
+        """``given``: what attributes that refer to one of a local function's are."""
         attributes: dict[str, AttributeProto] = {}
         for attribute in node.attribute:
             if attribute.name in attributes:
                 raise self.malformed(f"duplicate attribute {attribute.name}")
-            attributes[attribute.name] = attribute
+            reference = attribute.ref_attr_name
+            wrong = (
+                reference not in given or given[reference].type != attribute.type or attribute.type == GRAPH
+            )
+            if reference and wrong:
+                raise self.unsupported(
+                    f"attribute {attribute.name}: no attribute {reference} of its type is given"
+                )
+            attributes[attribute.name] = given[reference] if reference else attribute
         return attributes
 
     # errors
 
     def unsupported(self, detail: str = "") -> InvalidInput:
-        text = f"unsupported operator {self.op} at node '{self.label}'"
+        text = f"unsupported operator {self.name} at node '{self.label}'"
         return InvalidInput("TLC202", f"{text}: {detail}" if detail else text)
 
     def malformed(self, text: str) -> InvalidInput:
@@ -321,12 +361,25 @@ class Call:
         values = self._attribute(name, FLOATS_)
         return None if values is None else [float(v) for v in values]
 
+    def attr_strs(self, name: str) -> list[str] | None:
+        values = self._attribute(name, STRINGS)
+        return None if values is None else [bytes(v).decode("utf-8", "replace") for v in values]
+
+    def attr_graph(self, name: str) -> GraphProto:
+        """One that the operator's form requires (``_check_form``)."""
+        graph: GraphProto = self._attribute(name, GRAPH)
+        return graph
+
     def attr_tensor(self, name: str) -> Known | None:
         tensor, where = self._attribute(name, TENSOR), f"{self._where}, attribute {name}"
         return None if tensor is None else read_tensor(tensor, where=where, masks=self.op in MASKS)
 
     def has(self, name: str) -> bool:
         return name in self._attributes
+
+    def all_attributes(self) -> Mapping[str, AttributeProto]:
+        """Those of a local function's call."""
+        return self._attributes
 
     def ints_of_input_or_attribute(self, i: int, name: str) -> list[int] | None:
         """A list that older opsets give as attribute ``name`` and newer ones as operand ``i``; None when absent."""
@@ -365,6 +418,20 @@ class Call:
         from tlcheck.trusted.ops.stored import Stored
 
         return Data(self._builder.add(Stored(dtype), [x.node], self.label), x.shape, dtype)
+
+    def made(self, operator: str, *operands: Value, **attributes: float | str) -> Value:
+        """What another operator of the standard makes of these operands, as if the file had that node, of opset ``INNER``."""
+        from onnx import helper
+
+        names = [f"operand {i}" for i in range(len(operands))]
+        node = helper.make_node(operator, names, ["result"], self.label)
+        node.attribute.extend(helper.make_attribute(*item) for item in attributes.items())
+        row = self._builder.table[operator]
+        self._builder.rows.add(row)
+        (found,) = Call(node, operands, self._builder, opset=INNER, needed={"result"}).lowered(row.load())
+        if isinstance(found, Late):
+            raise self.unsupported("a shape that the network's values decide")
+        return found
 
     def reshape(self, x: Value, shape: Shape) -> Value:
         """x with another shape of the same size."""

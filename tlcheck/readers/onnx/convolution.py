@@ -85,7 +85,7 @@ def _check_same(call: Call, mode: str, strides: Shape, total: list[int]) -> None
     """
     short = any(t < 0 for t in total)
     call.refuse(short, f"auto_pad {mode} with a kernel shorter than the stride", PADS_DIFFER)
-    old = call.op.startswith("Conv") and call.opset < 11
+    old = "Conv" in call.op and call.opset < 11
     call.refuse(old and any(s > 1 for s in strides), f"auto_pad {mode} with strides before opset 11", DIFFER)
 
 
@@ -95,7 +95,7 @@ def _split(total: list[int], mode: str) -> tuple[Shape, Shape]:
     return (small, large) if mode == "SAME_UPPER" else (large, small)
 
 
-def _operands(call: Call) -> tuple[Data, Known, Known | None]:
+def operands_of(call: Call) -> tuple[Data, Known, Known | None]:
     """Operand, weight and bias, of one type."""
     weight, bias = call.known(1), call.optional_known(2)
     call.same_type(call.value(0), weight, bias)
@@ -124,7 +124,7 @@ def _groups(call: Call) -> int:
 
 
 def conv(call: Call) -> list[Value]:
-    return [convolved(call, *_operands(call))]
+    return [convolved(call, *operands_of(call))]
 
 
 def convolved(call: Call, x: Data, by: Known, bias: Known | None, exact: bool = False) -> Data:
@@ -140,7 +140,7 @@ def convolved(call: Call, x: Data, by: Known, bias: Known | None, exact: bool = 
 
 
 def conv_transpose(call: Call) -> list[Value]:
-    x, by, added = _operands(call)
+    x, by, added = operands_of(call)
     weight, bias, roundings = _checked(call, x, by, added)
     kernel, spatial = kernel_of(call, weight.shape[2:]), x.shape[2:]
     rank, strides = len(spatial), kernel.strides

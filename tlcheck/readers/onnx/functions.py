@@ -160,10 +160,15 @@ def _atanh(call: Call, x: Data) -> Data:
     return linear(call, added(call, plus, minus, -1), HALF)
 
 
-def _elu(call: Call, x: Data, alpha: float, inner: Constant = ONE) -> Data:
+def elu(call: Call, x: Data, alpha: float, inner: Constant = ONE) -> Data:
     """max(x, 0) + alpha (e^(inner min(x, 0)) - 1)"""
     below = call.emit(Exp(), linear(call, call.emit(Clip(None, ZERO), x), inner))
     return added(call, call.emit(Relu(), x), linear(call, scale(call, below, ONE, MINUS_ONE, 1), alpha))
+
+
+def softsign(call: Call, x: Data) -> Data:
+    """x / (1 + |x|)"""
+    return _times(call, x, call.emit(Reciprocal(), linear(call, call.emit(Abs(), x), 1.0, 1.0)))
 
 
 def _hard_swish(call: Call, x: Data) -> Data:
@@ -188,10 +193,10 @@ def _gelu(call: Call, x: Data) -> Data:
 def _thresholded_relu(call: Call, x: Data) -> Data:
     """x where x > alpha, else 0: a step at alpha, unless alpha is 0."""
     alpha = call.attr_float("alpha", 1.0)
-    return call.emit(Relu(), x) if alpha == 0 else _where_above(call, x, alpha, x)
+    return call.emit(Relu(), x) if alpha == 0 else where_above(call, x, alpha, x)
 
 
-def _where_above(call: Call, x: Data, level: float, y: Data) -> Data:
+def where_above(call: Call, x: Data, level: float, y: Data) -> Data:
     """y where x > level, else 0."""
     bound, zero = (call.data(Known(np.full(x.shape, v), "float64")) for v in (level, 0.0))
     return call.emit(Select(), call.emit(Compare("<"), bound, x), y, zero).as_type(y.dtype)
@@ -204,7 +209,7 @@ def _shrink(call: Call, x: Data) -> Data:
 
     def beyond(side: Data) -> Data:
         shifted = linear(call, side, 1.0, -bias)
-        return call.emit(Relu(), shifted) if bias == lambd else _where_above(call, side, lambd, shifted)
+        return call.emit(Relu(), shifted) if bias == lambd else where_above(call, side, lambd, shifted)
 
     above, below = (beyond(side) for side in (x, linear(call, x, MINUS_ONE)))
     return added(call, above, below, -1)
@@ -215,17 +220,14 @@ FORMULAS: Final[dict[str, Callable[[Call, Data], Data]]] = {
     "Asinh": _asinh,
     "Atanh": _atanh,
     "Cosh": _exponentials,
-    "Elu": lambda call, x: _elu(call, x, call.attr_float("alpha", 1.0)),
+    "Elu": lambda call, x: elu(call, x, call.attr_float("alpha", 1.0)),
     "Gelu": _gelu,
     "HardSwish": _hard_swish,
     # x tanh(log(1 + e^x))
     "Mish": lambda call, x: _times(call, x, call.emit(Tanh(), call.emit(Softplus(), x))),
     "Shrink": _shrink,
     "Sinh": _exponentials,
-    # x / (1 + |x|)
-    "Softsign": lambda call, x: _times(
-        call, x, call.emit(Reciprocal(), linear(call, call.emit(Abs(), x), 1.0, 1.0))
-    ),
+    "Softsign": softsign,
     # x sigmoid(alpha x)
     "Swish": lambda call, x: _times(
         call, x, call.emit(Sigmoid(), linear(call, x, call.attr_float("alpha", 1.0)))
@@ -240,18 +242,25 @@ def written(call: Call) -> list[Value]:
     return [FORMULAS[call.op](call, call.variable(0))]
 
 
+def swiglu(call: Call) -> list[Value]:
+    """a sigmoid(alpha a) b"""
+    a, b = call.variable(0), call.value(1)
+    call.refuse_shape(a.shape != b.shape, f"operands of shapes {a.shape} and {b.shape}")
+    return [multiplied(call, FORMULAS["Swish"](call, a), b)]
+
+
 def selu(call: Call) -> list[Value]:
     """gamma times ELU."""
     alpha = call.attr_float("alpha", 1.67326319217681884765625)
     gamma = call.attr_float("gamma", 1.05070102214813232421875)
-    return [linear(call, _elu(call, call.variable(0), alpha), gamma)]
+    return [linear(call, elu(call, call.variable(0), alpha), gamma)]
 
 
 def celu(call: Call) -> list[Value]:
     """max(x, 0) + min(0, alpha (e^(x / alpha) - 1)), alpha > 0"""
     alpha = call.attr_float("alpha", 1.0)
     call.refuse(not alpha > 0, f"alpha {alpha}")
-    return [_elu(call, call.variable(0), alpha, exact.evaluated(1 / rational(alpha)))]
+    return [elu(call, call.variable(0), alpha, exact.evaluated(1 / rational(alpha)))]
 
 
 def hard_sigmoid(call: Call) -> list[Value]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from tlcheck.readers.onnx.call import Call
 from tlcheck.readers.onnx.operands import INTEGERS, Known, Value
+from tlcheck.readers.onnx.tensors import element_type
 
 KINDS = ("value", "value_float", "value_int", "value_floats", "value_ints")
 """Attributes of Constant that are read; a node has exactly one."""
@@ -59,6 +60,16 @@ def range_(call: Call) -> list[Value]:
     call.refuse(delta == 0, "delta 0")
     call.checked((max(-(-(limit - start) // delta), 0),))
     return [Known(np.array(range(start, limit, delta), dtype=np.dtype(dtype)), dtype)]
+
+
+def eye_like(call: Call) -> list[Value]:
+    """Ones on the diagonal k of a matrix of the operand's shape."""
+    x, where = call.value(0), f"node '{call.label}'"
+    call.refuse_shape(len(x.shape) != 2, f"operand of shape {x.shape}: expected two axes")
+    dtype = element_type(call.attr_int("dtype", 0), where) if call.has("dtype") else x.dtype
+    call.refuse(dtype == "bfloat16", "bfloat16")
+    call.foldable(prod(x.shape))
+    return [Known(np.eye(x.shape[0], x.shape[1], call.attr_int("k", 0), np.dtype(dtype)), dtype)]
 
 
 def non_zero(call: Call) -> list[Value]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.readers.onnx.arithmetic import add_signed, scale, times
+from tlcheck.readers.onnx.arithmetic import add_signed, in_a_sum, scale, times
 from tlcheck.readers.onnx.call import Call
 from tlcheck.readers.onnx.operands import Data, Known, Shape, Value
 from tlcheck.trusted.arith.constant import Constant
@@ -43,7 +43,9 @@ def gemm(call: Call) -> list[Value]:
         row = c.moved(lambda v: np.broadcast_to(v.reshape(-1), shape[1:]))
         return [product(call, a, b, alpha=alpha, bias=times(call, row, beta), roundings=roundings)]
     y = product(call, a, b, alpha=alpha, roundings=roundings)
-    return [y if c is None else add_signed(call, y, _scaled(call, c, beta), 1)]
+    if c is None:
+        return [y]
+    return [add_signed(call, y, in_a_sum(call, _scaled(call, c, beta), a.shape[1]), 1)]
 
 
 def _is_row(c: Known, columns: int) -> bool:
@@ -77,17 +79,18 @@ def product(
         # A B = (B^T A^T)^T
         weight = times(call, a, alpha).moved(_swapped)
         return transposed(call, _right(call, call.data(transposed(call, b)), weight, None, roundings, exact))
-    y = _variable(call, a, b)
+    # kernels also multiply by alpha before they add up
+    y = _variable(call, a, b, int(alpha != 1))
     return y if alpha == 1 else scale(call, y, Constant(np.array(alpha)), None, 1)
 
 
-def _variable(call: Call, a: Data, b: Data) -> Data:
+def _variable(call: Call, a: Data, b: Data, roundings: int) -> Data:
     """A product of two variables, batch entry by batch entry; its operation is loaded for networks that have one."""
     from tlcheck.trusted.ops.product import MatProduct
 
     batch = _batch(call, a, b)
     left, right = (call.data(call.broadcast(x, (*batch, *x.shape[-2:]))) for x in (a, b))
-    return call.emit(MatProduct(), left, right)
+    return call.emit(MatProduct(roundings), left, right)
 
 
 def _batch(call: Call, a: Value, b: Value) -> Shape:
@@ -103,7 +106,7 @@ def _right(call: Call, x: Data, weight: Known, bias: Known | None, roundings: in
     call.refuse_shape(x.shape[-1] != weight.shape[-2], f"{x.shape} and {weight.shape} do not multiply")
     batch = weight.shape[:-2]
     if prod(batch) != 1:
-        return _batched(call, x, weight, exact)
+        return _batched(call, x, weight, roundings, exact)
     flat = weight.moved(lambda a: a.reshape(a.shape[-2:]))
     roundings += max(flat.roundings, 0 if bias is None else bias.roundings)
     y = call.emit(Linear(flat.constant(), None if bias is None else bias.constant(), roundings, exact), x)
@@ -111,7 +114,7 @@ def _right(call: Call, x: Data, weight: Known, bias: Known | None, roundings: in
     return y if extra <= 0 else call.data(call.reshape(y, (1,) * extra + y.shape))
 
 
-def _batched(call: Call, x: Data, weight: Known, exact: bool) -> Data:
+def _batched(call: Call, x: Data, weight: Known, roundings: int, exact: bool) -> Data:
     """One matrix per batch entry: a convolution of kernel size 1 with one group per batch entry."""
     batch = _batch(call, x, weight)
     (m, k), n, groups = x.shape[-2:], weight.shape[-1], prod(batch)
@@ -121,7 +124,7 @@ def _batched(call: Call, x: Data, weight: Known, exact: bool) -> Data:
     call.require_float(kernels)
     from tlcheck.trusted.ops.convolution import Conv
 
-    op = Conv(kernels.constant(), None, (1,), (1,), (0,), (0,), groups, kernels.roundings, exact)
+    op = Conv(kernels.constant(), None, (1,), (1,), (0,), (0,), groups, kernels.roundings + roundings, exact)
     y = call.emit(op, call.data(call.reshape(columns, (1, groups * k, m))))
     return call.data(transposed(call, call.reshape(y, (*batch, n, m))))
 
@@ -133,12 +136,12 @@ def matmul(call: Call) -> list[Value]:
     return [multiply(call, a, b)]
 
 
-def multiply(call: Call, a: Value, b: Value, *, exact: bool = False) -> Value:
-    """numpy.matmul; ``exact``: of integers."""
+def multiply(call: Call, a: Value, b: Value, *, alpha: float = 1.0, exact: bool = False) -> Value:
+    """alpha times numpy.matmul; ``exact``: of integers."""
     call.refuse_shape(not a.shape or not b.shape, "operand without axes")
     left = call.reshape(a, (1, *a.shape)) if len(a.shape) == 1 else a
     right = call.reshape(b, (*b.shape, 1)) if len(b.shape) == 1 else b
-    y = product(call, left, right, exact=exact)
+    y = product(call, left, right, alpha=alpha, roundings=int(alpha != 1), exact=exact)
     # a vector's own axis of size 1 is no axis of the result
     rows, columns = y.shape[-2:-1] if left is a else (), y.shape[-1:] if right is b else ()
     return call.reshape(y, (*y.shape[:-2], *rows, *columns))

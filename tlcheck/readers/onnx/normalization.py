@@ -17,10 +17,10 @@ from tlcheck.trusted.ops.smooth import Power, Reciprocal, Sqrt
 from tlcheck.trusted.ops.statistics import MEAN, VARIANCE, Statistic, Unlike
 
 
-def _normalised(call: Call, x: Data, axes: Shape, epsilon: float) -> tuple[Data, Data, Data]:
+def normalised(call: Call, x: Data, axes: Shape, epsilon: float) -> tuple[Data, Data, Data]:
     """(x - m) / sqrt(mean of (x - m)^2 + epsilon), m, and 1 / sqrt(..), over ``axes``, the last (kept, of size 1)."""
     centred, centre = _centred(call, x, axes)
-    scaled, inverse = _by_mean_square(call, centred, axes, epsilon, x)
+    scaled, inverse = by_mean_square(call, centred, axes, epsilon, x)
     return scaled, centre, inverse
 
 
@@ -35,7 +35,7 @@ def _times(call: Call, x: Data, factor: Value) -> Data:
     return call.emit(Product(), x, call.data(call.broadcast(factor, x.shape)))
 
 
-def _by_mean_square(
+def by_mean_square(
     call: Call, x: Data, axes: Shape, epsilon: float, of: Data | None = None
 ) -> tuple[Data, Data]:
     """x / sqrt(mean of x^2 + epsilon) and 1 / sqrt(..). ``of``: what the mean of squares is the variance of."""
@@ -48,7 +48,7 @@ def _by_mean_square(
     return _times(call, x, inverse), inverse
 
 
-def _affine(call: Call, x: Value, gain: Value | None, bias: Value | None) -> Value:
+def affine_of(call: Call, x: Value, gain: Value | None, bias: Value | None) -> Value:
     """x gain + bias, which broadcast to x."""
     for part in (gain, bias):
         if part is not None and not call.fits(part.shape, x.shape):
@@ -71,16 +71,16 @@ def layer_normalization(call: Call) -> list[Value]:
     """Over the last axes; further outputs: the mean and 1 / sqrt(variance + epsilon)."""
     x = call.variable(0)
     _stash(call)
-    y, centre, inverse = _normalised(call, x, _trailing(call, x), call.attr_float("epsilon", 1e-5))
-    return [_affine(call, y, call.value(1), call.optional(2)), centre, inverse]
+    y, centre, inverse = normalised(call, x, _trailing(call, x), call.attr_float("epsilon", 1e-5))
+    return [affine_of(call, y, call.value(1), call.optional(2)), centre, inverse]
 
 
 def rms_normalization(call: Call) -> list[Value]:
     """x / sqrt(mean of x^2 + epsilon) gain, over the last axes."""
     x = call.variable(0)
     _stash(call)
-    y, _ = _by_mean_square(call, x, _trailing(call, x), call.attr_float("epsilon", 1e-5))
-    return [_affine(call, y, call.value(1), None)]
+    y, _ = by_mean_square(call, x, _trailing(call, x), call.attr_float("epsilon", 1e-5))
+    return [affine_of(call, y, call.value(1), None)]
 
 
 def instance_normalization(call: Call) -> list[Value]:
@@ -92,8 +92,8 @@ def instance_normalization(call: Call) -> list[Value]:
     """
     x = call.variable(0)
     call.refuse_shape(len(x.shape) < 3, f"operand {x.shape} without spatial axes")
-    y, *_ = _normalised(call, x, tuple(range(2, len(x.shape))), call.attr_float("epsilon", 1e-5))
-    return [_affine(call, y, *(_per_channel(call, x, call.value(i), 1) for i in (1, 2)))]
+    y, *_ = normalised(call, x, tuple(range(2, len(x.shape))), call.attr_float("epsilon", 1e-5))
+    return [affine_of(call, y, *(_per_channel(call, x, call.value(i), 1) for i in (1, 2)))]
 
 
 def group_normalization(call: Call) -> list[Value]:
@@ -105,10 +105,10 @@ def group_normalization(call: Call) -> list[Value]:
     split = (x.shape[0], groups, x.shape[1] // groups, *x.shape[2:])
     grouped = call.data(call.reshape(x, split))
     axes = tuple(range(2, len(split)))
-    y, *_ = _normalised(call, grouped, axes, call.attr_float("epsilon", 1e-5))
+    y, *_ = normalised(call, grouped, axes, call.attr_float("epsilon", 1e-5))
     repeats = split[2] if call.opset < 21 else 1
     parts = (_per_channel(call, x, call.value(i), repeats) for i in (1, 2))
-    return [_affine(call, call.reshape(y, x.shape), *parts)]
+    return [affine_of(call, call.reshape(y, x.shape), *parts)]
 
 
 def _per_channel(call: Call, x: Data, values: Value, repeats: int) -> Value:

@@ -20,8 +20,8 @@ HALVES = ("float16", "bfloat16")
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 
 MASKS = frozenset({
-    "Add", "Concat", "Constant", "ConstantOfShape", "Expand", "Flatten", "Gather", "Identity", "Pad", "Reshape", "Slice",
-    "Softmax", "Split", "Squeeze", "Tile", "Transpose", "Trilu", "Unsqueeze", "Where",
+    "Add", "Attention", "Concat", "Constant", "ConstantOfShape", "Expand", "Flatten", "Gather", "Identity", "If", "Loop", "Pad",
+    "Reshape", "Scan", "Slice", "Softmax", "Split", "Squeeze", "Tile", "Transpose", "Trilu", "Unsqueeze", "Where",
 })  # fmt: skip
 """Operators that may take minus infinity, the mask of an attention: they move it, add it, or give it the weight 0."""
 

@@ -40,7 +40,7 @@ class Windows:
         return np.asarray(first[:, None] + steps, dtype=np.int64)
 
 
-def _windows(call: Call, x: Data) -> Windows:
+def windows_of(call: Call, x: Data) -> Windows:
     """Where the standard's text, its shape inference and onnxruntime agree; the rest is refused by name."""
     spatial, sizes = spatial_axes(call, x), call.attr_ints("kernel_shape")
     if sizes is None or len(sizes) != len(spatial) or any(k < 1 for k in sizes):
@@ -92,7 +92,7 @@ def _check_tools(call: Call, mode: str, n: int, reach: int, stride: int) -> None
 
 def max_pool(call: Call) -> list[Value]:
     x = call.variable(0)
-    windows, spatial, batch = _windows(call, x), x.shape[2:], x.shape[:2]
+    windows, spatial, batch = windows_of(call, x), x.shape[2:], x.shape[:2]
     call.attr_flag("storage_order", False)
     call.harmless(1)  # Indices: where the largest entries are
     rank, sizes = len(spatial), windows.kernel.sizes
@@ -111,11 +111,16 @@ def max_pool(call: Call) -> list[Value]:
 
 
 def average_pool(call: Call) -> list[Value]:
-    """Sum of each window as a depthwise convolution with ones, times 1 / (number of entries counted)."""
+    """Sum of each window, times 1 / (number of entries counted)."""
     x = call.variable(0)
-    windows, spatial = _windows(call, x), x.shape[2:]
-    kernel, channels = windows.kernel, x.shape[1]
+    windows, spatial = windows_of(call, x), x.shape[2:]
     count_pads = call.attr_flag("count_include_pad", False)
+    return [averaged(call, window_sums(call, x, windows), _counts(windows, spatial, count_pads))]
+
+
+def window_sums(call: Call, x: Data, windows: Windows) -> Data:
+    """As a depthwise convolution with ones."""
+    kernel, channels, spatial = windows.kernel, x.shape[1], x.shape[2:]
     beyond = [c - n - b for c, n, b in zip(windows.covered, spatial, windows.begin, strict=True)]
     far = any(p > e + 1 for p, e in zip(beyond, windows.end, strict=True))
     call.refuse(far, "ceil_mode with a window two entries or more beyond the padding", PADS_DIFFER)
@@ -123,8 +128,7 @@ def average_pool(call: Call) -> list[Value]:
     call.checked((channels, *kernel.sizes))
     ones = Constant(np.ones((channels, 1, *kernel.sizes), np.float32))
     op = Conv(ones, None, kernel.strides, kernel.dilations, windows.begin, end, channels)
-    sums = call.emit(op, x)
-    return [averaged(call, sums, _counts(windows, spatial, count_pads))]
+    return call.emit(op, x)
 
 
 def _counts(windows: Windows, spatial: Shape, count_pads: bool) -> NDArray[np.int64]:

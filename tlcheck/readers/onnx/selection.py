@@ -221,3 +221,22 @@ def _padded(call: Call, x: Value, fill: Known, cut: tuple[slice, ...], grow: lis
         index = np.pad(index, grow, constant_values=-1)
         return call.emit(Rearrange(index.shape, np.ascontiguousarray(index.ravel())), x)
     return call.moves([x, fill], lambda arrays: np.pad(arrays[0][cut], grow, constant_values=arrays[1]))
+
+
+def reverse_sequence(call: Call) -> list[Value]:
+    """The first entries of each sequence, as many as its length says, in the other order."""
+    x, lengths = call.value(0), call.ints(1)
+    time, batch = call.attr_int("time_axis", 0), call.attr_int("batch_axis", 1)
+    call.refuse_shape(len(x.shape) < 2 or {time, batch} != {0, 1}, f"axes {time}, {batch} of {x.shape}")
+    steps, count = x.shape[time], x.shape[batch]
+    wrong = len(lengths) != count or not all(0 <= n <= steps for n in lengths)
+    call.refuse_shape(wrong, f"sequence_lens {lengths[:20]} of {count} sequences of {steps}")
+    places = np.arange(steps)[:, None] + np.zeros(count, np.int64)
+    for b, n in enumerate(lengths):
+        places[:n, b] = places[:n, b][::-1]
+
+    def reversed_(a: NDArray[Any]) -> NDArray[Any]:
+        rows = np.moveaxis(a, time, 0)
+        return np.moveaxis(rows[places, np.arange(count)], 0, time)
+
+    return [call.move(x, reversed_)]

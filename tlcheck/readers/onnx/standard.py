@@ -92,13 +92,19 @@ def tensor_type(dtype: str) -> str:
 
 
 def misfit(
-    operator: str, opset: int, dtypes: Sequence[str | None], kinds: Mapping[str, int], outputs: Sequence[str]
+    operator: str,
+    opset: int,
+    dtypes: Sequence[str | None],
+    kinds: Mapping[str, int],
+    outputs: Sequence[str],
+    form: Form | None = None,
 ) -> Misfit | None:
     """What the operator's version at ``opset`` does not have, or what it must have; None when the node is of its form.
 
-    ``dtypes``: element type of each operand, None when absent; ``kinds``: AttributeType of each attribute; ``outputs``: names.
+    ``dtypes``: element type of each operand, None when absent; ``kinds``: AttributeType of each attribute; ``outputs``: names;
+    ``form``: that version, of an operator that is not the standard's.
     """
-    form = form_of(operator, opset)
+    form = form or form_of(operator, opset)
     if form is None:
         first = first_opset(operator)
         since = "" if first is None else f" (it came with opset {first})"

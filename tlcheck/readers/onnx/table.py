@@ -82,11 +82,11 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
             "Acosh Asinh Atanh Cosh Elu Gelu HardSwish Mish Shrink Sinh Softsign Swish Tan ThresholdedRelu".split(), "written",
         ),
         "Celu": "celu", "HardSigmoid": "hard_sigmoid", "PRelu": "prelu", "Pow": "power", "Reciprocal": "reciprocal",
-        "Selu": "selu", "Sqrt": "sqrt",
+        "Selu": "selu", "Sqrt": "sqrt", "SwiGLU": "swiglu",
     },
     "along_axis": {
         "ArgMax": "arg_extreme", "ArgMin": "arg_extreme", "Hardmax": "hardmax", "LogSoftmax": "softmax", "OneHot": "one_hot",
-        "Softmax": "softmax",
+        "Softmax": "softmax", "TopK": "top_k",
     },
     "normalization": {
         "BatchNormalization": "batch_normalization", "GroupNormalization": "group_normalization",
@@ -95,9 +95,12 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
     },
     "matrices": {"CumSum": "cum_sum", "Gemm": "gemm", "MatMul": "matmul"},
     "einsum": {"Einsum": "einsum"},
+    "subgraphs": {"If": "if_", "Loop": "loop", "Scan": "scan"},
+    "fourier": {"DFT": "dft", "STFT": "stft"},
+    "recurrent": dict.fromkeys(("GRU", "LSTM", "RNN"), "recurrent"),
     "convolution": {"Conv": "conv", "ConvTranspose": "conv_transpose"},
     "pooling": {"AveragePool": "average_pool", "MaxPool": "max_pool"},
-    "lp_pool": {"GlobalLpPool": "global_lp_pool"},
+    "lp_pool": {"GlobalLpPool": "global_lp_pool", "LpPool": "lp_pool"},
     "reductions": {
         "GlobalAveragePool": "global_pool", "GlobalMaxPool": "global_pool", "ReduceL1": "reduced", "ReduceL2": "reduced",
         "ReduceLogSum": "reduced", "ReduceLogSumExp": "reduced", "ReduceMax": "reduced", "ReduceMean": "reduced",
@@ -110,9 +113,15 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
     },
     "selection": {
         "Compress": "compress", "Gather": "gather", "GatherElements": "gather_elements", "GatherND": "gather_nd",
-        "Pad": "pad", "Scatter": "scatter_elements", "ScatterElements": "scatter_elements", "ScatterND": "scatter_nd",
-        "Slice": "slice_", "Trilu": "trilu",
+        "Pad": "pad", "ReverseSequence": "reverse_sequence", "Scatter": "scatter_elements",
+        "ScatterElements": "scatter_elements", "ScatterND": "scatter_nd", "Slice": "slice_", "Trilu": "trilu",
     },
+    "bits": {
+        "BitShift": "bit_shift", "BitwiseAnd": "bitwise", "BitwiseNot": "bitwise_not", "BitwiseOr": "bitwise",
+        "BitwiseXor": "bitwise",
+    },
+    "placing": {"CenterCropPad": "center_crop_pad", "Col2Im": "col2im", "TensorScatter": "tensor_scatter"},
+    "attention": {"Attention": "attention", "RotaryEmbedding": "rotary_embedding"},
     "resize": {"Resize": "resize", "Upsample": "upsample"},
     "discrete": {
         "And": "logic", "Ceil": "stepped", "Equal": "comparison", "Floor": "stepped", "Greater": "comparison",
@@ -121,8 +130,8 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
         "Where": "where", "Xor": "logic",
     },
     "literals": {
-        "Constant": "constant", "ConstantOfShape": "constant_of_shape", "NonZero": "non_zero", "Range": "range_",
-        "Shape": "shape", "Size": "size",
+        "Constant": "constant", "ConstantOfShape": "constant_of_shape", "EyeLike": "eye_like", "NonZero": "non_zero",
+        "Range": "range_", "Shape": "shape", "Size": "size",
     },
     "casts": {"Cast": "cast", "CastLike": "cast"},
     "dynamic": {"DynamicQuantizeLinear": "quantize"},
@@ -139,16 +148,29 @@ LOWERINGS: Final[dict[str, Row]] = OPERATIONS | {
     for operator, name in rows.items()
 }
 
-UNLIKE: Final = {
+NEVER: Final[dict[str, str]] = {
     "MeanVarianceNormalization": "onnxruntime adds no 1e-9 to the deviation, as the standard's function does",
-}
-"""Operators that have no row because runtimes compute another function than the standard's: which."""
+    **dict.fromkeys(
+        "Bernoulli Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike".split(),
+        "its values are random: no one function",
+    ),
+    **dict.fromkeys(
+        "ConcatFromSequence Optional OptionalGetElement OptionalHasElement SequenceAt SequenceConstruct SequenceEmpty "
+        "SequenceErase SequenceInsert SequenceLength SequenceMap SplitToSequence".split(),
+        "sequences and optional values are no tensors",
+    ),
+}  # fmt: skip
+"""Operators without a row, and why."""
+
+LOCAL: Final = Row(f"{__package__}.subgraphs", "function_call")
+"""A call of a local function. Rows of its module get the walk too."""
 
 ON_INTEGERS: Final = frozenset({
-    "Add", "And", "Cast", "CastLike", "Concat", "ConvInteger", "DequantizeLinear", "Equal", "Expand", "Flatten", "Gather",
-    "Greater", "GreaterOrEqual", "Identity", "Less", "LessOrEqual", "MatMulInteger", "MaxPool", "Mod", "Mul", "Not", "OneHot",
-    "Or", "QLinearConv", "QLinearMatMul", "ReduceMax", "ReduceMin", "ReduceSum", "Reshape", "Shape", "Size", "Slice", "Split",
-    "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze", "Where", "Xor",
+    "Add", "And", "Cast", "CastLike", "Concat", "ConvInteger", "DequantizeLinear", "Equal", "Expand",
+    "EyeLike", "Flatten", "Gather", "Greater", "GreaterOrEqual", "Identity", "If", "Less", "LessOrEqual",
+    "Loop", "MatMulInteger", "MaxPool", "Mod", "Mul", "Not", "OneHot", "Or", "QLinearConv",
+    "QLinearMatMul", "ReduceMax", "ReduceMin", "ReduceSum", "Reshape", "ReverseSequence", "Scan", "Shape",
+    "Size", "Slice", "Split", "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze", "Where", "Xor",
 })  # fmt: skip
 """Operators that mean the same on integers and booleans that the network computes; the others refuse them."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,15 +13,20 @@ from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_NODES
 from tlcheck.readers.onnx.call import Builder, Call
 from tlcheck.readers.onnx.external import parse
+from tlcheck.readers.onnx.names import FunctionName, Values, check_names, needed_by, stored_in
 from tlcheck.readers.onnx.operands import FLOATS, INTEGERS, Data, Known, Late, Part, Shape
-from tlcheck.readers.onnx.standard import MIN_OPSET, max_opset
-from tlcheck.readers.onnx.table import LOWERINGS, ON_INTEGERS, UNLIKE, Row, late_row, remember
-from tlcheck.readers.onnx.tensors import checked_shape, element_type, read_tensor
+from tlcheck.readers.onnx.standard import MIN_OPSET, form_of, max_opset
+from tlcheck.readers.onnx.table import LOCAL, LOWERINGS, NEVER, ON_INTEGERS, Row, late_row, remember
+from tlcheck.readers.onnx.tensors import checked_shape, element_type
 from tlcheck.trusted.graph import Graph
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
+    from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, ValueInfoProto
 
+    from tlcheck.readers.onnx.contributed import Contributed
+
+DEFAULT, MICROSOFT = ("", "ai.onnx"), "com.microsoft"
+"""Names of the standard's domain; onnxruntime's domain."""
 MIN_IR = 3
 """The first version of the format in which a model says its operator sets."""
 
@@ -27,29 +34,71 @@ MIN_IR = 3
 def read_graph(data: bytes) -> Graph:
     """See :func:`tlcheck.readers.onnx.read_model`."""
     model = _parse(data)
-    opset = _opset(model)
+    opset, versions = _opset(model), _versions(model)
     graph = model.graph
     _check_features(model)
-    _check_names(graph)
-    needed = _needed(graph)
-    values: dict[str, Part] = {
-        tensor.name: read_tensor(tensor, masks=True) for tensor in graph.initializer if tensor.name in needed
-    }
-    builder, rows = Builder(), set[Row]()
+    check_names(graph)
+    needed = needed_by(graph.node, (output.name for output in graph.output))
+    values: Values = dict(stored_in(graph, needed))
+    walk = Walk(Builder(table=LOWERINGS), _functions(model), versions, opset, opset)
     stored = {tensor.name for tensor in graph.initializer}
     inputs = [info for info in graph.input if info.name not in stored]
     if not inputs:
         raise InvalidInput("TLC202", "model without inputs")
-    values.update((info.name, _input(info, builder)) for info in inputs)
-    for node in graph.node:
-        if any(name in needed for name in node.output if name):
-            operands = [_operand(name, values, node) for name in node.input]
-            call = Call(node, operands, builder, opset=opset, needed=needed)
-            row = _row(node, call, operands)
-            rows.add(row)
-            results = call.lowered(row.load())
-            values.update((name, x) for name, x in zip(node.output, results, strict=False) if name)
-    return remember(_finished(graph, inputs, values, builder), rows)
+    values.update((info.name, _input(info, walk.builder)) for info in inputs)
+    walk.lower(graph.node, values, needed)
+    return remember(_finished(graph, inputs, values, walk.builder), walk.builder.rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Walk:
+    """Lowers the nodes of a graph: the model's, or one inside a node (``subgraphs``).
+
+    ``versions``: in which other domains are imported; ``opset``: of the default domain, in this graph and in the model;
+    ``within``: where the graph is, for labels; ``given``: attributes of the local function that the graph is in; ``calls``: the
+    functions that are being called; ``blocks``: graphs inside nodes that were read, by identity.
+    """
+
+    builder: Builder
+    functions: Mapping[FunctionName, FunctionProto]
+    versions: Mapping[str, set[int]]
+    opset: int
+    model_opset: int
+    within: str = ""
+    given: Mapping[str, AttributeProto] | None = None
+    calls: tuple[FunctionName, ...] = ()
+    blocks: dict[int, Any] = field(default_factory=dict)
+
+    def lower(self, nodes: Iterable[NodeProto], values: Values, needed: Set[str]) -> None:
+        """Puts into ``values`` what the nodes give that is needed."""
+        for node in nodes:
+            if any(name in needed for name in node.output if name):
+                results = self._results(node, values, needed)
+                found = zip(node.output, results, strict=False)
+                values.update((name, x) for name, x in found if name in needed and x is not None)
+
+    def _results(self, node: NodeProto, values: Values, needed: Set[str]) -> Sequence[Part | None]:
+        operands = [_operand(name, values, node) for name in node.input]
+        is_local = (node.domain, node.op_type, node.overload) in self.functions
+        own = None if is_local else _own(node, self.opset, self.versions)
+        where: dict[str, Any] = {"within": self.within, "given": self.given, "form": own and own.form}
+        call = Call(node, operands, self.builder, opset=self.opset, needed=needed, **where)
+        self.builder.step(call.label)
+        row = LOCAL if is_local else _row(node, call, operands, None if own is None else own.row)
+        self.builder.rows.add(row)
+        lowering: Any = row.load()
+        if is_local:
+            return lowering(call, node, self)  # type: ignore[no-any-return]
+        return call.lowered(partial(lowering, self, values) if row.module == LOCAL.module else lowering)
+
+
+def _functions(model: ModelProto) -> Mapping[FunctionName, FunctionProto]:
+    """The model's local functions; what reads them is loaded where there are some."""
+    if not model.functions:
+        return {}
+    from tlcheck.readers.onnx.subgraphs import functions_of
+
+    return functions_of(model)
 
 
 def _parse(data: bytes) -> ModelProto:
@@ -67,13 +116,22 @@ def _opset(model: ModelProto) -> int:
 
     text = "unsupported version of the ONNX format (ir_version)"
     _require_between(text, MIN_IR, IR_VERSION, model.ir_version)
-    versions = {entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")}
+    versions = {entry.version for entry in model.opset_import if entry.domain in DEFAULT}
     if len(versions) != 1:
         text = "the default operator set is not imported exactly once"
         raise InvalidInput("TLC201", text, got=str(sorted(versions)))
     (version,) = versions
     _require_between("unsupported opset", MIN_OPSET, max_opset(), version)
     return int(version)
+
+
+def _versions(model: ModelProto) -> dict[str, set[int]]:
+    """The versions in which each domain but the default one is imported."""
+    found: dict[str, set[int]] = {}
+    for entry in model.opset_import:
+        if entry.domain not in DEFAULT:
+            found.setdefault(entry.domain, set()).add(entry.version)
+    return found
 
 
 def _require_between(what: str, least: int, most: int, got: int) -> None:
@@ -83,44 +141,8 @@ def _require_between(what: str, least: int, most: int, got: int) -> None:
 
 def _check_features(model: ModelProto) -> None:
     """Parts of the format that change what nodes mean, and that are not read."""
-    for feature, found in (
-        ("local functions", model.functions),
-        ("training info", model.training_info),
-        ("sparse initializers", model.graph.sparse_initializer),
-    ):
-        if found:
-            raise InvalidInput("TLC202", f"unsupported {feature}")
-
-
-def _check_names(graph: GraphProto) -> None:
-    """Every tensor has one definition: inputs, initializers and node outputs are distinct names."""
-    inputs, stored = [i.name for i in graph.input], [t.name for t in graph.initializer]
-    made = [name for node in graph.node for name in node.output if name]
-    _distinct(inputs, "input")
-    _distinct(stored, "initializer")
-    _distinct([*dict.fromkeys([*inputs, *stored]), *made], "tensor")
-    _distinct([o.name for o in graph.output], "output")
-    if any(not name for name in [*inputs, *stored]):
-        raise InvalidInput("TLC201", "input or initializer without a name")
-    if not graph.output:
-        raise InvalidInput("TLC201", "model without outputs")
-
-
-def _distinct(names: Iterable[str], kind: str) -> None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise InvalidInput("TLC201", f"duplicate {kind} '{name}'")
-        seen.add(name)
-
-
-def _needed(graph: GraphProto) -> set[str]:
-    """Tensors that an output depends on, in a graph whose nodes are in order."""
-    needed = {output.name for output in graph.output}
-    for node in reversed(graph.node):
-        if any(name in needed for name in node.output if name):
-            needed.update(name for name in node.input if name)
-    return needed
+    if model.training_info:
+        raise InvalidInput("TLC202", "unsupported training info")
 
 
 def _input(info: ValueInfoProto, builder: Builder) -> Data:
@@ -147,22 +169,33 @@ def _input_shape(info: ValueInfoProto, where: str) -> Shape:
     return checked_shape(shape, where)
 
 
-def _row(node: NodeProto, call: Call, operands: Sequence[Part | None]) -> Row:
+def _own(node: NodeProto, opset: int, versions: Mapping[str, set[int]]) -> Contributed | None:
+    """An operator of onnxruntime, where the standard has none of that name at this opset; it writes a few into the default
+    domain, of models that import its own."""
+    if node.domain in DEFAULT and (MICROSOFT not in versions or form_of(node.op_type, opset) is not None):
+        return None
+    from tlcheck.readers.onnx.contributed import contributed
+
+    return contributed(node.op_type, node.domain, versions)
+
+
+def _row(node: NodeProto, call: Call, operands: Sequence[Part | None], own: Row | None) -> Row:
     """How the node is read. Raises TLC202 for one that is not, TLC203 for minus infinity where it has no place."""
-    call.refuse(node.domain not in ("", "ai.onnx"), f"domain {node.domain}")
-    row = LOWERINGS.get(node.op_type)
+    call.refuse(own is None and node.domain not in DEFAULT, f"domain {node.domain}")
+    call.refuse(bool(node.overload), f"overload {node.overload}")
+    row = own or LOWERINGS.get(node.op_type)
     if row is None:
-        raise call.unsupported(UNLIKE.get(node.op_type, ""))
-    late = late_row(node.op_type, operands)
+        raise call.unsupported(NEVER.get(node.op_type, ""))
+    late = None if own else late_row(node.op_type, operands)
     call.refuse_infinity(late is not None)
-    if late is None and node.op_type not in ON_INTEGERS:
+    if late is None and (own or node.op_type not in ON_INTEGERS):
         for x in operands:
             if isinstance(x, Data):
                 call.refuse(not x.is_float, f"operand of type {x.dtype}")
     return late or row
 
 
-def _operand(name: str, values: dict[str, Part], node: NodeProto) -> Part | None:
+def _operand(name: str, values: Values, node: NodeProto) -> Part | None:
     """The tensor's value; None for an optional operand left out. Raises TLC201: missing, or nodes out of order."""
     if name and name not in values:
         text = f"tensor '{name}' is not defined before its use (missing, cyclic or out of order)"
@@ -170,9 +203,7 @@ def _operand(name: str, values: dict[str, Part], node: NodeProto) -> Part | None
     return values[name] if name else None
 
 
-def _finished(
-    graph: GraphProto, inputs: list[ValueInfoProto], values: dict[str, Part], builder: Builder
-) -> Graph:
+def _finished(graph: GraphProto, inputs: list[ValueInfoProto], values: Values, builder: Builder) -> Graph:
     outputs = tuple(_output(info.name, values, builder) for info in graph.output)
     # a tensor with minus infinity in it is no node
     nodes = {name: x for name, x in values.items() if isinstance(x, Data) and x.hidden is None}
@@ -184,7 +215,7 @@ def _finished(
         raise InvalidInput("TLC204", str(error)) from error
 
 
-def _output(name: str, values: dict[str, Part], builder: Builder) -> int:
+def _output(name: str, values: Values, builder: Builder) -> int:
     """The node of an output; a constant one becomes a node, which then is the tensor's."""
     value = values.get(name)
     if value is None:

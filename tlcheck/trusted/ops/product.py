@@ -58,7 +58,12 @@ class Product(Relaxed):
 
 @dataclass(frozen=True, eq=False)
 class MatProduct(Relaxed):
-    """y = a b, matrix by matrix. a: (*batch, M, K), b: (*batch, K, N), y: (*batch, M, N)."""
+    """y = a b, matrix by matrix. a: (*batch, M, K), b: (*batch, K, N), y: (*batch, M, N).
+
+    ``roundings``: float32 roundings of each term beyond those of a plain sum of products (a factor that goes into it).
+    """
+
+    roundings: int = 0
 
     def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
         require(len(inputs) == 2, f"MatProduct: takes two operands, got {len(inputs)}")
@@ -91,20 +96,19 @@ class MatProduct(Relaxed):
     def radius(
         self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], image: Box, profile: Profile
     ) -> Floats | None:
-        """gamma_K of the sums of K products of magnitudes, for any order; each product and sum may also lose 2^-126."""
+        """gamma_(K + roundings) of the sums of K products of magnitudes, for any order; each may also lose 2^-126."""
         (m, k), n, batch = shapes[0][-2:], shapes[1][-1], prod(shapes[0][:-2])
-        if k * UNIT32 >= Fraction(1, 2):
+        each = k + self.roundings
+        if each * UNIT32 >= Fraction(1, 2):
             raise OutOfRange("float32 sum of too many terms")
         a, b = (box.magnitude for box in boxes)
         sums = np.matmul(a.reshape(-1, batch, m, k), b.reshape(-1, batch, k, n)).reshape(-1, batch * m * n)
         largest = max(1.0, *(box.largest for box in boxes))
         representable(*boxes, Box(sums, sums))
-        gamma = (
-            k * UNIT32 / (1 - k * UNIT32) * (1 + Fraction(k, 1 << 50))
-        )  # what float64 lost in the sums of magnitudes
-        return scaled_up(
-            profile.product_error(k, gamma), sums, 2 * (k + 1) * TINY32 * (1 + Fraction(largest))
-        )
+        # the last factor: what float64 lost in the sums of magnitudes
+        gamma = each * UNIT32 / (1 - each * UNIT32) * (1 + Fraction(k, 1 << 50))
+        error = profile.product_error(k, gamma)
+        return scaled_up(error, sums, 2 * (each + 1) * TINY32 * (1 + Fraction(largest)))
 
     def relaxation(self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...]) -> Relaxation:
         """As the sum of the products of its entries."""

@@ -24,9 +24,14 @@ Floats = NDArray[np.float64]
 
 
 class SShaped(Elementwise):
-    """f' is between 0 and 1, and greatest at 0."""
+    """f' is between 0 and 1, and greatest at 0. ``kernel``: of what other operator it is a part that profiles name apart."""
 
     monotone = 1
+    kernel = ""
+
+    @property
+    def profiled(self) -> str:
+        return self.kernel + type(self).__name__
 
     @abstractmethod
     def value(self, z: Arb) -> Arb:
@@ -111,6 +116,8 @@ def _clean(slope: Floats, shape: tuple[int, ...]) -> Floats:
 class Sigmoid(SShaped):
     """1 / (1 + exp(-x))"""
 
+    kernel: str = ""
+
     def value(self, z: Arb) -> Arb:
         """By e^-|z|, which never overflows."""
         if z >= 0:
@@ -139,6 +146,8 @@ class Sigmoid(SShaped):
 @dataclass(frozen=True, eq=False)
 class Tanh(SShaped):
     """tanh(x)"""
+
+    kernel: str = ""
 
     def value(self, z: Arb) -> Arb:
         return z.tanh()
