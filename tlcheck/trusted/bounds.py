@@ -30,7 +30,6 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 Found = tuple[Ints, Floats | None]
-Met = Callable[[int, Mapping[int, Box], Box, Floats | None], Box]
 Apply = Callable[[Callable[[int], Found], Iterable[int]], Iterable[Found]]
 
 ROW_ENTRIES = 1 << 19
@@ -101,8 +100,8 @@ class Enclosure:
     expected: Callable[[int], NDArray[np.bool_] | None] = lambda target: None
     apply: Apply = map
     """``map``, or a pool's: chunks of rows are independent."""
-    met: Met = lambda i, boxes, box, radius: box
-    """A box that holds node i's values too (``affine_forms.py``), so that fewer values are left to backward passes."""
+    met: Callable[..., Box] = lambda i, boxes, box, radius: box
+    """(node, boxes before it, its box, its radius) -> a box that holds its values too (``affine_forms.py``), so that fewer values are left to backward passes."""
 
     def bounds(self, inputs: Mapping[int, Box], goal: Callable[[int, int], None] | None = None) -> Bounds:
         """Boxes of every needed node. ``goal(done, total)`` reports targets done."""
