@@ -24,7 +24,7 @@ from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Softplus, Sqrt
 from tlcheck.trusted.ops.softmax import Softmax
-from tlcheck.trusted.ops.statistics import OnePass
+from tlcheck.trusted.ops.statistics import OnePass, Running
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
 
 Array = NDArray[np.float64]
@@ -163,6 +163,7 @@ RULES: dict[type[Operation], Callable[..., Array]] = {
     Fixed: _fixed,
     Rearrange: _rearrange,
     OnePass: lambda op, v, x: v,
+    Running: lambda op, x: x,
     ReduceSum: lambda op, x: np.asarray(x.sum(axis=op.axes, keepdims=op.keepdims)),
     Linear: _linear,
     Conv: _conv,

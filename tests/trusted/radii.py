@@ -46,11 +46,17 @@ class Rule:
     second: bool = False
     """The operand is its second operand too."""
 
+    def image_model(self) -> bytes:
+        """Of one image (1, width, 1, 1)."""
+        return self._model([1, self.width, 1, 1])
+
     def model(self, batch: int) -> bytes:
+        return self._model([batch, *self.shape])
+
+    def _model(self, shape: list[int]) -> bytes:
         names = ["x", *(["x"] if self.second else []), *(f"c{i}" for i in range(len(self.constants)))]
         node = helper.make_node(self.operator, names, ["y"], **self.attributes)
         stored = [numpy_helper.from_array(c, f"c{i}") for i, c in enumerate(self.constants)]
-        shape = [batch, *self.shape]
         graph = helper.make_graph(
             [node], "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
             [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)], stored,
@@ -85,6 +91,10 @@ RULES: Final[dict[str, Rule]] = {
     "Pow 2": Rule("Pow", constants=(np.float32([2]),)),
     "Pow 3": Rule("Pow", constants=(np.float32([3]),)),
     "Pow 1.7": Rule("Pow", constants=(np.float32([1.7]),), low=1e-3, high=50),
+    "Pow 0.5": Rule("Pow", constants=(np.float32([0.5]),), low=1e-3, high=50),
+    "Pow -1": Rule("Pow", constants=(np.float32([-1]),), low=1e-2, high=50),
+    "LogSoftmax": Rule("LogSoftmax", {"axis": 1}, opset=13, width=16, low=-20, high=20),
+    "ReduceProd": Rule("ReduceProd", {"axes": [1]}, opset=13, width=8, low=-3, high=3),
     "Product": Rule("Mul", second=True),
     "Div": Rule("Div", second=True, low=0.1, high=50),
     "MatMul": Rule("MatMul", second=True, low=-2, high=2),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from tests.helpers import IEEE
@@ -86,6 +87,21 @@ def test_steps_at_operands_that_may_be_taken_for_zero() -> None:
         (box([TINY / 2, 0.0], [TINY / 2, 0.0]),), ((2,),), box([0.0], [0.0]), IEEE
     )
     assert last == 1
+
+
+def test_sums_that_runtimes_keep_running_are_refused() -> None:
+    """onnxruntime's LRN adds the channel that enters and subtracts the one that leaves: what a large one rounded stays, and
+    outputs were infinite where each window's own sum is small."""
+    rule = radii.Rule("LRN", {"size": 3, "alpha": 3.0, "beta": 0.75, "bias": 1e-3}, width=12)
+    node = rule.image_model()
+    x = np.full((1, 12), 0.01, np.float32)
+    x[0, 0] = 3e3
+    with pytest.raises(NotDeployable, match="LRN"):
+        radii.enclosures(node, x, IEEE)
+    run = onnxruntime.InferenceSession(node, providers=["CPUExecutionProvider"]).run
+    assert not np.isfinite(run(None, {"x": x.reshape(1, 12, 1, 1)})[0]).all(), (
+        "the reason is gone: a rule could be had"
+    )
 
 
 def test_values_near_the_largest_float_are_refused() -> None:

@@ -22,7 +22,7 @@ from tlcheck.trusted.arith.box import OutOfRange
 from tlcheck.trusted.bounds import Bounds, Found
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.guidance import Guidance
-from tlcheck.trusted.leaf_pass import LeafOutcome, check_leaves
+from tlcheck.trusted.leaf_pass import LeafOutcome, check_leaves, with_same
 from tlcheck.trusted.plan import Plan, Settings, root_bounds
 
 CHUNK_BYTES = 6 << 20
@@ -84,8 +84,10 @@ def run_leaves(plan: Plan, jobs: int, deadline: Deadline, report: Report, journa
 
     try:
         with threadpool_limits(1, "blas"):
-            for region, ranks in _by_region(plan, {o.rank for o in run.outcomes}):
-                for found in _region(plan, region, ranks, jobs, run, tick):
+            known = {o.rank for o in run.outcomes}
+            for region, ranks in _by_region(plan, known):
+                for decided in _region(plan, region, ranks, jobs, run, tick):
+                    found = [o for o in with_same(plan, decided) if o.rank not in known]
                     run.outcomes += found
                     if journal is not None:
                         journal.add(found)
@@ -129,10 +131,11 @@ def _teller(report: Report, total: int, outcomes: list[LeafOutcome]) -> Callable
 
 
 def _by_region(plan: Plan, done: set[int]) -> list[tuple[int, list[int]]]:
-    """Ranks of undecided leaves, grouped by region."""
+    """Ranks of undecided leaves, grouped by region; of leaves that are the same but for their disjunct, the first."""
     groups: dict[int, list[int]] = {}
     for rank, leaf in enumerate(plan.leaves):
-        if rank not in done:
+        first = plan.first_of.get(rank)
+        if rank not in done and (first is None or first in done):
             groups.setdefault(plan.region_of[leaf.disjunct], []).append(rank)
     return sorted(groups.items())
 

@@ -10,7 +10,7 @@ finds a leaf certified.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from math import inf
@@ -64,6 +64,12 @@ def check_leaves(plan: Plan, bounds: Bounds | None, ranks: Sequence[int]) -> lis
     """Decide leaves of one region. ``bounds`` are the region's, or None with per-leaf bounds."""
     with working_precision(plan.settings.precision):
         return LeafChunk(plan, tuple(ranks)).decide(bounds)
+
+
+def with_same(plan: Plan, outcomes: Sequence[LeafOutcome]) -> list[LeafOutcome]:
+    """The outcomes, and those of the leaves that are the same but for their disjunct (``Plan.first_of``)."""
+    same = (replace(o, rank=rank) for o in outcomes for rank in plan.repeats.get(o.rank, ()))
+    return [*outcomes, *same]
 
 
 @dataclass(frozen=True, eq=False)

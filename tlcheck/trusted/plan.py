@@ -88,6 +88,27 @@ class Plan:
             raise BadGuidance(str(problem)) from None
         return tuple(leaf for leaf in found if not self.is_empty(leaf.disjunct))
 
+    @cached_property
+    def first_of(self) -> dict[int, int]:
+        """A leaf's rank -> that of an earlier one that is the same but for its disjunct: of leaves that weigh no constraint,
+        those of one region, path and guidance. Region and path make the domain, and the row is zero: one outcome for all."""
+        starts, firsts = self.guidance.leaves.constraint_ptr, dict[object, int]()
+        found = {}
+        for rank, leaf in enumerate(self.leaves):
+            if starts[leaf.guidance] == starts[leaf.guidance + 1]:
+                key = self.region_of[leaf.disjunct], leaf.guidance, leaf.path
+                if (first := firsts.setdefault(key, rank)) != rank:
+                    found[rank] = first
+        return found
+
+    @cached_property
+    def repeats(self) -> dict[int, list[int]]:
+        """A leaf's rank -> those of the later ones that are the same but for their disjunct."""
+        found: dict[int, list[int]] = {}
+        for rank, first in self.first_of.items():
+            found.setdefault(first, []).append(rank)
+        return found
+
     def is_empty(self, disjunct: int) -> bool:
         """The disjunct's box is empty, or one of its constraints on inputs alone holds nowhere in it; exact rationals."""
         return disjunct in self._empty_disjuncts

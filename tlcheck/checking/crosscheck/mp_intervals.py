@@ -37,7 +37,7 @@ from tlcheck.trusted.ops.product import MatProduct
 from tlcheck.trusted.ops.s_shaped import Sigmoid, SShaped, Tanh
 from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.softmax import Softmax
-from tlcheck.trusted.ops.statistics import OnePass
+from tlcheck.trusted.ops.statistics import OnePass, Running
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
 
 if TYPE_CHECKING:
@@ -492,6 +492,7 @@ RULES: dict[type[Operation], Rule] = {
     Rearrange: _rearrange,
     ReduceSum: _reduce_sum,
     OnePass: lambda op, xs, shapes, prec: xs[0],
+    Running: lambda op, xs, shapes, prec: xs[0],
     Linear: _linear,
     Conv: _conv,
     ConvTranspose: _conv_transpose,

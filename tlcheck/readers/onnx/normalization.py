@@ -15,7 +15,7 @@ from tlcheck.trusted.ops.affine import Linear, Sum
 from tlcheck.trusted.ops.bent import Abs
 from tlcheck.trusted.ops.product import Product
 from tlcheck.trusted.ops.smooth import Power, Reciprocal, Sqrt
-from tlcheck.trusted.ops.statistics import OnePass
+from tlcheck.trusted.ops.statistics import OnePass, Running
 
 
 def _normalised(
@@ -159,7 +159,7 @@ def lrn(call: Call) -> list[Value]:
     factor = exact.divide(Constant(np.array(alpha)), Constant(np.array(float(size))))
 
     def inverse(squares: Data) -> Data:
-        sums = call.emit(Linear(Constant(band)), squares)
+        sums = call.emit(Running("LRN"), call.emit(Linear(Constant(band)), squares))
         base = scale(call, sums, factor, Constant(np.array(bias)), 2)
         return call.emit(Reciprocal(), base if beta == 1 else call.emit(Power(beta), base))
 

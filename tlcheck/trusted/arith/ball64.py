@@ -530,6 +530,7 @@ class Ball64Form:
         if block.shape[:2] != (domains, 1):
             raise ValueError("multipliers need one row a domain")
         self._settle()  # ``block`` may be what is owed for
+        self._units = None
         d, k = given.domain, given.neuron
         new = block[d, 0, k] - given.signed
         guard(given.signed, given.point)

@@ -12,13 +12,34 @@ from numpy.typing import NDArray
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.float32 import TINY32, UNIT32, representable, scaled_up
 from tlcheck.trusted.arith.maps import Affine, IndexMap, SignMap
-from tlcheck.trusted.arith.profile import Profile
-from tlcheck.trusted.ops.base import AffineOperation, Shape, require
+from tlcheck.trusted.arith.profile import NotDeployable, Profile
+from tlcheck.trusted.ops.base import AffineOperation, Shape, one, require
 
 Floats = NDArray[np.float64]
 
 MAX_GROUP = 1 << 20
 """Values of one group in float32."""
+
+
+@dataclass(frozen=True, eq=False)
+class Running(AffineOperation):
+    """y = x, sums of neighbours that a kernel keeps running: it adds what enters a window and subtracts what leaves it.
+
+    Roundings of values long gone stay in such a sum, so steps that add up each window by itself do not bound it.
+    """
+
+    name: str
+
+    def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
+        return one(inputs, "Running")
+
+    def affine(self, inputs: tuple[Shape, ...], output: Shape) -> Affine:
+        return Affine((SignMap(1, prod(output)),), None, 0, True)
+
+    def radius(
+        self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], image: Box, profile: Profile
+    ) -> Floats | None:
+        raise NotDeployable(f"{self.name}, whose sums runtimes keep running")
 
 
 @dataclass(frozen=True, eq=False)
