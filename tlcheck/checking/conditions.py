@@ -22,8 +22,8 @@ from tlcheck.trusted.verdict import Verdict
 def check_conditions(
     loaded: LoadedClaim, claim: ConditionClaim, options: Options, report: Report = None
 ) -> ClaimResult:
-    """Decide a claim that is a conjunction of conditions. Raises InvalidInput: these have no deployed semantics."""
-    if options.semantics == "deployed":
+    """Decide a claim that is a conjunction of conditions. Raises InvalidInput: most of them have no deployed semantics."""
+    if options.semantics == "deployed" and _semantics(claim) != "deployed":
         raise InvalidInput(
             "TLC202", f"no float32 semantics for a claim of kind {claim.kind} (--semantics deployed)"
         )
@@ -38,11 +38,16 @@ def check_conditions(
     return replace(result, arithmetic=_arithmetic(claim, options), seconds=timer.now() - start)
 
 
+def _semantics(claim: ConditionClaim) -> str:
+    """Of the claim itself: some are about float32 executions."""
+    return getattr(claim, "semantics", "real")
+
+
 def _arithmetic(claim: ConditionClaim, options: Options) -> dict[str, object]:
     arithmetic: dict[str, object] = {
         "deciding": "exact and arb",
         "precision": options.precision,
-        "semantics": "real",
+        "semantics": _semantics(claim),
     }
     if options.cross_check:
         arithmetic["cross_check"] = f"skipped: for unsat and sat claims, not for a {claim.kind}"

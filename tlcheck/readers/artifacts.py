@@ -97,6 +97,11 @@ ARTIFACTS: Final[dict[str, Artifact]] = {
         "closed loops: asymptotically stable, practically stable, or invariant only",
         fields=("states", "equations", "statement"),
     ),
+    "tlcheck.conformance": Artifact(
+        "own.conformance", _Tag("tlcheck.conformance/1"),
+        "recorded outputs of a runtime: within the enclosure of every execution that its profile allows",
+        fields=("values", "profile", "within"),
+    ),
     "torchlean-margin": Artifact(
         "torchlean.margin", _Tag("robust_margin_cert_v0_1"),
         "classifier margins: from the weights and data it names, else that the artifact is consistent",

@@ -106,11 +106,14 @@ def deployed(semantics: str, text: str = DEFAULT) -> Profile | None:
 
 def read_profile(path: Path) -> RuntimeProfile:
     """Raises InvalidInput TLC101, TLC106, TLC401, TLC402."""
-    data = read_bytes(path, limit=MAX_MANIFEST_BYTES)
-    document = decode(data, ProfileDocument, str(path))
+    return profile_of(read_bytes(path, limit=MAX_MANIFEST_BYTES), str(path))
+
+
+def profile_of(data: bytes, file: str) -> RuntimeProfile:
+    """The profile in a document's bytes. Raises InvalidInput TLC101, TLC106."""
+    document = decode(data, ProfileDocument, file)
     functions = {
-        str(name): _accuracy(text, str(path), f"functions.{name}")
-        for name, text in document.functions.items()
+        str(name): _accuracy(text, file, f"functions.{name}") for name, text in document.functions.items()
     }
     return RuntimeProfile(document, Profile(document.name, sha256(data).hexdigest(), functions))
 
