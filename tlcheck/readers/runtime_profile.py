@@ -99,6 +99,14 @@ def chosen_profile(text: str = DEFAULT) -> RuntimeProfile:
     return read_profile(path) if path.suffix or len(path.parts) > 1 else profile(text)
 
 
+def document_of(text: str = DEFAULT) -> bytes:
+    """The document of ``chosen_profile``. Raises InvalidInput TLC402."""
+    path = Path(text)
+    return read_bytes(
+        path if path.suffix or len(path.parts) > 1 else FOLDER / f"{text}.json", limit=MAX_MANIFEST_BYTES
+    )
+
+
 def deployed(semantics: str, text: str = DEFAULT) -> Profile | None:
     """The numbers that claims are decided with; None where the exact function alone is asked for. Raises InvalidInput."""
     return chosen_profile(text).numbers if semantics == "deployed" else None

@@ -40,23 +40,29 @@ def read_npz(path: Path, keys: Sequence[str]) -> Samples:
     file = str(path)
     with _reading(path), zipfile.ZipFile(path) as archive:
         _check_size(path, sum(entry.file_size for entry in archive.infolist()))
-        data, labels = _chosen([_array_name(name) for name in archive.namelist()], keys, file)
-        samples = checked_numbers(_member(archive, data, file), file, data)
+        data, labels = chosen([array_name(name) for name in archive.namelist()], keys, file)
+        samples = checked_numbers(member_array(archive, data, file), file, data)
         names = tuple(f"row {k}" for k in range(samples.count))
         found = Samples(f"'{data}' of {path.name}", samples, names, None)
         if not labels:
             return found
         return found.with_labels(
-            labels_in(_member(archive, labels, file), f"'{labels}' of {path.name}", file, labels)
+            labels_in(member_array(archive, labels, file), f"'{labels}' of {path.name}", file, labels)
         )
 
 
-def _array_name(member: str) -> str:
+def names_in(path: Path) -> list[str]:
+    """Of the arrays in an .npz file. Raises InvalidInput TLC501."""
+    with _reading(path), zipfile.ZipFile(path) as archive:
+        return [array_name(name) for name in archive.namelist()]
+
+
+def array_name(member: str) -> str:
     return member.removesuffix(".npy")
 
 
-def _member(archive: zipfile.ZipFile, name: str, file: str) -> NDArray[Any]:
-    entry = next(entry for entry in archive.infolist() if _array_name(entry.filename) == name)
+def member_array(archive: zipfile.ZipFile, name: str, file: str) -> NDArray[Any]:
+    entry = next(entry for entry in archive.infolist() if array_name(entry.filename) == name)
     try:
         with archive.open(entry) as stream:
             return _array(stream, entry.file_size)
@@ -83,7 +89,7 @@ def _array(stream: IO[bytes], size: int) -> NDArray[Any]:
 _HEADERS: Final = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
-def _chosen(names: Sequence[str], keys: Sequence[str], file: str) -> tuple[str, str]:
+def chosen(names: Sequence[str], keys: Sequence[str], file: str) -> tuple[str, str]:
     """(samples' array, labels' array or "")."""
     for key in keys:
         if key not in names:

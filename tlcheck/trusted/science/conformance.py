@@ -47,6 +47,11 @@ class PointEnclosure:
     zonotopes: Zonotopes
     domain: int
 
+    @property
+    def centre(self) -> Floats:
+        """(n_outputs,): what double precision gives."""
+        return np.concatenate([v.centre[self.domain] for v in self.zonotopes.outputs.values()])
+
     def gaps(self, label: int) -> tuple[Floats, Floats]:
         """Ends of the label's output less each other one, of the only output tensor."""
         ((node, _),) = self.zonotopes.outputs.items()
@@ -72,7 +77,8 @@ class Points:
         return Ball64()
 
     def enclosed(self, inputs: Floats) -> Iterator[PointEnclosure | None]:
-        """One for each of ``inputs`` (N, n_inputs), exact doubles, flat over the network's inputs; None where a number leaves the range in which there is one. Raises NotDeployable."""
+        """One for each of ``inputs`` (N, n_inputs), exact doubles, flat over the network's inputs; None where a number leaves
+        the range in which there is one. Raises NotDeployable."""
         for first in range(0, len(inputs), TOGETHER):
             part = inputs[first : first + TOGETHER]
             try:
@@ -154,8 +160,9 @@ class Conformance(ConditionClaim):
     def statement(self) -> str:
         n, labelled = len(self.record.inputs), int((self.record.labels != NO_LABEL).sum())
         label = f", and at {labelled} of them gives the recorded label, without ties" if labelled else ""
+        profile = self.points.profile.name
         return (
-            f"every float32 execution that the profile {self.points.profile.name} allows has, at each of the {n} recorded inputs, "
+            f"every float32 execution that the profile {profile} allows has, at each of the {n} recorded inputs, "
             f"outputs within {number_text(self.within)} of the recorded ones{label}; these lie in the proved enclosures"
         )
 
