@@ -36,7 +36,7 @@ def write_certificate(target: Path, subject: Subject, profile: bytes, ran: Ran) 
         "model": {"file": MODEL, "sha256": sha256_hex(subject.content)},
         "profile": PROFILE,
         "values": VALUES,
-        "within": document.within.hex(),
+        "within": document.within,
         "labels": list(ran.labels) if any(label is not None for label in ran.labels) else [],
         "runtime": _runtime(document),
     }

@@ -171,7 +171,7 @@ class Document(Struct, frozen=True, kw_only=True):
     no_enclosure: list[int]
     proved: str
     observed: str
-    within: float | None
+    within: str | None
     outputs: list[OutputOut]
     labels: LabelsOut
     determinism: Determinism

@@ -131,6 +131,12 @@ def _cost(d: Document) -> Iterator[Row]:
 def headline(d: Document) -> str:
     if d.outside_count:
         return f"OUTSIDE   {d.outside_count} of {d.points} points: this runtime does not obey the profile {d.profile.name}"
+    if d.layers is not None and d.layers.first_outside is not None:
+        return f"OUTSIDE   {d.layers.first_outside}, point {d.layers.point}: this runtime does not obey the profile {d.profile.name}"
+    others = [*d.determinism.repeats.values(), *d.determinism.threads.values(), *d.determinism.batch.values(),
+              *d.determinism.providers.values(), *d.against]  # fmt: skip
+    if outside := max((one.outside for one in others), default=0):
+        return f"OUTSIDE   {outside} of {d.points} points, in another execution than the first: see determinism and against"
     if d.no_enclosure:
         return f"UNDECIDED {len(d.no_enclosure)} of {d.points} points have no enclosure"
     return f"INSIDE    {d.inside} of {d.points} points"

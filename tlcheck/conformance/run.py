@@ -23,6 +23,7 @@ from tlcheck.conformance.document import (
     Difference,
     Document,
     LabelsOut,
+    Layers,
     Memory,
     OutputOut,
     Outside,
@@ -47,11 +48,13 @@ from tlcheck.readers.runtime_profile import RuntimeProfile
 from tlcheck.report.record import ExitCode
 from tlcheck.runtime.ort import ExecutionFailed
 from tlcheck.runtime.pinned import EXACT_CUDA, PROVIDERS, Pin, cpu_flags
+from tlcheck.trusted.arith.decimals import decimal_outward
 
 Floats = NDArray[np.float64]
 
 SATURATING = ("MatMulInteger", "ConvInteger", "QLinearMatMul", "QLinearConv")
 """Operators whose kernels add pairs of products in 16 bits on a CPU of x86-64 without VNNI."""
+SPARE = 1 + 2.0**-20
 VNNI = ("avx512_vnni", "avx_vnni", "amx_int8")
 
 
@@ -204,7 +207,8 @@ def run(subject: Subject, profile: RuntimeProfile, inputs: Inputs, asked: Asked,
     document = Document(
         schema_version=1, tool=_tool(), model=about(subject), profile=_profile(profile), runtime=_runtime(asked),
         inputs=list(inputs.said), points=len(values), **this.against_enclosures(values, found),
-        outputs=_outputs(subject, values, found), labels=_labels(inputs, classes, found), determinism=this.determinism(values, found),
+        outputs=_outputs(subject, values, found), labels=_labels(inputs, classes, found),
+        determinism=this.determinism(values, found),
         layers=this.layers(), against=[_against(this, values, found, classes, other) for other in asked.against],
         explained=this.explained, memory=_memory(asked), assumptions=_assumptions(profile),
         speed=Speed(inference_points_per_s=speed, checked_points_per_s=checked, seconds=timer.now() - start),
@@ -268,25 +272,20 @@ def _outputs(subject: Subject, values: Floats, found: Enclosures) -> list[Output
     return rows
 
 
-def _within(values: Floats, found: Enclosures) -> float | None:
-    """At least the distance of any enclosure's end from the values; None where one is not there or an output is not finite."""
-    farthest = np.maximum(found.upper - values, values - found.lower)
-    worst = float(farthest.max())
-    return float(np.nextafter(worst, np.inf)) if np.isfinite(worst) and worst >= 0 else None
+def _within(values: Floats, found: Enclosures) -> str | None:
+    """A decimal above the distance of any enclosure's end from the values, by so much that enclosures made with another order of
+    sums are within it too; None where one is not there or an output is not finite."""
+    worst = float(np.maximum(found.upper - values, values - found.lower).max())
+    return decimal_outward(worst * SPARE, "up", 3) if np.isfinite(worst) and worst >= 0 else None
 
 
 def _proved(profile: RuntimeProfile, values: Floats, found: Enclosures) -> str:
     """The theorem, with the figure rounded up."""
-    from tlcheck.trusted.arith.decimals import decimal_outward
-
     within = _within(values, found)
     allowed = f"every float32 execution that the profile {profile.document.name} allows"
     if within is None:
         return f"{allowed} has outputs in the enclosures, at the points where there is one"
-    reach = decimal_outward(within, "up", 3)
-    return (
-        f"{allowed} has, at each of these {len(values)} points, outputs within {reach} of those recorded here"
-    )
+    return f"{allowed} has, at each of these {len(values)} points, outputs within {within} of those recorded here"
 
 
 def _observed(asked: Asked, values: Floats, inside: int) -> str:
