@@ -184,6 +184,15 @@ class Document(Struct, frozen=True, kw_only=True):
     certificate: str | None = None
 
 
+def outside_elsewhere(d: Document) -> int:
+    """The most points outside of an execution other than the first."""
+    found = d.determinism
+    runs = [
+        run for kind in (found.repeats, found.threads, found.batch, found.providers) for run in kind.values()
+    ]
+    return max([0, *(run.outside for run in runs), *(run.outside for run in d.against)])
+
+
 def run_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of the report."""
     from tlcheck.schemas import schema_of

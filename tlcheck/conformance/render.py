@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from tlcheck.conformance.document import Compared, Document
+from tlcheck.conformance.document import Compared, Document, outside_elsewhere
 from tlcheck.report.text import printable
 from tlcheck.robust.report import markdown_cell
 
@@ -132,10 +132,9 @@ def headline(d: Document) -> str:
     if d.outside_count:
         return f"OUTSIDE   {d.outside_count} of {d.points} points: this runtime does not obey the profile {d.profile.name}"
     if d.layers is not None and d.layers.first_outside is not None:
-        return f"OUTSIDE   {d.layers.first_outside}, point {d.layers.point}: this runtime does not obey the profile {d.profile.name}"
-    others = [*d.determinism.repeats.values(), *d.determinism.threads.values(), *d.determinism.batch.values(),
-              *d.determinism.providers.values(), *d.against]  # fmt: skip
-    if outside := max((one.outside for one in others), default=0):
+        where = f"{d.layers.first_outside}, point {d.layers.point}"
+        return f"OUTSIDE   {where}: this runtime does not obey the profile {d.profile.name}"
+    if outside := outside_elsewhere(d):
         return f"OUTSIDE   {outside} of {d.points} points, in another execution than the first: see determinism and against"
     if d.no_enclosure:
         return f"UNDECIDED {len(d.no_enclosure)} of {d.points} points have no enclosure"

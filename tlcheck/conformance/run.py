@@ -30,6 +30,7 @@ from tlcheck.conformance.document import (
     ProfileOut,
     Runtime,
     Speed,
+    outside_elsewhere,
 )
 from tlcheck.conformance.points import Inputs
 from tlcheck.conformance.subject import (
@@ -89,10 +90,7 @@ class Ran:
     @property
     def exit_code(self) -> ExitCode:
         d = self.document
-        outside = d.outside_count or any(a.outside for a in d.against)
-        others = [*d.determinism.repeats.values(), *d.determinism.threads.values(), *d.determinism.batch.values(),
-                  *d.determinism.providers.values()]  # fmt: skip
-        if outside or any(c.outside for c in others) or (d.layers and d.layers.first_outside):
+        if d.outside_count or outside_elsewhere(d) or (d.layers and d.layers.first_outside):
             return ExitCode.REFUTED
         return ExitCode.UNPROVEN if d.labels.undecided_count or d.no_enclosure else ExitCode.OK
 

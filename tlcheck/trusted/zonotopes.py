@@ -182,7 +182,7 @@ class _Carry:
     def _moved(self, affine: Affine, operands: list[Values], box: Box) -> Values:
         """Values that are moved, and their signs: exact. Each result is one value, or 0."""
         pairs = list(zip(affine.maps, operands, strict=True))
-        move = self.engine.forward
+        move = self._forward
         centre, own = sum(move(m, v.centre) for m, v in pairs), sum(np.abs(move(m, v.own)) for m, v in pairs)
         rows = [[(v.symbols[d], move(m, v.rows[d])) for m, v in pairs] for d in range(self.domains)]
         return Values(np.asarray(centre), np.asarray(own), *_apart(_summed(r) for r in rows), box)
@@ -203,6 +203,9 @@ class _Carry:
             own = np.where(wanted, own, of_box)
         return _met(Values(centre, own, *_apart(map(_summed, parts)), box))
 
+    def _forward(self, m: Map, rows: Floats) -> Floats:
+        return self.engine.forward(m, rows) if len(rows) else np.zeros((0, m.n_out))
+
     def _lost(self, m: Map, spread: Floats, operands: int) -> Floats:
         """>= what is not exact of M times rows and own, and of the sum with other operands' rows."""
         lost = self.engine.magnitude_up(m, spread) * gamma_up(m.fan_in + operands + 2)
@@ -221,7 +224,7 @@ class _Carry:
     ) -> tuple[list[Noise], Floats]:
         """The rows of M x in each domain, and (D, n_out) what stays own of x's own and what is given up."""
         if not isinstance(m, MatMap | ConvMap):
-            moved = [self.engine.forward(m, r) for r in v.rows]
+            moved = [self._forward(m, r) for r in v.rows]
             return list(zip(v.symbols, moved, strict=True)), self.engine.magnitude_up(m, v.own)
         kept = np.where(v.own > SMALL * v.own.max(axis=1, keepdims=True, initial=0.0), v.own, 0.0)
         given_up = v.own - kept
@@ -244,7 +247,7 @@ class _Carry:
         if isinstance(m, ConvMap) or m.positions > 1:
             diagonal = np.zeros((fresh.size, own.size))
             diagonal[np.arange(fresh.size), fresh] = own[fresh]
-            return self.engine.forward(m, np.concatenate([rows, diagonal]))
+            return self._forward(m, np.concatenate([rows, diagonal]))
         weight = self.engine.weights(m).mid
         live = np.flatnonzero(rows.any(axis=0))  # the others are products with 0
         if columns is None:
@@ -260,7 +263,7 @@ class _Carry:
         if (m := drawn.sums) is not None:
             centre, own = centre_radius_up(self.engine.image((m,), (Box(terms.centre, terms.centre),), None))
             own = (own + self.engine.magnitude_up(m, terms.own) + self._lost(m, terms.spread, 1)) * UP
-            rows = [self.engine.forward(m, r) for r in terms.rows]
+            rows = [self._forward(m, r) for r in terms.rows]
             terms = Values(centre, own, rows, terms.symbols, box)
         return _met(Values(terms.centre, (terms.own + extra) * UP, terms.rows, terms.symbols, box))
 
