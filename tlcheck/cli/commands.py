@@ -18,7 +18,7 @@ COMMANDS: Final = {
     "certify-robust": "certify_robust",
     "certify-lyapunov": "certify_lyapunov",
     "lyapunov-spec": "lyapunov_spec",
-    "run": "run",
+    "run": "run_model",
     "vnncomp": "vnncomp",
     "vnnlib": "vnnlib",
     "explain": "explain",

@@ -139,7 +139,7 @@ def schema(name: str | None) -> ExitCode:
 
         document = robust_schema()
     elif name == "run":
-        from tlcheck.conformance.document import run_schema
+        from tlcheck.conformance.run_document import run_schema
 
         document = run_schema()
     else:

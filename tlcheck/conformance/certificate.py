@@ -9,9 +9,9 @@ import msgspec
 import numpy as np
 
 from tlcheck import __version__
-from tlcheck.conformance.document import Document
-from tlcheck.conformance.run import Ran
-from tlcheck.conformance.subject import Subject
+from tlcheck.conformance.executable import Subject
+from tlcheck.conformance.run_document import Document
+from tlcheck.conformance.running import Ran
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.bundle.manifest import ArtifactClaim, Producer
 from tlcheck.readers.bytes import sha256_hex

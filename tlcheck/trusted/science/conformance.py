@@ -191,7 +191,7 @@ class Conformance(ConditionClaim):
                 else:
                     yield from self._checks(k, found, where)
         except (NotDeployable, BlasRefused) as error:
-            yield undecided("enclosure", f"from point {self.first} on: {error}")
+            yield undecided("enclosure", f"point {self.first}: {error}")
 
     def _checks(self, k: int, found: PointEnclosure, where: str) -> Iterator[Item]:
         outputs = [Fraction(y) for y in self.record.outputs[k].tolist()]

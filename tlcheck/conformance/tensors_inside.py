@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.conformance.document import Layer, Layers
-from tlcheck.conformance.points import Inputs
-from tlcheck.conformance.subject import Subject, Tell
+from tlcheck.conformance.executable import Subject, Tell
+from tlcheck.conformance.run_document import Layer, Layers
+from tlcheck.conformance.run_points import Inputs
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.runtime_profile import RuntimeProfile
 from tlcheck.runtime.ort import ExecutionFailed

@@ -15,7 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck import __version__, timer
-from tlcheck.conformance.document import (
+from tlcheck.conformance.executable import (
+    Enclosures,
+    Level,
+    Subject,
+    Tell,
+    about,
+    enclosures,
+    executed,
+    is_classifier,
+    load_subject,
+)
+from tlcheck.conformance.run_document import (
     MOST_NAMED,
     Against,
     Compared,
@@ -32,18 +43,7 @@ from tlcheck.conformance.document import (
     Speed,
     outside_elsewhere,
 )
-from tlcheck.conformance.points import Inputs
-from tlcheck.conformance.subject import (
-    Enclosures,
-    Level,
-    Subject,
-    Tell,
-    about,
-    enclosures,
-    executed,
-    is_classifier,
-    load_subject,
-)
+from tlcheck.conformance.run_points import Inputs
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.runtime_profile import RuntimeProfile
 from tlcheck.report.record import ExitCode
@@ -143,7 +143,7 @@ class _Run:
     def layers(self) -> Layers | None:
         if not self.asked.layers:
             return None
-        from tlcheck.conformance.layers import layers_of  # only where it is asked for
+        from tlcheck.conformance.tensors_inside import layers_of  # only where it is asked for
 
         return layers_of(self.subject, self.profile, self.inputs, self.asked.pin, self.tell)
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from tlcheck.conformance.document import Compared, Document, outside_elsewhere
+from tlcheck.conformance.run_document import Compared, Document, outside_elsewhere
 from tlcheck.report.text import printable
 from tlcheck.robust.report import markdown_cell
 

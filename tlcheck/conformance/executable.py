@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.conformance.document import Model
+from tlcheck.conformance.run_document import Model
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.bytes import sha256_hex
 from tlcheck.readers.onnx import load_whole, read_model

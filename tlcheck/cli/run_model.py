@@ -16,7 +16,7 @@ from tlcheck.cli.stages import stage_bars
 from tlcheck.report.record import ExitCode
 
 if TYPE_CHECKING:
-    from tlcheck.conformance.run import Asked
+    from tlcheck.conformance.running import Asked
     from tlcheck.robust.questions import Settings
 
 PROVIDERS: Final = ("cpu", "cuda")
@@ -92,10 +92,10 @@ def run(model: Path, format_: str, output: Path | None, outputs: Path | None, **
     Exit codes: 0 all inside and every label decided; 1 some output outside; 4 a label, or a point, undecided; 3 unreadable, or
     the profile lacks an operator.
     """
-    from tlcheck.conformance.points import read_points
-    from tlcheck.conformance.render import RENDERERS
-    from tlcheck.conformance.run import run as execute
-    from tlcheck.conformance.subject import load_subject
+    from tlcheck.conformance.executable import load_subject
+    from tlcheck.conformance.run_formats import RENDERERS
+    from tlcheck.conformance.run_points import read_points
+    from tlcheck.conformance.running import run as execute
     from tlcheck.readers.runtime_profile import chosen_profile
 
     asked = _asked(choices)
@@ -116,7 +116,7 @@ def run(model: Path, format_: str, output: Path | None, outputs: Path | None, **
 
 def _asked(choices: Mapping[str, Any]) -> Asked:
     """Raises UsageError."""
-    from tlcheck.conformance.run import Asked
+    from tlcheck.conformance.running import Asked
 
     providers: Sequence[str] = choices["providers"]
     if len(set(providers)) != len(providers):
