@@ -66,27 +66,15 @@ Noise = tuple[Ints, Floats]
 
 @dataclass(frozen=True, eq=False)
 class Values:
-    """A node's values in D domains: ``centre``, ``own`` (D, n), ``rows`` of each domain (M, n), symbol ``symbols`` (M,), which
-    increase; ``box`` (D, n) encloses them."""
+    """A node's values in D domains: ``centre``, ``own`` (D, n), ``rows`` of each domain (M, n), ``symbols`` (M,), which increase.
+    ``spread`` (D, n) >= |value - centre|, guarded; ``box`` (D, n) encloses them."""
 
     centre: Floats
     own: Floats
     rows: list[Floats]
     symbols: list[Ints]
+    spread: Floats
     box: Box
-
-    @cached_property
-    def of_rows(self) -> Floats:
-        """(D, n) >= sum |rows|"""
-        sums = [np.abs(rows).sum(axis=0) * slack_up(len(rows)) for rows in self.rows]
-        return np.array(sums) + TINY if sums else np.zeros(self.own.shape)
-
-    @cached_property
-    def spread(self) -> Floats:
-        """(D, n) >= |value - centre|, guarded."""
-        found = (self.of_rows + self.own) * UP
-        guard(found)
-        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +173,10 @@ class _Carry:
         move = self._forward
         centre, own = sum(move(m, v.centre) for m, v in pairs), sum(np.abs(move(m, v.own)) for m, v in pairs)
         rows = [[(v.symbols[d], move(m, v.rows[d])) for m, v in pairs] for d in range(self.domains)]
-        return Values(np.asarray(centre), np.asarray(own), *_apart(_summed(r) for r in rows), box)
+        spread = sum(np.abs(move(m, v.spread)) for m, v in pairs)
+        return Values(
+            np.asarray(centre), np.asarray(own), *_apart(map(_summed, rows)), np.asarray(spread), box
+        )
 
     def _affine(self, i: int, affine: Affine, operands: list[Values], box: Box, extra: Floats) -> Values:
         points = tuple(Box(v.centre, v.centre) for v in operands)
@@ -201,7 +192,7 @@ class _Carry:
         if wanted is not None:
             of_box = (np.maximum(box.upper - centre, centre - box.lower) + 4 * V * np.abs(centre)) * UP + TINY
             own = np.where(wanted, own, of_box)
-        return _met(Values(centre, own, *_apart(map(_summed, parts)), box))
+        return _enclosed(centre, own, map(_summed, parts), box)
 
     def _forward(self, m: Map, rows: Floats) -> Floats:
         return self.engine.forward(m, rows) if len(rows) else np.zeros((0, m.n_out))
@@ -264,8 +255,9 @@ class _Carry:
             centre, own = centre_radius_up(self.engine.image((m,), (Box(terms.centre, terms.centre),), None))
             own = (own + self.engine.magnitude_up(m, terms.own) + self._lost(m, terms.spread, 1)) * UP
             rows = [self._forward(m, r) for r in terms.rows]
-            terms = Values(centre, own, rows, terms.symbols, box)
-        return _met(Values(terms.centre, (terms.own + extra) * UP, terms.rows, terms.symbols, box))
+            return _enclosed(centre, (own + extra) * UP, zip(terms.symbols, rows, strict=True), box)
+        own, spread = (terms.own + extra) * UP, (terms.spread + extra) * UP
+        return _met(Values(terms.centre, own, terms.rows, terms.symbols, spread, box))
 
     def _terms(self, drawn: Relaxation, operands: list[Values], box: Box) -> Values:
         """t, in ``box``."""
@@ -288,7 +280,7 @@ class _Carry:
         guard(centre, middle)
         centre = centre + middle
         own = (own + half + 2 * V * np.abs(centre) + TINY) * UP
-        return Values(centre, own, *_apart(map(_summed, parts)), box)
+        return _enclosed(centre, own, map(_summed, parts), box)
 
 
 def _moves(m: Map) -> bool:
@@ -342,11 +334,19 @@ def _between(lines: Lines, box: Box) -> tuple[Floats, Floats, Floats]:
     return slope, np.minimum(a, b) - down, np.maximum(c, d) + up
 
 
+def _enclosed(centre: Floats, own: Floats, noises: Iterable[Noise], box: Box) -> Values:
+    """The values of (*), which lie in ``box`` too."""
+    rows, symbols = _apart(noises)
+    of_rows = np.array([np.abs(r).sum(axis=0) * slack_up(len(r)) for r in rows]) + TINY
+    return _met(Values(centre, own, rows, symbols, (of_rows + own) * UP, box))
+
+
 def _met(v: Values) -> Values:
     """With a box that is in both enclosures."""
+    guard(v.spread)
     lower, upper = outward_down(v.centre - v.spread), outward_up(v.centre + v.spread)
     box = Box(np.maximum(v.box.lower, lower), np.minimum(v.box.upper, upper))
-    return Values(v.centre, v.own, v.rows, v.symbols, box)
+    return Values(v.centre, v.own, v.rows, v.symbols, v.spread, box)
 
 
 def _boxed(box: Box) -> Values:
@@ -356,7 +356,9 @@ def _boxed(box: Box) -> Values:
     exact = box.lower == box.upper
     domains, n = box.lower.shape
     nothing = [np.zeros((0, n))] * domains, [np.zeros(0, np.int64)] * domains
-    return Values(np.where(exact, box.lower, centre), np.where(exact, 0.0, radius), *nothing, box)
+    own = np.where(exact, 0.0, radius)
+    guard(own)
+    return Values(np.where(exact, box.lower, centre), own, *nothing, own, box)
 
 
 def _relaxation(node: Node, boxes: tuple[Box, ...], shapes: tuple[tuple[int, ...], ...]) -> Relaxation:
