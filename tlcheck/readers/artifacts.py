@@ -98,8 +98,7 @@ ARTIFACTS: Final[dict[str, Artifact]] = {
         fields=("states", "equations", "statement"),
     ),
     "tlcheck.conformance": Artifact(
-        "own.conformance", _Tag("tlcheck.conformance/1"),
-        "recorded outputs of a runtime: within the enclosure of every execution that its profile allows",
+        "own.conformance", _Tag("tlcheck.conformance/1"), "recorded outputs lie near those of all that a profile allows",
         fields=("values", "profile", "within"),
     ),
     "torchlean-margin": Artifact(

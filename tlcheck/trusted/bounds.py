@@ -100,13 +100,11 @@ class Enclosure:
     expected: Callable[[int], NDArray[np.bool_] | None] = lambda target: None
     apply: Apply = map
     """``map``, or a pool's: chunks of rows are independent."""
-    everywhere: bool = False
-    """Backward bounds for every value of every target and of the outputs: where boxes are points, and radii are all there is."""
 
     def bounds(self, inputs: Mapping[int, Box], goal: Callable[[int, int], None] | None = None) -> Bounds:
         """Boxes of every needed node. ``goal(done, total)`` reports targets done."""
         result = Bounds()
-        targets = {*self.network.targets, *(self.network.graph.outputs if self.everywhere else ())}
+        targets = set(self.network.targets)
         for i, node in enumerate(self.network.graph.nodes):
             if i not in self.network.needed:
                 continue
@@ -127,7 +125,7 @@ class Enclosure:
             if i in targets:
                 box = self._refined(i, box, result)
                 if goal is not None:
-                    goal(1 + sum(1 for t in targets if t < i), len(targets))
+                    goal(1 + sum(1 for t in self.network.targets if t < i), len(targets))
             result.boxes[i] = box
         return result
 
@@ -136,11 +134,11 @@ class Enclosure:
         nodes = self.network.graph.nodes
         if self._one_affine_step(target):
             return box  # a backward pass over one affine map of the inputs gives the same bounds
-        open_ = np.full(box.lower.shape, self.everywhere)
-        for consumer in self.network.consumers.get(target, ()):
+        open_ = np.zeros(box.lower.shape, bool)
+        for consumer in self.network.consumers[target]:
             op = nodes[consumer].op
             open_ |= ~(op.stable(box) if isinstance(op, Elementwise) else np.zeros(box.lower.shape, bool))
-        expected = None if self.everywhere else self._expected_unstable(target)
+        expected = self._expected_unstable(target)
         rows = (
             max((known_box.lower.shape[0] for known_box in known.boxes.values()), default=1),
             box.lower.shape[1],
