@@ -44,7 +44,11 @@ def record(
         "labels": [label(k) for k in range(POINTS)] if labels is None else list(labels),
         "runtime": {"note": "exact values, rounded to float32"},
     }  # fmt: skip
-    files = {"model.onnx": model_file(network), "profile.json": text(PROFILE), "values.safetensors": pack_arrays(values)}
+    files = {
+        "model.onnx": model_file(network),
+        "profile.json": text(PROFILE),
+        "values.safetensors": pack_arrays(values),
+    }
     return bundle("tlcheck.conformance", document, files)
 
 
@@ -67,4 +71,6 @@ def cases() -> Iterator[Case]:
                "the enclosures are wider, which disproves nothing")  # fmt: skip
     yield Case("undecided", "conformance-without-a-function", record("sigmoid"), 4, "TLC022",
                "the profile does not say how accurate Sigmoid is")  # fmt: skip
-    yield Case("malformed", f"{name}-labels", record(labels=[1, 2]), 3, "TLC101", "two labels for five points")
+    yield Case(
+        "malformed", f"{name}-labels", record(labels=[1, 2]), 3, "TLC101", "two labels for five points"
+    )
