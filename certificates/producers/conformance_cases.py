@@ -8,10 +8,13 @@ from typing import Any, Final
 
 import numpy as np
 from digits import image, label, model_file, scores
+from models import Writer
 from network_cases import bundle, text
 from packing import Case, Files
 
 from tlcheck.writers.bundle import pack_arrays
+
+Array = np.ndarray[Any, Any]
 
 POINTS: Final = 5
 WITHIN: Final = "1/50"
@@ -23,54 +26,72 @@ PROFILE: Final[dict[str, Any]] = {
     },
     "functions": {},
 }  # fmt: skip
+INPUTS: Final = np.array([[1, 2], [-1, 0.1], [0.3, -0.7]], np.float32)
+"""Of the small network, whose outputs there have LABELS."""
+LABELS: Final = (0, 1, 0)
 
 
-def recorded(network: str) -> np.ndarray[Any, Any]:
-    points = [tuple(map(Fraction, image(k))) for k in range(POINTS)]
-    return np.array([[float(y) for y in scores(model_file(network), point)] for point in points], np.float32)
+def small(activation: str = "Relu") -> bytes:
+    """A network of two inputs and two outputs."""
+    w = Writer()
+    first = np.array([[1, -2, 3], [0.5, 1, -1]], np.float32)
+    hidden = w.node(activation, [w.node("MatMul", ["x", w.constant("first", first)], "h")], "a")
+    w.node("MatMul", [hidden, w.constant("second", np.array([[1, 0], [0, 1], [0.1, -3]], np.float32))], "y")
+    return w.model({"x": (1, 2)}, {"y": (1, 2)})
+
+
+def exact(network: bytes, inputs: Any) -> Array:
+    points = [tuple(map(Fraction, row)) for row in inputs.tolist()]
+    return np.array([[float(y) for y in scores(network, point)] for point in points], np.float32)
 
 
 def record(
-    network: str = "mlp", outputs: np.ndarray[Any, Any] | None = None, within: str = WITHIN,
-    labels: Sequence[int | None] | None = None,
-) -> Files:  # fmt: skip
-    values = {
-        "inputs": np.array([image(k) for k in range(POINTS)], np.float32),
-        "outputs": recorded(network) if outputs is None else outputs,
-    }
+    network: bytes,
+    inputs: Array,
+    labels: Sequence[int | None],
+    *,
+    outputs: Array | None = None,
+    within: str = WITHIN,
+) -> Files:
+    values = {"inputs": inputs, "outputs": exact(network, inputs) if outputs is None else outputs}
     document = {
         "format": "tlcheck.conformance/1", "model": {"file": "model.onnx"}, "profile": "profile.json",
-        "values": "values.safetensors", "within": within,
-        "labels": [label(k) for k in range(POINTS)] if labels is None else list(labels),
+        "values": "values.safetensors", "within": within, "labels": list(labels),
         "runtime": {"note": "exact values, rounded to float32"},
     }  # fmt: skip
-    files = {
-        "model.onnx": model_file(network),
-        "profile.json": text(PROFILE),
-        "values.safetensors": pack_arrays(values),
-    }
+    files = {"model.onnx": network, "profile.json": text(PROFILE), "values.safetensors": pack_arrays(values)}
     return bundle("tlcheck.conformance", document, files)
 
 
-def moved() -> np.ndarray[Any, Any]:
-    """One output of one point is off by a hundredth."""
-    outputs = recorded("mlp")
-    outputs[3, 7] += np.float32(0.01)
+def digits() -> Files:
+    images = np.array([image(k) for k in range(POINTS)], np.float32)
+    return record(model_file("mlp"), images, [label(k) for k in range(POINTS)])
+
+
+def moved() -> Array:
+    """One output of one point is off by a hundred-thousandth."""
+    outputs = exact(small(), INPUTS)
+    outputs[1, 1] += np.float32(1e-5)
     return outputs
 
 
 def cases() -> Iterator[Case]:
-    name = "conformance-of-a-digits-network"
-    yield Case("accept", name, record(), 0, "TLC020", "five points, each with its label")
-    wrong = [label(k) if k != 2 else (label(k) + 1) % 10 for k in range(POINTS)]
-    yield Case("reject", f"{name}-moved-output", record(outputs=moved()), 1, "TLC021",
+    yield Case(
+        "accept", "conformance-of-a-digits-network", digits(), 0, "TLC020", "five points, each with its label"
+    )
+    yield Case("reject", "conformance-moved-output", record(small(), INPUTS, LABELS, outputs=moved()), 1, "TLC021",
                "an output that no execution allowed by the profile has")  # fmt: skip
-    yield Case("reject", f"{name}-wrong-label", record(labels=wrong), 1, "TLC021",
+    yield Case("reject", "conformance-wrong-label", record(small(), INPUTS, (0, 1, 1)), 1, "TLC021",
                "every allowed execution gives another class")  # fmt: skip
-    yield Case("undecided", f"{name}-within-too-little", record(within="1/1000000000"), 4, "TLC022",
+    yield Case("undecided", "conformance-within-too-little", record(small(), INPUTS, LABELS, within="1/1000000000"), 4, "TLC022",
                "the enclosures are wider, which disproves nothing")  # fmt: skip
-    yield Case("undecided", "conformance-without-a-function", record("sigmoid"), 4, "TLC022",
+    yield Case("undecided", "conformance-without-a-function", record(small("Sigmoid"), INPUTS, (None,) * 3), 4, "TLC022",
                "the profile does not say how accurate Sigmoid is")  # fmt: skip
     yield Case(
-        "malformed", f"{name}-labels", record(labels=[1, 2]), 3, "TLC101", "two labels for five points"
+        "malformed",
+        "conformance-labels",
+        record(small(), INPUTS, (1, 0)),
+        3,
+        "TLC101",
+        "two labels for three points",
     )
