@@ -72,8 +72,8 @@ def load_subject(path: Path, level: Level) -> Subject:
 
 @dataclass(frozen=True, eq=False)
 class Enclosures:
-    """At N points, (N, n_outputs): ends of what every allowed execution gives, NaN where there is no enclosure, and the value in
-    double precision; ``keeps[k]``: of point k, by label, whether allowed executions keep it."""
+    """At N points, (N, n_outputs): ends of what every allowed execution gives, NaN where there is no enclosure, and their
+    middle; ``keeps[k]``: of point k, by label, whether allowed executions keep it."""
 
     lower: Floats
     upper: Floats

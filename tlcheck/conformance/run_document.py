@@ -58,7 +58,7 @@ class Outside(Struct, frozen=True, kw_only=True):
 
 
 class OutputOut(Struct, frozen=True, kw_only=True):
-    """``observed_max``: the largest distance from the value in double precision; ``proved_max``: of the enclosures' ends."""
+    """``observed_max``: the largest distance from the middle of the enclosure; ``proved_max``: of the enclosures' ends."""
 
     name: str
     observed_max: float

@@ -41,7 +41,7 @@ def _outputs(d: Document) -> Iterator[Row]:
         yield (
             o.name,
             (
-                f"observed at most {o.observed_max:.3g} from the value in double precision, proved at most {o.proved_max:.3g}; "
+                f"observed at most {o.observed_max:.3g} from the enclosure's middle, proved at most {o.proved_max:.3g}; "
                 f"ratio at most {o.ratio_max:.3g}, median {o.ratio_median:.3g}"
             ),
         )

@@ -262,6 +262,7 @@ class _Carry:
     def _terms(self, drawn: Relaxation, operands: list[Values], box: Box) -> Values:
         """t, in ``box``."""
         shape = box.lower.shape
+        operands = [_cut(v, ENTRIES // max(1, shape[1])) for v in operands]
         centre, own, low, high = (np.zeros(shape) for _ in range(4))
         parts: list[list[Noise]] = [[] for _ in range(self.domains)]
         gamma = gamma_up(len(drawn.parts) + 4)
@@ -318,6 +319,17 @@ def _fewer(rows: Floats, symbols: Ints, own: Floats, most: int, given_up: Floats
     given_up += (np.abs(rows[~mine]).sum(axis=0) * slack_up(len(rows)) + np.where(its, 0.0, own)) * UP + TINY
     own[~its] = 0.0
     return rows[mine], symbols[mine]
+
+
+def _cut(v: Values, most: int) -> Values:
+    """The same values by at most ``most`` symbols: what is given up is own, of these Values alone."""
+    if all(len(rows) <= most for rows in v.rows):
+        return v
+    given_up, n = np.zeros(v.own.shape), v.own.shape[1]
+    noises = list(zip(v.rows, v.symbols, given_up, strict=True))
+    cut = [_fewer(rows, symbols, np.zeros(n), most, lost) for rows, symbols, lost in noises]
+    rows, symbols = [r for r, _ in cut], [s for _, s in cut]
+    return Values(v.centre, (v.own + given_up) * UP, rows, symbols, (v.spread + given_up) * UP, v.box)
 
 
 def _between(lines: Lines, box: Box) -> tuple[Floats, Floats, Floats]:

@@ -49,7 +49,7 @@ class PointEnclosure:
 
     @property
     def centre(self) -> Floats:
-        """(n_outputs,): what double precision gives."""
+        """(n_outputs,): the middle of what the zonotope encloses."""
         return np.concatenate([v.centre[self.domain] for v in self.zonotopes.outputs.values()])
 
     def gaps(self, label: int) -> tuple[Floats, Floats]:
