@@ -11,7 +11,7 @@ import pytest
 from tests.prover.test_neuron_search import dense_net, planted, searched
 from tlcheck.checking.deadline import Deadline
 from tlcheck.checking.schedule import planned, run_leaves
-from tlcheck.prover import staged_neurons
+from tlcheck.prover import prover, region_work, staged_neurons
 from tlcheck.prover.condensed import Condensed
 from tlcheck.prover.engine import Engine, never
 from tlcheck.prover.facts import Fact, Known, Size, facts, put
@@ -157,10 +157,50 @@ def test_beneath_facts_it_can_be_stopped_and_goes_on(monkeypatch: Any) -> None:
 def test_a_sat_problem_stays_open_and_gives_points(monkeypatch: Any) -> None:
     claim = problem(0, -0.05)
     search, root = staged(monkeypatch, claim), Branch(0)
-    assert search.close([root], lambda: search._steps > 20_000) and not root.is_closed
+    assert search.close([root], lambda: search.passes > 20_000) and not root.is_closed
     box = claim.query.disjuncts[0].box
     assert search.candidates
     for x in search.candidates:
         assert all(
             float(a) - 1e-5 <= v <= float(b) + 1e-5 for a, v, b in zip(box.lower, x, box.upper, strict=True)
         )
+
+
+def test_facts_come_before_processes_share_the_work(monkeypatch: Any) -> None:
+    """Trees begin anew beneath facts, in the process that keeps them; what other processes do counts for the next stage."""
+    claim = problem(2, 0.03)
+    search, root = staged(monkeypatch, claim, 50), Branch(0)
+    assert search.whole
+    open_ = search.close([root], lambda: not search.whole)
+    assert open_ and root.split is not None and not search.whole, "beneath facts now"
+    assert all(leaf.root is root for leaf in root.leaves())
+    search.elsewhere += 51
+    assert search.whole
+    search.share()
+    assert not search.whole, "a part of the open leaves is no reason to begin anew"
+    tops = [leaf.path for leaf in open_]
+    assert search.close(open_, never) == [] and root.is_closed
+    assert all(leaf.path[: len(tops[0])] == tops[0] for leaf in open_[0].leaves())
+
+
+def test_a_tree_from_elsewhere_is_kept(monkeypatch: Any) -> None:
+    claim = problem(2, 0.03)
+    search, root = staged(monkeypatch, claim), Branch(0)
+    node, index = search_places(claim)
+    kids = root.divide(node, index)
+    assert search.attempt(kids, never)
+    assert not search.whole and not search.close(kids, never)
+    assert root.split == (node, index, 0.0)
+
+
+def search_places(claim: UnsatClaim) -> tuple[int, int]:
+    return searched(claim).net.names[0]
+
+
+def test_two_processes_prove_what_one_does(monkeypatch: Any) -> None:
+    monkeypatch.setattr(staged_neurons, "STAGES", ((20, SIZE), (20, replace(SIZE, few=6))))
+    monkeypatch.setattr(prover, "PARALLEL_FROM", 0.0)
+    monkeypatch.setattr(region_work, "FEW_INPUTS", 0)
+    found = prover.Prover(problem(2, 0.03), prover.Limits(jobs=2)).prove()
+    assert isinstance(found, prover.Proof)
+    assert (np.diff(found.guidance.leaves.constraint_ptr) == 0).any(), "leaves of facts weigh nothing"

@@ -61,6 +61,8 @@ class Halving:
     calls = 0
     closings = 0
     interrupt_after = -1
+    passes = elsewhere = 0
+    whole = False
 
     def __init__(self, engine: Engine, claim: UnsatClaim, disjuncts: Sequence[int]) -> None:
         self.claim, self.margin = claim, 0.0
@@ -73,6 +75,9 @@ class Halving:
         for x in branch.path:
             low, high = (max(low, x.point), high) if x.side > 0 else (low, min(high, x.point))
         return low, high
+
+    def share(self) -> None:
+        pass
 
     def attempt(self, work: Sequence[Branch], over: Callable[[], bool]) -> list[Branch]:
         return list(work)

@@ -27,7 +27,8 @@ from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Linear, Sum
 from tlcheck.trusted.ops.convolution import Conv
-from tlcheck.trusted.ops.structure import Input, Rearrange
+from tlcheck.trusted.ops.product import MatProduct
+from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange
 
 Rng = np.random.Generator
 
@@ -227,6 +228,21 @@ def test_the_condensed_network_of_tighter_bounds() -> None:
         for name in ("M", "L", "b", "G", "Q", "e"):
             np.testing.assert_allclose(getattr(net, name), getattr(wanted, name), rtol=1e-8, atol=1e-8)
     assert closed > 3
+
+
+@pytest.mark.parametrize("price", [0, 1 << 60])
+def test_values_that_depend_on_no_input(price: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """x M, M a product of two constant matrices: all of M's values on no input, from below and from above."""
+    monkeypatch.setattr(Folded, "_price_of_columns", lambda self, node: price)
+    rng = np.random.default_rng(2)
+    fixed = [Node(Fixed(Constant(rng.normal(size=(3, 3)))), (), (3, 3)) for _ in range(2)]
+    nodes = (
+        Node(Input((1, 3)), (), (1, 3)), *fixed, Node(MatProduct(), (1, 2), (3, 3)), Node(MatProduct(), (0, 3), (1, 3)),
+        Node(Relu(), (4,), (1, 3)),
+    )  # fmt: skip
+    engine = Engine(Graph(nodes, (5,), ("x",), ("y",)))
+    inputs = engine.inputs(np.full(3, -1.0), np.ones(3))
+    same(root(engine, inputs), root(engine, inputs, folds=False), 1e-9)
 
 
 def test_a_network_that_is_too_wide_has_its_rows_from_the_graph(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -170,7 +170,8 @@ class Folded:
         """From above until that has cost as much as the columns of all that is below, then from below."""
         if not self.drawn and entries.size:
             price = entries.size * sum(self._work[j] for j in self._below[node])
-            if self._spent + price > self._price_of_columns(node) and self._fits(node):
+            kept = node not in self._columns or self._columns[node].size > 0
+            if kept and self._spent + price > self._price_of_columns(node) and self._fits(node):
                 return self._from_columns(node, entries, over)
             self._spent += price
         return self._carried(node, entries, over)
@@ -238,9 +239,10 @@ class Folded:
                 if over():
                     raise Stopped
                 self._columns[j] = self._column(j)
-        found = np.ascontiguousarray(self._columns[node][:, entries].T)
+        x, column = 1 + self.width, self._columns[node][:, entries]
+        column = np.pad(column, ((0, max(0, x - len(column))), (0, 0)))  # of constants: one row
+        found = np.ascontiguousarray(column.T)
         self._let_go()
-        x = 1 + self.width
         L = np.zeros((entries.size, self.count), found.dtype)
         L[:, : found.shape[1] - x] = found[:, x:]
         return Values(np.ascontiguousarray(found[:, 1:x]), L, found[:, 0].copy())

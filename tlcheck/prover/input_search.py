@@ -215,8 +215,10 @@ class InputSearch:
     """Closes branches of disjuncts on one box by cutting it. ``margin``: relative; a bound must exceed it.
 
     ``candidates``: points of open boxes at which the constraints come nearest to being satisfied, newest last.
-    ``boxes``: how many were bounded.
+    ``boxes``: how many were bounded here. Every box is for itself: whoever has some needs no others.
     """
+
+    whole = False
 
     def __init__(self, engine: Engine, claim: UnsatClaim, disjuncts: Sequence[int]) -> None:
         self.claim, self.disjuncts = claim, tuple(disjuncts)
@@ -225,13 +227,20 @@ class InputSearch:
         self.dtype = np.dtype(np.float32 if engine.dtype == np.float32 and self._is_plain else np.float64)
         self.margin = MARGINS[self.dtype]
         self.candidates: list[Floats] = []
-        self.boxes = 0
+        self.boxes = self.elsewhere = 0
         graph = claim.graph
         self._over: Callable[[], bool] = lambda: False
         self._places = [(i, k) for i in graph.inputs for k in range(graph.nodes[i].size)]
         self._flat = {place: n for n, place in enumerate(self._places)}
         self._lower, self._upper = outward(self.region)
         self._batch = max(1, min(BATCH, MOST_VALUES // sum(node.size for node in graph.nodes)))
+
+    @property
+    def passes(self) -> int:
+        return self.boxes + self.elsewhere
+
+    def share(self) -> None:
+        pass
 
     @property
     def frame(self) -> Frame:

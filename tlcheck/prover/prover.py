@@ -157,13 +157,14 @@ class Part:
 @dataclass(frozen=True, eq=False)
 class Worked:
     """What a process made of its part: leaves, and points that may be witnesses. ``frame``: of an attempt that it began.
-    ``impossible``: there is no such search; ``stuck``: it gave up."""
+    ``impossible``: there is no such search; ``stuck``: it gave up; ``passes``: what it took."""
 
     leaves: Sequence[Leaf]
     candidates: Sequence[Floats]
     frame: Frame | None = None
     impossible: bool = False
     stuck: bool = False
+    passes: int = 0
 
 
 class Watch:
@@ -371,16 +372,17 @@ class Prover:
 
         def look(now: float) -> bool:
             return self._look(now) or (
-                parallel
-                and now - began > PARALLEL_FROM
-                and len(self._open(region, part.kind)) >= 2 * self._workers
+                parallel and now - began > PARALLEL_FROM and self._many(region, part.kind)
             )
 
         region.go_on(part.kind, Watch(until, look))
 
-    def _open(self, region: Region, kind: str) -> list[Branch]:
+    def _many(self, region: Region, kind: str) -> bool:
+        """There is work for several processes."""
         attempt = region.attempts.get(kind)
-        return [] if attempt is None else [leaf for leaf in attempt.leaves() if leaf.evidence is None]
+        if attempt is None or attempt.search.whole:
+            return False
+        return sum(leaf.evidence is None for leaf in attempt.leaves()) >= 2 * self._workers
 
     # several processes
 
@@ -392,7 +394,8 @@ class Prover:
         kind, number = region.kind, self.regions.index(region)
         if kind is None or not region.left:
             return
-        count = len(region.attempts[kind].open) if kind in region.attempts else 0
+        attempt = region.attempts.get(kind)
+        count = 0 if attempt is None or attempt.search.whole else len(attempt.open)
         if self._workers < 2 or count < 2 * self._workers:
             yield Part(number, kind, None)
             return
@@ -428,19 +431,22 @@ class Prover:
         roots, open_ = list(attempt.roots.values()), attempt.open
         if part.branches is not None:
             roots = open_ = [attempt.open[k] for k in part.branches]
-        own = replace(attempt, open=open_)
+            attempt.search.share()
+        own, before = replace(attempt, open=open_), attempt.search.passes
         own.go_on(watch)
         leaves = [Leaf.of(leaf) for root in roots for leaf in root.leaves()]
         candidates = list(attempt.search.candidates)
         attempt.search.candidates.clear()
-        return Worked(leaves, candidates, own.frame if began else None, stuck=own.stuck)
+        passes = attempt.search.passes - before
+        return Worked(leaves, candidates, own.frame if began else None, stuck=own.stuck, passes=passes)
 
     def _take(self, part: Part, worked: Worked) -> None:
         region = self.regions[part.region]
         if worked.impossible:
             region.impossible.add(part.kind)
             return
-        region.take(part.kind, worked.leaves, worked.frame, worked.stuck)
+        whole = part.branches is None
+        region.take(part.kind, worked.leaves, worked.frame, worked.stuck, worked.passes, whole)
         self._candidates += worked.candidates
 
     # while it runs

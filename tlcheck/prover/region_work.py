@@ -185,8 +185,11 @@ class Region:
             if d not in still:
                 self.done.setdefault(d, attempt.kind)
 
-    def take(self, kind: str, leaves: Sequence[Leaf], frame: Frame | None, stuck: bool) -> None:
-        """Take over what another process made of the attempt; ``frame``: of one that it began."""
+    def take(
+        self, kind: str, leaves: Sequence[Leaf], frame: Frame | None, stuck: bool, passes: int, whole: bool
+    ) -> None:
+        """Take over what another process made of the attempt, of ``whole`` trees or leaves of them; ``frame``: of one that it
+        began; ``passes``: what that took."""
         if kind not in self.attempts:
             search = self.make(kind, self.left)
             if search is None or frame is None:
@@ -195,6 +198,10 @@ class Region:
             roots = {d: Branch(d) for d in self.left}
             self.attempts[kind] = Attempt(kind, search, roots, [], given=frame)
         attempt = self.attempts[kind]
+        attempt.search.elsewhere += passes
+        if whole:
+            for d in {leaf.disjunct for leaf in leaves} & set(attempt.roots):
+                attempt.roots[d].clear()
         for leaf in leaves:
             if leaf.disjunct in attempt.roots:
                 leaf.put(attempt.roots[leaf.disjunct], attempt.frame)

@@ -3,12 +3,15 @@
     root bounds -> final slopes -> if something is open: rows of the root bounds optimised, all again -> branch and bound
     -> if that takes long: facts (``facts``) at the top of each open tree, and branch and bound beneath them
 
+Trees begin anew beneath facts: until they have them, the search wants to be asked for all that is open (``whole``). A tree that
+came from elsewhere is kept as it is.
+
 Nothing is computed before it is asked for the first time: that call pays for the region's bounds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -42,6 +45,12 @@ class StagedNeurons:
     def __init__(self, engine: Engine, claim: UnsatClaim, disjuncts: Sequence[int]) -> None:
         self.engine, self.claim, self.disjuncts = engine, claim, disjuncts
         self.candidates: list[NDArray[np.float64]] = []
+        self.elsewhere = 0
+        """Passes in other processes."""
+        self._stage = 0
+        """Of ``STAGES``, the one that comes next; when the one before it ended."""
+        self._since = 0
+        self._shared = False
         self._margin = MARGIN
         self._search: NeuronSearch | None = None
         self._beneath: NeuronSearch | None = None
@@ -72,6 +81,8 @@ class StagedNeurons:
         return self._frame or Frame()
 
     def attempt(self, work: Sequence[Branch], over: Over, steps: int | None = None) -> list[Branch]:
+        if any(branch.path for branch in work):
+            self._stage = len(STAGES)
         try:
             if not work:
                 self._ready(over)
@@ -93,13 +104,8 @@ class StagedNeurons:
 
     def close(self, work: Sequence[Branch], over: Over) -> list[Branch]:
         try:
-            if self._final:
-                return self._closed(work, over)
-            open_ = self._staged(work, over)
-            roots = {branch.disjunct: branch for branch in work if not branch.path}
-            if len(roots) == len(work):
-                return self._closed(self._beneath_facts(roots, open_, over), over)
-            return self._closed(open_, over)
+            open_ = list(work) if self._final else self._staged(work, over)
+            return self._closed(open_ if self._shared else self._beneath_facts(open_, over), over)
         except (Stopped, TooWide, OutOfRange):
             return [leaf for branch in work for leaf in branch.leaves() if leaf.evidence is None]
 
@@ -123,25 +129,35 @@ class StagedNeurons:
             branch.evidence = None
         return self._begun().settle(work, 0, over)
 
-    def _beneath_facts(
-        self, roots: Mapping[int, Branch], open_: Sequence[Branch], over: Over
-    ) -> Sequence[Branch]:
+    def _beneath_facts(self, open_: Sequence[Branch], over: Over) -> Sequence[Branch]:
         """Branch and bound for a while; where that does not end, more facts, and again."""
-        for passes, size in STAGES:
-            most = self._steps + passes
-            open_ = self._closed(open_, lambda most=most: self._steps > most or over())  # type: ignore[misc]
-            if not open_ or over():
+        while open_ and self._stage < len(STAGES):
+            if not self._is_due:
+                open_ = self._closed(open_, lambda: self._is_due or over())
+            if open_ and not over():
+                open_ = self._put_facts(open_, STAGES[self._stage][1], over)
+            if over():
                 break
-            open_ = self._put_facts(roots, open_, size, over)
+            self._stage, self._since = self._stage + 1, self.passes
         return open_
 
     @property
-    def _steps(self) -> int:
-        return sum(search.steps for search in (self._search, self._beneath) if search is not None)
+    def passes(self) -> int:
+        searches = (self._search, self._beneath)
+        return self.elsewhere + sum(search.steps for search in searches if search is not None)
 
-    def _put_facts(
-        self, roots: Mapping[int, Branch], open_: Sequence[Branch], size: Size, over: Over
-    ) -> Sequence[Branch]:
+    @property
+    def _is_due(self) -> bool:
+        return self.passes - self._since > STAGES[self._stage][0]
+
+    @property
+    def whole(self) -> bool:
+        return not self._shared and self._stage < len(STAGES) and (self._stage == 0 or self._is_due)
+
+    def share(self) -> None:
+        self._shared = True
+
+    def _put_facts(self, open_: Sequence[Branch], size: Size, over: Over) -> Sequence[Branch]:
         """Trees that are open begin anew, beneath more facts."""
         search = self._begun()
         known = self._known or Known.of(search.net)
@@ -152,10 +168,10 @@ class StagedNeurons:
         self._literals = tuple(fact.literal for fact in self._facts)
         self._beneath = self._searching(search.root, over, known.net)
         self._beneath.optimise_starts(FIRST, over)
-        again = [roots[d] for d in sorted({branch.disjunct for branch in open_})]
-        for tree in again:
-            tree.split, tree.children, tree.state = None, (), None
-        return [put(tree, self._facts) for tree in again]
+        again = {branch.disjunct: branch.root for branch in open_}
+        for _, tree in sorted(again.items()):
+            tree.clear()
+        return [put(tree, self._facts) for _, tree in sorted(again.items())]
 
     def _closed(self, work: Sequence[Branch], over: Over) -> list[Branch]:
         """By branch and bound, each where it is."""

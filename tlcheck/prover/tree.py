@@ -49,6 +49,7 @@ class Evidence:
 @dataclass(eq=False)
 class Branch:
     """A node of a tree. ``split``: (graph node, index, point) once it has ``children``: (value <= point, value >= point).
+    ``top``: the tree's root, where this is not it.
 
     ``bound``: the best lower bound found here. ``state``: what the search that made it keeps for its children. ``refused``: the
     checker did not accept its evidence, so it is to be divided, not closed as it is.
@@ -62,15 +63,29 @@ class Branch:
     bound: float = -np.inf
     state: Any = None
     refused: bool = False
+    top: Branch | None = None
+
+    @property
+    def root(self) -> Branch:
+        return self.top or self
 
     def divide(self, node: int, index: int, point: float = 0.0) -> tuple[Branch, Branch]:
         """Split here; the two children, below and above."""
         below, above = (
-            Branch(self.disjunct, (*self.path, Literal(node, index, side, point)), bound=self.bound)
+            Branch(
+                self.disjunct,
+                (*self.path, Literal(node, index, side, point)),
+                bound=self.bound,
+                top=self.root,
+            )
             for side in (-1, 1)
         )
         self.split, self.children, self.evidence = (node, index, point), (below, above), None
         return below, above
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.split, self.children, self.evidence, self.state = None, (), None, None
 
     def leaves(self) -> Iterator[Branch]:
         """Those of the tree below, depth first, below before above."""
@@ -112,11 +127,26 @@ class Frame:
 
 
 class Search(Protocol):
-    """Closes branches of one region. ``margin``: a leaf is closed when its bound is above it, relative to the sizes of the
-    numbers in its constraints. ``candidates``: points where the network may satisfy the query, worst last."""
+    """Closes branches of one region.
+
+    ``margin``: a leaf is closed when its bound is above it, relative to the sizes of the numbers in its constraints.
+    ``candidates``: points where the network may satisfy the query, worst last. ``passes``: over leaves or boxes so far,
+    ``elsewhere`` in other processes. ``whole``: the next call is to have all that is open, in the process that keeps the trees.
+    """
 
     margin: float
     candidates: list[NDArray[np.float64]]
+    elsewhere: int
+
+    @property
+    def passes(self) -> int: ...
+
+    @property
+    def whole(self) -> bool: ...
+
+    def share(self) -> None:
+        """From here on it has a part of what is open, and others have the rest."""
+        ...
 
     @property
     def frame(self) -> Frame: ...
