@@ -18,14 +18,18 @@ from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
 from tlcheck.trusted.ops.convolution import Conv, ConvTranspose
 from tlcheck.trusted.ops.discrete import ArgMax, Compare, Floor, Round, Select, Sign, Truncate
 from tlcheck.trusted.ops.elementwise import Elementwise
+from tlcheck.trusted.ops.gap import BentGap, Difference
 from tlcheck.trusted.ops.indexed import Indexed, places
 from tlcheck.trusted.ops.product import MatProduct, Product
+from tlcheck.trusted.ops.product_gap import BothRounded
 from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Softplus, Sqrt
+from tlcheck.trusted.ops.smooth_gap import SmoothGap
 from tlcheck.trusted.ops.softmax import Softmax
-from tlcheck.trusted.ops.statistics import OnePass, Running
+from tlcheck.trusted.ops.statistics import Statistic, Unlike
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
+from tlcheck.trusted.ops.window_gap import MaxGap, SoftmaxGap
 
 Array = NDArray[np.float64]
 
@@ -157,13 +161,18 @@ def _indexed(op: Any, *xs: Array) -> Array:
     return np.concatenate(entries)[places(op, [x.shape for x in xs], integers)].reshape(op.shape)
 
 
+def _gap(op: Any, a: Array, d: Array) -> Array:
+    f = rule(op.f)
+    return np.asarray(f(op.f, a) - f(op.f, a - d))
+
+
 RELATIONS: dict[str, Callable[..., Any]] = {"==": np.equal, "<": np.less, "<=": np.less_equal}
 
 RULES: dict[type[Operation], Callable[..., Array]] = {
     Fixed: _fixed,
     Rearrange: _rearrange,
-    OnePass: lambda op, v, x: v,
-    Running: lambda op, x: x,
+    Statistic: lambda op, v, x: v,
+    Unlike: lambda op, x: x,
     ReduceSum: lambda op, x: np.asarray(x.sum(axis=op.axes, keepdims=op.keepdims)),
     Linear: _linear,
     Conv: _conv,
@@ -177,6 +186,9 @@ RULES: dict[type[Operation], Callable[..., Array]] = {
     Sigmoid: _sigmoid,
     Tanh: lambda op, x: np.tanh(x),
     MaxOver: _max_over,
+    Difference: lambda op, x, *others: x - sum(others),
+    BothRounded: lambda op, x, *others: x,
+    **dict.fromkeys((BentGap, SmoothGap, MaxGap, SoftmaxGap), _gap),
     Sin: lambda op, x: np.sin(x),
     Cos: lambda op, x: np.cos(x),
     Exp: lambda op, x: np.exp(x),

@@ -8,7 +8,7 @@ decision) and ``tlcheck/readers`` (faithful reading of the model and the propert
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -38,6 +38,11 @@ def verify_path(path: Path, options: Options, progress: Report = None) -> FileRe
 
 def decide(loaded: LoadedClaim, options: Options, progress: Report = None) -> ClaimResult:
     """One claim, as it was read, decided. Raises InvalidInput when its evidence does not fit it."""
+    result = _decided(loaded, options, progress)
+    return result if loaded.said is None else replace(result, kind=loaded.said[0], statement=loaded.said[1])
+
+
+def _decided(loaded: LoadedClaim, options: Options, progress: Report) -> ClaimResult:
     if loaded.claim.kind == "unsat":  # what a kind of claim needs is imported with it
         from tlcheck.checking.unsat import check_unsat
 
@@ -66,11 +71,10 @@ class Loaded:
     def read(self) -> tuple[ClaimRead, ...]:
         """What each claim is and which files it was read from, for a lock."""
         return tuple(
-            ClaimRead(
-                i.name, i.claim.kind, statement_of(i.claim) + (i.part and f" ({i.part})"), dict(i.sources)
-            )
+            ClaimRead(i.name, kind, statement + (i.part and f" ({i.part})"), dict(i.sources))
             for i in self.items
-        )  # fmt: skip
+            for kind, statement in [i.said or (i.claim.kind, statement_of(i.claim))]
+        )
 
 
 def statement_of(claim: Claim) -> str:

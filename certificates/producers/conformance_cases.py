@@ -19,7 +19,7 @@ Array = np.ndarray[Any, Any]
 POINTS: Final = 5
 WITHIN: Final = "1/50"
 PROFILE: Final[dict[str, Any]] = {
-    "format": "tlcheck.profile", "version": 1, "name": "corpus", "kind": "assumed", "normalisation": "two-pass",
+    "format": "tlcheck.profile", "version": 1, "name": "corpus", "kind": "assumed", "normalisation": {},
     "provenance": {
         "what": "Any float32 runtime.", "how": "Sums and products are rounded to nearest.", "not_covered": "Functions.",
         "date": "2026-11-30",

@@ -37,6 +37,7 @@ FAMILIES = (
     "point_cases",
     "strict_cases",
     "operator_cases",
+    "pair_cases",
 )
 """Cases of one family of claims, of every group."""
 

@@ -197,13 +197,6 @@ AXIS: Any = ints(1)
 NEGATIVE: dict[str, Any] = {"a": -1.5, "b": 1.0}
 
 
-def centred(x: Array) -> Array:
-    """Over all axes but the channels, less the 1e-9 of the standard's function."""
-    count = mpf(x.shape[0] * x.shape[2] * x.shape[3])
-    y = x - x.sum(axis=(0, 2, 3), keepdims=True) / count
-    return y / (sqrt((y**2).sum(axis=(0, 2, 3), keepdims=True) / count) + mpf(10) ** -9)
-
-
 TABLE: list[tuple[str, Layer]] = [
     *(one(name, each(row.function), a=row.chain[0], b=row.chain[1], start=SMALL) for name, row in OPERATORS.items() if row.chain),
     # arithmetic and functions, entry by entry
@@ -256,7 +249,6 @@ TABLE: list[tuple[str, Layer]] = [
     one("LayerNormalization", lambda x: normal(x, -1, single(1e-5)) * exact(G) + exact(B), X, G, B),
     one("LpNormalization", lambda x: x / sqrt((x**2).sum(axis=1, keepdims=True)), axis=1, p=2, a=2.0, b=0.25),
     one("LpNormalization", lambda x: x / abs(x).sum(axis=1, keepdims=True), axis=1, p=1, a=-3.0, b=0.25),
-    one("MeanVarianceNormalization", centred, start=CUBE, shape=(1, 2, 2, 3), a=1.0, c=0.375),
     one("RMSNormalization", lambda x: x / sqrt((x**2).sum(axis=-1, keepdims=True) / mpf(4) + single(1e-5)) * exact(G),
         X, G, axis=-1, b=0.25),
     # constant weights

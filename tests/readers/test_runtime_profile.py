@@ -50,6 +50,8 @@ def test_own_profiles(name: str) -> None:
         ({"functions": {"Expo": {"relative": "0"}}}, "functions"),
         ({"functions": {"Exp": {"relative": 0.5}}}, "Exp"),
         ({"normalisation": "welford"}, "normalisation"),
+        ({"normalisation": {"LayerNormalization": "three-pass"}}, "three-pass"),
+        ({"normalisation": {"LayerNorm": "welford"}}, "LayerNorm"),
         ({"kind": "certain"}, "kind"),
         ({"version": 2}, "version"),
         ({"name": "a b"}, "name"),

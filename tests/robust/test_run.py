@@ -455,6 +455,15 @@ def test_certified_for_executions_alone(there: Path) -> None:
     assert document(there).inputs[0].answer == "undecided"
 
 
+def test_the_runtime_profile_is_named(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert certify(there, "--profile", "nosuch") == ExitCode.INVALID
+    assert "no such runtime profile" in capsys.readouterr().err
+    assert not (there / "out").exists()
+    certify(there, "--semantics", "deployed", "--profile", "onnxruntime-cpu")
+    assert document(there).profile["name"] == "onnxruntime-cpu"
+    assert "runtime profile onnxruntime-cpu (measured, SHA-256" in (there / "out" / "report.md").read_text()
+
+
 def test_a_bug_on_one_sample_does_not_hide_the_others(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "find", lambda *_: [][0])
     assert certify(there) == ExitCode.BUG

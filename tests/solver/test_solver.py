@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import random
 import re
 import subprocess
@@ -18,6 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests.helpers import CERTIFICATES, REPOSITORY
 from tests.solver.small import Run, Tiny, relu_file, solver, text, verify, write
+from tlcheck.readers.runtime_profile import FOLDER
 
 F = Fraction
 NET = '(declare-network N (declare-input X float32 [1,{i}]) (declare-hidden H float32 [1,{h}] "h") (declare-output Y float32 [1,{o}]))'
@@ -423,6 +425,23 @@ def test_what_holds_over_the_reals_alone_is_not_said_of_float32(tmp_path: Path) 
         query.write_text(BACKDOOR.replace("real", dtype))
         assert ask_with(bundle, query=query).verdict in verdicts
     assert ask_with(bundle, "--semantics", "deployed").verdict in {"unknown", "timed-out"}
+
+
+def test_a_runtime_that_computes_less_accurately(tmp_path: Path) -> None:
+    """sigmoid(x) >= 1/2 for x >= 0; with an error of 0.2 it may be 0.3."""
+    one = (TensorProto.FLOAT, [1])
+    path = write(tmp_path / "n.onnx", [helper.make_node("Sigmoid", ["x"], ["y"])], {"x": one}, {"y": one})
+    query, profile = tmp_path / "q.vnnlib", tmp_path / "mine.json"
+    query.write_text(text(ONE, "(and (>= X[0] 0.0) (<= X[0] 1.0))", "(<= Y[0] 0.4)"))
+    basic = json.loads((FOLDER / "ieee-basic.json").read_text("utf-8"))
+    loose = {**basic, "name": "mine", "functions": {"Sigmoid": {"absolute": "0.2"}}}
+    profile.write_text(json.dumps(loose), "utf-8")
+    model = f"--network=N={path}"
+    assert solver("verify", query, model, "--timeout", 4).out == "unsat\n"
+    run = solver("verify", query, model, "--timeout", 2, "--semantics", "deployed", "--profile", profile)
+    assert run.verdict in {"unknown", "timed-out"}
+    run = solver("verify", query, model, "--profile", "nosuch")
+    assert run.code == 3 and "no such runtime profile" in run.err
 
 
 def test_a_proof_over_the_reals_does_not_outweigh_a_float_execution(tmp_path: Path) -> None:

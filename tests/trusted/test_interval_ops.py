@@ -13,6 +13,7 @@ import pytest
 
 from tests.operations import step_of
 from tests.trusted.functions import FUNCTIONS, Row
+from tests.trusted.gaps import GAPS
 from tests.trusted.oracle import REPEATS
 from tlcheck.trusted.arith.arb import Arb, arb, working_precision
 from tlcheck.trusted.arith.ball64 import Ball64
@@ -85,6 +86,7 @@ OPS: dict[str, tuple[Operation, list[Shape]]] = {
     "less-equal": (Compare("<="), [(6,), (6,)]),
     "argmax": (ArgMax(), [(3, 4)]),
     "argmax-last": (ArgMax(last=True), [(3, 4)]),
+    **{name: row for name, row in GAPS.items() if name.endswith("-gap")},
 }
 
 

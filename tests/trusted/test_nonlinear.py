@@ -15,6 +15,7 @@ from tests import numpy_eval
 from tests.helpers import IEEE
 from tests.operations import PIECEWISE_LINEAR, operations, step_of
 from tests.trusted.functions import FUNCTIONS
+from tests.trusted.gaps import GAPS
 from tests.trusted.test_audit import ONE_LEAF, claim, leaves, verdict
 from tests.trusted.test_evaluate import graph_of
 from tlcheck.checking.crosscheck.mp_intervals import cross_check_relaxation, mp_evaluate
@@ -46,7 +47,7 @@ from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.smooth import Exp, Log, Power, Reciprocal, Sin, Smooth, Sqrt
 from tlcheck.trusted.ops.softmax import Softmax
-from tlcheck.trusted.ops.statistics import OnePass, Running
+from tlcheck.trusted.ops.statistics import Statistic, Unlike
 from tlcheck.trusted.ops.structure import Input, ReduceSum
 from tlcheck.trusted.plan import NoRelaxation, Plan, Settings
 from tlcheck.trusted.verdict import Verdict
@@ -64,6 +65,7 @@ OTHERS: dict[str, tuple[Operation, list[tuple[int, ...]]]] = {
     "less-equal": (Compare("<="), [(6,), (6,)]),
     "argmax": (ArgMax(), [(3, 4)]),
     "argmax-last": (ArgMax(last=True), [(3, 4)]),
+    **GAPS,
 }
 
 
@@ -83,7 +85,7 @@ def contains(y: Arb, value: Any) -> bool:
 
 def test_every_operation_is_here() -> None:
     covered = {type(row.op) for row in FUNCTIONS.values()} | {type(op) for op, _ in OTHERS.values()}
-    assert covered | {Select, Indexed, OnePass, Running} == operations() - PIECEWISE_LINEAR
+    assert covered | {Select, Indexed, Statistic, Unlike} == operations() - PIECEWISE_LINEAR
 
 
 @pytest.mark.parametrize("name", list(FUNCTIONS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 from tests.helpers import IEEE
 from tests.trusted import radii
 from tests.trusted.radii import RULES, ratio
+from tlcheck.errors import InvalidInput
+from tlcheck.readers.onnx import read_model
 from tlcheck.readers.runtime_profile import chosen_profile
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.profile import Accuracy, NotDeployable, Profile
@@ -18,7 +21,7 @@ from tlcheck.trusted.ops.discrete import ArgMax, Compare, Sign
 from tlcheck.trusted.ops.product import MatProduct
 from tlcheck.trusted.ops.smooth import Log, Reciprocal, Sqrt
 from tlcheck.trusted.ops.softmax import Softmax
-from tlcheck.trusted.ops.statistics import OnePass
+from tlcheck.trusted.ops.statistics import MEAN, VARIANCE, Statistic
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -28,18 +31,23 @@ def test_executions_stay_inside(name: str) -> None:
     assert worst > 1e-6 or name == "Div"  # x / x is exact
 
 
-@pytest.mark.parametrize("name", ["Tanh", "Softmax 8", "LayerNormalization 4"])
+@pytest.mark.parametrize("name", radii.NOTICED)
 def test_a_twentieth_of_the_radius_would_be_noticed(name: str) -> None:
     assert 20 * ratio(RULES[name], 2000, chosen_profile("onnxruntime-cpu").numbers) > 1
 
 
-@pytest.mark.parametrize("order", ["shuffled", "reversed"])
-def test_sums_in_any_order(order: str) -> None:
-    rng = np.random.default_rng(2)
-    worst = radii.sums(
-        2000, lambda p: p[:, rng.permutation(64) if order == "shuffled" else slice(None, None, -1)]
-    )
-    assert 1e-6 < worst <= 1
+@pytest.mark.parametrize("order", radii.ORDERS)
+@pytest.mark.parametrize("fma", [False, True])
+def test_sums_in_any_order(order: str, fma: bool) -> None:
+    assert 1e-6 < radii.sums(300, order, fma=fma) <= 1
+
+
+@pytest.mark.parametrize("strip", [1, 4, 64])
+@pytest.mark.parametrize("name", ["LayerNormalization", "LayerNormalization offset"])
+def test_statistics_by_updates(name: str, strip: int) -> None:
+    """Welford's and Chan's: inside the radius of the profile that says so, outside that of two exact passes."""
+    cuda = chosen_profile("cuda-math").numbers
+    assert 1e-6 < radii.welford_ratio(RULES[name], 16, cuda, strip) <= 1
 
 
 @pytest.mark.parametrize("name", ["onnxruntime-cpu", "mlas-rational"])
@@ -89,19 +97,67 @@ def test_steps_at_operands_that_may_be_taken_for_zero() -> None:
     assert last == 1
 
 
+def executed(rule: radii.Rule, x: np.typing.NDArray[np.float32]) -> np.typing.NDArray[np.float32]:
+    session = onnxruntime.InferenceSession(rule.model(1), providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(None, {"x": x.reshape(1, *rule.shape)})[0])
+
+
 def test_sums_that_runtimes_keep_running_are_refused() -> None:
     """onnxruntime's LRN adds the channel that enters and subtracts the one that leaves: what a large one rounded stays, and
     outputs were infinite where each window's own sum is small."""
-    rule = radii.Rule("LRN", {"size": 3, "alpha": 3.0, "beta": 0.75, "bias": 1e-3}, width=12)
-    node = rule.image_model()
+    rule = radii.Rule("LRN", {"size": 3, "alpha": 3.0, "beta": 0.75, "bias": 1e-3}, row=(12, 1, 1), width=12)
     x = np.full((1, 12), 0.01, np.float32)
     x[0, 0] = 3e3
-    with pytest.raises(NotDeployable, match="LRN"):
-        radii.enclosures(node, x, IEEE)
-    run = onnxruntime.InferenceSession(node, providers=["CPUExecutionProvider"]).run
-    assert not np.isfinite(run(None, {"x": x.reshape(1, 12, 1, 1)})[0]).all(), (
-        "the reason is gone: a rule could be had"
-    )
+    with pytest.raises(NotDeployable, match="LRN, whose sums"):
+        radii.enclosures(rule.model(1), x, IEEE)
+    assert not np.isfinite(executed(rule, x)).all(), "the reason is gone: a rule could be had"
+
+
+def test_a_number_that_runtimes_leave_out_is_refused() -> None:
+    """onnxruntime's MeanVarianceNormalization adds no 1e-9 to the deviation, as the standard's function does."""
+    rule = radii.Rule("MeanVarianceNormalization", {"axes": [1]}, opset=13, width=4)
+    x = np.float32([[1e-9, 2e-9, 3e-9, 4e-9]])
+    with pytest.raises(InvalidInput, match=r"MeanVarianceNormalization.*adds no 1e-9"):
+        read_model(rule.model(1))
+    with_number = (x - x.mean()) / (x.std() + np.float32(1e-9))
+    assert np.abs(executed(rule, x) - with_number).max() > 0.5, "the reason is gone: a rule could be had"
+
+
+@pytest.mark.parametrize(
+    "name, profile", [("InstanceNormalization", "cuda-math"), ("LayerNormalization", "mlas-rational")]
+)
+def test_statistics_that_the_profile_does_not_describe(name: str, profile: str) -> None:
+    with pytest.raises(
+        NotDeployable, match=f"{name}, whose statistics the profile {profile} does not describe"
+    ):
+        ratio(RULES[name], 1, chosen_profile(profile).numbers)
+
+
+@pytest.mark.parametrize("how", ["one-pass", "welford"])
+def test_kernels_of_another_kind_are_charged_more(how: str) -> None:
+    """Their radii contain those of two passes, for values beside a large offset by far."""
+    x = np.float32(50) + np.linspace(-1, 1, 64, dtype=np.float32)[None]
+    model = RULES["LayerNormalization offset"].model(1)
+    found = [
+        radii.enclosures(model, x, replace(IEEE, normalisation={"LayerNormalization": kind}))[1].max()
+        for kind in ("two-pass", how)
+    ]
+    assert found[1] > 2 * found[0]
+
+
+def test_too_many_values_for_updates() -> None:
+    """Welford's bound needs 2 n (r + 3 u) <= 1/2; two passes of as many have one."""
+    n = 1 << 20
+    v, x = box([0.0], [1.0]), Box(np.zeros((1, n)), np.ones((1, n)))
+    for of in (MEAN, VARIANCE):
+        with pytest.raises(OutOfRange):
+            Statistic("LayerNormalization", of).radius(
+                (v, x), ((1,), (n,)), v, replace(IEEE, normalisation=WELFORD)
+            )
+    assert Statistic("LayerNormalization", VARIANCE).radius((v, x), ((1,), (n,)), v, IEEE) is None
+
+
+WELFORD = {"LayerNormalization": "welford"}
 
 
 def test_values_near_the_largest_float_are_refused() -> None:
@@ -109,14 +165,17 @@ def test_values_near_the_largest_float_are_refused() -> None:
     with pytest.raises(OutOfRange):
         MatProduct().radius((wide, wide), ((2, 2), (2, 2)), wide, IEEE)
     with pytest.raises(OutOfRange):
-        OnePass().radius((box([0.0], [1.0]), wide), ((1,), (4,)), box([0.0], [1.0]), IEEE)
+        Statistic("GroupNormalization", VARIANCE).radius(
+            (box([0.0], [1.0]), wide), ((1,), (4,)), box([0.0], [1.0]), IEEE
+        )
 
 
 def test_softmax_of_an_exponential_that_errs_absolutely() -> None:
     """Its absolute error counts once for each term: of too many nothing is said."""
-    loose = Profile("loose", "", {"Exp": Accuracy(absolute=Fraction(1, 1 << 20))})
+    quotient = {"Reciprocal": Accuracy()}
+    loose = Profile("loose", "", {"Exp": Accuracy(absolute=Fraction(1, 1 << 20)), **quotient})
     x, y = box([0.0] * 4, [1.0] * 4), box([0.0] * 4, [1.0] * 4)
-    exact = Profile("exact", "", {"Exp": Accuracy()})
+    exact = Profile("exact", "", {"Exp": Accuracy(), **quotient})
     loosely, exactly = (Softmax().radius((x,), ((4,),), y, p) for p in (loose, exact))
     assert loosely is not None and exactly is not None and (loosely > exactly + 2.0**-20).all()
     many = box([0.0] * 2000, [1.0] * 2000)
@@ -124,3 +183,10 @@ def test_softmax_of_an_exponential_that_errs_absolutely() -> None:
         Softmax().radius((many,), ((2000,),), many, loose)
     with pytest.raises(NotDeployable):
         Softmax().radius((x,), ((4,),), y, Profile("odd", "", {"Exp": Accuracy(per_operand=Fraction(1, 9))}))
+
+
+def test_quotients_that_err_absolutely_are_refused() -> None:
+    odd = Profile("odd", "", {"Exp": Accuracy(), "Reciprocal": Accuracy(absolute=Fraction(1, 9))})
+    x = box([0.0] * 4, [1.0] * 4)
+    with pytest.raises(NotDeployable, match="a quotient, with an error of Reciprocal"):
+        Softmax().radius((x,), ((4,),), x, odd)

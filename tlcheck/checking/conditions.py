@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Final
 
 from tlcheck import timer
 from tlcheck.checking.deadline import Deadline, Stopped
-from tlcheck.checking.outcome import ZERO, about, rounded
+from tlcheck.checking.outcome import (
+    ZERO,
+    about,
+    deployed_profile,
+    float32_assumptions,
+    not_deployable,
+    profile_named,
+    rounded,
+)
 from tlcheck.checking.pool import FORKS, WORKER_KILLED, WorkerDied, processes, silent, workers_for
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options, Progress, Report
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.report.result import Bound, ClaimResult, Number, Reason
-from tlcheck.trusted.conditions import Check, ConditionClaim, Item
+from tlcheck.trusted.arith.profile import NotDeployable
+from tlcheck.trusted.conditions import Check, ConditionClaim, Item, Measure
 from tlcheck.trusted.decide import ConditionsOutcome, decide_conditions
 from tlcheck.trusted.tally import CheckParts, check_part
 from tlcheck.trusted.verdict import Verdict
@@ -22,33 +32,84 @@ from tlcheck.trusted.verdict import Verdict
 def check_conditions(
     loaded: LoadedClaim, claim: ConditionClaim, options: Options, report: Report = None
 ) -> ClaimResult:
-    """Decide a claim that is a conjunction of conditions. Raises InvalidInput: most of them have no deployed semantics."""
-    if options.semantics == "deployed" and _semantics(claim) != "deployed":
-        raise InvalidInput(
-            "TLC202", f"no float32 semantics for a claim of kind {claim.kind} (--semantics deployed)"
-        )
+    """Decide a claim that is a conjunction of conditions. Raises InvalidInput: of those that have no deployed semantics."""
     start = timer.now()
     deadline = Deadline(options.timeout, options.max_memory_mib)
+    if _is_deployed(claim):
+        options = replace(options, semantics="real")
     try:
+        if options.semantics == "deployed":
+            claim = _for_executions(claim, options, deadline)
         parts = _parts_checker(claim, options, deadline, report)
         result = _result(loaded, claim, decide_conditions(claim, options.precision, deadline.check, parts))
+    except NotDeployable as error:
+        raise not_deployable(error) from None
     except Stopped as stopped:
         reason = Reason("TLC015", str(stopped))
         result = ClaimResult(claim.kind, claim.statement, Verdict.UNPROVEN, reason, details=about(loaded))
+    if options.semantics == "deployed":
+        result = replace(result, assumptions=(*result.assumptions, *float32_assumptions(options.profile)))
     return replace(result, arithmetic=_arithmetic(claim, options), seconds=timer.now() - start)
 
 
-def _semantics(claim: ConditionClaim) -> str:
-    """Of the claim itself: some are about float32 executions."""
-    return getattr(claim, "semantics", "real")
+def _is_deployed(claim: ConditionClaim) -> bool:
+    """It is about float32 executions by itself, under a profile of its own."""
+    return getattr(claim, "semantics", "real") == "deployed"
+
+
+NO_FLOAT32: Final[dict[str, str]] = {
+    **dict.fromkeys(("spline", "camera box"), "no network computes what it is about"),
+    "corridor": "it is about solutions of a differential equation",
+    **dict.fromkeys(
+        ("stability", "Lyapunov conditions"),
+        "it is about trajectories and derivatives of the exact closed loop",
+    ),
+    "interval box": "it is about interval propagation, not about what is computed at a point",
+    **dict.fromkeys(
+        ("node bounds", "node boxes"),
+        "its proof, exact intervals, has no roundings: claim an output box",
+    ),
+    **dict.fromkeys(
+        ("leaf artifact", "node artifact", "margin artifact"),
+        "it is about an artifact's numbers, without a network",
+    ),
+    "PINN boxes": "its residuals and difference quotients are of the exact function: derivatives of what float32 computes, a "
+    "step function, are 0 or undefined, and h^2 divides its roundings; ask about values in VNN-LIB, of the ONNX file",
+    "PINN data": "its network is one of exact numbers; ask about values in VNN-LIB, of the ONNX file",
+    **dict.fromkeys(
+        ("PINN domain", "PINN solution error"),
+        "it is about derivatives of the exact function: those of what float32 computes, a step function, are 0 or undefined",
+    ),
+}
+"""Kinds of conditions of which none is about float32 executions, and why. The others are ``OfOutputs``."""
+
+
+def _for_executions(claim: ConditionClaim, options: Options, deadline: Deadline) -> ConditionClaim:
+    """The claim about executions. One of its conditions is tried here, so that what has no radius is refused at once.
+
+    Raises InvalidInput, NotDeployable, Stopped.
+    """
+    from tlcheck.trusted.science.executions import OfOutputs
+
+    profile = deployed_profile(options)
+    if profile is None or not isinstance(claim, OfOutputs):
+        why = NO_FLOAT32.get(claim.kind, "it is not about a network's outputs")
+        raise InvalidInput(
+            "TLC202", f"no float32 semantics for a claim of kind {claim.kind}: {why} (--semantics deployed)"
+        )
+    deployed = claim.for_executions(profile)
+    next((i for i in deployed.checks(options.precision, deadline.check) if not isinstance(i, Measure)), None)
+    return deployed
 
 
 def _arithmetic(claim: ConditionClaim, options: Options) -> dict[str, object]:
     arithmetic: dict[str, object] = {
         "deciding": "exact and arb",
         "precision": options.precision,
-        "semantics": _semantics(claim),
+        "semantics": "deployed" if _is_deployed(claim) else options.semantics,
     }
+    if options.semantics == "deployed":
+        arithmetic["profile"] = profile_named(options.profile)
     if options.cross_check:
         arithmetic["cross_check"] = f"skipped: for unsat and sat claims, not for a {claim.kind}"
     return arithmetic

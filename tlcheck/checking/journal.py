@@ -102,6 +102,11 @@ def search_key(claim: UnsatClaim, *settings: object) -> str:
     return lasting_key("search", graph_key(claim.graph), query_key(claim.query), settings)
 
 
+def measure_key(*settings: object) -> str:
+    """Of all that decides what a calibration measures."""
+    return lasting_key("calibrate", settings)
+
+
 def _refused(path: Path, error: OSError | UnicodeDecodeError) -> InvalidInput:
     reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
     return InvalidInput("TLC402", f"the journal cannot be used: {reason}", file=str(path))

@@ -10,6 +10,7 @@ import click
 
 from tlcheck.cli.data_options import ANY_PATH, NUMBER, asked_of, data_options, names_in
 from tlcheck.cli.output import Output
+from tlcheck.cli.profile_option import PROFILE
 from tlcheck.cli.seconds import Seconds
 from tlcheck.cli.stages import stage_bars
 from tlcheck.options import SEMANTICS
@@ -69,6 +70,7 @@ class Norm(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 )
 @click.option("--semantics", type=click.Choice(SEMANTICS), default="real", show_default=True,
               help="deployed: certified is what holds for every float32 execution.")  # fmt: skip
+@PROFILE
 @click.option(
     "--resume",
     is_flag=True,
@@ -89,7 +91,7 @@ def certify_robust(model: Path, data: Path, output: Path, format_: str, **choice
     from tlcheck.robust.run import Limits, run
 
     asked = questions(model, data, _settings(choices))
-    limits = Limits(choices["timeout"], choices["jobs"], choices["semantics"])
+    limits = Limits(choices["timeout"], choices["jobs"], choices["semantics"], choices["profile"])
     with stage_bars() as tell, Output(None) as out:
         try:
             report = run(asked, Folder(output), limits, tell, resume=choices["resume"])

@@ -52,8 +52,9 @@ def show(cert: Path, model: Path | None, property: Path | None) -> ExitCode:
 
     loaded = load(cert, Options(model=model, property=property))
     click.echo(printable(f"{cert}: {loaded.format}"))
-    for claim, guidance in loaded.claims:
-        for line in claim_lines(claim, guidance):
+    for item in loaded.items:
+        said = [] if item.said is None else [f"claim ({item.said[0]}): {item.said[1]}; that is:"]
+        for line in [*said, *claim_lines(item.claim, item.guidance)]:
             click.echo(printable(line))
     return ExitCode.OK
 

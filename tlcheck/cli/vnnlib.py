@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from tlcheck import __version__, timer
+from tlcheck.cli.profile_option import PROFILE
 from tlcheck.cli.seconds import Seconds
 from tlcheck.errors import InvalidInput
 from tlcheck.options import SEMANTICS
@@ -110,6 +111,7 @@ def supports(chosen: str | None) -> ExitCode:
     show_default=True,
     help="deployed: unsat and sat must hold for every float32 execution, or the answer is unknown.",
 )
+@PROFILE
 def verify(
     query: Path,
     networks: Sequence[str],
@@ -119,19 +121,23 @@ def verify(
     witness_file: Path | None,
     proof: Path | None,
     semantics: str,
+    profile: str,
 ) -> ExitCode:
     """Answer QUERY: sat with a witness, unsat with a proof, both checked by tlcheck's kernel, or unknown."""
+    from tlcheck.readers.runtime_profile import chosen_profile
+
     start = timer.now()
     limit = DEFAULT_SECONDS if timeout is None else timeout
     seconds = limit - min(RESERVE, limit / 3)
     files = _files(networks)
+    chosen_profile(profile)
     if proof is not None:
         from tlcheck.writers.bundle import check_target
 
         check_target(proof)
     try:
         with timer.alarm(max(seconds, 0.001) + RESERVE / 3, _OutOfTime):
-            answer = _solve(query, files, seconds, start, certificate, witness_file, semantics)
+            answer = _solve(query, files, seconds, start, certificate, witness_file, semantics, profile)
     except _OutOfTime:
         click.echo("timed-out")
         return ExitCode.OK
@@ -178,6 +184,7 @@ def _solve(
     certificate: Path | None,
     witness_file: Path | None,
     semantics: str,
+    profile: str,
 ) -> Answer:
     from tlcheck.readers.vnnlib.joint import load_joint
     from tlcheck.readers.vnnlib.witness import Names, load_witness
@@ -194,7 +201,7 @@ def _solve(
             notes.append(f"witness left out: {error.line()} [{error.code}]")
         else:
             witnesses += [witness.inputs] if witness is not None else []
-    return Solver(joint, seconds, semantics, witnesses, certificate, notes, start=start).answer()
+    return Solver(joint, seconds, semantics, profile, witnesses, certificate, notes, start=start).answer()
 
 
 def _print(answer: Answer, folder: Path | None) -> ExitCode:

@@ -194,6 +194,8 @@ class Prover:
     report: Tell = None
     journal: Lines | None = None
     attack: Attacks | None = None
+    floats: type[np.floating] = np.float32
+    """Of the search: the checker decides in any case."""
 
     def prove(self, hints: Hints | None = None, accept: Accept | None = None) -> Proof | Witness | Unknown:
         """``accept`` decides on guidance in place of the prover's own check (which then only finds what to repair)."""
@@ -271,7 +273,7 @@ class Prover:
     def _engine(self) -> Engine:
         from tlcheck.prover.engine import Engine
 
-        return Engine(self.claim.graph, np.float32)
+        return Engine(self.claim.graph, self.floats)
 
     def _make(self, kind: str, disjuncts: Sequence[int]) -> Search | None:
         try:

@@ -21,7 +21,8 @@ class LoadedClaim:
     """``sources``: file -> SHA-256 of what was read (model, property, evidence). ``problem`` says why the evidence
     cannot prove the claim although it is well formed (a missing branch), as (code, message). ``part``: of a bundle's
     claim about an artifact, which one it is: as which format the artifact is read, and the claim's name there.
-    ``readers``: the modules of ring 1 that its files asked for (``asked``)."""
+    ``readers``: the modules of ring 1 that its files asked for (``asked``). ``said``: (kind, statement), where the claim of
+    ring 0 is a query that was made to say this."""
 
     name: str
     claim: Claim
@@ -31,6 +32,7 @@ class LoadedClaim:
     problem: tuple[str, str] | None = None
     part: str = ""
     readers: tuple[str, ...] = ()
+    said: tuple[str, str] | None = None
 
 
 def read_by(module: str, read: Callable[[], Sequence[LoadedClaim]]) -> list[LoadedClaim]:

@@ -27,6 +27,7 @@ FunctionName = Literal[
     "Acos", "Asin", "Atan", "Cos", "Cube", "Erf", "Exp", "Log", "Pow", "Reciprocal", "Root", "Sigmoid", "Sin", "Softplus",
     "Sqrt", "Square", "Tanh",
 ]  # fmt: skip
+Normalised = Literal["GroupNormalization", "InstanceNormalization", "LayerNormalization"]
 Text = Annotated[str, Meta(min_length=1)]
 
 
@@ -48,14 +49,14 @@ class AccuracyText(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class ProfileDocument(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A runtime profile. ``kind``: what its numbers are. ``normalisation``: how means and variances are computed."""
+    """A runtime profile. ``kind``: what its numbers are. ``normalisation``: how operators compute means and variances."""
 
     format: Literal["tlcheck.profile"]
     version: Literal[1]
     name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
     kind: Literal["assumed", "documented", "measured", "proved"]
     provenance: Provenance
-    normalisation: Literal["two-pass"]
+    normalisation: dict[Normalised, Literal["two-pass", "welford", "one-pass"]]
     functions: dict[FunctionName, AccuracyText]
 
 
@@ -123,7 +124,8 @@ def profile_of(data: bytes, file: str) -> RuntimeProfile:
     functions = {
         str(name): _accuracy(text, file, f"functions.{name}") for name, text in document.functions.items()
     }
-    return RuntimeProfile(document, Profile(document.name, sha256(data).hexdigest(), functions))
+    kernels = {str(operator): how for operator, how in document.normalisation.items()}
+    return RuntimeProfile(document, Profile(document.name, sha256(data).hexdigest(), functions, kernels))
 
 
 def _accuracy(text: AccuracyText, file: str, field: str) -> Accuracy:

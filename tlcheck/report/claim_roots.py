@@ -42,10 +42,10 @@ def roots_of(loaded: LoadedClaim, result: ClaimResult) -> tuple[str, ...]:
     """The modules that a claim's closure starts from."""
     claim = loaded.claim
     found = [*READING, *loaded.readers, type(claim).__module__, *getattr(claim, "asks_for", ())]
-    found += [*DECIDING.get(result.kind, DECIDING[""]), *operations(claim)]
+    found += [*DECIDING.get(claim.kind, DECIDING[""]), *operations(claim)]
     if f"{RING_0}ops.convolution" in found:
         found += IMAGES
-    if result.kind == "unsat":
+    if claim.kind == "unsat":
         for word in ("deciding", "intermediate"):
             found += ENGINES[str(result.arithmetic[word])] if word in result.arithmetic else ()
     if result.arithmetic.get("semantics") == "deployed":

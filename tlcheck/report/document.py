@@ -9,13 +9,14 @@ from typing import Any
 
 import msgspec
 
-from tlcheck.report.record import FileResult, Run, Searched
+from tlcheck.report.record import Difference, FileResult, Run, Searched
 from tlcheck.report.rests_on import rests_on
 from tlcheck.report.result import Bound, ClaimResult, Number, Reason
 from tlcheck.report.schema import (
     SCHEMA_VERSION,
     BoundOut,
     ClaimOut,
+    DifferenceOut,
     LeavesOut,
     PassedOut,
     ReasonOut,
@@ -67,6 +68,17 @@ def _report(run: Run, results: list[ResultOut]) -> ReportOut:
         seconds=round(run.seconds, 3),
         answer=msgspec.UNSET if searched is None else searched.answer,
         search=msgspec.UNSET if searched is None else _search(searched),
+        difference=_difference(searched.difference) if searched and searched.difference else msgspec.UNSET,
+    )
+
+
+def _difference(found: Difference) -> DifferenceOut:
+    return DifferenceOut(
+        within=_decimal(found.within),
+        proved=_decimal(found.proved),
+        found=_decimal(found.found),
+        output=found.output,
+        point=list(found.point),
     )
 
 

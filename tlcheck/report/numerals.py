@@ -26,6 +26,19 @@ def number(value: Fraction) -> str:
     return f"-{text}" if value < 0 else text
 
 
+def short(value: Fraction) -> str:
+    """``value`` exactly, with an exponent where that is shorter: 2.84e-8."""
+    text = number(value)
+    if "/" in text or not value:
+        return text
+    sign, digits = "-" * (value < 0), text.lstrip("-").replace(".", "").strip("0")
+    whole = text.lstrip("-").partition(".")[0].lstrip("0")
+    fraction = text.partition(".")[2]
+    power = len(whole) - 1 if whole else -(len(fraction) - len(fraction.lstrip("0")) + 1)
+    scientific = f"{sign}{digits[0]}{'.' * (len(digits) > 1)}{digits[1:]}e{power}"
+    return min(text, scientific, key=len)
+
+
 def point(witness: Sequence[Fraction]) -> str:
     """Its first coordinates, exactly; what is left out is counted."""
     shown = ", ".join(number(value) for value in witness[:SHOWN_INPUTS])

@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import Final, Literal
 
 from tlcheck.errors import InvalidInput
-from tlcheck.report.result import ClaimResult, Reason
+from tlcheck.report.result import ClaimResult, Number, Reason
 from tlcheck.trusted.verdict import Verdict
 
 
@@ -91,18 +91,34 @@ class Unexpected:
     name: str
 
 
+Answer = Literal["unsat", "sat", "unknown", "equivalent", "different"]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Of the outputs of two networks: ``within`` is the claim's, ``proved`` a bound that needed no split, ``found`` the largest
+    that was found, at ``output`` and the input ``point``."""
+
+    within: Number | None
+    proved: Number | None
+    found: Number | None
+    output: int = 0
+    point: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Searched:
-    """A search's answer, unsat, sat or unknown, and how far it got: leaves of its trees, the worst bound of an open one, why it
+    """A search's answer, and how far it got: leaves of its trees, the worst bound of an open one, why it
     ended. ``executed``: after sat, what executions say of the witness."""
 
-    answer: Literal["unsat", "sat", "unknown"]
+    answer: Answer
     open: int
     closed: int
     worst: float | None
     why: str
     seconds: float
     executed: str = ""
+    difference: Difference | None = None
 
 
 @dataclass(frozen=True)

@@ -110,8 +110,20 @@ class SearchOut(Struct, frozen=True, kw_only=True):
     executed: str | UnsetType = UNSET
 
 
+class DifferenceOut(Struct, frozen=True, kw_only=True):
+    """Of the outputs of two networks (`tlcheck equiv`): ``within`` is the claim's, ``proved`` a bound that needed no split,
+    ``found`` the largest that was found, rounded down, at ``output`` (flat, from 0) and the input ``point`` (exact numbers)."""
+
+    within: str | None
+    proved: Decimal | None
+    found: Decimal | None
+    output: Count
+    point: list[str]
+
+
 class ReportOut(Struct, frozen=True, kw_only=True):
-    """The report of one run of ``tlcheck verify --format json``, and of ``tlcheck certify``, which has an ``answer`` beside it.
+    """The report of one run of ``tlcheck verify --format json``, and of ``tlcheck certify`` and ``tlcheck equiv``, which have an
+    ``answer`` beside it.
 
     ``verdict`` is the worst of the claims' verdicts (INVALID, REFUTED, UNPROVEN, CERTIFIED), null when a bug in
     tlcheck ended a check. A claim of the lock file that is missing or changed is a result of its own, INVALID with reason TLC111
@@ -125,8 +137,9 @@ class ReportOut(Struct, frozen=True, kw_only=True):
     passed_over: list[PassedOut] = []
     unexpected: list[UnexpectedOut] = []
     seconds: Seconds
-    answer: Literal["unsat", "sat", "unknown"] | UnsetType = UNSET
+    answer: Literal["unsat", "sat", "unknown", "equivalent", "different"] | UnsetType = UNSET
     search: SearchOut | UnsetType = UNSET
+    difference: DifferenceOut | UnsetType = UNSET
 
 
 def report_schema() -> dict[str, Any]:

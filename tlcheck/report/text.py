@@ -21,6 +21,7 @@ COLOURS: Final = {
 }
 BUG_COLOUR: Final = "37;41;1"
 SHOWN_DIGITS: Final = 6
+SHORT_KINDS: Final = ("unsat", "sat", "equiv", "differ")
 """Significant digits of a number in text; the JSON report has all of them."""
 INDENT: Final = " " * 11
 NARROWEST: Final = 20
@@ -89,7 +90,7 @@ class Text:
             message = claim.reason.message
             named = message if message.startswith(path) else f"{path}: {message}"
             return self._line(word, colour, f"{named} [{claim.reason.code}]")
-        kind = f"{claim.kind:6}" if claim.kind in ("unsat", "sat") else f"{claim.kind:15}"
+        kind = f"{claim.kind:6}" if claim.kind in SHORT_KINDS else f"{claim.kind:15}"
         rest = f"{kind}  {_margin(claim):22}  {claim.seconds:7.2f} s  {path}{name}"
         if claim.verdict is not Verdict.CERTIFIED:
             where = claim.reason.location.removeprefix("at ")
@@ -123,7 +124,7 @@ class Text:
         if claim.deployed is not None:
             lines += _bound_lines("deployed margin", claim.deployed)
         if claim.leaves_total:
-            noun = "leaves" if claim.kind == "unsat" else "conditions"
+            noun = "leaves" if claim.kind in ("unsat", "equiv") else "conditions"
             lines.append(f"{noun}: {claim.leaves_certified} of {claim.leaves_total} proved")
         lines += [f"assumes: {assumption}" for assumption in claim.assumptions]
         lines += _tree_lines("arithmetic", claim.arithmetic)

@@ -23,7 +23,7 @@ from tlcheck.options import Options
 from tlcheck.prover.refute import ruled
 from tlcheck.readers.bytes import sha256_hex
 from tlcheck.readers.loaded import LoadedClaim
-from tlcheck.readers.runtime_profile import deployed
+from tlcheck.readers.runtime_profile import DEFAULT, deployed
 from tlcheck.report.result import ClaimResult
 from tlcheck.robust.questions import Questions
 from tlcheck.robust.region import Point
@@ -74,6 +74,7 @@ class Worker:
     questions: Questions
     seconds: float
     semantics: str = "real"
+    profile: str = DEFAULT
     earlier: Earlier = field(default_factory=dict)
     jobs: int = 1
 
@@ -120,7 +121,7 @@ class Worker:
             taken = judge.answer(Found(old))
             if taken.status != UNDECIDED:
                 return replace(taken, taken=True)
-        profile = deployed(self.semantics)
+        profile = deployed(self.semantics, self.profile)
         model = self.questions.network.whole.content
         return judge.answer(find(judge.claim, model, Search(self.seconds, self.jobs, profile), judge.accepts))
 
@@ -197,7 +198,7 @@ class Judge:
     def _check(self, guidance: Guidance) -> Answer:
         loaded = LoadedClaim(self.questions.name(self.sample), self.claim, guidance)
         try:
-            result, deployed = checked(loaded, self.worker.semantics)
+            result, deployed = checked(loaded, self.worker.semantics, self.worker.profile)
         except InvalidInput as error:
             return self._undecided(error.line())
         if result.verdict is not Verdict.CERTIFIED:
@@ -208,7 +209,7 @@ class Judge:
         )  # fmt: skip
 
 
-def checked(loaded: LoadedClaim, semantics: str) -> tuple[ClaimResult, bool | None]:
+def checked(loaded: LoadedClaim, semantics: str, profile: str) -> tuple[ClaimResult, bool | None]:
     """(the proof decided under ``semantics``, whether it holds for float32 executions; None: some operator has no rule).
 
     Raises InvalidInput as ``check_unsat``.
@@ -217,7 +218,7 @@ def checked(loaded: LoadedClaim, semantics: str) -> tuple[ClaimResult, bool | No
     if not isinstance(claim, UnsatClaim):
         raise ValueError("no claim of unsat")
     try:
-        result = check_unsat(loaded, claim, Options(jobs=1, semantics="deployed"), None)
+        result = check_unsat(loaded, claim, Options(jobs=1, semantics="deployed", profile=profile), None)
     except InvalidInput as error:
         if semantics == "deployed" or error.code != "TLC202":
             raise

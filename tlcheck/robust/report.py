@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from tlcheck import __version__
+from tlcheck.checking.outcome import profile_named
 from tlcheck.report.numerals import number
 from tlcheck.report.record import ExitCode
 from tlcheck.report.text import printable
@@ -74,6 +75,7 @@ class Document(Struct, frozen=True, kw_only=True):
     layout: str
     property_per_input: str | None
     semantics: str
+    profile: dict[str, str]
     timeout: float
     seconds: float
     said: list[str]
@@ -87,6 +89,7 @@ class Report:
     questions: Questions
     answers: tuple[Answer, ...]
     semantics: str
+    profile: str
     timeout: float
     seconds: float
     notes: tuple[str, ...] = ()
@@ -128,6 +131,7 @@ def document(report: Report) -> Document:
         clip=None if settings.clip is None else [number(end) for end in settings.clip], divide=number(q.ball.divide),
         mean=[number(m) for m in settings.mean], std=[number(s) for s in settings.std], layout=q.arrangement.layout,
         property_per_input=None if settings.template is None else settings.template.name, semantics=report.semantics,
+        profile=profile_named(report.profile),
         timeout=report.timeout, seconds=round(report.seconds, 3), said=q.said(), notes=list(report.notes),
         totals=report.totals, inputs=[_sample(q, answer) for answer in report.answers],
     )  # fmt: skip
@@ -265,6 +269,9 @@ def markdown(report: Report) -> str:
     out += [f"- {markdown_cell(entry)}" for entry in q.said()]
     out += [
         f"- network SHA-256 `{q.network.whole.sha256}`; semantics {report.semantics}; {report.timeout:g} s an input",
+        "- float32 executions: runtime profile {name} ({kind}, SHA-256 `{sha256}`)".format(
+            **profile_named(report.profile)
+        ),
         "",
     ]
     out += ["| | inputs | share | |", "| --- | ---: | ---: | --- |"]

@@ -17,6 +17,7 @@ from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
 from tlcheck.readers.bundle.read import Claims, read_bundle
 from tlcheck.readers.loaded import LoadedClaim
+from tlcheck.readers.runtime_profile import DEFAULT, chosen_profile
 from tlcheck.report.record import ClaimRead
 from tlcheck.robust.answer import UNDECIDED, Answer, Worker, lost
 from tlcheck.robust.folder import LOCK, REPORT, Folder
@@ -36,11 +37,13 @@ class Limits:
     seconds: float
     jobs: int = 0
     semantics: str = "real"
+    profile: str = DEFAULT
 
 
 def run(questions: Questions, folder: Folder, limits: Limits, tell: Tell, *, resume: bool = False) -> Report:
     """Answer the questions into ``folder``. Raises InvalidInput TLC402: nothing can be written there."""
     start = timer.now()
+    chosen_profile(limits.profile)  # it can be read, before anything is written
     for k in range(questions.count):
         questions.scaled(
             k
@@ -50,7 +53,7 @@ def run(questions: Questions, folder: Folder, limits: Limits, tell: Tell, *, res
     earlier, notes = folder.earlier(questions) if resume else ({}, [])
     folder.write_queries(questions, limits.seconds)
     jobs = limits.jobs if questions.count == 1 else 1  # else the processes are shared among the samples
-    worker = Worker(questions, limits.seconds, limits.semantics, earlier, jobs)
+    worker = Worker(questions, limits.seconds, limits.semantics, limits.profile, earlier, jobs)
     answers: dict[int, Answer] = {}
     for k, answer in work_through([[k] for k in range(questions.count)], worker.answer, lost, limits.jobs):
         answers[k] = answer
@@ -58,7 +61,13 @@ def run(questions: Questions, folder: Folder, limits: Limits, tell: Tell, *, res
         tell("inputs", len(answers), questions.count, questions.name(k))
     final = confirmed(questions, folder, [answers[k] for k in sorted(answers)], limits, tell)
     report = Report(
-        questions, tuple(final), limits.semantics, limits.seconds, timer.now() - start, tuple(notes)
+        questions,
+        tuple(final),
+        limits.semantics,
+        limits.profile,
+        limits.seconds,
+        timer.now() - start,
+        tuple(notes),
     )
     for name, text in zip(REPORT, (markdown(report), json_text(report)), strict=True):
         folder.write(name, text.encode("utf-8", "backslashreplace"))
@@ -80,7 +89,7 @@ def confirmed(
         written = folder.write_bundles(questions, [final[k] for k in sorted(final)])
         items = [(path, k) for path, part in written for k in range(len(part))]
         sample = {(path, k): answer.sample for path, part in written for k, answer in enumerate(part)}
-        check = Confirm(limits.semantics)
+        check = Confirm(limits.semantics, limits.profile)
         claims, failed = [], 0
         for done, (item, (read, problem)) in enumerate(
             work_through([[item] for item in items], check.one, unconfirmed, limits.jobs), 1
@@ -114,6 +123,7 @@ class Confirm:
     """Checks claims of written bundles, each as `tlcheck verify` does."""
 
     semantics: str
+    profile: str
     _open: dict[Path, Claims] = field(default_factory=dict)
 
     def one(self, item: tuple[Path, int]) -> Confirmed:
@@ -123,7 +133,7 @@ class Confirm:
                 self._open = {path: read_bundle(path, None, None).claims}
             loaded = self._open[path][k]
             read = ClaimRead(loaded.name, loaded.claim.kind, statement_of(loaded.claim), dict(loaded.sources))
-            result = decide(loaded, Options(jobs=1, semantics=self._semantics(loaded)))
+            result = decide(loaded, Options(jobs=1, semantics=self._semantics(loaded), profile=self.profile))
         except InvalidInput as error:
             return None, f"not certified when its bundle was read again: {error.line()}"
         if result.verdict is Verdict.CERTIFIED:

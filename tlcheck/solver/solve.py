@@ -31,7 +31,7 @@ from tlcheck.prover.prover import TIME_IS_OVER, Limits, Prover, Unknown, Witness
 from tlcheck.prover.refute import engine_of, exact_points, ruled
 from tlcheck.prover.regions import MAX_REPAIRS, TOLERANCE, Regions, clipped
 from tlcheck.readers.loaded import LoadedClaim
-from tlcheck.readers.runtime_profile import chosen_profile
+from tlcheck.readers.runtime_profile import DEFAULT, chosen_profile
 from tlcheck.readers.vnnlib.equivalent import Magnitudes, relaxable
 from tlcheck.readers.vnnlib.joint import Joint
 from tlcheck.readers.vnnlib.version2 import Tensor
@@ -72,6 +72,7 @@ class Solver:
     joint: Joint
     seconds: float
     semantics: str = "real"
+    profile: str = DEFAULT
     witnesses: Sequence[Point] = ()
     certificate: Path | None = None
     notes: list[str] = field(default_factory=list)
@@ -233,7 +234,7 @@ class Solver:
     def _holds_deployed(self, point: Point) -> bool:
         claim = SatClaim(self.joint.graph, self.joint.query, point)
         try:
-            outcome = decide_sat(claim, deployed=chosen_profile().numbers)
+            outcome = decide_sat(claim, deployed=chosen_profile(self.profile).numbers)
         except NotDeployable as error:
             self._note(f"no float32 rounding radius for {error} (--semantics deployed)")
             return False
@@ -271,7 +272,7 @@ class Solver:
 
     def _searched(self, claim: UnsatClaim, until: float, pauses: _Pauses, *, deployed: bool) -> Answer | None:
         left = max(0.0, until - timer.now())
-        profile = chosen_profile().numbers if deployed else None
+        profile = chosen_profile(self.profile).numbers if deployed else None
         limits = Limits(seconds=left * (1 - CHECK_SHARE), check_seconds=left * CHECK_SHARE, deployed=profile)
         answers: list[Answer] = []
 
@@ -315,7 +316,9 @@ class Solver:
             self._note("a float execution satisfies the query at a point where the exact network does not")
             return None
         left = max(0.05, self.until - timer.now())
-        options = Options(jobs=1, timeout=left, semantics="deployed" if deployed else "real")
+        options = Options(
+            jobs=1, timeout=left, semantics="deployed" if deployed else "real", profile=self.profile
+        )
         result = check_unsat(loaded, loaded.claim, options, None)
         if result.verdict is Verdict.CERTIFIED:
             if self.joint.is_typed and not deployed:

@@ -15,7 +15,7 @@ of the negated form.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,7 +131,12 @@ def _relaxation(basis: Pass, i: int, op: Relaxed) -> Relaxation:
         entries = None if basis.windows is None else basis.windows.entries(i, node.inputs[0])
         box = boxes[0] if entries is None else picked(boxes[0], entries)
         return Relaxation((Part(0, basis.lines(i), box, entries),))
-    return op.relaxation(boxes, basis.network.shapes(node))
+    if basis.windows is None or not op.by_value:
+        return op.relaxation(boxes, basis.network.shapes(node))
+    places = [basis.windows.entries(i, j) for j in node.inputs]
+    boxes = tuple(b if e is None else picked(b, e) for b, e in zip(boxes, places, strict=True))
+    parts = op.relaxation(boxes, basis.network.shapes(node)).parts
+    return Relaxation(tuple(replace(part, entries=places[part.operand]) for part in parts))
 
 
 def _relax(form: LinearForm[B], basis: Pass, block: B, node: Node, drawn: Relaxation) -> None:

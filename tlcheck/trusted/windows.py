@@ -5,6 +5,8 @@ zero but for the values W, and the rows W of M zero but for the columns W', is a
 each value by itself; and nothing outside a set enters a bound of its node. The set of a node is all channels of a range of
 places (its *span*), found from the rows' values down: an operand's span contains every place that a value in a span of its
 consumers takes. Operations that are not known here are taken whole, with their operands.
+
+A value with the sign -1 has one consumer and a set that can be cut: then both have one span, and the map between is a sign.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from tlcheck.trusted.arith.maps import Affine, ConvMap, IndexMap, Map, SignMap
 from tlcheck.trusted.linear_bounds import Reach
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.ops.activation import Relu
+from tlcheck.trusted.ops.base import Relaxed
 from tlcheck.trusted.ops.structure import Input
 
 Floats = NDArray[np.float64]
@@ -107,7 +110,10 @@ class Windows(Reach):
 
     def _map(self, m: Map, i: int, j: int) -> Map:
         if not isinstance(m, ConvMap):
-            return self.entries(i, j) or SignMap(1, self.size(i))
+            entries, sign = self.entries(i, j), m.sign if isinstance(m, SignMap) else 1
+            if entries is not None and sign < 0:
+                raise ValueError("a span of its own for a value that is subtracted")
+            return entries or SignMap(sign, self.size(i))
         narrow, wide = self.spans[i], self.spans[j]
         # first wide place + w = stride (first narrow place + p) + dilation k - pad, with a pad of its own
         pads = tuple(
@@ -123,14 +129,24 @@ def can_be_cut(network: Network, i: int) -> bool:
     if len(node.shape) < 3:
         return False
     if affine is None:
-        return isinstance(node.op, Relu | Input)
-    return all(_plain(m, shape == node.shape) for m, shape in zip(affine.maps, shapes, strict=True))
+        return isinstance(node.op, Relu | Input) or (isinstance(node.op, Relaxed) and node.op.by_value)
+    return all(
+        _plain(m, shape == node.shape) and (not _negates(m) or _is_used_once(network, j))
+        for m, shape, j in zip(affine.maps, shapes, node.inputs, strict=True)
+    )
 
 
 def _plain(m: Map, same_shape: bool) -> bool:
-    return (
-        not m.transposed if isinstance(m, ConvMap) else same_shape and isinstance(m, SignMap) and m.sign == 1
-    )
+    return not m.transposed if isinstance(m, ConvMap) else same_shape and isinstance(m, SignMap)
+
+
+def _negates(m: Map) -> bool:
+    return isinstance(m, SignMap) and m.sign < 0
+
+
+def _is_used_once(network: Network, j: int) -> bool:
+    """And can be cut: its span is its consumer's."""
+    return sum(n.inputs.count(j) for n in network.graph.nodes) == 1 and can_be_cut(network, j)
 
 
 def parts(network: Network, target: int, values: Ints, most: int) -> Iterator[Ints]:

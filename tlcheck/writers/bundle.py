@@ -29,6 +29,8 @@ from tlcheck.readers.bundle.manifest import (
     MANIFEST,
     ArtifactClaim,
     Claim,
+    Differ,
+    Equiv,
     Evidence,
     FileEntry,
     Manifest,
@@ -50,6 +52,7 @@ from tlcheck.trusted.guidance import LEAF, Guidance, RegionGuidance
 Array = NDArray[Any]
 
 ARRAYS: Final = "arrays.safetensors"
+BOX: Final = "box.vnnlib"
 DEFLATE_UP_TO: Final = 64 * MIB
 """Larger array files are stored plainly, so that a reader maps them instead of unpacking them into memory."""
 BEST: Final = 9
@@ -162,6 +165,38 @@ def write_claims(
     _write(target, files, entries, producer, as_zip, 2 if regions else 1)
 
 
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Two models, ``model`` and ``other``, their joint graph, and a property whose boxes are meant."""
+
+    model: ModelOut
+    other: ModelOut
+    joint: Graph
+    box: bytes
+    within: Fraction
+    name: str = ""
+
+
+def write_pair(
+    target: Path, pair: Pair, evidence: Guidance | tuple[Fraction, ...], producer: Producer | None = None
+) -> None:
+    """Write a bundle of the claim that both models agree within ``pair.within``, with its proof, or that they do not, with a
+    witness. Raises InvalidInput as ``write_bundle``."""
+    check_target(target)
+    files = {BOX: pair.box}
+    for folder, model in (("A", pair.model), ("B", pair.other)):
+        files |= {f"{folder}/{name}": content for name, content in model.files.items()}
+    named = f"A/{pair.model.name}", f"B/{pair.other.name}", BOX, short(pair.within)
+    if isinstance(evidence, tuple):
+        claim: Claim = Differ(*named, [exact_text(x) for x in evidence], pair.name)
+        _write(target, files, [claim], producer, True, 1)
+        return
+    nodes, arrays = guidance_arrays(evidence, pair.joint)
+    files[ARRAYS] = pack_arrays(arrays)
+    claim = Equiv(*named, Evidence(ARRAYS, "", nodes, evidence.per_leaf_bounds), pair.name)
+    _write(target, files, [claim], producer, True, 2 if evidence.own else 1)
+
+
 def put_bundle(source: Path, target: Path) -> None:
     """Move the bundle at ``source``, of the same file system, to ``target`` in one step. Raises InvalidInput TLC402."""
     _replace(target, lambda temporary: os.replace(source, temporary))
@@ -231,6 +266,13 @@ def _file_entries(files: Mapping[str, bytes]) -> dict[str, FileEntry]:
         packed = unpacked is not data
         entries[name] = FileEntry(sha256_hex(data), len(data), sha256_hex(unpacked) if packed else None)
     return entries
+
+
+def short(value: Fraction) -> str:
+    """``value`` exactly, with an exponent where that is shorter."""
+    from tlcheck.report.numerals import short
+
+    return short(value)
 
 
 def exact_text(value: Fraction) -> str:

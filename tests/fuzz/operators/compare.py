@@ -23,13 +23,13 @@ MOVES = {
 PRODUCTS = {
     "Gemm", "MatMul", "Conv", "ConvTranspose", "Einsum", "BatchNormalization", "AveragePool", "GlobalAveragePool", "CumSum", "Resize",
     "Upsample", "Sum", "Mean", "Add", "Sub", "LayerNormalization", "RMSNormalization", "InstanceNormalization", "GroupNormalization",
-    "MeanVarianceNormalization", "LpNormalization", "LRN", "ReduceSum", "ReduceMean", "ReduceL1", "ReduceL2", "ReduceSumSquare",
+    "LpNormalization", "LRN", "ReduceSum", "ReduceMean", "ReduceL1", "ReduceL2", "ReduceSumSquare",
     "ReduceLogSum", "ReduceLogSumExp", "ReduceProd", "DequantizeLinear",
 }  # fmt: skip
 """Sums of products: their error is relative to the sum of the terms' magnitudes."""
 
 NORMALISED = {
-    "LayerNormalization", "InstanceNormalization", "GroupNormalization", "MeanVarianceNormalization", "BatchNormalization",
+    "LayerNormalization", "InstanceNormalization", "GroupNormalization", "BatchNormalization",
 }  # fmt: skip
 """A variance that cancels: its float32 error is divided by a root that may be as small as sqrt(epsilon)."""
 

@@ -426,12 +426,6 @@ def lp_normalization(m: Maker) -> None:
     m.attr("p", m.pick([1, 2, 2, 3]))
 
 
-def mean_variance(m: Maker) -> None:
-    shape = tuple(m.int(1, 4) for _ in range(m.pick([4, 4, 4, 3, 2])))
-    m.operand(m.floats(shape))
-    m.attr("axes", m.axes(len(shape)), 0.6)
-
-
 # Pools and reductions.
 
 
@@ -972,7 +966,7 @@ RECIPES: dict[str, Recipe] = {
     "Gemm": gemm, "MatMul": matmul, "Conv": conv, "ConvTranspose": conv_transpose, "BatchNormalization": batch_normalization,
     "CumSum": cum_sum, "LayerNormalization": normalized(2), "RMSNormalization": normalized(0),
     "InstanceNormalization": instance_normalization, "GroupNormalization": group_normalization, "LRN": lrn,
-    "LpNormalization": lp_normalization, "MeanVarianceNormalization": mean_variance,
+    "LpNormalization": lp_normalization,
     **dict.fromkeys(["MaxPool", "AveragePool", "LpPool"], pool),
     **dict.fromkeys(["GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"], global_pool),
     **{name: reduction for name in schemas() if name.startswith("Reduce")},

@@ -33,12 +33,16 @@ from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
 from tlcheck.trusted.ops.convolution import Conv, ConvTranspose
 from tlcheck.trusted.ops.elementwise import Elementwise
+from tlcheck.trusted.ops.gap import BentGap, Difference
 from tlcheck.trusted.ops.product import MatProduct
+from tlcheck.trusted.ops.product_gap import BothRounded
 from tlcheck.trusted.ops.s_shaped import Sigmoid, SShaped, Tanh
 from tlcheck.trusted.ops.selection import MaxOver
+from tlcheck.trusted.ops.smooth_gap import SmoothGap
 from tlcheck.trusted.ops.softmax import Softmax
-from tlcheck.trusted.ops.statistics import OnePass, Running
+from tlcheck.trusted.ops.statistics import Statistic, Unlike
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
+from tlcheck.trusted.ops.window_gap import MaxGap, SoftmaxGap
 
 if TYPE_CHECKING:
     from tlcheck.trusted.ops.lines import Lines
@@ -274,6 +278,21 @@ def _products(graph: Graph, i: int) -> int:
             return node.size + sum(graph.nodes[j].size for j in node.inputs)
 
 
+def _difference(op: Difference, xs: list[Values], shapes: tuple[Shape, ...], prec: int) -> Values:
+    first, *others = xs
+    for x in others:
+        first = [_sub(a, b, prec) for a, b in zip(first, x, strict=True)]
+    return first
+
+
+def _gap(op: Any, xs: list[Values], shapes: tuple[Shape, ...], prec: int) -> Values:
+    """f(a) - f(a - d)"""
+    values = [
+        _rule(op.f)(op.f, [x], shapes[:1], prec) for x in (xs[0], _difference(Difference(), xs, shapes, prec))
+    ]
+    return _difference(Difference(), values, shapes, prec)
+
+
 def _fixed(op: Fixed, xs: list[Values], shapes: tuple[Shape, ...], prec: int) -> Values:
     return _constants(op.value)
 
@@ -491,8 +510,8 @@ RULES: dict[type[Operation], Rule] = {
     Fixed: _fixed,
     Rearrange: _rearrange,
     ReduceSum: _reduce_sum,
-    OnePass: lambda op, xs, shapes, prec: xs[0],
-    Running: lambda op, xs, shapes, prec: xs[0],
+    Statistic: lambda op, xs, shapes, prec: xs[0],
+    Unlike: lambda op, xs, shapes, prec: xs[0],
     Linear: _linear,
     Conv: _conv,
     ConvTranspose: _conv_transpose,
@@ -505,6 +524,9 @@ RULES: dict[type[Operation], Rule] = {
     Sigmoid: _activation,
     Tanh: _activation,
     MaxOver: _max_over,
+    Difference: _difference,
+    BothRounded: lambda op, xs, shapes, prec: xs[0],
+    **dict.fromkeys((BentGap, SmoothGap, MaxGap, SoftmaxGap), _gap),
     **NONLINEAR,
 }
 """From an operation to its rule: (operation, operands, their shapes, bits) to values. Input has none."""

@@ -92,6 +92,28 @@ class Sat(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag
     name: str = ""
 
 
+class Equiv(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="equiv"):
+    """At no input of the property's boxes does an output of ``model`` differ from that of ``other`` by more than ``within``."""
+
+    model: FileName
+    other: FileName
+    property: FileName
+    within: ExactNumber
+    evidence: Evidence
+    name: str = ""
+
+
+class Differ(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="differ"):
+    """At the witness, of one of the property's boxes, some output differs by more than ``within``."""
+
+    model: FileName
+    other: FileName
+    property: FileName
+    within: ExactNumber
+    witness: list[ExactNumber]
+    name: str = ""
+
+
 class ArtifactClaim(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="artifact"):
     """A claim of a JSON artifact of the bundle, in a format of `tlcheck formats`; it names other files of the bundle.
 
@@ -104,7 +126,7 @@ class ArtifactClaim(Struct, frozen=True, forbid_unknown_fields=True, tag_field="
     name: str = ""
 
 
-Claim: TypeAlias = Unsat | Sat | ArtifactClaim
+Claim: TypeAlias = Unsat | Sat | ArtifactClaim | Equiv | Differ
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -117,7 +139,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     version: Version
     producer: Producer
     files: dict[str, FileEntry]
-    claims: Annotated[list[Unsat | Sat | ArtifactClaim], Meta(min_length=1)]
+    claims: Annotated[list[Unsat | Sat | ArtifactClaim | Equiv | Differ], Meta(min_length=1)]
 
 
 def read_manifest(data: bytes, file: str) -> Manifest:
@@ -203,7 +225,9 @@ def _references(claim: Claim) -> list[tuple[str, str]]:
         ]
     if isinstance(claim.property, str):
         found.append(("property", claim.property))
-    if isinstance(claim, Unsat):
+    if isinstance(claim, Equiv | Differ):
+        found.append(("other", claim.other))
+    if isinstance(claim, Unsat | Equiv):
         found.append(("evidence.arrays", claim.evidence.arrays))
     return found
 

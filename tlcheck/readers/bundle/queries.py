@@ -6,6 +6,7 @@ bundle's, beside it. A network or a property that several claims share is read o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +16,7 @@ from tlcheck.readers.asked import asked_by, note_asked
 from tlcheck.readers.bundle.arrays import ArrayFile, open_arrays
 from tlcheck.readers.bundle.contents import Contents, Sources, checked_view, compare
 from tlcheck.readers.bundle.evidence import CoverMissing, arrays_by_prefix, read_guidance
-from tlcheck.readers.bundle.manifest import ModelSource, PropertySource, Sat, Unsat
+from tlcheck.readers.bundle.manifest import Equiv, ModelSource, PropertySource, Sat, Unsat
 from tlcheck.readers.bytes import read_bytes, sha256_hex
 from tlcheck.readers.data_files import beside
 from tlcheck.readers.decimals import exact_number
@@ -40,14 +41,16 @@ class Queries:
 
     def load(self, claim: Unsat | Sat, name: str) -> LoadedClaim:
         """Raises InvalidInput."""
-        graph, model_sources = self._model(claim.model)
-        query, property_sources = self._property(claim.property, claim.model, graph)
+        graph, model_sources = self.model_of(claim.model)
+        query, property_sources = self.property_of(claim.property, claim.model, graph)
         sources = {"manifest": self.bundle.sha256, **model_sources, **property_sources}
         producer = self.bundle.producer
         if isinstance(claim, Sat):
-            return LoadedClaim(name, SatClaim(graph, query, _witness(claim, graph)), None, sources, producer)
+            return LoadedClaim(
+                name, SatClaim(graph, query, witness_of(claim.witness, graph)), None, sources, producer
+            )
         evidence = claim.evidence
-        arrays, groups = self._arrays(evidence.arrays)
+        arrays, groups = self.arrays_of(evidence.arrays)
         sources["arrays"] = self.bundle.manifest.files[evidence.arrays].sha256
         unsat = UnsatClaim(graph, query)
         try:
@@ -57,7 +60,7 @@ class Queries:
             return LoadedClaim(name, unsat, None, sources, producer, ("TLC017", str(problem)))
         return LoadedClaim(name, unsat, guidance, sources, producer)
 
-    def _model(self, source: str | ModelSource) -> tuple[Graph, Sources]:
+    def model_of(self, source: str | ModelSource) -> tuple[Graph, Sources]:
         if source not in self.models:
             with asked_by() as asked:
                 graph, sources = self._read_model(source)
@@ -109,7 +112,7 @@ class Queries:
                 file=str(self.given_model), field="--model",
             )  # fmt: skip
 
-    def _property(
+    def property_of(
         self, source: str | PropertySource, model: str | ModelSource, graph: Graph
     ) -> tuple[Query, Sources]:
         key = (source, model)
@@ -142,7 +145,7 @@ class Queries:
         if given is not None:
             compare(sha256_hex(data), sha256_hex(read_bytes(given)), str(given), "--property")
 
-    def _arrays(self, name: str) -> tuple[ArrayFile, dict[str, dict[str, str]]]:
+    def arrays_of(self, name: str) -> tuple[ArrayFile, dict[str, dict[str, str]]]:
         if name not in self.arrays:
             bundle = self.bundle
             view = checked_view(bundle.path, bundle.store, bundle.manifest, name)
@@ -150,19 +153,20 @@ class Queries:
             users = [
                 c.evidence
                 for c in bundle.manifest.claims
-                if isinstance(c, Unsat) and c.evidence.arrays == name
+                if isinstance(c, Unsat | Equiv) and c.evidence.arrays == name
             ]
             self.arrays[name] = arrays, arrays_by_prefix(arrays, [evidence.prefix for evidence in users])
         return self.arrays[name]
 
 
-def _witness(claim: Sat, graph: Graph) -> tuple[Fraction, ...]:
-    if len(claim.witness) != graph.n_inputs:
+def witness_of(numbers: Sequence[str], graph: Graph) -> tuple[Fraction, ...]:
+    """Raises InvalidInput TLC101."""
+    if len(numbers) != graph.n_inputs:
         raise InvalidInput(
             "TLC101",
             "wrong number of values",
             field="witness",
             expected=str(graph.n_inputs),
-            got=str(len(claim.witness)),
+            got=str(len(numbers)),
         )
-    return tuple(exact_number(text, field=f"witness[{i}]") for i, text in enumerate(claim.witness))
+    return tuple(exact_number(text, field=f"witness[{i}]") for i, text in enumerate(numbers))

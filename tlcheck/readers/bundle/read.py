@@ -25,6 +25,8 @@ from tlcheck.readers.bundle.manifest import (
     MANIFEST,
     ArtifactClaim,
     Claim,
+    Differ,
+    Equiv,
     Manifest,
     claim_name,
     manifest_schema,
@@ -160,6 +162,11 @@ class _Loader:
         if isinstance(claim, ArtifactClaim):
             return self._load_artifact(claim, name)
         note_asked("tlcheck.readers.bundle.queries")
+        if isinstance(claim, Equiv | Differ):
+            from tlcheck.readers.bundle.pairs import load_pair
+
+            note_asked("tlcheck.readers.bundle.pairs")
+            return load_pair(self._queries, claim, name)
         return self._queries.load(claim, name)
 
     @cached_property

@@ -57,6 +57,21 @@ def names_in(path: Path) -> list[str]:
         return [array_name(name) for name in archive.namelist()]
 
 
+def arrays_in(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Those of these arrays that an .npz file has: finite numbers. Raises InvalidInput."""
+    file = str(path)
+    with _reading(path), zipfile.ZipFile(path) as archive:
+        _check_size(path, sum(entry.file_size for entry in archive.infolist()))
+        there = [array_name(name) for name in archive.namelist()]
+        found = {name: member_array(archive, name, file) for name in names if name in there}
+    for name, values in found.items():
+        if values.dtype.kind not in "iuf" or not bool(np.isfinite(values).all()):
+            raise InvalidInput(
+                "TLC501", "an array of finite numbers is needed", file=file, field=name, got=str(values.dtype)
+            )
+    return found
+
+
 def array_name(member: str) -> str:
     return member.removesuffix(".npy")
 

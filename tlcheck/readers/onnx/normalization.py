@@ -10,29 +10,23 @@ from tlcheck.readers.onnx.call import Call
 from tlcheck.readers.onnx.operands import Data, Shape, Value
 from tlcheck.readers.onnx.reductions import mean, sum_over
 from tlcheck.trusted.arith.constant import Constant
-from tlcheck.trusted.arith.formula import rational
 from tlcheck.trusted.ops.affine import Linear, Sum
 from tlcheck.trusted.ops.bent import Abs
 from tlcheck.trusted.ops.product import Product
 from tlcheck.trusted.ops.smooth import Power, Reciprocal, Sqrt
-from tlcheck.trusted.ops.statistics import OnePass, Running
+from tlcheck.trusted.ops.statistics import MEAN, VARIANCE, Statistic, Unlike
 
 
-def _normalised(
-    call: Call, x: Data, axes: Shape, epsilon: float, *, one_pass: bool = False
-) -> tuple[Data, Data, Data]:
-    """(x - m) / sqrt(mean of (x - m)^2 + epsilon), m, and 1 / sqrt(..), over ``axes`` (kept, of size 1).
-
-    ``one_pass``: runtimes compute the variance as mean(x^2) - m^2; ``axes`` are the last.
-    """
+def _normalised(call: Call, x: Data, axes: Shape, epsilon: float) -> tuple[Data, Data, Data]:
+    """(x - m) / sqrt(mean of (x - m)^2 + epsilon), m, and 1 / sqrt(..), over ``axes``, the last (kept, of size 1)."""
     centred, centre = _centred(call, x, axes)
-    scaled, inverse = _by_mean_square(call, centred, axes, epsilon, x if one_pass else None)
+    scaled, inverse = _by_mean_square(call, centred, axes, epsilon, x)
     return scaled, centre, inverse
 
 
 def _centred(call: Call, x: Data, axes: Shape) -> tuple[Data, Data]:
-    """x - m, and m, the mean over ``axes``."""
-    centre = mean(call, x, axes, True)
+    """x - m, and m, the mean over ``axes``, the last."""
+    centre = call.emit(Statistic(call.op, MEAN), mean(call, x, axes, True), x)
     return call.emit(Sum((1, -1)), x, call.data(call.broadcast(centre, x.shape))), centre
 
 
@@ -42,13 +36,13 @@ def _times(call: Call, x: Data, factor: Value) -> Data:
 
 
 def _by_mean_square(
-    call: Call, x: Data, axes: Shape, epsilon: float, one_pass: Data | None = None
+    call: Call, x: Data, axes: Shape, epsilon: float, of: Data | None = None
 ) -> tuple[Data, Data]:
-    """x / sqrt(mean of x^2 + epsilon) and 1 / sqrt(..). ``one_pass``: what the mean of squares is the variance of."""
+    """x / sqrt(mean of x^2 + epsilon) and 1 / sqrt(..). ``of``: what the mean of squares is the variance of."""
     call.refuse(any(x.shape[a] == 0 for a in axes), "empty set")
     square = mean(call, call.emit(Power(2.0), x), axes, True)
-    if one_pass is not None:
-        square = call.emit(OnePass(), square, one_pass)
+    if of is not None:
+        square = call.emit(Statistic(call.op, VARIANCE), square, of)
     root = call.emit(Sqrt(), scale(call, square, ONE, Constant(np.array(epsilon)), 1))
     inverse = call.emit(Reciprocal(), root)
     return _times(call, x, inverse), inverse
@@ -90,7 +84,12 @@ def rms_normalization(call: Call) -> list[Value]:
 
 
 def instance_normalization(call: Call) -> list[Value]:
-    """Over the spatial axes; one gain and bias per channel."""
+    """Over the spatial axes; one gain and bias per channel.
+
+    onnxruntime's CPU kernel computes y = x c + (b - m c), c = gain / deviation, whose terms may cancel: beyond the errors of m
+    and c, u (|x| + |m|) |c| + u (|b| + |m c|) + u |y|. The step x - m is charged 3 u (|x| + |m|), which c multiplies; the last
+    product and sum are charged the rest.
+    """
     x = call.variable(0)
     call.refuse_shape(len(x.shape) < 3, f"operand {x.shape} without spatial axes")
     y, *_ = _normalised(call, x, tuple(range(2, len(x.shape))), call.attr_float("epsilon", 1e-5))
@@ -98,10 +97,7 @@ def instance_normalization(call: Call) -> list[Value]:
 
 
 def group_normalization(call: Call) -> list[Value]:
-    """Over the channels of a group and the spatial axes. Gain and bias: per group before opset 21, else per channel.
-
-    The standard's function, which onnxruntime executes, has the variance in one pass.
-    """
+    """Over the channels of a group and the spatial axes. Gain and bias: per group before opset 21, else per channel."""
     x, groups = call.variable(0), call.required_int("num_groups")
     _stash(call)
     if len(x.shape) < 3 or groups < 1 or x.shape[1] % groups:
@@ -109,7 +105,7 @@ def group_normalization(call: Call) -> list[Value]:
     split = (x.shape[0], groups, x.shape[1] // groups, *x.shape[2:])
     grouped = call.data(call.reshape(x, split))
     axes = tuple(range(2, len(split)))
-    y, *_ = _normalised(call, grouped, axes, call.attr_float("epsilon", 1e-5), one_pass=True)
+    y, *_ = _normalised(call, grouped, axes, call.attr_float("epsilon", 1e-5))
     repeats = split[2] if call.opset < 21 else 1
     parts = (_per_channel(call, x, call.value(i), repeats) for i in (1, 2))
     return [_affine(call, call.reshape(y, x.shape), *parts)]
@@ -121,18 +117,6 @@ def _per_channel(call: Call, x: Data, values: Value, repeats: int) -> Value:
     if len(values.shape) != 1 or values.shape[0] * repeats != channels:
         raise call.misshapen(f"{values.shape} for {channels} channels")
     return call.move(values, lambda a: np.repeat(a, repeats).reshape(channels, *(1,) * (len(x.shape) - 2)))
-
-
-def mean_variance_normalization(call: Call) -> list[Value]:
-    """(x - mean) / (deviation + 1e-9), the number as onnxruntime and the specification's function have it."""
-    x, axes = call.variable(0), call.attr_ints("axes")
-    call.refuse(axes == [], "an empty list of axes: tools take it for none, or for all")
-    normal = call.axes([0, 2, 3] if axes is None else axes, len(x.shape))
-    centred, _ = _centred(call, x, normal)
-    deviation = call.emit(Sqrt(), mean(call, call.emit(Power(2.0), centred), normal, True))
-    tiny = exact.evaluated(rational(1, 10**9))
-    inverse = call.emit(Reciprocal(), scale(call, deviation, ONE, tiny, 3))  # two are the number's own
-    return [_times(call, centred, inverse)]
 
 
 def lp_normalization(call: Call) -> list[Value]:
@@ -155,11 +139,14 @@ def lrn(call: Call) -> list[Value]:
     call.foldable(channels * channels)
     distance = np.arange(channels)[:, None] - np.arange(channels)
     # channel i counts for channel j when j - (size - 1) // 2 <= i <= j + size // 2
+    # runtimes add the channel that enters and subtract the one that leaves: what a large one rounded stays in the sum
     band = ((distance >= -((size - 1) // 2)) & (distance <= size // 2)).astype(np.float32)
     factor = exact.divide(Constant(np.array(alpha)), Constant(np.array(float(size))))
 
     def inverse(squares: Data) -> Data:
-        sums = call.emit(Running("LRN"), call.emit(Linear(Constant(band)), squares))
+        sums = call.emit(
+            Unlike("LRN, whose sums runtimes keep running"), call.emit(Linear(Constant(band)), squares)
+        )
         base = scale(call, sums, factor, Constant(np.array(bias)), 2)
         return call.emit(Reciprocal(), base if beta == 1 else call.emit(Power(beta), base))
 

@@ -13,7 +13,7 @@ from tlcheck.readers.onnx.call import Builder, Call
 from tlcheck.readers.onnx.external import parse
 from tlcheck.readers.onnx.operands import INTEGERS, Data, Known, Late, Part, Shape
 from tlcheck.readers.onnx.standard import MIN_OPSET, max_opset
-from tlcheck.readers.onnx.table import LOWERINGS, ON_INTEGERS, Row, late_row, remember
+from tlcheck.readers.onnx.table import LOWERINGS, ON_INTEGERS, UNLIKE, Row, late_row, remember
 from tlcheck.readers.onnx.tensors import checked_shape, element_type, read_tensor
 from tlcheck.trusted.graph import Graph
 
@@ -152,7 +152,7 @@ def _row(node: NodeProto, call: Call, operands: Sequence[Part | None]) -> Row:
     call.refuse(node.domain not in ("", "ai.onnx"), f"domain {node.domain}")
     row = LOWERINGS.get(node.op_type)
     if row is None:
-        raise call.unsupported()
+        raise call.unsupported(UNLIKE.get(node.op_type, ""))
     late = late_row(node.op_type, operands)
     call.refuse_infinity(late is not None)
     if late is None and node.op_type not in ON_INTEGERS:

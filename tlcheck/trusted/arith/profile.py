@@ -1,8 +1,8 @@
 """What is assumed of the program that executes a network in float32: numbers. Where they come from is not known here.
 
 Every operation is executed as its steps are here, whatever the order of summation, with or without FMA and flush-to-zero
-(results and operands alike), or with an error that is no larger: sums, products and quotients are rounded to nearest, a
-function of one variable has its ``Accuracy``.
+(results and operands alike), or with an error that is no larger: sums and products are rounded to nearest, quotients by
+constants are within three roundings, a function of one variable has its ``Accuracy``.
 """
 
 from __future__ import annotations
@@ -33,14 +33,24 @@ class Accuracy:
 @dataclass(frozen=True)
 class Profile:
     """``name`` and ``digest`` (of the document) say which it is, in verdicts and keys. ``functions``: by the name of the
-    operation's class."""
+    operation's class. ``normalisation``: by the name of the operator, how its means and variances are computed."""
 
     name: str
     digest: str
     functions: Mapping[str, Accuracy] = field(default_factory=dict)
+    normalisation: Mapping[str, str] = field(default_factory=dict)
 
     def accuracy(self, function: str) -> Accuracy:
         """Raises NotDeployable where the profile does not say."""
         if function not in self.functions:
             raise NotDeployable(f"{function}, which the profile {self.name} does not list")
         return self.functions[function]
+
+    def quotient(self) -> Fraction:
+        """The relative error of a quotient: a reciprocal's, and one rounding more. Raises NotDeployable."""
+        said = self.accuracy("Reciprocal")
+        if said.absolute or said.per_operand:
+            raise NotDeployable(
+                f"a quotient, with an error of Reciprocal that is not relative (profile {self.name})"
+            )
+        return said.relative + Fraction(1, 1 << 24)

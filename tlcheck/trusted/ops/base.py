@@ -92,6 +92,11 @@ class AffineOperation(Operation):
 class Relaxed(Operation):
     """y lies between sums of lines in its operands."""
 
+    @property
+    def by_value(self) -> bool:
+        """Operands and y have one shape, and lines of any entries of y are those on the boxes of the same entries alone."""
+        return False
+
     @abstractmethod
     def relaxation(self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...]) -> Relaxation:
         """Lines that are proved over the operands' boxes. Raises OutOfRange."""

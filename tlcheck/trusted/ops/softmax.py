@@ -50,10 +50,10 @@ class Softmax(Boxed):
 
         t_i is rounded once, so exp's operand errs by u t_i: e~_i = e_i + d_i, |d_i| <= E e_i + u t_i e^(u t_i) e_i + a. Of
         the second term y_i t_i <= t_i e^(-t_i) <= 1/e counts. In S: sum of t_j e_j <= W S with W e^W = (n-1)/e (at the maximum of
-        sum t e^-t / (1 + sum e^-t) every t is 1 + W), so W <= log(1 + (n-1)/e); then gamma_(n-1) for its sum, and two roundings
-        for the quotient, or the product with a reciprocal. So
+        sum t e^-t / (1 + sum e^-t) every t is 1 + W), so W <= log(1 + (n-1)/e); then gamma_(n-1) for its sum, and r for
+        the quotient, or the product with a reciprocal (``Profile.quotient``). So
 
-            |y~ - y| <= (y (2 E + u W + gamma_(n-1) + 2 u + n a) + u/e + a)(1 + 2^-8) + 2 (n + 1) 2^-126,
+            |y~ - y| <= (y (2 E + u W + gamma_(n-1) + r + n a) + u/e + a)(1 + 2^-8) + 2 (n + 1) 2^-126,
 
         terms of second order in the factor, where the sum of the relative ones is at most 2^-10.
         """
@@ -68,7 +68,7 @@ class Softmax(Boxed):
         absolute = said.absolute + 3 * TINY32
         w = Fraction(upper_float((1 + (n - 1) * (-arb(1)).exp()).log()))
         gamma = (n - 1) * UNIT32 / (1 - (n - 1) * UNIT32)
-        relative = 2 * said.relative + UNIT32 * w + gamma + 2 * UNIT32 + n * absolute
+        relative = 2 * said.relative + UNIT32 * w + gamma + profile.quotient() + n * absolute
         if not relative <= Fraction(1, 1 << 10):
             raise OutOfRange("float32 softmax of too many terms")
         whole = 1 + Fraction(1, 1 << 8)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+from tlcheck.trusted.arith.profile import Profile
 from tlcheck.trusted.conditions import Check, ConditionClaim, Measure, Slack, nonnegative, undecided
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.network import Network
@@ -30,6 +31,7 @@ class ClaimedBox(ConditionClaim):
     claimed_upper: tuple[Fraction, ...]
     network_name: str
     decimals: str
+    deployed: Profile | None = None
 
     def __post_init__(self) -> None:
         if not len(self.lower) == len(self.upper) == self.graph.n_inputs:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.arb import Arb, arb, lower_float, upper_float, working_precision
 from tlcheck.trusted.arith.engines import engine
+from tlcheck.trusted.arith.profile import Profile
 from tlcheck.trusted.calculus.written import number_text
 from tlcheck.trusted.conditions import (
     Check,
@@ -39,6 +40,7 @@ from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.science.exact_intervals import as_ball
 from tlcheck.trusted.science.examples import ByExample, Examples
+from tlcheck.trusted.science.executions import OfOutputs
 from tlcheck.trusted.science.interval_box import subtract
 from tlcheck.trusted.science.output_range import Point, Range
 from tlcheck.trusted.science.row_bounds import Rows
@@ -63,7 +65,7 @@ def difference_rows(label: int, classes: int) -> Floats:
 
 
 @dataclass(frozen=True, eq=False)
-class Margins(ByExample):
+class Margins(ByExample, OfOutputs):
     """The examples in ``certified`` are robust; at least ``count`` of all examples are (None: no such claim).
 
     ``arith``: arb, ball64 (float64 with proved error bounds), or auto: ball64, and what it leaves open in arb.
@@ -75,6 +77,7 @@ class Margins(ByExample):
     count: int | None
     arith: str
     decimals: str
+    deployed: Profile | None = None
     kind = "margins"
 
     def __post_init__(self) -> None:
@@ -101,9 +104,7 @@ class Margins(ByExample):
         near = f"every input within {radius} of it"
         if self.examples.clip is not None:
             near += f" and in [{number_text(self.examples.clip[0])}, {number_text(self.examples.clip[1])}]"
-        return (
-            f"{' and '.join(claimed) or 'nothing'}: the model gives {near} the example's label, without ties"
-        )
+        return f"{' and '.join(claimed) or 'nothing'}: the model gives {near} the example's label, without ties{self.also}"
 
     @property
     def assumptions(self) -> tuple[str, ...]:
@@ -133,9 +134,9 @@ class Margins(ByExample):
     def _proofs(self) -> list[Rows]:
         """In turn: a later one only for what the first just misses."""
         if self.arith == "arb" or not _usable():
-            return [Rows(self._network, engine("arb"))]
+            return [Rows(self._network, engine("arb"), self.deployed)]
         names = ("ball64",) if self.arith == "ball64" else ("ball64", "arb")
-        return [Rows(self._network, engine(name)) for name in names]
+        return [Rows(self._network, engine(name), self.deployed) for name in names]
 
     def some(self, first: int, last: int, precision: int, tick: Callable[[], None]) -> Iterator[Item]:
         """Of each example: whether it is robust, whether it has its label, and the condition, if it is claimed."""

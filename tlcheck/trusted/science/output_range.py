@@ -19,6 +19,7 @@ import numpy as np
 from tlcheck.trusted.arith.arb import Arb, arb, ball, lower_float, upper_float
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.integer import IntegerEngine
+from tlcheck.trusted.arith.profile import Profile
 from tlcheck.trusted.bounds import Bounds, Enclosure, Slopes
 from tlcheck.trusted.conditions import Check, ends, nonnegative
 from tlcheck.trusted.evaluate import Evaluator, Undecided
@@ -44,16 +45,18 @@ class Range:
     lower: Point
     upper: Point
     tick: Callable[[], None] = lambda: None
+    deployed: Profile | None = None
+    """Bounds are those of these executions; points are of the exact function, which is one of them."""
 
     def at_least(self, name: str, k: int, sign: int, bound: Fraction, where: str) -> Check:
         """The condition: sign f_k(x) >= bound for every x in the box."""
         best: End | None = None
-        if self.interval is not None:
+        if self.deployed is None and self.interval is not None:
             low, high, _ = self.interval[k]
             best = subtract(low if sign > 0 else -high, bound)
             if best >= 0 or self.attained:
                 return nonnegative(name, best, where)
-        for lower in (self._mixture, self._backward):
+        for lower in (self._mixture if self.deployed is None else self._forward, self._backward):
             found = lower(k, sign)
             if found is None:
                 continue
@@ -138,11 +141,20 @@ class Range:
         )
         box = Box(low[None], np.array(high)[None])
         inputs = {n: Box(box.lower[:, s], box.upper[:, s]) for n, s in self.network.input_slices.items()}
-        task = Enclosure(self.network, IntegerEngine(), Slopes(NO_GUIDANCE, lambda _: None))
+        task = Enclosure(self.network, IntegerEngine(), Slopes(NO_GUIDANCE, lambda _: None), self.deployed)
         try:
             return task, task.bounds(inputs)
         except OutOfRange:
             return None
+
+    def _forward(self, k: int, sign: int) -> Fraction | None:
+        """The end of the output's box."""
+        if self._known is None:
+            return None
+        node, place = self._place(k)
+        box = self._known[1].boxes[node]
+        low = float(box.lower[0, place] if sign > 0 else -box.upper[0, place])
+        return None if low in (-inf, inf) else Fraction(low)
 
     def _backward(self, k: int, sign: int) -> Fraction | None:
         """A lower bound of sign f_k from one backward pass."""

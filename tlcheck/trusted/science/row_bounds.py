@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.interface import Engine, LinearForm
+from tlcheck.trusted.arith.profile import Profile
 from tlcheck.trusted.bounds import Bounds, Enclosure, Slopes
 from tlcheck.trusted.guidance import NO_GUIDANCE
 from tlcheck.trusted.linear_bounds import Pass, descend
@@ -31,6 +32,7 @@ class Rows:
 
     network: Network
     engine: Engine
+    deployed: Profile | None = None
 
     def bounds(self, lower: Floats, upper: Floats, rows: Floats) -> Floats:
         """(D, R): lower bounds of rows . outputs, for ``rows`` (D, R, C) and boxes (D, n); -inf where there is none."""
@@ -60,7 +62,9 @@ class Rows:
 
     def _known(self, lower: Floats, upper: Floats) -> Bounds:
         inputs = {n: Box(lower[:, s], upper[:, s]) for n, s in self.network.input_slices.items()}
-        return Enclosure(self.network, self.engine, Slopes(NO_GUIDANCE, lambda _: None)).bounds(inputs)
+        return Enclosure(
+            self.network, self.engine, Slopes(NO_GUIDANCE, lambda _: None), self.deployed
+        ).bounds(inputs)
 
     def _pass(self, known: Bounds, rows: Floats) -> LinearForm[Any]:
         ((node, _),) = self.network.output_slices
