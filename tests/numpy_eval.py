@@ -22,12 +22,14 @@ from tlcheck.trusted.ops.gap import BentGap, Difference
 from tlcheck.trusted.ops.indexed import Indexed, places
 from tlcheck.trusted.ops.product import MatProduct, Product
 from tlcheck.trusted.ops.product_gap import BothRounded
+from tlcheck.trusted.ops.quantized import Paired, Quantize
 from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Softplus, Sqrt
 from tlcheck.trusted.ops.smooth_gap import SmoothGap
 from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.statistics import Statistic, Unlike
+from tlcheck.trusted.ops.stored import Stored
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
 from tlcheck.trusted.ops.window_gap import MaxGap, SoftmaxGap
 
@@ -134,6 +136,11 @@ def _clip(op: Any, x: Array) -> Array:
     return x if op.upper is None else np.minimum(x, op.upper.mid.astype(np.float64))
 
 
+def _quantize(op: Any, x: Array) -> Array:
+    scale, low, high = (c.mid.astype(np.float64) for c in (op.scale, op.low, op.high))
+    return np.asarray(np.clip(np.rint(x / scale), low, high))
+
+
 def _sigmoid(op: Any, x: Array) -> Array:
     with np.errstate(over="ignore"):
         return np.asarray(1 / (1 + np.exp(-x)))
@@ -173,6 +180,9 @@ RULES: dict[type[Operation], Callable[..., Array]] = {
     Rearrange: _rearrange,
     Statistic: lambda op, v, x: v,
     Unlike: lambda op, x: x,
+    Paired: lambda op, x: x,
+    Stored: lambda op, x: x,
+    Quantize: _quantize,
     ReduceSum: lambda op, x: np.asarray(x.sum(axis=op.axes, keepdims=op.keepdims)),
     Linear: _linear,
     Conv: _conv,

@@ -44,10 +44,10 @@ ARB: Final = (("arith", "arb"),)
 FIRST: Final = "unsat: exact integers, piecewise linear"
 ROWS: Final = {
     FIRST: Row("digits-mlp", (3000, 5350), ARB),
-    "unsat: + Sigmoid": Row("digits-sigmoid-lines", (3100, 5350), ARB),
-    "unsat: + smooth functions (Exp)": Row(partial(small_proofs.one_leaf, operator="Exp"), (3450, 4650), ARB),
+    "unsat: + Sigmoid": Row("digits-sigmoid-lines", (3150, 5350), ARB),
+    "unsat: + smooth functions (Exp)": Row(partial(small_proofs.one_leaf, operator="Exp"), (3500, 4650), ARB),
     "unsat: + step functions (Sign)": Row(partial(small_proofs.one_leaf, operator="Sign"), (3850, 5000), ARB),
-    "unsat: + ball64": Row("digits-mlp", (3550, 5350), (("arith", "ball64"),)),
+    "unsat: + ball64": Row("digits-mlp", (3600, 5350), (("arith", "ball64"),)),
     "unsat: + deployed": Row("digits-mlp", (3050, 5450), (*ARB, ("semantics", "deployed"))),
     "sat: a witness": Row("absolute-witness-on-the-boundary", (2800, 5250)),
     "two networks": Row("equiv-a-weight-off", (3300, 5450), ARB),
@@ -69,7 +69,7 @@ ROWS: Final = {
 }
 """By kind of claim. Raising a budget is a decision: say why in the commit that does."""
 ONNX: Final = "tlcheck.readers.onnx"
-READERS: Final = {"ONNX reader, for a piecewise linear network": 1550, "ONNX reader, the whole": 3000}
+READERS: Final = {"ONNX reader, for a piecewise linear network": 1550, "ONNX reader, the whole": 3250}
 """Most code lines of the ONNX reader."""
 AUDIT: Final = (
     "claim",

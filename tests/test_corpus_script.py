@@ -148,6 +148,13 @@ def evaluated(model: bytes, point: tuple[Fraction, ...]) -> list[Fraction]:
                     result = [a + b for a, b in zip(*operands, strict=True)]
                 case "Concat":
                     result = [v for x in operands for v in x]
+                case "QuantizeLinear":
+                    scale, zero = (constants[name] for name in node.input[1:])
+                    whole = [round(v / Fraction(float(scale))) + int(zero) for v in operands[0]]
+                    result = [Fraction(min(max(n, 0), 255)) for n in whole]
+                case "DequantizeLinear":
+                    scale, zero = (constants[name] for name in node.input[1:])
+                    result = [(v - int(zero)) * Fraction(float(scale)) for v in operands[0]]
                 case "MaxPool":  # two windows, each of one entry and one padding
                     assert len(operands[0]) == 2
                     result = operands[0]

@@ -49,7 +49,7 @@ SAME: Final = {
     "convolution": "the operation", "corridor": "the claim", "decimals": "decimal numbers, read and written",
     "discrete": "the operators", "engine": "passes over a graph, in Taylor models and in floats", "elementwise": "the operators", "functions": "functions of one variable",
     "indexed": "the operators", "s_shaped": "sigmoid, tanh and their like", "selection": "the operators", "layers": "dense layers", "lock": "lock files",
-    "mlp": "dense networks", "nodes": "the artifact", "pinn": "the claim", "pinn_domain": "the claim",
+    "mlp": "dense networks", "nodes": "the artifact", "quantized": "numbers stored as integers", "pinn": "the claim", "pinn_domain": "the claim",
     "ranges": "asked of ops: two things", "read": "the entry of its room of readers", "solution_error": "the claim",
     "spline": "the claim", "stability": "the claim", "unsat": "the claim", "verify": "the command",
     "witness": "the evidence of sat",

@@ -38,6 +38,7 @@ FAMILIES = (
     "strict_cases",
     "operator_cases",
     "pair_cases",
+    "quantized_cases",
 )
 """Cases of one family of claims, of every group."""
 

@@ -312,8 +312,8 @@ CONSTANTS = "takes constants, or changes a type"
 WITHOUT = {
     MOVES: "Compress Concat DepthToSpace Dropout Expand Flatten Gather GatherElements GatherND Identity Pad Reshape Scatter "
     "ScatterElements ScatterND Slice SpaceToDepth Split Squeeze Tile Transpose Trilu Unsqueeze",
-    STEPS: "And ArgMax ArgMin Ceil Equal Floor Greater GreaterOrEqual Hardmax IsInf IsNaN Less LessOrEqual Not OneHot Or "
-    "Round Sign Where Xor",
+    STEPS: "And ArgMax ArgMin Ceil ConvInteger DynamicQuantizeLinear Equal Floor Greater GreaterOrEqual Hardmax IsInf IsNaN Less LessOrEqual "
+    "MatMulInteger Not OneHot Or QLinearConv QLinearMatMul QuantizeLinear Round Sign Where Xor",
     CONSTANTS: "Cast CastLike Constant ConstantOfShape NonZero Range Shape Size",
 }
 """Operators without a chain, and why."""

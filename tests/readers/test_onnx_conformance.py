@@ -29,7 +29,9 @@ SYMMETRIC = {
     "InstanceNormalization", "RMSNormalization", "Einsum", "ScatterElements",
 }  # fmt: skip
 """Operators whose every float operand may be variable."""
-CONSTANT_ONLY = {"Constant", "DequantizeLinear", "Mod", "NonZero", "OneHot", "Range"}
+CONSTANT_ONLY = {
+    "Constant", "ConvInteger", "DequantizeLinear", "MatMulInteger", "Mod", "NonZero", "OneHot", "QLinearConv", "QLinearMatMul", "Range",
+}  # fmt: skip
 """Operators that the reader only folds, or that take constants but for integers of the network."""
 
 UNREAD_TYPE = (
@@ -47,11 +49,7 @@ REFUSED: list[tuple[str, str, str]] = [
         r".*",
         UNREAD_TYPE,
     ),
-    (
-        r"test_(cast|castlike)_.*_to_(FLOAT16|FLOAT)(_expanded)?",
-        r"first",
-        "narrowing of data",
-    ),
+    (r"test_(cast|castlike)_DOUBLE_to_(FLOAT16|FLOAT)(_expanded)?", r"first", "narrowing of data"),
     (r"test_batchnorm.*training.*|test_training_dropout.*", r".*", TRAINING),
     (r"test_maxpool_with_argmax.*", r".*", "Indices is not a real function"),
     (r"test_identity_(sequence|opt)|test_equal_string.*", r".*", UNREAD_TYPE),
@@ -76,15 +74,27 @@ REFUSED: list[tuple[str, str, str]] = [
         "a type that the test cannot cast",
     ),
     (r"test_cumsum_.*int32.*", r".*", "a sum of integers"),
-    (r"test_dequantizelinear_(e4m3|e5m2|u?int[24]|float4|blocked).*", r".*", UNREAD_TYPE),
+    (r"test_(de)?quantizelinear_(e4m3|e5m2|u?int[24]|float[46]|blocked).*", r".*", UNREAD_TYPE),
+    (r"test_qlinearmatmul_.*float16", r".*", "scales that are not float32"),
+    (r"test_quantizelinear(_u?int16)?", r"none", "a constant half way between two integers, cast"),
     (r"test_einsum_batch_diagonal", r".*", "a letter twice in a term"),
     (r"test_onehot_with_(negative_)?axis", r".*", "indices that are floats"),
     (r"test_scatter_elements_with_(duplicate|reduction).*", r".*", "a reduction of scattered values"),
     (r"test_scatternd_(add|multiply|max|min).*", r".*", "a reduction of scattered values"),
 ]
 
-ROUNDED = {"test_averagepool_2d_ceil_last_window_starts_on_pad": 1e-4}
-"""Tests whose expected output is written to few digits only."""
+ROUNDED = {
+    "test_averagepool_2d_ceil_last_window_starts_on_pad": 1e-4,
+    **dict.fromkeys(
+        [
+            "test_cast_FLOAT_to_FLOAT16",
+            "test_castlike_FLOAT_to_FLOAT16",
+            "test_castlike_FLOAT_to_FLOAT16_expanded",
+        ],
+        5e-4,
+    ),
+}
+"""Tests whose expected output has few digits only."""
 
 
 @functools.cache
@@ -98,8 +108,19 @@ def cases() -> dict[str, Any]:
     return {test.name: test for test in tests if test.model is not None and is_ours(test.model)}
 
 
-UNDEFINED = {"test_l2normalization_axis_0": "a vector of norm 0 has no direction"}
-"""Tests at a point where the function is not defined."""
+LEFT_OUT = {
+    "test_dynamicquantizelinear": "-2.5 / (5 / 255) is half way between two integers, and a little less in float32",
+    "test_l2normalization_axis_0": "a vector of norm 0 has no direction",
+    **dict.fromkeys(
+        [
+            "test_cast_FLOAT_to_BFLOAT16",
+            "test_castlike_FLOAT_to_BFLOAT16",
+            "test_castlike_FLOAT_to_BFLOAT16_expanded",
+        ],
+        "an output that numpy has no type for",
+    ),
+}
+"""Tests at a point where the function is not defined, or that cannot be compared."""
 
 
 def is_ours(proto: onnx.ModelProto) -> bool:
@@ -220,7 +241,7 @@ def test_operator(operator: str) -> None:
     failures = []
     done = 0
     for name, test in cases().items():
-        if test.model.graph.node[0].op_type != operator or name in UNDEFINED:
+        if test.model.graph.node[0].op_type != operator or name in LEFT_OUT:
             continue
         for role in roles(test):
             why = refusal(name, role)

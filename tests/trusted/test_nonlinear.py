@@ -43,14 +43,22 @@ from tlcheck.trusted.ops.convolution import Conv
 from tlcheck.trusted.ops.discrete import ArgMax, Compare, Floor, Round, Select, Sign, Truncate
 from tlcheck.trusted.ops.indexed import Call, Indexed
 from tlcheck.trusted.ops.product import MatProduct, Product, product_range
+from tlcheck.trusted.ops.quantized import Paired, Quantize
 from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.smooth import Exp, Log, Power, Reciprocal, Sin, Smooth, Sqrt
 from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.statistics import Statistic, Unlike
+from tlcheck.trusted.ops.stored import Stored
 from tlcheck.trusted.ops.structure import Input, ReduceSum
 from tlcheck.trusted.plan import NoRelaxation, Plan, Settings
 from tlcheck.trusted.verdict import Verdict
+
+
+def quantizer(*scales: float, low: float = -3, high: float = 4, ties: bool = True) -> Quantize:
+    scale = np.float32(scales if len(scales) > 1 else scales[0])
+    return Quantize(*(Constant(np.array(v, np.float64)) for v in (scale, low, high)), ties)
+
 
 OTHERS: dict[str, tuple[Operation, list[tuple[int, ...]]]] = {
     "product": (Product(), [(2, 3), (2, 3)]),
@@ -60,6 +68,8 @@ OTHERS: dict[str, tuple[Operation, list[tuple[int, ...]]]] = {
     "floor": (Floor(), [(7,)]),
     "round": (Round(), [(7,)]),
     "truncate": (Truncate(), [(7,)]),
+    "quantize": (quantizer(1.0), [(7,)]),
+    "quantize-each": (quantizer(0.75, 0.5, 0.1, 3.0, 1.0, 0.25, 2.0), [(7,)]),
     "equal": (Compare("=="), [(6,), (6,)]),
     "less": (Compare("<"), [(6,), (6,)]),
     "less-equal": (Compare("<="), [(6,), (6,)]),
@@ -85,7 +95,7 @@ def contains(y: Arb, value: Any) -> bool:
 
 def test_every_operation_is_here() -> None:
     covered = {type(row.op) for row in FUNCTIONS.values()} | {type(op) for op, _ in OTHERS.values()}
-    assert covered | {Select, Indexed, Statistic, Unlike} == operations() - PIECEWISE_LINEAR
+    assert covered | {Select, Indexed, Statistic, Unlike, Paired, Stored} == operations() - PIECEWISE_LINEAR
 
 
 @pytest.mark.parametrize("name", list(FUNCTIONS))
@@ -138,6 +148,8 @@ UNDECIDED: list[tuple[Operation, list[tuple[int, ...]], list[list[Arb]]]] = [
     (Floor(), [(1,)], [[WIDE + 3]]),
     (Round(), [(1,)], [[WIDE + arb(0.5)]]),
     (Round(), [(1,)], [[(WIDE + arb(0.5)).upper().union(arb(0.5))]]),
+    (quantizer(0.1), [(1,)], [[WIDE + arb(1.5) * arb(float(np.float32(0.1)))]]),
+    (quantizer(1.0, ties=False), [(1,)], [[arb(0.5)]]),
     (Truncate(), [(1,)], [[WIDE - 1]]),
     (Truncate(), [(1,)], [[arb(2.0**31)]]),
     (Compare("=="), [(1,), (1,)], [[WIDE], [arb(0)]]),

@@ -19,8 +19,12 @@ ZERO = Number("0", "0x0.0p+0", "exact")
 FLOAT32_ASSUMPTIONS = (
     "IEEE-754 double precision (the radii)",
     "float32 runtime: IEEE-754 round to nearest, any order of summation, FMA or not, flush-to-zero or not; "
-    "no TF32, no Winograd or FFT convolution, no fused weights",
+    "no Winograd or FFT convolution, no fused weights",
 )
+PRODUCTS = {
+    "float32": "no TF32",
+    "tf32": "products of matrices and convolutions in TF32: operands cut to 10 bits, exact products, sums of 24 bits or more",
+}
 
 
 def deployed_profile(options: Options) -> Profile | None:
@@ -34,9 +38,12 @@ def deployed_profile(options: Options) -> Profile | None:
 
 def float32_assumptions(profile: str) -> tuple[str, ...]:
     """What is assumed of float32 executions; the last line names the profile."""
+    from tlcheck.readers.runtime_profile import chosen_profile
+
     found = profile_named(profile)
     return (
         *FLOAT32_ASSUMPTIONS,
+        PRODUCTS[chosen_profile(profile).document.matrix_products],
         f"runtime profile {found['name']} ({found['kind']}, sha256 {found['sha256'][:16]}...)",
     )
 

@@ -18,6 +18,7 @@ from tlcheck.trusted.ops.discrete import ArgMax, Compare, Floor, Round, Select, 
 from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.ops.indexed import Indexed, places
 from tlcheck.trusted.ops.product import MatProduct, Product
+from tlcheck.trusted.ops.quantized import Quantize
 from tlcheck.trusted.ops.s_shaped import SShaped
 from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.softmax import Softmax
@@ -99,12 +100,20 @@ def slope_at(op: Elementwise, x: Array) -> Array:
             return (x > 0).astype(x.dtype)
         case SShaped():
             return np.asarray(op.slope(x))
+        case Quantize():
+            return _straight_through(op, x)
         case _:
             z = x.astype(np.float64)
             h = STEP * np.maximum(1.0, np.abs(z))
             with np.errstate(invalid="ignore", divide="ignore"):
                 found = (op.approximate(z + h) - op.approximate(z - h)) / (2 * h)
             return np.nan_to_num(found).astype(x.dtype)
+
+
+def _straight_through(op: Quantize, x: Array) -> Array:
+    """As if nothing were rounded."""
+    scale, low, high = (c.mid.astype(x.dtype).reshape(-1) for c in (op.scale, op.low, op.high))
+    return np.where((x >= low * scale) & (x <= high * scale), 1 / scale, 0).astype(x.dtype)
 
 
 def _windows(op: MaxOver, x: Array) -> Array:

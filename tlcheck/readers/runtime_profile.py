@@ -49,7 +49,11 @@ class AccuracyText(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class ProfileDocument(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A runtime profile. ``kind``: what its numbers are. ``normalisation``: how operators compute means and variances."""
+    """A runtime profile. ``kind``: what its numbers are. ``normalisation``: how operators compute means and variances.
+    ``integer_products``: sums of products of uint8 and int8 numbers are exact, or pairs of products may saturate in int16.
+    ``accumulate``: in what operators of float16 and bfloat16 numbers compute, before they round their results.
+    ``matrix_products``: the arithmetic of products of matrices and convolutions.
+    """
 
     format: Literal["tlcheck.profile"]
     version: Literal[1]
@@ -58,6 +62,9 @@ class ProfileDocument(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     provenance: Provenance
     normalisation: dict[Normalised, Literal["two-pass", "welford", "one-pass"]]
     functions: dict[FunctionName, AccuracyText]
+    integer_products: Literal["exact", "saturating"] = "saturating"
+    accumulate: Literal["float32", "unknown"] = "unknown"
+    matrix_products: Literal["float32", "tf32"] = "float32"
 
 
 class RuntimeProfile(Struct, frozen=True):
@@ -125,7 +132,16 @@ def profile_of(data: bytes, file: str) -> RuntimeProfile:
         str(name): _accuracy(text, file, f"functions.{name}") for name, text in document.functions.items()
     }
     kernels = {str(operator): how for operator, how in document.normalisation.items()}
-    return RuntimeProfile(document, Profile(document.name, sha256(data).hexdigest(), functions, kernels))
+    numbers = Profile(
+        document.name,
+        sha256(data).hexdigest(),
+        functions,
+        kernels,
+        exact_products=document.integer_products == "exact",
+        wide_sums=document.accumulate == "float32",
+        tf32=document.matrix_products == "tf32",
+    )
+    return RuntimeProfile(document, numbers)
 
 
 def _accuracy(text: AccuracyText, file: str, field: str) -> Accuracy:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.float32 import LARGEST32, TINY32, UNIT32, flushed, scaled_up, sum_up
 from tlcheck.trusted.arith.interface import Engine
-from tlcheck.trusted.arith.maps import Affine, Map, SignMap
+from tlcheck.trusted.arith.maps import Affine, ConvMap, Map, MatMap, SignMap
 from tlcheck.trusted.arith.profile import Profile
 from tlcheck.trusted.ops.base import Operation, Shape
 
@@ -51,7 +51,10 @@ def rounding_radius(
     magnitude, largest = _magnitudes(affine, boxes, engine)
     weight = max((_largest_weight(m) for m in affine.maps), default=Fraction(1))
     tiny = [2 * (terms + 1) * TINY32 * (1 + max(weight, Fraction(x))) for x in largest.tolist()]
-    return scaled_up(k / (1 - k), magnitude, *tiny)
+    error = k / (1 - k)
+    if any(isinstance(m, MatMap | ConvMap) for m in affine.maps):
+        error = profile.product_error(terms, error)
+    return scaled_up(error, magnitude, *tiny)
 
 
 def _magnitudes(affine: Affine, boxes: tuple[Box, ...], engine: Engine) -> tuple[Floats, Floats]:

@@ -78,6 +78,8 @@ def difference(case: Case, exact: Exact, found: list[NDArray[Any]]) -> str | Non
         allowed = tolerance(case, low)
         if theirs.dtype.kind in "iu":
             allowed = np.zeros_like(allowed)
+        if theirs.dtype == np.float16:
+            allowed = np.maximum(allowed, 2.0**-11 * np.where(np.isfinite(low), np.abs(low), 0.0) + 2.0**-24)
         with np.errstate(invalid="ignore", over="ignore"):
             inside = (values >= low - allowed) & (values <= high + allowed)
             # infinity for what float32 cannot hold; half precision likewise

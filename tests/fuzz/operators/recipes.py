@@ -891,6 +891,25 @@ def dequantize(m: Maker) -> None:
     m.attr("output_dtype", m.pick([0, 1, 10]), 0.15)
 
 
+def quantize(m: Maker) -> None:
+    shape = m.shape(0, 3)
+    kind = m.pick([np.uint8, np.int8, np.uint8, np.int8, np.int16, np.uint16, np.int32])
+    x = m.floats(shape, -40, 40)
+    m.operand(np.rint(x * 4) / np.array(4, x.dtype) if m.maybe(0.3) else x)  # half way, at a scale of 1/2
+    axis = m.attr("axis", m.axis(len(shape)))
+    axis = 1 if axis is None else axis
+    per = m.maybe(0.5) and shape and -len(shape) <= axis < len(shape)
+    form = (shape[axis],) if per else m.pick([(), (), (1,)])
+    drawn = np.reshape([m.rng.uniform(0.01, 3) for _ in range(prod(form))], form)
+    scale = m.pick([np.full(form, 0.5), drawn]).astype(m.pick([np.float32] * 5 + [np.float16]))
+    m.operand(scale, "constant")
+    if m.maybe(0.7):
+        m.operand(m.ints(form, 0 if np.dtype(kind).kind == "u" else -9, 9, kind), "constant")
+    m.attr("block_size", m.pick([0, 0, 2]), 0.15)
+    m.attr("saturate", m.pick([0, 1]), 0.15)
+    m.attr("output_dtype", m.pick([0, 2, 3]), 0.15)
+
+
 def non_zero(m: Maker) -> None:
     m.operand(any_values(m, m.shape()), "constant" if m.maybe(0.9) else "data")
 
@@ -977,5 +996,5 @@ RECIPES: dict[str, Recipe] = {
     "ScatterND": scatter_nd, "Pad": pad, "Reshape": reshape, "Resize": resize, "Upsample": upsample, "Slice": slice_,
     "Split": split, "Squeeze": squeeze, "Unsqueeze": unsqueeze, "Tile": tile, "Transpose": transpose, "Trilu": trilu,
     "OneHot": one_hot, "Cast": cast, "CastLike": cast_like, "Constant": constant, "ConstantOfShape": constant_of_shape,
-    "DequantizeLinear": dequantize, "NonZero": non_zero, "Range": range_, "Shape": shape_of, "TopK": top_k,
+    "DequantizeLinear": dequantize, "QuantizeLinear": quantize, "NonZero": non_zero, "Range": range_, "Shape": shape_of, "TopK": top_k,
 }  # fmt: skip

@@ -22,7 +22,7 @@ from mpmath import iv, libmp
 from numpy.typing import NDArray
 
 from tlcheck.checking.crosscheck.mp_nonlinear import RULES as NONLINEAR
-from tlcheck.checking.crosscheck.mp_nonlinear import NothingToCheck, smooth, smooth_interval
+from tlcheck.checking.crosscheck.mp_nonlinear import NothingToCheck, quantized, smooth, smooth_interval
 from tlcheck.checking.crosscheck.mp_nonlinear import TooLarge as TooLarge
 from tlcheck.trusted.arith.box import Box
 from tlcheck.trusted.arith.constant import Constant
@@ -36,11 +36,13 @@ from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.ops.gap import BentGap, Difference
 from tlcheck.trusted.ops.product import MatProduct
 from tlcheck.trusted.ops.product_gap import BothRounded
+from tlcheck.trusted.ops.quantized import Paired, Quantize
 from tlcheck.trusted.ops.s_shaped import Sigmoid, SShaped, Tanh
 from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.smooth_gap import SmoothGap
 from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.statistics import Statistic, Unlike
+from tlcheck.trusted.ops.stored import Stored
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
 from tlcheck.trusted.ops.window_gap import MaxGap, SoftmaxGap
 
@@ -426,6 +428,8 @@ def _function(op: Elementwise, position: int, n: int, prec: int) -> Callable[[In
             point = _sigmoid_at(prec)
         case Tanh():
             point = _tanh_at(prec)
+        case Quantize():
+            return lambda x: quantized(op, position, x, prec)
         case _:
             return lambda x: smooth_interval(op, x, prec)
 
@@ -512,6 +516,8 @@ RULES: dict[type[Operation], Rule] = {
     ReduceSum: _reduce_sum,
     Statistic: lambda op, xs, shapes, prec: xs[0],
     Unlike: lambda op, xs, shapes, prec: xs[0],
+    Paired: lambda op, xs, shapes, prec: xs[0],
+    Stored: lambda op, xs, shapes, prec: xs[0],
     Linear: _linear,
     Conv: _conv,
     ConvTranspose: _conv_transpose,

@@ -20,6 +20,7 @@ from tlcheck.trusted.ops.discrete import ArgMax, Compare, Floor, Round, Select, 
 from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.ops.indexed import Indexed, places
 from tlcheck.trusted.ops.product import MatProduct, Product
+from tlcheck.trusted.ops.quantized import Quantize
 from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Softplus, Sqrt
 from tlcheck.trusted.ops.softmax import Softmax
 
@@ -262,6 +263,26 @@ def _discrete(op: Operation, xs: list[Values], shapes: tuple[Shape, ...], prec: 
     return [_sole(x, STEPS[type(op)]) for x in xs[0]]
 
 
+def quantized(op: Quantize, position: int, x: Interval, prec: int) -> Interval:
+    """round(x / scale), cut: a double's quotient by a float32 number is half way between integers only if it has few bits."""
+    scale, low, high = (
+        float(v[position if v.size > 1 else 0])
+        for v in (c.mid.astype(np.float64).reshape(-1) for c in (op.scale, op.low, op.high))
+    )
+
+    def stored(z: Real) -> int:
+        quotient = libmp.mpf_div(z, libmp.from_float(scale), prec, libmp.round_nearest)
+        if not op.ties and libmp.mpf_add(quotient, HALF) == libmp.mpf_floor(libmp.mpf_add(quotient, HALF)):
+            raise NothingToCheck("cross-check: half way between two integers")
+        return int(min(max(_rounded(quotient), low), high))
+
+    return _sole(x, stored)
+
+
+def _quantize(op: Quantize, xs: list[Values], shapes: tuple[Shape, ...], prec: int) -> Values:
+    return [quantized(op, k, x, prec) for k, x in enumerate(xs[0])]
+
+
 def _compare(op: Compare, xs: list[Values], shapes: tuple[Shape, ...], prec: int) -> Values:
     return [_integer(int(_compared(op.relation, a, b))) for a, b in zip(*xs, strict=True)]
 
@@ -338,6 +359,7 @@ def _pool(pool: Constant) -> Values:
 
 RULES: dict[type[Operation], Callable[[Any, list[Values], tuple[Shape, ...], int], Values]] = {
     Product: _product,
+    Quantize: _quantize,
     MatProduct: _mat_product,
     Softmax: _softmax,
     Sign: _discrete,

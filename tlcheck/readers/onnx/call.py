@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_NODES
 from tlcheck.readers.onnx.exact import MAX_FOLDED
-from tlcheck.readers.onnx.operands import INTEGERS, MASKS, Data, Known, Late, Part, Shape, Value
+from tlcheck.readers.onnx.operands import HALVES, INTEGERS, MASKS, Data, Known, Late, Part, Shape, Value
 from tlcheck.readers.onnx.standard import misfit
 from tlcheck.readers.onnx.tensors import checked_shape, read_tensor
 from tlcheck.trusted.arith.formula import Formula, formula_of, gathered
@@ -357,7 +357,14 @@ class Call:
         if any(0 in x.shape for x in operands):
             raise self.unsupported("an operand without entries")
         node = self._builder.add(op, [x.node for x in operands], self.label)
-        return Data(node, self._builder.nodes[node].shape, dtype)
+        made = Data(node, self._builder.nodes[node].shape, dtype)
+        return self.stored(made, dtype) if dtype in HALVES and not isinstance(op, Rearrange) else made
+
+    def stored(self, x: Data, dtype: str) -> Data:
+        """x as numbers of 16 bits; the operation is loaded for networks of such numbers."""
+        from tlcheck.trusted.ops.stored import Stored
+
+        return Data(self._builder.add(Stored(dtype), [x.node], self.label), x.shape, dtype)
 
     def reshape(self, x: Value, shape: Shape) -> Value:
         """x with another shape of the same size."""

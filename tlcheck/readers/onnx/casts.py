@@ -1,4 +1,4 @@
-"""Other element types: Cast, CastLike, and numbers stored as integers (DequantizeLinear)."""
+"""Other element types: Cast and CastLike."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.readers.onnx.arithmetic import in_range, multiplied, scale, whole
+from tlcheck.readers.onnx.arithmetic import ONE, in_range, scale, whole
 from tlcheck.readers.onnx.call import Call
-from tlcheck.readers.onnx.operands import FLOATS, INTEGERS, Data, Known, Value
+from tlcheck.readers.onnx.operands import FLOATS, HALVES, INTEGERS, Data, Known, Value
 from tlcheck.readers.onnx.tensors import element_type
 from tlcheck.trusted.arith.constant import Constant
 
@@ -37,9 +37,16 @@ def _cast(call: Call, x: Value, dtype: str) -> Value:
 
 
 def _cast_data(call: Call, x: Data, dtype: str) -> Data:
-    """Integers of the network are below 2^32 or so: as floats they are the same numbers, over the reals."""
+    """Over the reals the same numbers, but for floats to integers or booleans. Integers are below 2^31; deployed, what float32 or
+    16 bits do not hold is rounded."""
+    if dtype == "float32" and x.dtype in ("int32", "int64"):
+        return scale(call, x, ONE, None, 1).as_type(dtype)  # beyond 2^24 float32 rounds them
     if (x.dtype, dtype) == ("float32", "float64") or (not x.is_float and dtype in ("float32", "float64")):
         return x.as_type(dtype)
+    if x.dtype in HALVES and dtype in ("float32", "float64"):
+        return x.as_type(dtype)
+    if dtype in HALVES and x.dtype in (*HALVES, "float32"):
+        return call.stored(x, dtype)
     if dtype == "bool":
         return _not_zero(call, x)
     if dtype in ("int32", "int64") and (x.is_float or (x.dtype, dtype) == ("int64", "int32")):
@@ -75,24 +82,3 @@ def _converted(call: Call, x: Known, dtype: str) -> NDArray[Any]:
     if not bool(np.isfinite(result).all()):
         raise call.nonfinite(f"a constant overflows {dtype}")
     return np.asarray(result)
-
-
-def dequantize(call: Call) -> list[Value]:
-    """(x - zero point) scale of a constant; one scale, or one per entry of ``axis``."""
-    x, by, zero = call.known(0), call.known(1), call.optional_known(2)
-    axis = call.attr_int("axis", 1)
-    if call.attr_int("block_size", 0) or call.attr_int("output_dtype", 0):
-        raise call.unsupported("blocks, or a given output type")
-    call.refuse(x.dtype not in INTEGERS or by.dtype != "float32", f"{x.dtype} by a scale of type {by.dtype}")
-    call.require_whole(x)
-    shifted = x.array.astype(np.float64)
-    shape = [1] * len(x.shape)
-    if by.array.size != 1:
-        shape[call.axis(axis, len(x.shape))] = by.array.size
-    if zero is not None:
-        if zero.shape != by.shape:
-            raise call.misshapen(f"zero point {zero.shape} and scale {by.shape} differ in shape")
-        shifted = shifted - zero.array.astype(np.float64).reshape(shape)
-    cast = int(not bool((shifted == shifted.astype(np.float32)).all()))  # float32 rounds large integers
-    call.require_float(by)
-    return [multiplied(call, Known(shifted, "float32", None, cast), call.reshape(by, tuple(shape)))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tlcheck.readers.onnx.call import DIFFER, NO_FORM, PADS_DIFFER, Call
-from tlcheck.readers.onnx.operands import Data, Shape, Value
+from tlcheck.readers.onnx.operands import Data, Known, Shape, Value
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.ops.convolution import Conv, ConvTranspose
 
@@ -95,12 +95,17 @@ def _split(total: list[int], mode: str) -> tuple[Shape, Shape]:
     return (small, large) if mode == "SAME_UPPER" else (large, small)
 
 
-def _operands(call: Call) -> tuple[Data, Constant, Constant | None, int]:
-    """Operand, weight and bias of a convolution, checked, and the float32 roundings that computed ones carry: each term has
-    one of them as a factor."""
+def _operands(call: Call) -> tuple[Data, Known, Known | None]:
+    """Operand, weight and bias, of one type."""
     weight, bias = call.known(1), call.optional_known(2)
     call.same_type(call.value(0), weight, bias)
-    x, shape = call.variable(0), weight.shape
+    return call.variable(0), weight, bias
+
+
+def _checked(call: Call, x: Data, weight: Known, bias: Known | None) -> tuple[Constant, Constant | None, int]:
+    """Weight and bias of a convolution, and the float32 roundings that computed ones carry: each term has one of them as a
+    factor."""
+    shape = weight.shape
     wrong = len(shape) < 3 or len(x.shape) != len(shape)
     call.refuse_shape(wrong, f"operand {x.shape} does not fit weight {shape}")
     kernel = call.attr_ints("kernel_shape")
@@ -108,8 +113,8 @@ def _operands(call: Call) -> tuple[Data, Constant, Constant | None, int]:
     call.refuse_shape(wrong, f"kernel_shape {kernel} differs from the weight's {shape[2:]}")
     call.refuse_shape(0 in shape, f"empty weight {shape}")
     if bias is None:
-        return x, weight.constant(), None, weight.roundings
-    return x, weight.constant(), bias.constant(), max(weight.roundings, bias.roundings)
+        return weight.constant(), None, weight.roundings
+    return weight.constant(), bias.constant(), max(weight.roundings, bias.roundings)
 
 
 def _groups(call: Call) -> int:
@@ -119,18 +124,24 @@ def _groups(call: Call) -> int:
 
 
 def conv(call: Call) -> list[Value]:
-    x, weight, bias, roundings = _operands(call)
+    return [convolved(call, *_operands(call))]
+
+
+def convolved(call: Call, x: Data, by: Known, bias: Known | None, exact: bool = False) -> Data:
+    """The correlation that the node's attributes describe; ``exact``: of integers."""
+    weight, offset, roundings = _checked(call, x, by, bias)
     kernel = kernel_of(call, weight.shape[2:])
     begin, end = padding(call, kernel.reach, kernel.strides, x.shape[2:])
     mode = auto_pad(call)
     dilated = mode in SAME and any(d > 1 for d in kernel.dilations)
     call.refuse(dilated, f"auto_pad {mode} with dilations", NO_FORM)
-    op = Conv(weight, bias, kernel.strides, kernel.dilations, begin, end, _groups(call), roundings)
-    return [call.emit(op, x)]
+    op = Conv(weight, offset, kernel.strides, kernel.dilations, begin, end, _groups(call), roundings, exact)
+    return call.emit(op, x)
 
 
 def conv_transpose(call: Call) -> list[Value]:
-    x, weight, bias, roundings = _operands(call)
+    x, by, added = _operands(call)
+    weight, bias, roundings = _checked(call, x, by, added)
     kernel, spatial = kernel_of(call, weight.shape[2:]), x.shape[2:]
     rank, strides = len(spatial), kernel.strides
     extra = tuple(call.attr_ints("output_padding") or (0,) * rank)

@@ -61,15 +61,22 @@ def _scaled(call: Call, c: Value, beta: float) -> Value:
 
 
 def product(
-    call: Call, a: Value, b: Value, *, alpha: float = 1.0, bias: Known | None = None, roundings: int = 0
+    call: Call,
+    a: Value,
+    b: Value,
+    *,
+    alpha: float = 1.0,
+    bias: Known | None = None,
+    roundings: int = 0,
+    exact: bool = False,
 ) -> Value:
-    """alpha (a b) + bias, numpy.matmul of operands of two or more axes; a bias needs a constant b."""
+    """alpha (a b) + bias, numpy.matmul of operands of two or more axes; a bias needs a constant b. ``exact``: of integers."""
     if isinstance(b, Known):
-        return _right(call, call.data(a), times(call, b, alpha), bias, roundings)
+        return _right(call, call.data(a), times(call, b, alpha), bias, roundings, exact)
     if isinstance(a, Known):
         # A B = (B^T A^T)^T
         weight = times(call, a, alpha).moved(_swapped)
-        return transposed(call, _right(call, call.data(transposed(call, b)), weight, None, roundings))
+        return transposed(call, _right(call, call.data(transposed(call, b)), weight, None, roundings, exact))
     y = _variable(call, a, b)
     return y if alpha == 1 else scale(call, y, Constant(np.array(alpha)), None, 1)
 
@@ -91,20 +98,20 @@ def _batch(call: Call, a: Value, b: Value) -> Shape:
         raise call.misshapen(f"{a.shape} and {b.shape} do not multiply") from error
 
 
-def _right(call: Call, x: Data, weight: Known, bias: Known | None, roundings: int) -> Data:
+def _right(call: Call, x: Data, weight: Known, bias: Known | None, roundings: int, exact: bool) -> Data:
     """x weight + bias for x (..., M, K), weight (..., K, N)."""
     call.refuse_shape(x.shape[-1] != weight.shape[-2], f"{x.shape} and {weight.shape} do not multiply")
     batch = weight.shape[:-2]
     if prod(batch) != 1:
-        return _batched(call, x, weight)
+        return _batched(call, x, weight, exact)
     flat = weight.moved(lambda a: a.reshape(a.shape[-2:]))
     roundings += max(flat.roundings, 0 if bias is None else bias.roundings)
-    y = call.emit(Linear(flat.constant(), None if bias is None else bias.constant(), roundings), x)
+    y = call.emit(Linear(flat.constant(), None if bias is None else bias.constant(), roundings, exact), x)
     extra = len(batch) + 2 - len(x.shape)
     return y if extra <= 0 else call.data(call.reshape(y, (1,) * extra + y.shape))
 
 
-def _batched(call: Call, x: Data, weight: Known) -> Data:
+def _batched(call: Call, x: Data, weight: Known, exact: bool) -> Data:
     """One matrix per batch entry: a convolution of kernel size 1 with one group per batch entry."""
     batch = _batch(call, x, weight)
     (m, k), n, groups = x.shape[-2:], weight.shape[-1], prod(batch)
@@ -114,7 +121,7 @@ def _batched(call: Call, x: Data, weight: Known) -> Data:
     call.require_float(kernels)
     from tlcheck.trusted.ops.convolution import Conv
 
-    op = Conv(kernels.constant(), None, (1,), (1,), (0,), (0,), groups, kernels.roundings)
+    op = Conv(kernels.constant(), None, (1,), (1,), (0,), (0,), groups, kernels.roundings, exact)
     y = call.emit(op, call.data(call.reshape(columns, (1, groups * k, m))))
     return call.data(transposed(call, call.reshape(y, (*batch, n, m))))
 
@@ -123,13 +130,18 @@ def matmul(call: Call) -> list[Value]:
     a, b = call.value(0), call.value(1)
     call.same_type(a, b)
     call.require_float(a, b)
+    return [multiply(call, a, b)]
+
+
+def multiply(call: Call, a: Value, b: Value, *, exact: bool = False) -> Value:
+    """numpy.matmul; ``exact``: of integers."""
     call.refuse_shape(not a.shape or not b.shape, "operand without axes")
     left = call.reshape(a, (1, *a.shape)) if len(a.shape) == 1 else a
     right = call.reshape(b, (*b.shape, 1)) if len(b.shape) == 1 else b
-    y = product(call, left, right)
+    y = product(call, left, right, exact=exact)
     # a vector's own axis of size 1 is no axis of the result
     rows, columns = y.shape[-2:-1] if left is a else (), y.shape[-1:] if right is b else ()
-    return [call.reshape(y, (*y.shape[:-2], *rows, *columns))]
+    return call.reshape(y, (*y.shape[:-2], *rows, *columns))
 
 
 def cum_sum(call: Call) -> list[Value]:

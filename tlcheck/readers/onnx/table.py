@@ -124,7 +124,12 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
         "Constant": "constant", "ConstantOfShape": "constant_of_shape", "NonZero": "non_zero", "Range": "range_",
         "Shape": "shape", "Size": "size",
     },
-    "casts": {"Cast": "cast", "CastLike": "cast", "DequantizeLinear": "dequantize"},
+    "casts": {"Cast": "cast", "CastLike": "cast"},
+    "dynamic": {"DynamicQuantizeLinear": "quantize"},
+    "quantized": {
+        "ConvInteger": "conv_integer", "DequantizeLinear": "dequantize", "MatMulInteger": "matmul_integer",
+        "QLinearConv": "qlinear_conv", "QLinearMatMul": "qlinear_matmul", "QuantizeLinear": "quantize",
+    },
 }  # fmt: skip
 """Module of this package -> operator -> its function there. One function for several: it looks at ``Call.op``."""
 
@@ -140,10 +145,10 @@ UNLIKE: Final = {
 """Operators that have no row because runtimes compute another function than the standard's: which."""
 
 ON_INTEGERS: Final = frozenset({
-    "Add", "And", "Cast", "CastLike", "Concat", "Equal", "Expand", "Flatten", "Gather", "Greater", "GreaterOrEqual",
-    "Identity", "Less", "LessOrEqual", "Mod", "Mul", "Not", "OneHot", "Or", "ReduceMax",
-    "ReduceMin", "ReduceSum", "Reshape", "Shape", "Size", "Slice", "Split", "Squeeze", "Sub", "Tile", "Transpose",
-    "Unsqueeze", "Where", "Xor",
+    "Add", "And", "Cast", "CastLike", "Concat", "ConvInteger", "DequantizeLinear", "Equal", "Expand", "Flatten", "Gather",
+    "Greater", "GreaterOrEqual", "Identity", "Less", "LessOrEqual", "MatMulInteger", "MaxPool", "Mod", "Mul", "Not", "OneHot",
+    "Or", "QLinearConv", "QLinearMatMul", "ReduceMax", "ReduceMin", "ReduceSum", "Reshape", "Shape", "Size", "Slice", "Split",
+    "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze", "Where", "Xor",
 })  # fmt: skip
 """Operators that mean the same on integers and booleans that the network computes; the others refuse them."""
 

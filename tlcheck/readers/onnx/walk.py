@@ -11,7 +11,7 @@ from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_NODES
 from tlcheck.readers.onnx.call import Builder, Call
 from tlcheck.readers.onnx.external import parse
-from tlcheck.readers.onnx.operands import INTEGERS, Data, Known, Late, Part, Shape
+from tlcheck.readers.onnx.operands import FLOATS, INTEGERS, Data, Known, Late, Part, Shape
 from tlcheck.readers.onnx.standard import MIN_OPSET, max_opset
 from tlcheck.readers.onnx.table import LOWERINGS, ON_INTEGERS, UNLIKE, Row, late_row, remember
 from tlcheck.readers.onnx.tensors import checked_shape, element_type, read_tensor
@@ -128,8 +128,8 @@ def _input(info: ValueInfoProto, builder: Builder) -> Data:
     if not info.type.HasField("tensor_type") or not info.type.tensor_type.HasField("shape"):
         raise InvalidInput("TLC202", "input is not a tensor of known rank", field=where)
     dtype = element_type(info.type.tensor_type.elem_type, where)
-    if dtype not in ("float32", "float64"):
-        read = "float32 or float64"
+    if dtype not in FLOATS:
+        read = " or ".join(FLOATS)
         raise InvalidInput("TLC202", "unsupported input type", field=where, expected=read, got=dtype)
     return builder.input(info.name, _input_shape(info, where), dtype)
 

@@ -33,12 +33,29 @@ class Accuracy:
 @dataclass(frozen=True)
 class Profile:
     """``name`` and ``digest`` (of the document) say which it is, in verdicts and keys. ``functions``: by the name of the
-    operation's class. ``normalisation``: by the name of the operator, how its means and variances are computed."""
+    operation's class. ``normalisation``: by the name of the operator, how its means and variances are computed.
+    ``exact_products``: sums of products of 8-bit integers are exact, whatever their signs. ``wide_sums``: operators on 16-bit
+    numbers are executed in float32, and what they give is rounded to 16 bits. ``tf32``: products of matrices and convolutions
+    are TF32's (``product_error``)."""
 
     name: str
     digest: str
     functions: Mapping[str, Accuracy] = field(default_factory=dict)
     normalisation: Mapping[str, str] = field(default_factory=dict)
+    exact_products: bool = False
+    wide_sums: bool = False
+    tf32: bool = False
+
+    def product_error(self, terms: int, error: Fraction) -> Fraction:
+        """Of a sum of ``terms`` products whose float32 roundings err by ``error``, relative to the products' magnitudes.
+
+        TF32: operands are cut to 10 bits after the leading one, to nearest or towards 0, by at most 2^-10 of themselves; products
+        are exact, and blocks of them are added with at least 24 bits, each losing at most 2^-21 of the magnitudes so far.
+        """
+        if not self.tf32:
+            return error
+        cut = 1 + Fraction(1, 1 << 10)
+        return cut**2 * (1 + Fraction(terms, 1 << 21)) * (1 + error) - 1
 
     def accuracy(self, function: str) -> Accuracy:
         """Raises NotDeployable where the profile does not say."""

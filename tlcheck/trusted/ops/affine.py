@@ -20,12 +20,13 @@ from tlcheck.trusted.ops.base import AffineOperation, Shape, one, require
 class Linear(AffineOperation):
     """y = x W + b. x: (..., K), W: (K, N), b: (N,) or None, y: (..., N).
 
-    ``roundings``: 1 for a Gemm with alpha or beta folded in, else 0.
+    ``roundings``: 1 for a Gemm with alpha or beta folded in, else 0. ``exact``: of integers, which kernels add exactly.
     """
 
     weight: Constant
     bias: Constant | None = None
     roundings: int = 0
+    exact: bool = False
 
     def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
         shape = one(inputs, "Linear")
@@ -37,7 +38,7 @@ class Linear(AffineOperation):
 
     def affine(self, inputs: tuple[Shape, ...], output: Shape) -> Affine:
         product = MatMap(self.weight, prod(inputs[0][:-1]))
-        return Affine((product,), tile(self.bias, output, -1), self.roundings, False)
+        return Affine((product,), tile(self.bias, output, -1), self.roundings, self.exact)
 
 
 @dataclass(frozen=True, eq=False)

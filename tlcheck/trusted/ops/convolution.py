@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.maps import Affine, ConvMap
@@ -15,7 +15,7 @@ class Conv(AffineOperation):
     """Cross-correlation, ONNX Conv. x: (B, C, *S), weight: (O, C/groups, *kernel), bias: (O,) or None.
 
     y[b,o,p] = bias[o] + sum_{c,k} weight[o,c,k] x[b, c, strides*p + dilations*k - pads_begin], zero outside.
-    ``strides``, ``dilations``, ``pads_begin``, ``pads_end``: one entry per spatial axis. ``roundings``: as Linear's.
+    ``strides``, ``dilations``, ``pads_begin``, ``pads_end``: one entry per spatial axis. ``roundings``, ``exact``: as Linear's.
     """
 
     weight: Constant
@@ -26,6 +26,7 @@ class Conv(AffineOperation):
     pads_end: tuple[int, ...]
     groups: int = 1
     roundings: int = 0
+    exact: bool = False
 
     def __post_init__(self) -> None:
         _check_geometry(self, len(self.weight.shape) - 2)
@@ -55,7 +56,7 @@ class Conv(AffineOperation):
         return (shape[0], o, *spatial)
 
     def affine(self, inputs: tuple[Shape, ...], output: Shape) -> Affine:
-        return _convolution(self, inputs[0], output, transposed=False)
+        return replace(_convolution(self, inputs[0], output, transposed=False), exact=self.exact)
 
 
 @dataclass(frozen=True, eq=False)

@@ -102,7 +102,9 @@ class MatProduct(Relaxed):
         gamma = (
             k * UNIT32 / (1 - k * UNIT32) * (1 + Fraction(k, 1 << 50))
         )  # what float64 lost in the sums of magnitudes
-        return scaled_up(gamma, sums, 2 * (k + 1) * TINY32 * (1 + Fraction(largest)))
+        return scaled_up(
+            profile.product_error(k, gamma), sums, 2 * (k + 1) * TINY32 * (1 + Fraction(largest))
+        )
 
     def relaxation(self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...]) -> Relaxation:
         """As the sum of the products of its entries."""
