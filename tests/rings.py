@@ -44,10 +44,10 @@ ARB: Final = (("arith", "arb"),)
 FIRST: Final = "unsat: exact integers, piecewise linear"
 ROWS: Final = {
     FIRST: Row("digits-mlp", (3000, 5400), ARB),
-    "unsat: + Sigmoid": Row("digits-sigmoid-lines", (3150, 5350), ARB),
+    "unsat: + Sigmoid": Row("digits-sigmoid-lines", (3150, 5400), ARB),
     "unsat: + smooth functions (Exp)": Row(partial(small_proofs.one_leaf, operator="Exp"), (3500, 4650), ARB),
     "unsat: + step functions (Sign)": Row(partial(small_proofs.one_leaf, operator="Sign"), (3850, 5000), ARB),
-    "unsat: + ball64": Row("digits-mlp", (3600, 5350), (("arith", "ball64"),)),
+    "unsat: + ball64": Row("digits-mlp", (3600, 5400), (("arith", "ball64"),)),
     "unsat: + deployed": Row("digits-mlp", (3050, 5500), (*ARB, ("semantics", "deployed"))),
     "sat: a witness": Row("absolute-witness-on-the-boundary", (2800, 5250)),
     "two networks": Row("equiv-a-weight-off", (3300, 5450), ARB),
