@@ -607,7 +607,7 @@ COMMANDS = [
     ["lyapunov-spec", "{}.vnnlib"], ["vnnlib", "verify", "{}", "--network", "N={}"],
     ["vnncomp", "witness", "{}", "{}", "{}"], ["vnncomp", "referee", "{}", "--benchmarks", "{}"],
     ["vnncomp", "witness", "--index", "{}"], ["verify", "{}", "--model", "{}", "--property", "{}"], ["lock", "{}", "-o", "{}"],
-    ["certify", "{}", "{}", "-o", "{}.tlcert"], ["certify-robust", "{}", "{}", "-o", "{}", "--eps", "1/8"],
+    ["certify", "{}", "{}", "-o", "{}.tlcert"], ["equiv", "{}", "{}", "--box", "0,1"], ["certify-robust", "{}", "{}", "-o", "{}", "--eps", "1/8"],
 ]  # fmt: skip
 
 

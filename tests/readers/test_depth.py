@@ -249,7 +249,38 @@ def recurrent(op: str, f: Callable[[Array], Array], count: int, **more: Any) -> 
     return op, Layer((step, ("Squeeze", (X, ints(1)), {})), f, shape=(1, 1, 4), **more)
 
 
+def dft(x: Array) -> Array:
+    """Of four complex numbers: (1, 4, 2)."""
+    y = x.copy()
+    for k in range(4):
+        angles = [-2 * mp.pi * k * m / 4 for m in range(4)]
+        cos, sin = [mpmath.cos(a) for a in angles], [mpmath.sin(a) for a in angles]
+        y[0, k, 0] = sum(
+            c * x[0, m, 0] - s * x[0, m, 1] for m, (c, s) in enumerate(zip(cos, sin, strict=True))
+        )
+        y[0, k, 1] = sum(
+            s * x[0, m, 0] + c * x[0, m, 1] for m, (c, s) in enumerate(zip(cos, sin, strict=True))
+        )
+    return y
+
+
+def stft(x: Array) -> Array:
+    """Of one frame of three: (1, 3, 1) to (1, 1, 2, 2), its last column."""
+    window, third = exact(f32(0.7, 1.3, 0.9)), 2 * mp.pi / 3
+    cos = sum(w * v * mpmath.cos(third * m) for m, (w, v) in enumerate(zip(window, x[0, :, 0], strict=True)))
+    sin = -sum(w * v * mpmath.sin(third * m) for m, (w, v) in enumerate(zip(window, x[0, :, 0], strict=True)))
+    total = sum(w * v for w, v in zip(window, x[0, :, 0], strict=True))
+    return np.array([total, cos, sin], dtype=object).reshape(1, 3, 1)
+
+
+STFT_STEPS: Any = (
+    ("STFT", (X, ints(1)[0], f32(0.7, 1.3, 0.9)), {}), ("Reshape", (X, ints(4)), {}), ("Gather", (X, ints(0, 2, 3)), {}),
+    ("Reshape", (X, ints(1, 3, 1)), {}),
+)  # fmt: skip
+
 TABLE: list[tuple[str, Layer]] = [
+    one("DFT", dft, a=0.5, start=CUBE[:8], shape=(1, 4, 2)),
+    ("STFT", Layer(STFT_STEPS, stft, a=0.4375, b=0.25, start=CUBE[:3], shape=(1, 3, 1))),
     recurrent("RNN", rnn, 1, a=1.5), recurrent("GRU", gru, 3, a=4.0), recurrent("LSTM", lstm, 4, a=6.0, b=0.5),
     *(one(name, each(row.function), a=row.chain[0], b=row.chain[1], start=SMALL) for name, row in OPERATORS.items() if row.chain),
     # arithmetic and functions, entry by entry

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,9 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from tests import numpy_eval
-from tests.helpers import IEEE
+from tests.helpers import CERTIFICATES, IEEE
 from tests.readers.test_onnx_onnxruntime import run
+from tlcheck.cli.main import main
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.onnx import modules_of, read_model
 from tlcheck.readers.onnx.recurrent import GATES, USUAL
@@ -26,6 +29,8 @@ from tlcheck.trusted.bounds import Enclosure, Slopes
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.guidance import NO_GUIDANCE
 from tlcheck.trusted.network import Network
+
+sys.path.append(str(CERTIFICATES / "producers"))
 
 F32 = TensorProto.FLOAT
 
@@ -300,3 +305,27 @@ def test_a_long_sequence_is_refused_at_once() -> None:
 def test_one_module_is_asked_for() -> None:
     data, _ = Case("GRU").model()
     assert modules_of(read_model(data)) == ("tlcheck.readers.onnx.recurrent",)
+
+
+def test_an_lstm_is_certified_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Three steps of two numbers, two classes: no point near this one changes its class, over the reals and in float32."""
+    import lstm
+
+    rng = np.random.default_rng(1)
+    shapes = {"W": (12, 2), "R": (12, 3), "B": (12,), "V": (2, 3), "b": (2,)}
+    weights = {name: rng.integers(-128, 129, shape) / 128 for name, shape in shapes.items()}
+    image = rng.integers(0, 9, (3, 1, 2)) / 8
+    logits, _ = lstm.forward(weights, image)
+    label = int(logits.argmax())
+    (tmp_path / "m.onnx").write_bytes(lstm.onnx_of(weights, rows=3))
+    (tmp_path / "p.vnnlib").write_text(lstm.question(image, label, eps=0.01, digits=2), encoding="utf-8")
+    found = read_model((tmp_path / "m.onnx").read_bytes())
+    np.testing.assert_allclose(numpy_eval.evaluate(found, [image])[0], logits, rtol=1e-6)
+    made = str(tmp_path / "x.tlcert")
+    files = [str(tmp_path / name) for name in ("m.onnx", "p.vnnlib")]
+    assert main(["certify", *files, "-o", made, "--jobs", "1"]) == 0
+    assert main(["verify", made, "--semantics", "deployed", "--profile", "onnxruntime-cpu"]) == 0
+    assert "CERTIFIED" in capsys.readouterr().out
+    (tmp_path / "p.vnnlib").write_text(lstm.question(image, 1 - label, eps=0.01, digits=2), encoding="utf-8")
+    assert main(["certify", *files, "-o", str(tmp_path / "y.tlcert"), "--jobs", "1"]) == 0
+    assert "CERTIFIED  sat" in capsys.readouterr().out

@@ -22,7 +22,6 @@ from tlcheck.errors import InvalidInput
 from tlcheck.options import Options, Progress, Report
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.report.result import Bound, ClaimResult, Number, Reason
-from tlcheck.trusted.arith.profile import NotDeployable
 from tlcheck.trusted.conditions import Check, ConditionClaim, Item, Measure
 from tlcheck.trusted.decide import ConditionsOutcome, decide_conditions
 from tlcheck.trusted.tally import CheckParts, check_part
@@ -33,6 +32,18 @@ def check_conditions(
     loaded: LoadedClaim, claim: ConditionClaim, options: Options, report: Report = None
 ) -> ClaimResult:
     """Decide a claim that is a conjunction of conditions. Raises InvalidInput: of those that have no deployed semantics."""
+    if options.semantics != "deployed":
+        return _checked(loaded, claim, options, report)
+    from tlcheck.trusted.arith.profile import NotDeployable  # only float32 executions have profiles
+
+    try:
+        return _checked(loaded, claim, options, report)
+    except NotDeployable as error:
+        raise not_deployable(error) from None
+
+
+def _checked(loaded: LoadedClaim, claim: ConditionClaim, options: Options, report: Report) -> ClaimResult:
+    """Raises InvalidInput, NotDeployable."""
     start = timer.now()
     deadline = Deadline(options.timeout, options.max_memory_mib)
     try:
@@ -40,8 +51,6 @@ def check_conditions(
             claim = _for_executions(claim, options, deadline)
         parts = _parts_checker(claim, options, deadline, report)
         result = _result(loaded, claim, decide_conditions(claim, options.precision, deadline.check, parts))
-    except NotDeployable as error:
-        raise not_deployable(error) from None
     except Stopped as stopped:
         reason = Reason("TLC015", str(stopped))
         result = ClaimResult(claim.kind, claim.statement, Verdict.UNPROVEN, reason, details=about(loaded))

@@ -5,7 +5,7 @@ lines and functions on the way. Halving the box across input j gains
 
 * |slope_j| width_j / 2 of the linear function, in one half;
 * of each relaxed value's gap a share, in both: the gap's size |A_k| times the distance of its lines, times the part of the
-  operand's range that input j makes, |dz_k/dx_j| width_j / (u_k - l_k); of a product, for each of its operands.
+  operand's range that input j makes, |dz_k/dx_j| width_j / (u_k - l_k); of a product or a difference, for each of its operands.
 
 The derivatives are those of the lines' means, carried forward from the inputs, signs and all.
 """
@@ -101,6 +101,8 @@ def _through(
     mean: Array = np.zeros(1, passes.dtype)
     distance: Array = np.zeros(1, passes.dtype)
     parts: Array = np.zeros(1, passes.dtype)
+    deciding = {*range(len(nodes))} - {part.operand for part in drawn.parts}
+    """Operands without a line, whose ranges decide on the others': of a difference, whose lines are as far apart as d is."""
     for part in drawn.parts:
         x = operands[part.operand]
         low, high = (boxwise(end, boxes) for end in found.ends[nodes[part.operand]])
@@ -112,7 +114,11 @@ def _through(
         mean = mean + x * ((ls + us) / 2)[:, None]
         ends = ((us - ls) * end + (ut - lt) for end in (low, high))
         distance = distance + np.maximum(np.maximum(*ends), 0)
-        parts = parts + np.abs(x) / np.maximum(high - low, TINY)[:, None]
+        size = np.maximum(np.abs(low), np.abs(high)) if deciding else 0.0
+        parts = parts + np.abs(x) / np.maximum(np.maximum(high - low, size), TINY)[:, None]
+    for k in deciding:
+        low, high = (boxwise(end, boxes) for end in found.ends[nodes[k]])
+        parts = parts + np.abs(operands[k]) / np.maximum(high - low, TINY)[:, None]
     shares = parts * distance[:, None]
     return mean if drawn.sums is None else passes.maps.forward(drawn.sums, mean), shares
 

@@ -242,7 +242,8 @@ def _starts(box: InputBox, seed: int) -> Floats:
     """(P, inputs): the middle, both extreme corners, corners and points at random."""
     low, high = (np.array([float(x) for x in end]) for end in (box.lower, box.upper))
     rng = np.random.default_rng(seed)
-    corners = np.where(rng.random((STARTS // 2, low.size)) < 0.5, low, high)
+    share = rng.random((STARTS // 2, 1))  # of lower ends: a corner's own
+    corners = np.where(rng.random((STARTS // 2, low.size)) < share, low, high)
     inside = low + rng.random((STARTS // 2, low.size)) * (high - low)
     return np.concatenate([[(low + high) / 2, low, high], corners, inside])
 

@@ -51,6 +51,9 @@ DEFECTS: list[Defect] = [
     Defect("RNN GRU LSTM", "reference", lambda case, _: not {"activations", "clip"}.isdisjoint(case.attributes),
            "'activations: A list of ... activation functions', 'clip: ... is applied to the input of activations'; it takes the usual "
            "functions and no clip"),
+    Defect("STFT", "inference", lambda case, _: _attribute(case, "onesided", 1) == 1,
+           "'the output has the shape: [batch_size][frames][dft_unique_bins][2], where dft_unique_bins is frame_length // 2 + 1'; it "
+           "counts one more"),
     Defect("Loop", "reference", lambda case, _: _operand(case, 1) is None,
            "'input (trip_count, \"\") // for loop'; without a condition it never runs the body"),
     Defect("Softmax LogSoftmax Hardmax", "reference", lambda case, _: case.opset < 13,

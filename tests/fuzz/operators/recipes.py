@@ -1173,6 +1173,35 @@ def scan(m: Maker) -> None:
     m.case.outputs = ["wanted", "wanted"]
 
 
+def dft(m: Maker) -> None:
+    shape = (*(m.int(1, 4) for _ in range(m.pick([1, 2, 2, 3]))), m.pick([1, 1, 2]))
+    axis = m.pick([a for a in range(-len(shape), len(shape)) if a % len(shape) != len(shape) - 1])
+    m.operand(m.floats(shape), "data" if m.maybe(0.9) else "constant")
+    if m.maybe(0.5):
+        m.operand(np.array(m.int(1, 5)), "constant")
+    elif not m.takes("axis"):
+        m.absent()
+    if m.takes("axis"):
+        m.attr("axis", axis, 1.0)
+    else:
+        m.operand(np.array(axis), "constant")
+    m.flag("inverse")
+    m.flag("onesided", 0.3)
+
+
+def stft(m: Maker) -> None:
+    n, length = m.int(1, 4), m.int(4, 8)
+    m.operand(m.floats((m.int(1, 2), length, m.pick([1, 1, 1, 2]))), "data" if m.maybe(0.9) else "constant")
+    m.operand(np.array(m.int(1, 3)), "constant")
+    if m.maybe(0.7):
+        m.operand(m.floats((n,)), "constant")
+    else:
+        m.absent()
+    if m.maybe(0.6):
+        m.operand(np.array(n), "constant")
+    m.flag("onesided")
+
+
 def eye_like(m: Maker) -> None:
     m.operand(any_values(m, m.shape(2, 2)))
     m.attr("k", m.int(-3, 3))
@@ -1262,6 +1291,6 @@ RECIPES: dict[str, Recipe] = {
     "Attention": attention, "RotaryEmbedding": rotary_embedding, "SwiGLU": swiglu, "CenterCropPad": center_crop_pad, "Col2Im": col2im,
     "TensorScatter": tensor_scatter,
     "DequantizeLinear": dequantize, "QuantizeLinear": quantize, "NonZero": non_zero, "Range": range_, "Shape": shape_of, "TopK": top_k,
-    **dict.fromkeys(["RNN", "GRU", "LSTM"], recurrent), "If": if_, "Loop": loop, "Scan": scan, "EyeLike": eye_like,
+    **dict.fromkeys(["RNN", "GRU", "LSTM"], recurrent), "If": if_, "Loop": loop, "Scan": scan, "EyeLike": eye_like, "DFT": dft, "STFT": stft,
     "ReverseSequence": reverse_sequence,
 }  # fmt: skip

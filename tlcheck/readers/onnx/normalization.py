@@ -129,9 +129,6 @@ def lp_normalization(call: Call) -> list[Value]:
     return [_times(call, x, inverse)]
 
 
-"""A kernel adds the channel that enters and subtracts the one that leaves: what a large one rounded stays in the sum."""
-
-
 def lrn(call: Call) -> list[Value]:
     """x / (bias + alpha / size times the sum of x^2 over ``size`` channels around)^beta"""
     x, size = call.variable(0), call.required_int("size")

@@ -68,6 +68,7 @@ def recurrent(call: Call) -> list[Value]:
     x, w, r = (call.value(i) for i in range(3))
     batch_first = call.attr_flag("layout", False)
     call.require_float(x, w, r)
+    call.refuse(x.dtype not in ("float32", "float64"), f"operand of type {x.dtype}")
     words = call.attr_str("direction", "forward")
     call.refuse(words not in DIRECTIONS, f"direction {words}")
     directions = DIRECTIONS[words]

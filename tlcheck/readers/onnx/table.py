@@ -96,6 +96,7 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
     "matrices": {"CumSum": "cum_sum", "Gemm": "gemm", "MatMul": "matmul"},
     "einsum": {"Einsum": "einsum"},
     "subgraphs": {"If": "if_", "Loop": "loop", "Scan": "scan"},
+    "fourier": {"DFT": "dft", "STFT": "stft"},
     "recurrent": dict.fromkeys(("GRU", "LSTM", "RNN"), "recurrent"),
     "convolution": {"Conv": "conv", "ConvTranspose": "conv_transpose"},
     "pooling": {"AveragePool": "average_pool", "MaxPool": "max_pool"},
@@ -165,11 +166,11 @@ LOCAL: Final = Row(f"{__package__}.subgraphs", "function_call")
 """A call of a local function. Rows of its module get the walk too."""
 
 ON_INTEGERS: Final = frozenset({
-    "Add", "And", "Cast", "CastLike", "Concat", "ConvInteger", "DequantizeLinear", "Equal", "Expand", "EyeLike",
-    "Flatten", "Gather", "Greater", "GreaterOrEqual", "Identity", "If", "Less", "LessOrEqual", "Loop", "MatMulInteger",
-    "MaxPool", "Mod", "Mul", "Not", "OneHot", "Or", "QLinearConv", "QLinearMatMul", "ReduceMax", "ReduceMin", "ReduceSum",
-    "Reshape", "ReverseSequence", "Scan", "Shape", "Size", "Slice", "Split", "Squeeze", "Sub", "Tile", "Transpose",
-    "Unsqueeze", "Where", "Xor",
+    "Add", "And", "Cast", "CastLike", "Concat", "ConvInteger", "DequantizeLinear", "Equal", "Expand",
+    "EyeLike", "Flatten", "Gather", "Greater", "GreaterOrEqual", "Identity", "If", "Less", "LessOrEqual",
+    "Loop", "MatMulInteger", "MaxPool", "Mod", "Mul", "Not", "OneHot", "Or", "QLinearConv",
+    "QLinearMatMul", "ReduceMax", "ReduceMin", "ReduceSum", "Reshape", "ReverseSequence", "Scan", "Shape",
+    "Size", "Slice", "Split", "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze", "Where", "Xor",
 })  # fmt: skip
 """Operators that mean the same on integers and booleans that the network computes; the others refuse them."""
 

@@ -25,6 +25,7 @@ FUNCTIONS: dict[str, Callable[..., Arb]] = {
     "sqrt": lambda a: a.sqrt(),
     "log": lambda a: a.log(),
     "abs": abs,
+    "cos_pi": lambda a: a.cos_pi(),
     "pi": arb.pi,
 }
 """What ``formula.ARITY`` names. On a ball that is not in the domain Arb's are not finite."""

@@ -24,7 +24,9 @@ Number = int | float | Fraction
 MAX_OPERATIONS = 128
 """Longest formula that is used: beyond, a constant is its enclosure in float64."""
 
-ARITY = {"plus": 2, "minus": 2, "times": 2, "over": 2, "negative": 1, "sqrt": 1, "log": 1, "abs": 1, "pi": 0}
+ARITY = {
+    "plus": 2, "minus": 2, "times": 2, "over": 2, "negative": 1, "sqrt": 1, "log": 1, "abs": 1, "cos_pi": 1, "pi": 0,
+}  # fmt: skip
 """The functions, and how many operands each takes."""
 
 
@@ -80,6 +82,10 @@ class Formula(ABC):
 
     def log(self) -> Formula:
         return Applied("log", (self,))
+
+    def cos_pi(self) -> Formula:
+        """cos(pi x)"""
+        return Applied("cos_pi", (self,))
 
 
 def gathered(parts: Sequence[Formula], index: NDArray[np.int64]) -> Formula:
