@@ -60,7 +60,7 @@ ROWS: Final = {
     "stability": Row("stability-cone", (2200, 2900)),
     "Lyapunov boxes": Row("lyapunov-annulus", (1200, 2800)),
     "PINN at points": Row("pinn-boxes", (1150, 2650)),
-    "PINN over a domain": Row("pinn-domain-sup", (2700, 4400)),
+    "PINN over a domain": Row("pinn-domain-sup", (2700, 4450)),
     "solution error": Row("solution-heat-sup", (3900, 4500)),
     "output box": Row("output-box-of-a-tent", (4300, 2550)),
     "margins": Row("margins-over-digits", (5300, 4150)),
