@@ -60,16 +60,18 @@ ROWS: Final = {
     "stability": Row("stability-cone", (2200, 2900)),
     "Lyapunov boxes": Row("lyapunov-annulus", (1200, 2800)),
     "PINN at points": Row("pinn-boxes", (1150, 2650)),
-    "PINN over a domain": Row("pinn-domain-sup", (2700, 4400)),
+    "PINN over a domain": Row("pinn-domain-sup", (2700, 4450)),
     "solution error": Row("solution-heat-sup", (3900, 4500)),
     "output box": Row("output-box-of-a-tent", (4300, 2550)),
     "margins": Row("margins-over-digits", (5350, 4150)),
     "node bounds": Row(small_proofs.node_bounds, (4850, 2600), claim=1),
+    "conformance": Row("conformance-of-a-digits-network", (2650, 4200)),
 }
 """By kind of claim. Raising a budget is a decision: say why in the commit that does."""
 ONNX: Final = "tlcheck.readers.onnx"
-READERS: Final = {"ONNX reader, for a piecewise linear network": 1600, "ONNX reader, the whole": 4250}
+READERS: Final = {"ONNX reader, for a piecewise linear network": 1600, "ONNX reader, the whole": 4500}
 READERS: Final = {"ONNX reader, for a piecewise linear network": 1700, "ONNX reader, the whole": 4700}
+READERS: Final = {"ONNX reader, for a piecewise linear network": 1700, "ONNX reader, the whole": 4500}
 """Most code lines of the ONNX reader."""
 AUDIT: Final = (
     "claim",

@@ -33,17 +33,19 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "verify": {"trusted", "readers", "checking", "writers", "report.record", "report.result", "report.claim_roots"},
     "referee": {"trusted", "keys", "readers", "runtime", "report", "checking", "prover", "verify"},
     "solver": {"trusted", "keys", "readers", "runtime", "checking", "prover", "verify"},
+    "conformance": {"trusted", "readers", "runtime", "report", "writers", "robust"},
     "robust": {"trusted", "readers", "runtime", "report", "checking", "writers", "prover", "verify"},
     "plot": {"trusted", "readers", "report", "prover", "verify"},
     "cli": {
-        "trusted", "readers", "runtime", "report", "checking", "writers", "prover", "verify", "referee", "robust", "solver", "plot",
+        "trusted", "readers", "runtime", "report", "checking", "writers", "prover", "verify", "referee", "robust",
+        "conformance", "solver", "plot",
     },
     "__main__": {"cli"},
 }  # fmt: skip
 """Wing -> the wings, or modules of them, that it may import, beside itself and GROUND."""
 
 SAME: Final = {
-    "camera": "the claim", "conditions": "claims that are conjunctions of them", "convert": "the command",
+    "camera": "the claim", "conditions": "claims that are conjunctions of them", "conformance": "the claim", "convert": "the command",
     "convolution": "the operation", "corridor": "the claim", "decimals": "decimal numbers, read and written",
     "discrete": "the operators", "engine": "passes over a graph, in Taylor models and in floats", "elementwise": "the operators", "functions": "functions of one variable",
     "indexed": "the operators", "s_shaped": "sigmoid, tanh and their like", "selection": "the operators", "layers": "dense layers", "lock": "lock files",

@@ -33,6 +33,7 @@ FAMILIES = (
     "key_cases",
     "gate_cases",
     "margin_cases",
+    "conformance_cases",
     "point_cases",
     "strict_cases",
     "operator_cases",

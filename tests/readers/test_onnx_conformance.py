@@ -66,7 +66,6 @@ REFUSED: list[tuple[str, str, str]] = [
         SHAPES_ONLY,
     ),
     (r"test_maxpool_2d_uint8", r".*", SHAPES_ONLY),
-    (r"test_(attention|swiglu)_.*(fp16|bf16|float16)(_mask)?", r".*", "narrower floats"),
     (
         r"test_attention_.*(mask_causal|causal_(nonpad|with_past).*|causal_padded_kv.*|nonpad_decode|with_past|ext_cache_.*)",
         r".*",
@@ -105,6 +104,13 @@ REFUSED: list[tuple[str, str, str]] = [
 ]
 
 ROUNDED = {
+    "test_swiglu_float16": 1e-3,
+    **dict.fromkeys(["test_attention_4d_fp16", "test_attention_4d_gqa_with_past_and_present_fp16"], 2e-3),
+    **dict.fromkeys(["test_attention_4d_causal_fp16"], 2e-3),
+    **{
+        f"test_attention_{kind}_bf16": 2e-2
+        for kind in ("3d_causal", "4d_causal", "4d_padded_kv", "4d_attn_mask_causal")
+    },
     "test_averagepool_2d_ceil_last_window_starts_on_pad": 1e-4,
     **dict.fromkeys(
         [

@@ -88,7 +88,7 @@ def test_imports_are_those_of_the_syntax_tree(path: Path) -> None:
 ACCEPTED = {
     "absolute-witness-on-the-boundary": (), "camera-all-conditions": (), "camera-envelope": (), "corridor-two-segments": (),
     "digits-mlp": ("--arith", "arb"), "differ-a-weight-off": (), "digits-safetensors": (), "digits-sigmoid-lines": (), "lyapunov-torchlean": (),
-    "equiv-a-weight-off": ("--arith", "arb"), "leaf-proof-by-boxes": (), "margins-over-digits": (), "output-box-of-attention": (), "pinn-boxes": (), "pinn-domain-sup": (),
+    "equiv-a-weight-off": ("--arith", "arb"), "conformance-of-a-digits-network": (), "leaf-proof-by-boxes": (), "margins-over-digits": (), "output-box-of-attention": (), "pinn-boxes": (), "pinn-domain-sup": (),
     "solution-heat-sup": (), "spline-parabola": (), "spline-near-tanh": (), "stability-cone": (), "stability-invariant": (),
 }  # fmt: skip
 CASES: list[Any] = [

@@ -25,7 +25,7 @@ from tlcheck.report.record import ExitCode
 from tlcheck.robust import answer as answers
 from tlcheck.robust import folder as folders
 from tlcheck.robust import run as runs
-from tlcheck.robust.report import Document, _cell, _percent, robust_schema
+from tlcheck.robust.report import Document, _percent, markdown_cell, robust_schema
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 
 SAMPLES = np.array([[0.875, 0.125], [0.25, 0.75], [0.5, 0.75], [0.75, 0.25]])
@@ -626,9 +626,12 @@ def test_numbers_of_other_units_are_noted(there: Path) -> None:
 
 def test_a_report_s_names_are_text() -> None:
     """Markdown has no say in them, nor what GitHub makes of addresses."""
-    assert _cell("_a_|<b>*c* `d`\\ ~f~ &amp; $h$ @i") == r"\_a\_\|\<b\>\*c\* \`d\`\\ \~f\~ \&amp; \$h\$ \@i"
-    assert _cell("[d](https://e) www.g.de") == r"\[d\](https\://e) www\.g.de"
-    assert _cell("row 3, 0.25 (as large)\n# - 1.") == "row 3, 0.25 (as large) # - 1."
+    assert (
+        markdown_cell("_a_|<b>*c* `d`\\ ~f~ &amp; $h$ @i")
+        == r"\_a\_\|\<b\>\*c\* \`d\`\\ \~f\~ \&amp; \$h\$ \@i"
+    )
+    assert markdown_cell("[d](https://e) www.g.de") == r"\[d\](https\://e) www\.g.de"
+    assert markdown_cell("row 3, 0.25 (as large)\n# - 1.") == "row 3, 0.25 (as large) # - 1."
 
 
 def test_fewer_inputs_lose_no_evidence(there: Path, capsys: pytest.CaptureFixture[str]) -> None:

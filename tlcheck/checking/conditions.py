@@ -46,6 +46,8 @@ def _checked(loaded: LoadedClaim, claim: ConditionClaim, options: Options, repor
     """Raises InvalidInput, NotDeployable."""
     start = timer.now()
     deadline = Deadline(options.timeout, options.max_memory_mib)
+    if _is_deployed(claim):
+        options = replace(options, semantics="real")
     try:
         if options.semantics == "deployed":
             claim = _for_executions(claim, options, deadline)
@@ -57,6 +59,11 @@ def _checked(loaded: LoadedClaim, claim: ConditionClaim, options: Options, repor
     if options.semantics == "deployed":
         result = replace(result, assumptions=(*result.assumptions, *float32_assumptions(options.profile)))
     return replace(result, arithmetic=_arithmetic(claim, options), seconds=timer.now() - start)
+
+
+def _is_deployed(claim: ConditionClaim) -> bool:
+    """It is about float32 executions by itself, under a profile of its own."""
+    return getattr(claim, "semantics", "real") == "deployed"
 
 
 NO_FLOAT32: Final[dict[str, str]] = {
@@ -108,7 +115,7 @@ def _arithmetic(claim: ConditionClaim, options: Options) -> dict[str, object]:
     arithmetic: dict[str, object] = {
         "deciding": "exact and arb",
         "precision": options.precision,
-        "semantics": options.semantics,
+        "semantics": "deployed" if _is_deployed(claim) else options.semantics,
     }
     if options.semantics == "deployed":
         arithmetic["profile"] = profile_named(options.profile)

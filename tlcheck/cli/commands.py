@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "equiv": "equiv",
     "certify-lyapunov": "certify_lyapunov",
     "lyapunov-spec": "lyapunov_spec",
+    "run": "run_model",
     "calibrate": "calibrate",
     "vnncomp": "vnncomp",
     "vnnlib": "vnnlib",

@@ -14,7 +14,7 @@ from tlcheck.report.record import ExitCode
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-SCHEMAS: Final = ("report", "bundle", "lock", "profile", "referee", "robust")
+SCHEMAS: Final = ("report", "bundle", "lock", "profile", "referee", "robust", "run")
 FORMATS: Final = {
     "certificates": (
         ("tlcert", "tlcheck's own bundle: a folder or a zip with manifest.json and arrays.safetensors"),
@@ -116,7 +116,7 @@ def formats() -> ExitCode:
 @click.argument("name", type=click.Choice(SCHEMAS), required=False)
 def schema(name: str | None) -> ExitCode:
     """Print the JSON Schema NAME: report (the default), bundle (a .tlcert manifest), lock, profile (of a runtime),
-    referee or robust (their reports)."""
+    referee, robust or run (their reports)."""
     import msgspec
 
     if name == "bundle":
@@ -139,6 +139,10 @@ def schema(name: str | None) -> ExitCode:
         from tlcheck.robust.report import robust_schema
 
         document = robust_schema()
+    elif name == "run":
+        from tlcheck.conformance.run_document import run_schema
+
+        document = run_schema()
     else:
         from tlcheck.report.schema import report_schema
 

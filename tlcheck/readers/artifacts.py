@@ -97,6 +97,10 @@ ARTIFACTS: Final[dict[str, Artifact]] = {
         "closed loops: asymptotically stable, practically stable, or invariant only",
         fields=("states", "equations", "statement"),
     ),
+    "tlcheck.conformance": Artifact(
+        "own.conformance", _Tag("tlcheck.conformance/1"), "recorded outputs lie near those of all that a profile allows",
+        fields=("values", "profile", "within"),
+    ),
     "torchlean-margin": Artifact(
         "torchlean.margin", _Tag("robust_margin_cert_v0_1"),
         "classifier margins: from the weights and data it names, else that the artifact is consistent",

@@ -107,6 +107,14 @@ def chosen_profile(text: str = DEFAULT) -> RuntimeProfile:
     return read_profile(path) if path.suffix or len(path.parts) > 1 else profile(text)
 
 
+def document_of(text: str = DEFAULT) -> bytes:
+    """The document of ``chosen_profile``. Raises InvalidInput TLC402."""
+    path = Path(text)
+    return read_bytes(
+        path if path.suffix or len(path.parts) > 1 else FOLDER / f"{text}.json", limit=MAX_MANIFEST_BYTES
+    )
+
+
 def deployed(semantics: str, text: str = DEFAULT) -> Profile | None:
     """The numbers that claims are decided with; None where the exact function alone is asked for. Raises InvalidInput."""
     return chosen_profile(text).numbers if semantics == "deployed" else None
@@ -114,11 +122,14 @@ def deployed(semantics: str, text: str = DEFAULT) -> Profile | None:
 
 def read_profile(path: Path) -> RuntimeProfile:
     """Raises InvalidInput TLC101, TLC106, TLC401, TLC402."""
-    data = read_bytes(path, limit=MAX_MANIFEST_BYTES)
-    document = decode(data, ProfileDocument, str(path))
+    return profile_of(read_bytes(path, limit=MAX_MANIFEST_BYTES), str(path))
+
+
+def profile_of(data: bytes, file: str) -> RuntimeProfile:
+    """The profile in a document's bytes. Raises InvalidInput TLC101, TLC106."""
+    document = decode(data, ProfileDocument, file)
     functions = {
-        str(name): _accuracy(text, str(path), f"functions.{name}")
-        for name, text in document.functions.items()
+        str(name): _accuracy(text, file, f"functions.{name}") for name, text in document.functions.items()
     }
     kernels = {str(operator): how for operator, how in document.normalisation.items()}
     numbers = Profile(

@@ -209,15 +209,16 @@ def questions(model: Path, data: Path, settings: Settings) -> Questions:
         template = read_template(read_bytes(settings.template), str(settings.template))
     try:
         arrangement = arranged(samples.values.shape, network.shape, settings.layout)
-        ball = _ball(samples, settings, arrangement)
-        labels = _labels(samples, settings, network, template)
+        ball = ball_of(samples, settings, arrangement)
+        labels = labels_of(samples, settings, network.graph, template)
     except InvalidInput as error:
         raise error.in_file(str(data)) from error.__cause__
     count = min(samples.values.count, settings.limit or samples.values.count)
     return Questions(network, samples, settings, arrangement, ball, labels, template, count)
 
 
-def _ball(samples: Samples, settings: Settings, arrangement: Arrangement) -> Ball:
+def ball_of(samples: Samples, settings: Settings, arrangement: Arrangement) -> Ball:
+    """The box around every sample, and its normalisation. Raises InvalidInput TLC502: what units are the values in?"""
     divide = settings.divide
     if divide is None:
         low, high = samples.values.span()
@@ -234,13 +235,13 @@ def _ball(samples: Samples, settings: Settings, arrangement: Arrangement) -> Bal
     return Ball(settings.eps, mean, std, divide, settings.clip)
 
 
-def _labels(
-    samples: Samples, settings: Settings, network: Network, template: Template | None
+def labels_of(
+    samples: Samples, settings: Settings, graph: Graph, template: Template | None = None
 ) -> tuple[Fraction | None, ...]:
     """The class of each sample, or its label's value where only a template asks for it."""
-    n, shape = network.graph.n_outputs, network.graph.nodes[network.graph.outputs[0]].shape
+    n, shape = graph.n_outputs, graph.nodes[graph.outputs[0]].shape
     classes = template is None or template.asks_class
-    if classes and (n < 2 or n != max(shape) or len(network.graph.outputs) != 1):
+    if classes and (n < 2 or n != max(shape) or len(graph.outputs) != 1):
         raise InvalidInput(
             "TLC503", "the network's output is not one number a class: ask by --property-per-input",
             got=f"output {' x '.join(map(str, shape))}",

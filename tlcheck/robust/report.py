@@ -265,8 +265,8 @@ ROWS_OF_PROPERTY: Final = tuple((row, key, OF_PROPERTY.get(row, says)) for row, 
 
 def markdown(report: Report) -> str:
     q, totals = report.questions, report.totals
-    out = [f"# Robustness of {_cell(q.network.path.name)}", ""]
-    out += [f"- {_cell(entry)}" for entry in q.said()]
+    out = [f"# Robustness of {markdown_cell(q.network.path.name)}", ""]
+    out += [f"- {markdown_cell(entry)}" for entry in q.said()]
     out += [
         f"- network SHA-256 `{q.network.whole.sha256}`; semantics {report.semantics}; {report.timeout:g} s an input",
         "- float32 executions: runtime profile {name} ({kind}, SHA-256 `{sha256}`)".format(
@@ -314,13 +314,13 @@ def _row(q: Questions, a: Answer) -> str:
         q.samples.names[a.sample], label, a.status, _short(a.margin) if a.margin else "",
         deployed if a.status == CERTIFIED else "", str(a.leaves or ""), f"{a.seconds:.2f}", a.reason,
     ]  # fmt: skip
-    return f"| {' | '.join(map(_cell, cells))} |"
+    return f"| {' | '.join(map(markdown_cell, cells))} |"
 
 
 _MARKS: Final = re.compile(r"[\\`*_\[\]<>&|~$@]|(?<=http):|(?<=https):|(?<=www)\.", re.IGNORECASE)
 """What markdown, as GitHub has it, reads as something else than text, in a cell or after a list's dash."""
 
 
-def _cell(text: str) -> str:
+def markdown_cell(text: str) -> str:
     """Text that stays in its cell, and text."""
     return _MARKS.sub(r"\\\g<0>", "".join(c if c.isprintable() else " " for c in text))

@@ -55,7 +55,7 @@ class Session:
         try:
             outputs = self.session.run(None, feeds)
         except Exception as error:
-            raise ExecutionFailed(_brief(error)) from error
+            raise ExecutionFailed(brief(error)) from error
         return np.concatenate([np.asarray(y, np.float64).reshape(-1) for y in outputs])
 
 
@@ -81,7 +81,7 @@ def make_session(model: bytes, *, device: str = "cpu") -> Session:
     try:
         session = onnxruntime.InferenceSession(model, options, providers=providers)
     except Exception as error:
-        raise ExecutionFailed(_brief(error)) from error
+        raise ExecutionFailed(brief(error)) from error
     if device == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
         raise ExecutionFailed("the CUDA provider does not start")
     return Session(session, device, tuple(_input(entry) for entry in session.get_inputs()))
@@ -113,5 +113,6 @@ def _input(entry: Any) -> tuple[str, tuple[int, ...], Any]:
     return entry.name, tuple(n if isinstance(n, int) else 1 for n in entry.shape), DTYPES[entry.type]
 
 
-def _brief(error: Exception) -> str:
+def brief(error: Exception) -> str:
+    """In one line."""
     return " ".join(str(error).split())[:200]

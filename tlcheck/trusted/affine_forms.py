@@ -150,7 +150,7 @@ class Forms:
             reach = (form.rest + gamma_up(m.fan_in + 2) * size) * (1 + 8 * V)
             centre = self.engine.forward(m, form.centre)
             terms = self.engine.forward(m, form.terms.reshape(d * s, n)).reshape(d, s, m.n_out)
-            rest = self.engine.magnitude_up(m, reach) + self.engine.rad_up(m, magnitude)
+            rest = self.engine.magnitude_up(m, reach) + self.engine.uncertain_up(m, magnitude)
             moved = AffineForm(centre, terms, rest * (1 + 4 * V) + TINY, spread_up(terms))
             total = moved if total is None else total.plus(moved)
         if total is None:

@@ -40,15 +40,21 @@ def read_npz(path: Path, keys: Sequence[str]) -> Samples:
     file = str(path)
     with _reading(path), zipfile.ZipFile(path) as archive:
         _check_size(path, sum(entry.file_size for entry in archive.infolist()))
-        data, labels = _chosen([_array_name(name) for name in archive.namelist()], keys, file)
-        samples = checked_numbers(_member(archive, data, file), file, data)
+        data, labels = chosen([array_name(name) for name in archive.namelist()], keys, file)
+        samples = checked_numbers(member_array(archive, data, file), file, data)
         names = tuple(f"row {k}" for k in range(samples.count))
         found = Samples(f"'{data}' of {path.name}", samples, names, None)
         if not labels:
             return found
         return found.with_labels(
-            labels_in(_member(archive, labels, file), f"'{labels}' of {path.name}", file, labels)
+            labels_in(member_array(archive, labels, file), f"'{labels}' of {path.name}", file, labels)
         )
+
+
+def names_in(path: Path) -> list[str]:
+    """Of the arrays in an .npz file. Raises InvalidInput TLC501."""
+    with _reading(path), zipfile.ZipFile(path) as archive:
+        return [array_name(name) for name in archive.namelist()]
 
 
 def arrays_in(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
@@ -56,8 +62,8 @@ def arrays_in(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     file = str(path)
     with _reading(path), zipfile.ZipFile(path) as archive:
         _check_size(path, sum(entry.file_size for entry in archive.infolist()))
-        there = [_array_name(name) for name in archive.namelist()]
-        found = {name: _member(archive, name, file) for name in names if name in there}
+        there = [array_name(name) for name in archive.namelist()]
+        found = {name: member_array(archive, name, file) for name in names if name in there}
     for name, values in found.items():
         if values.dtype.kind not in "iuf" or not bool(np.isfinite(values).all()):
             raise InvalidInput(
@@ -66,12 +72,12 @@ def arrays_in(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     return found
 
 
-def _array_name(member: str) -> str:
+def array_name(member: str) -> str:
     return member.removesuffix(".npy")
 
 
-def _member(archive: zipfile.ZipFile, name: str, file: str) -> NDArray[Any]:
-    entry = next(entry for entry in archive.infolist() if _array_name(entry.filename) == name)
+def member_array(archive: zipfile.ZipFile, name: str, file: str) -> NDArray[Any]:
+    entry = next(entry for entry in archive.infolist() if array_name(entry.filename) == name)
     try:
         with archive.open(entry) as stream:
             return _array(stream, entry.file_size)
@@ -98,7 +104,7 @@ def _array(stream: IO[bytes], size: int) -> NDArray[Any]:
 _HEADERS: Final = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
-def _chosen(names: Sequence[str], keys: Sequence[str], file: str) -> tuple[str, str]:
+def chosen(names: Sequence[str], keys: Sequence[str], file: str) -> tuple[str, str]:
     """(samples' array, labels' array or "")."""
     for key in keys:
         if key not in names:

@@ -1,4 +1,4 @@
-"""A data set by what it is: an .npz, .npy or .csv file, or a folder of pictures; and its labels from another file."""
+"""A data set by what it is: an .npz, .npy, .safetensors or .csv file, a folder of pictures; and its labels from another file."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.datasets.numpy_files import load_npy, read_npy, read_npz
 from tlcheck.readers.datasets.pictures import read_pictures
+from tlcheck.readers.datasets.safetensor_files import read_safetensors
 from tlcheck.readers.datasets.samples import Labels, Samples, labels_in, names_labels
 from tlcheck.readers.datasets.tables import read_table, rows_of
 
@@ -41,8 +42,8 @@ def read_dataset(path: Path, asked: Asked) -> Samples:
 
 def _samples(path: Path, asked: Asked) -> Samples:
     suffix = path.suffix.lower()
-    if asked.keys and suffix != ".npz":
-        raise InvalidInput("TLC501", "--keys is for .npz files", file=str(path))
+    if asked.keys and suffix not in (".npz", ".safetensors"):
+        raise InvalidInput("TLC501", "--keys is for .npz and .safetensors files", file=str(path))
     if asked.label_column and suffix != ".csv":
         raise InvalidInput("TLC501", "--label-column is for .csv files", file=str(path))
     if path.is_dir():
@@ -51,10 +52,13 @@ def _samples(path: Path, asked: Asked) -> Samples:
         return read_npz(path, asked.keys)
     if suffix == ".npy":
         return read_npy(path)
+    if suffix == ".safetensors":
+        return read_safetensors(path, asked.keys)
     if suffix == ".csv":
         return read_table(path, asked.label_column)
     raise InvalidInput(
-        "TLC501", "no data set that is read", file=str(path), expected="an .npz, .npy or .csv file, or a folder of pictures"
+        "TLC501", "no data set that is read", file=str(path),
+        expected="an .npz, .npy or .csv file, .safetensors, or a folder of pictures",
     )  # fmt: skip
 
 

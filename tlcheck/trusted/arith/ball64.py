@@ -275,7 +275,7 @@ class Ball64:
             spread = (radius + gamma_up(terms) * (np.abs(centre) + radius)) * (1 + 8 * V)
             total = total + self.forward(m, centre)
             error = (error + self.magnitude_up(m, spread)) * (1 + 4 * V)
-            error = error + self.rad_up(m, box.magnitude)
+            error = error + self.uncertain_up(m, box.magnitude)
         result = total
         if offset is not None:
             guard(offset.mid.astype(np.float64))
@@ -286,8 +286,8 @@ class Ball64:
         reach = error * (1 + 8 * V) + 4 * V * np.abs(result) + TINY
         return Box(outward_down(result - reach), outward_up(result + reach))
 
-    def rad_up(self, m: Map, xm: Floats) -> Floats | float:
-        """>= (radii of the weights) xm."""
+    def uncertain_up(self, m: Map, xm: Floats) -> Floats | float:
+        """>= what the radii of the weights add to M x, for |x| <= xm (D, n_in)."""
         match m:
             case MatMap() | ConvMap():
                 rad = self.weights(m).rad
@@ -298,7 +298,7 @@ class Ball64:
                 return 0.0
 
     def forward(self, m: Map, x: Floats) -> Floats:
-        """M x, x (D, n_in), rounded."""
+        """M x of the weights' midpoints for x (D, n_in), guarded. Rounded; each value a tree of its products."""
         match m:
             case MatMap() | ConvMap():
                 return self._apply(m, "mid", x)
