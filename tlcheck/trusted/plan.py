@@ -178,7 +178,7 @@ class Plan:
     @cached_property
     def deciding_engine(self) -> Engine:
         """Exact integers, unless float64 is asked for: in float64's own where the bounds come of float64 anyway."""
-        if self.settings.arith == "auto" and self.bounding_engine is self.other:
+        if self.settings.arith == "auto" and self.bounding_engine.name == "ball64":
             from tlcheck.trusted.arith.limbs import engine_of
 
             return engine_of(self.network.affine) or self.integer
