@@ -514,6 +514,7 @@ def read_value_info(data: bytes) -> tuple[str, int, list[int]]:
     m = message(data, "a value", {1: "name", 2: "type"}, (3, 4))
     tensor = message(one(m["type"], "type"), "a type", {1: "tensor"}, (6,))["tensor"]
     t = message(one(tensor, "tensor type"), "a tensor type", {1: "elem", 2: "shape"})
+    known(t["elem"] and t["shape"], "ONNX: an input or output whose type is not said")
     dims = message(one(t["shape"], "shape"), "a shape", {1: "dim"})["dim"]
     values = [message(dim, "a dimension", {1: "value", 2: "name"}, (3,))["value"] for dim in dims]
     return text(m["name"], "name"), integer(t["elem"], "elem_type"), [integer(v, "dim_value") if v else -1 for v in values]
@@ -1184,6 +1185,7 @@ class Evidence:
         kinds = self.get("tree/kind", WHOLE, None, below=2)
         n = len(kinds)
         nodes, index, below, above = (self.get(f"tree/{k}", WHOLE, n) for k in ("node", "index", "below", "above"))
+        need(all(0 <= v < max(len(self.nodes), 1) for v in nodes), "tree/node: out of range")
         points, roots = self.get("tree/point", REAL, n), self.get("tree/roots", WHOLE, self.disjuncts, below=n)
         for t, kind in enumerate(kinds):
             need(0 <= below[t] < (self.count if kind else n) and (kind or 0 <= above[t] < n), f"tree: row {t} refers to nothing")
