@@ -526,7 +526,7 @@ def read_onnx(data: bytes) -> Network:
     model = message(data, "the model", {1: "ir", 7: "graph", 8: "opset"}, (2, 3, 4, 5, 6, 14))
     imports = [message(item, "opset_import", {1: "domain", 2: "version"}) for item in model["opset"]]
     versions = [integer(m["version"], "opset version") for m in imports if text(m["domain"], "domain") in ("", "ai.onnx")]
-    need(len(versions) == 1, "ONNX: the standard's opset is imported twice, or not")
+    known(len(set(versions)) == 1, "ONNX: the standard's opset is imported in two versions, or not")
     known(7 <= versions[0] <= 22, f"ONNX: opset {versions[0]}")
     parts = {1: "node", 5: "initializer", 11: "input", 12: "output", 13: "other"}
     graph = message(one(model["graph"], "graph"), "the graph", parts, (2, 10, 16))
@@ -784,7 +784,7 @@ def axes_of(axes: Any, rank: int, what: str) -> list[int]:
 
 
 def reshape(call: Call) -> Tensor:
-    """Reshape, Flatten, Squeeze, Unsqueeze, Identity: the same values in the same order."""
+    """Reshape, Flatten, Squeeze, Unsqueeze, Identity, Dropout: the same values in the same order."""
     x, op = call.operand(0), call.op
     shape = list(x.shape)
     if op == "Reshape":
@@ -808,6 +808,9 @@ def reshape(call: Call) -> Tensor:
         wanted = call.whole(1, "axes", 13)
         for axis in sorted(axes_of(wanted, len(shape) + len(wanted or []), op)):
             shape.insert(axis, 1)
+    elif op == "Dropout":
+        call.attribute("ratio", 0.5)
+        known(call.operands[2:] in ([], [None]), "Dropout: training_mode")
     need(math.prod(shape) == len(x.entries), f"{op}: {x.shape} to {shape}")
     return call.net.pick(x, shape, x.entries)
 
@@ -874,7 +877,7 @@ OPERATORS: dict[str, tuple[Callable[[Call], Tensor], int]] = {  # operator -> it
     "Add": (arithmetic, 2), "Sub": (arithmetic, 2), "Mul": (arithmetic, 2), "Gemm": (product, 3), "MatMul": (product, 2), "Conv": (conv, 3),
     "AveragePool": (pool, 1), "MaxPool": (pool, 1), "BatchNormalization": (batch_norm, 5), "Relu": (activation, 1), "LeakyRelu": (activation, 1),
     "Abs": (activation, 1), "Clip": (activation, 3), "Reshape": (reshape, 2), "Flatten": (reshape, 1), "Squeeze": (reshape, 2),
-    "Unsqueeze": (reshape, 2), "Identity": (reshape, 1), "Transpose": (transpose, 1), "Slice": (cut, 5), "Pad": (pad, 4),
+    "Unsqueeze": (reshape, 2), "Identity": (reshape, 1), "Dropout": (reshape, 3), "Transpose": (transpose, 1), "Slice": (cut, 5), "Pad": (pad, 4),
     "Concat": (concat, 1 << 20), "Constant": (constant, 0),
 }  # fmt: skip
 
