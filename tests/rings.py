@@ -48,7 +48,7 @@ ROWS: Final = {
     "unsat: + smooth functions (Exp)": Row(partial(small_proofs.one_leaf, operator="Exp"), (3500, 4750), ARB),
     "unsat: + step functions (Sign)": Row(partial(small_proofs.one_leaf, operator="Sign"), (3850, 5100), ARB),
     "unsat: + ball64": Row("digits-mlp", (3600, 5500), (("arith", "ball64"),)),
-    "unsat: + deployed": Row("digits-mlp", (3100, 5600), (*ARB, ("semantics", "deployed"))),
+    "unsat: + deployed": Row("digits-mlp", (3100, 5650), (*ARB, ("semantics", "deployed"))),
     "sat: a witness": Row("absolute-witness-on-the-boundary", (2800, 5400)),
     "two networks": Row("equiv-a-weight-off", (3300, 5600), ARB),
     "spline": Row("spline-parabola", (800, 2250)),
@@ -63,7 +63,7 @@ ROWS: Final = {
     "PINN over a domain": Row("pinn-domain-sup", (2700, 4450)),
     "solution error": Row("solution-heat-sup", (3900, 4500)),
     "output box": Row("output-box-of-a-tent", (4300, 2550)),
-    "margins": Row("margins-over-digits", (5300, 4150)),
+    "margins": Row("margins-over-digits", (5350, 4150)),
     "node bounds": Row(small_proofs.node_bounds, (4850, 2600), claim=1),
     "conformance": Row("conformance-of-a-digits-network", (2650, 4200)),
 }
