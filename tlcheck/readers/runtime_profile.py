@@ -128,7 +128,7 @@ def read_profile(path: Path) -> RuntimeProfile:
 
 
 def profile_of(data: bytes, file: str) -> RuntimeProfile:
-    """The profile in a document's bytes. Raises InvalidInput TLC101 (also for another that has a name of tlcheck's own), TLC106."""
+    """The profile in a document's bytes. Raises InvalidInput TLC101 (also: the name of one of tlcheck's own), TLC106."""
     found = _decoded(data, file)
     name = found.document.name
     if name in profile_names() and replace(found.numbers, digest="") != replace(
