@@ -22,7 +22,7 @@ from tlcheck.trusted.query import Disjunct, Query
 from tlcheck.trusted.verdict import Verdict
 
 SCRIPT = CERTIFICATES / "producers" / "corpus.py"
-MAX_BYTES = 3 << 19
+MAX_BYTES = 7 << 18
 GROUPS = ("accept", "reject", "undecided", "malformed")
 
 

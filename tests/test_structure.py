@@ -334,3 +334,17 @@ def test_processes_are_made_in_one_place() -> None:
 )
 def test_a_maker_of_processes_is_seen(source: str) -> None:
     assert makes_processes(ast.parse(source))
+
+
+def possessive_options(source: str) -> list[str]:
+    """Patterns among a source's texts with a group that is optional and possessive."""
+    texts = (n.value for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Constant))
+    found = [t.decode("latin-1") if isinstance(t, bytes) else t for t in texts if isinstance(t, str | bytes)]
+    return [t for t in found if ")?+" in t]
+
+
+def test_no_pattern_has_an_optional_possessive_group() -> None:
+    """Before Python 3.11.5 one that fails half way stays half way: "1e" was read as the number 1."""
+    paths = [p for folder in ("tlcheck", "certificates") for p in (REPOSITORY / folder).rglob("*.py")]
+    assert paths and {p.name: f for p in paths if (f := possessive_options(p.read_text("utf-8")))} == {}
+    assert possessive_options("X = r'a(?:b)?+'") and not possessive_options("X = r'a(?:b)?'  # )?+")

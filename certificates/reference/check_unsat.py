@@ -420,7 +420,7 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
 
 def message(data: Any, what: str, wanted: dict[int, str], ignored: Iterable[int] = ()) -> dict[str, list[Any]]:
     """Field name -> its values in order (integers, or bytes). Fields that are neither wanted nor known to say nothing are refused."""
-    need(type(data) is bytes, f"ONNX: {what} is no message")
+    known(type(data) is bytes, f"ONNX: {what} is no message")
     result: dict[str, list[Any]] = {name: [] for name in wanted.values()}
     at = 0
     while at < len(data):
@@ -440,16 +440,18 @@ def message(data: Any, what: str, wanted: dict[int, str], ignored: Iterable[int]
 
 
 def one(values: list[Any], what: str, default: Any = None) -> Any:
-    """The value of a field that occurs once at most (protobuf would take the last of several)."""
-    need(len(values) <= 1 and (values or default is not None), f"ONNX: no {what}, or two")
+    """The value of a field that occurs once at most (protobuf takes the last of several, and passes over one of another wire type)."""
+    known(len(values) <= 1, f"ONNX: {what} occurs twice")
+    need(values or default is not None, f"ONNX: no {what}")
     return values[0] if values else default
 
 
 def text(values: list[Any], what: str) -> str:
     value = one(values, what, b"")
+    known(type(value) is bytes, f"ONNX: {what} of another wire type")
     try:
         return value.decode("utf-8")
-    except (UnicodeDecodeError, AttributeError):
+    except UnicodeDecodeError:
         raise Invalid(f"ONNX: {what} is no text") from None
 
 
@@ -466,7 +468,7 @@ def integers(values: list[Any], what: str) -> list[int]:
 
 
 def integer(values: list[Any], what: str) -> int:
-    need(type(one(values, what)) is int, f"ONNX: {what} is no integer")
+    known(type(one(values, what)) is int, f"ONNX: {what} is no integer")
     return integers(values, what)[0]
 
 
@@ -514,6 +516,7 @@ def read_value_info(data: bytes) -> tuple[str, int, list[int]]:
     m = message(data, "a value", {1: "name", 2: "type"}, (3, 4))
     tensor = message(one(m["type"], "type"), "a type", {1: "tensor"}, (6,))["tensor"]
     t = message(one(tensor, "tensor type"), "a tensor type", {1: "elem", 2: "shape"})
+    known(t["elem"] and t["shape"], "ONNX: an input or output whose type is not said")
     dims = message(one(t["shape"], "shape"), "a shape", {1: "dim"})["dim"]
     values = [message(dim, "a dimension", {1: "value", 2: "name"}, (3,))["value"] for dim in dims]
     return text(m["name"], "name"), integer(t["elem"], "elem_type"), [integer(v, "dim_value") if v else -1 for v in values]
@@ -523,7 +526,7 @@ def read_onnx(data: bytes) -> Network:
     model = message(data, "the model", {1: "ir", 7: "graph", 8: "opset"}, (2, 3, 4, 5, 6, 14))
     imports = [message(item, "opset_import", {1: "domain", 2: "version"}) for item in model["opset"]]
     versions = [integer(m["version"], "opset version") for m in imports if text(m["domain"], "domain") in ("", "ai.onnx")]
-    need(len(versions) == 1, "ONNX: the standard's opset is imported twice, or not")
+    known(len(set(versions)) == 1, "ONNX: the standard's opset is imported in two versions, or not")
     known(7 <= versions[0] <= 22, f"ONNX: opset {versions[0]}")
     parts = {1: "node", 5: "initializer", 11: "input", 12: "output", 13: "other"}
     graph = message(one(model["graph"], "graph"), "the graph", parts, (2, 10, 16))
@@ -781,7 +784,7 @@ def axes_of(axes: Any, rank: int, what: str) -> list[int]:
 
 
 def reshape(call: Call) -> Tensor:
-    """Reshape, Flatten, Squeeze, Unsqueeze, Identity: the same values in the same order."""
+    """Reshape, Flatten, Squeeze, Unsqueeze, Identity, Dropout: the same values in the same order."""
     x, op = call.operand(0), call.op
     shape = list(x.shape)
     if op == "Reshape":
@@ -805,6 +808,9 @@ def reshape(call: Call) -> Tensor:
         wanted = call.whole(1, "axes", 13)
         for axis in sorted(axes_of(wanted, len(shape) + len(wanted or []), op)):
             shape.insert(axis, 1)
+    elif op == "Dropout":
+        call.attribute("ratio", 0.5)
+        known(call.operands[2:] in ([], [None]), "Dropout: training_mode")
     need(math.prod(shape) == len(x.entries), f"{op}: {x.shape} to {shape}")
     return call.net.pick(x, shape, x.entries)
 
@@ -871,7 +877,7 @@ OPERATORS: dict[str, tuple[Callable[[Call], Tensor], int]] = {  # operator -> it
     "Add": (arithmetic, 2), "Sub": (arithmetic, 2), "Mul": (arithmetic, 2), "Gemm": (product, 3), "MatMul": (product, 2), "Conv": (conv, 3),
     "AveragePool": (pool, 1), "MaxPool": (pool, 1), "BatchNormalization": (batch_norm, 5), "Relu": (activation, 1), "LeakyRelu": (activation, 1),
     "Abs": (activation, 1), "Clip": (activation, 3), "Reshape": (reshape, 2), "Flatten": (reshape, 1), "Squeeze": (reshape, 2),
-    "Unsqueeze": (reshape, 2), "Identity": (reshape, 1), "Transpose": (transpose, 1), "Slice": (cut, 5), "Pad": (pad, 4),
+    "Unsqueeze": (reshape, 2), "Identity": (reshape, 1), "Dropout": (reshape, 3), "Transpose": (transpose, 1), "Slice": (cut, 5), "Pad": (pad, 4),
     "Concat": (concat, 1 << 20), "Constant": (constant, 0),
 }  # fmt: skip
 
@@ -1184,6 +1190,7 @@ class Evidence:
         kinds = self.get("tree/kind", WHOLE, None, below=2)
         n = len(kinds)
         nodes, index, below, above = (self.get(f"tree/{k}", WHOLE, n) for k in ("node", "index", "below", "above"))
+        need(all(0 <= v < max(len(self.nodes), 1) for v in nodes), "tree/node: out of range")
         points, roots = self.get("tree/point", REAL, n), self.get("tree/roots", WHOLE, self.disjuncts, below=n)
         for t, kind in enumerate(kinds):
             need(0 <= below[t] < (self.count if kind else n) and (kind or 0 <= above[t] < n), f"tree: row {t} refers to nothing")
@@ -1495,7 +1502,7 @@ def excluded(net: Network, region: Region, d: Disjunct, leaf: Leaf, evidence: Ev
     seen, literals = set(), set(path)
     for literal, beta in evidence.multipliers[number]:
         node, i, side, point = literal
-        if literal in literals and (node, i) not in seen:  # side (value - point) >= 0 on the leaf
+        if node and literal in literals and (node, i) not in seen:  # side (value - point) >= 0 on the leaf; inputs are cut already
             seen.add((node, i))
             entries = form.setdefault(node, {})
             entries[i] = entries.get(i, Fraction(0)) - beta * side

@@ -561,7 +561,7 @@ def model_cases() -> Iterator[Case]:
         "too many operands": lambda m: m.graph.node[1].input.extend(["x"] * 5),
         "no operand": lambda m: m.graph.node[1].ClearField("input"),
         "no result": lambda m: m.graph.node[1].ClearField("output"),
-        "local function": lambda m: m.functions.add(name="f", domain="d"),
+        "local function": lambda m: m.functions.add(name="f", domain="ai.onnx"),
         "sparse weights": lambda m: m.graph.sparse_initializer.add(),
         "300,000 nodes": lambda m: m.graph.node.extend([m.graph.node[1]] * 300_000),
         "reshape to 2^40": lambda m: _expand(m, [2**20, 2**20]),

@@ -33,7 +33,9 @@ def test_show(fake: FakeVerify, capsys: pytest.CaptureFixture[str], monkeypatch:
 
     def load(path: Path, options: Options) -> SimpleNamespace:
         asked.append((path, options))
-        return SimpleNamespace(format="tlcert", claims=((claim(), None),))
+        return SimpleNamespace(
+            format="tlcert", items=(SimpleNamespace(claim=claim(), guidance=None, said=None),)
+        )
 
     monkeypatch.setattr(fake, "load", load, raising=False)
     assert main(["show", "a.tlcert", "--model", "m.onnx"]) == 0

@@ -608,6 +608,7 @@ COMMANDS = [
     ["vnncomp", "witness", "{}", "{}", "{}"], ["vnncomp", "referee", "{}", "--benchmarks", "{}"],
     ["vnncomp", "witness", "--index", "{}"], ["verify", "{}", "--model", "{}", "--property", "{}"], ["lock", "{}", "-o", "{}"],
     ["certify", "{}", "{}", "-o", "{}.tlcert"], ["equiv", "{}", "{}", "--box", "0,1"], ["certify-robust", "{}", "{}", "-o", "{}", "--eps", "1/8"],
+    ["calibrate", "--functions", "Sqrt", "--sample", "16777216", "-o", "{}"], ["run", "{}", "--inputs", "{}"],
 ]  # fmt: skip
 
 

@@ -112,3 +112,12 @@ def test_they_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(name in out for name in profile_names())
     assert main(["schema", "profile"]) == 0
     assert json.loads(capsys.readouterr().out)["title"] == "tlcheck runtime profile"
+
+
+def test_a_name_of_tlchecks_own_is_no_other_profiles(tmp_path: Path) -> None:
+    """A conformance certificate brings its profile: verdicts would name a better one than tlcheck's, as tlcheck's."""
+    functions = {**document()["functions"], "Sigmoid": {"relative": "0x1p-26"}}
+    with pytest.raises(InvalidInput, match="called ieee-basic and says otherwise"):
+        read_profile(written(tmp_path, name="ieee-basic", functions=functions))
+    assert read_profile(written(tmp_path, name="ieee-basic")).numbers.name == "ieee-basic", "the same numbers"
+    assert read_profile(written(tmp_path, functions=functions)).numbers.name == "mine"

@@ -16,6 +16,7 @@ from tlcheck.readers.runtime_profile import read_profile
 from tlcheck.report.record import ExitCode
 from tlcheck.runtime import calibration
 from tlcheck.runtime.calibration import Asked, Calibration, Errors, measured, rounded_up
+from tlcheck.runtime.ort import devices
 from tlcheck.runtime.references import FUNCTIONS, REFERENCE_ULPS, spot_check
 
 SAMPLE = str(1 << 16)
@@ -102,7 +103,7 @@ def test_it_goes_on_from_a_journal(
 def test_what_cannot_be_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert asked("--functions", "Exp,Gamma") == ExitCode.USAGE
     assert "--functions Gamma: none of Acos, " in capsys.readouterr().err
-    if "cuda" not in calibration.devices():
+    if "cuda" not in devices():
         path = tmp_path / "no.json"
         assert asked("--provider", "cuda", "-o", path) == ExitCode.INVALID
         assert "cuda" in capsys.readouterr().err and not path.exists()

@@ -232,7 +232,7 @@ def test_networks_hidden_nodes_and_products(tmp_path: Path) -> None:
     assert run.verdict == "sat", run.err
     v = run.values()
     assert list(v) == ["X", "H", "Y", "P", "Q", "P2", "Q2"]
-    assert v["H"] == [v["X"][0] - v["X"][1] + 1]
+    assert abs(v["H"][0] - (v["X"][0] - v["X"][1] + 1)) <= Fraction(1, 1 << 21), "as float32 computes it"
     assert v["Y"] == [max(v["H"][0], F(0))]
     assert v["Q"] == [2 * max(v["P"][0], F(0))]
     assert v["Q2"] == [2 * max(v["P2"][0], F(0))]

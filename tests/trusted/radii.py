@@ -48,16 +48,23 @@ class Rule:
     high: float = 30.0
     second: bool = False
     """The operand is its second operand too."""
+    mirrored: bool = False
+    """Its second operand is the operand, with rows turned round."""
     row: tuple[int, ...] = ()
     """The shape of a row of ``width`` values, where it is not (width,)."""
 
     def model(self, batch: int) -> bytes:
         shape = [batch, *self.shape]
-        names = ["x", *(["x"] if self.second else []), *(f"c{i}" for i in range(len(self.constants)))]
+        second = ["x"] if self.second else ["m"] if self.mirrored else []
+        names = ["x", *second, *(f"c{i}" for i in range(len(self.constants)))]
         node = helper.make_node(self.operator, names, ["y"], **self.attributes)
         stored = [numpy_helper.from_array(c, f"c{i}") for i, c in enumerate(self.constants)]
+        before = []
+        if self.mirrored:
+            stored.append(numpy_helper.from_array(np.arange(shape[-1])[::-1].copy(), "back"))
+            before = [helper.make_node("Gather", ["x", "back"], ["m"], axis=len(shape) - 1)]
         graph = helper.make_graph(
-            [node], "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+            [*before, node], "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
             [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)], stored,
         )  # fmt: skip
         opset = [helper.make_opsetid("", self.opset)]
@@ -96,8 +103,8 @@ RULES: Final[dict[str, Rule]] = {
     "Pow -1": Rule("Pow", constants=(np.float32([-1]),), low=1e-2, high=50),
     "LogSoftmax": Rule("LogSoftmax", {"axis": 1}, opset=13, width=16, low=-20, high=20),
     "ReduceProd": Rule("ReduceProd", {"axes": [1]}, opset=13, width=8, low=-3, high=3),
-    "Product": Rule("Mul", second=True),
-    "Div": Rule("Div", second=True, low=0.1, high=50),
+    "Product": Rule("Mul", mirrored=True),
+    "Div": Rule("Div", mirrored=True, low=0.1, high=50),
     "MatMul": Rule("MatMul", second=True, low=-2, high=2, row=(8, 8)),
     "Softmax 8": Rule("Softmax", width=8, low=-20, high=20),
     "Softmax 512": Rule("Softmax", width=512, low=-20, high=20),

@@ -18,10 +18,15 @@ from tlcheck.trusted.arith.ball64 import Ball64
 from tlcheck.trusted.arith.box import Box
 from tlcheck.trusted.arith.integer import IntegerEngine
 from tlcheck.trusted.bounds import Enclosure, Slopes
+from tlcheck.trusted.claim import SatClaim
+from tlcheck.trusted.decide import decide_sat
 from tlcheck.trusted.evaluate import evaluate
-from tlcheck.trusted.graph import Graph
+from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import NO_GUIDANCE
 from tlcheck.trusted.network import Network
+from tlcheck.trusted.ops.activation import Relu
+from tlcheck.trusted.ops.structure import Input
+from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
 from tlcheck.trusted.verdict import Verdict
 from tlcheck.verify import verify_path
 
@@ -116,3 +121,15 @@ def test_a_margin_smaller_than_float32_rounding_is_not_proved() -> None:
     (deployed,) = verify_path(folder, Options(arith="ball64", semantics="deployed")).claims
     assert real.verdict is Verdict.CERTIFIED
     assert deployed.verdict is Verdict.UNPROVEN and deployed.reason.code == "TLC016"
+
+
+@pytest.mark.parametrize("x, deployed", [(Fraction(1, 10), False), (Fraction(float(np.float32(0.1))), True)])
+def test_no_execution_is_at_a_witness_that_is_no_float32_number(x: Fraction, deployed: bool) -> None:
+    """It would be given another number: what is proved at the witness is not about it."""
+    graph = Graph((Node(Input((1, 1)), (), (1, 1)), Node(Relu(), (0,), (1, 1))), (1,), ("x",), ("y",))
+    wanted = LinearConstraint((), ((0, Fraction(1)),), Fraction(1))
+    query = Query(1, 1, (Disjunct(InputBox((Fraction(0),), (Fraction(1),)), (wanted,)),))
+    claim = SatClaim(graph, query, (x,))
+    assert decide_sat(claim).verdict is Verdict.CERTIFIED
+    found = decide_sat(claim, deployed=IEEE)
+    assert found.verdict is (Verdict.CERTIFIED if deployed else Verdict.UNPROVEN)

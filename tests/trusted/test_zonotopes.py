@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Any, Final
 
 import numpy as np
@@ -16,9 +17,10 @@ from tlcheck.runtime.pinned import Pin, pinned
 from tlcheck.trusted import zonotopes
 from tlcheck.trusted.arith.ball64 import Ball64
 from tlcheck.trusted.arith.box import Box, OutOfRange
-from tlcheck.trusted.graph import Graph
+from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.intervals import image
 from tlcheck.trusted.network import Network
+from tlcheck.trusted.ops.gap import Difference
 from tlcheck.trusted.ops.structure import Input
 from tlcheck.trusted.rounding import rounding_radius
 from tlcheck.trusted.zonotopes import Zonotopes, enclose
@@ -247,3 +249,14 @@ def test_overflow_is_out_of_range() -> None:
     graph = read_model(d.model((1,), d.node("MatMul", "x", d.constant(np.float32([[3e38, 3e38]])))))
     with pytest.raises(OutOfRange):
         at(graph, np.array([[1e30]]))
+
+
+def test_a_difference_of_two_values_is_no_move() -> None:
+    """No program computes it, so it has no radius; the centre's own rounding counts all the same."""
+    nodes = (Node(Input((1, 1)), (), (1, 1)),) * 2 + (Node(Difference(), (0, 1), (1, 1)),)
+    graph = Graph(nodes, (2,), ("x", "y"), ("z",))
+    points = {i: Box(*(np.full((1, 1), x),) * 2) for i, x in enumerate((1.0, 2.0**-60))}
+    (value,) = enclose(Network(graph), ENGINE, points, IEEE).outputs.values()
+    exact = 1 - Fraction(2) ** -60
+    assert abs(Fraction(value.centre[0, 0]) - exact) <= Fraction(value.spread[0, 0])
+    assert Fraction(value.box.lower[0, 0]) <= exact <= Fraction(value.box.upper[0, 0])

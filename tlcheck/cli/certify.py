@@ -16,7 +16,7 @@ from tlcheck import timer
 from tlcheck.cli.output import Output, OutputError, check_writable, line_width, unusable, use_color
 from tlcheck.cli.profile_option import PROFILE
 from tlcheck.cli.progress import Ticker, clock_text
-from tlcheck.cli.seconds import Seconds
+from tlcheck.cli.search_options import JOBS, SEED, TIMEOUT
 from tlcheck.errors import InvalidInput
 from tlcheck.options import SEMANTICS, Options
 from tlcheck.report.record import ExitCode
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 ANY_PATH: Final = click.Path(path_type=Path)
 FORMATS: Final = ("text", "json")
-DEFAULT_SECONDS: Final = 600.0
 STOPPED: Final = "TLC015"
 WITNESS_VALUES: Final = 8
 """Values of a witness that the answer line says."""
@@ -45,13 +44,8 @@ WITNESS_VALUES: Final = 8
 @click.argument("model", type=ANY_PATH)
 @click.argument("property", type=ANY_PATH)
 @click.option("-o", "--output", type=ANY_PATH, metavar="X.tlcert", required=True, help="The bundle to write.")
-@click.option(
-    "--timeout", type=Seconds(min=0, min_open=True), default=DEFAULT_SECONDS, show_default=True, metavar="SECONDS",
-    help="Time for the search; the check of what it found may take as long again.",
-)  # fmt: skip
-@click.option(
-    "--jobs", type=click.IntRange(min=0), default=0, metavar="N", help="Processes; 0: one per core."
-)
+@TIMEOUT
+@JOBS
 @click.option(
     "--device", type=click.Choice(("cpu", "cuda")), default="cpu", show_default=True, help="What searches."
 )
@@ -65,9 +59,7 @@ WITNESS_VALUES: Final = 8
     help="Another tool's work on this query, to be completed: hints, believed in no way.",
 )  # fmt: skip
 @click.option("--resume", type=ANY_PATH, metavar="FILE", help="Journal that the search continues from.")
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Of the attack."
-)
+@SEED
 @click.option("--format", "format_", type=click.Choice(FORMATS), default="text", show_default=True)
 @click.option("-v", "--verbose", is_flag=True, help="What `tlcheck verify -v` says of the certificate.")
 @click.option("--color", type=click.Choice(("auto", "always", "never")), default="auto", show_default=True)

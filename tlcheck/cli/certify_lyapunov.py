@@ -9,6 +9,7 @@ import click
 
 from tlcheck import timer
 from tlcheck.cli.progress import Ticker
+from tlcheck.cli.search_options import JOBS
 from tlcheck.cli.seconds import Seconds
 from tlcheck.report.record import ExitCode
 
@@ -29,9 +30,7 @@ SIDES = 8
     "--timeout", "seconds", type=Seconds(min=0, min_open=True), default=600.0, show_default=True, metavar="SECONDS",
     help="Time for the search.",
 )  # fmt: skip
-@click.option(
-    "--jobs", type=click.IntRange(min=0), default=0, metavar="N", help="Processes; 0: one per core."
-)
+@JOBS
 def certify_lyapunov(
     spec: Path, output: Path, model: Path | None, max_leaves: int, seconds: float, jobs: int
 ) -> ExitCode:

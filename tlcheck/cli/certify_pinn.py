@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tlcheck.cli.progress import Ticker
+from tlcheck.cli.search_options import JOBS
 from tlcheck.report.record import ExitCode
 
 if TYPE_CHECKING:
@@ -71,9 +72,7 @@ def _complete_equations(_: click.Context, __: click.Parameter, incomplete: str) 
     "--order", type=click.IntRange(1, 12), help="Of the Taylor models; 5 by default, 6 for solution errors."
 )
 @click.option("--max-cells", type=click.IntRange(min=1), default=20_000, show_default=True, metavar="N")
-@click.option(
-    "--jobs", type=click.IntRange(min=0), default=0, metavar="N", help="Processes; 0: one per core."
-)
+@JOBS
 def certify_pinn(
     model: Path,
     pde: Path,

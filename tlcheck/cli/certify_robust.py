@@ -11,6 +11,7 @@ import click
 from tlcheck.cli.data_options import ANY_PATH, NUMBER, asked_of, data_options, names_in
 from tlcheck.cli.output import Output
 from tlcheck.cli.profile_option import PROFILE
+from tlcheck.cli.search_options import JOBS
 from tlcheck.cli.seconds import Seconds
 from tlcheck.cli.stages import stage_bars
 from tlcheck.options import SEMANTICS
@@ -65,9 +66,7 @@ class Norm(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N samples.")
 @click.option("--timeout", type=Seconds(min=0, min_open=True), default=DEFAULT_SECONDS, show_default=True, metavar="SECONDS",
               help="Time of the search for each input.")  # fmt: skip
-@click.option(
-    "--jobs", type=click.IntRange(min=0), default=0, metavar="N", help="Processes; 0: one per core."
-)
+@JOBS
 @click.option("--semantics", type=click.Choice(SEMANTICS), default="real", show_default=True,
               help="deployed: certified is what holds for every float32 execution.")  # fmt: skip
 @PROFILE

@@ -16,7 +16,7 @@ from tlcheck.cli.certify import ANY_PATH, FORMATS
 from tlcheck.cli.output import Output, check_writable, line_width, use_color
 from tlcheck.cli.profile_option import PROFILE
 from tlcheck.cli.progress import Ticker, clock_text
-from tlcheck.cli.seconds import Seconds
+from tlcheck.cli.search_options import JOBS, SEED, TIMEOUT
 from tlcheck.errors import InvalidInput
 from tlcheck.options import SEMANTICS, Options
 from tlcheck.report.record import ExitCode
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from tlcheck.prover.prover import Standing
     from tlcheck.report.record import Difference, FileResult, Run, Searched
 
-DEFAULT_SECONDS: Final = 600.0
 SHOWN: Final = 8
 """Values of a point that the answer line says."""
 NOWHERE: Final = "(not written)"
@@ -67,21 +66,14 @@ class Exact(click.ParamType):  # type: ignore[type-arg]
     help="The claim: no output differs by more than R. Without it, a bound is found.",
 )
 @click.option("-o", "--output", type=ANY_PATH, metavar="X.tlcert", help="The bundle to write.")
-@click.option(
-    "--timeout", type=Seconds(min=0, min_open=True), default=DEFAULT_SECONDS, show_default=True, metavar="SECONDS",
-    help="Time for the search; the check of what it found may take as long again.",
-)  # fmt: skip
-@click.option(
-    "--jobs", type=click.IntRange(min=0), default=0, metavar="N", help="Processes; 0: one per core."
-)
+@TIMEOUT
+@JOBS
 @click.option(
     "--semantics", type=click.Choice(SEMANTICS), default="real", show_default=True,
     help="real: the exact functions; deployed: every two float32 executions too.",
 )  # fmt: skip
 @PROFILE
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Of the attack."
-)
+@SEED
 @click.option("--format", "format_", type=click.Choice(FORMATS), default="text", show_default=True)
 @click.option("-v", "--verbose", is_flag=True, help="What `tlcheck verify -v` says of the certificate.")
 @click.option("--color", type=click.Choice(("auto", "always", "never")), default="auto", show_default=True)

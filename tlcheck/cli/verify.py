@@ -16,6 +16,7 @@ from tlcheck import timer
 from tlcheck.cli.output import Output, line_width, unusable, use_color
 from tlcheck.cli.profile_option import PROFILE
 from tlcheck.cli.progress import progress_bar
+from tlcheck.cli.search_options import JOBS
 from tlcheck.cli.seconds import Seconds
 from tlcheck.errors import InvalidInput
 from tlcheck.options import (
@@ -100,9 +101,7 @@ class ReportOptions:
     metavar="BITS",
     help="Precision of Arb.",
 )
-@click.option(
-    "--jobs", type=click.IntRange(min=0), default=0, metavar="N", help="Processes; 0: one per core."
-)
+@JOBS
 @click.option(
     "--semantics",
     type=click.Choice(SEMANTICS),

@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from tlcheck.cli.output import Output, OutputError
+from tlcheck.cli.search_options import JOBS
 from tlcheck.cli.seconds import Seconds
 from tlcheck.report.record import ExitCode
 
@@ -46,9 +47,7 @@ def vnncomp() -> None:
 @click.option(
     "--summary", type=ANY_PATH, metavar="FILE", help="With --index: write the summary there as JSON."
 )
-@click.option(
-    "--jobs", type=click.IntRange(min=0), default=0, metavar="N", help="Processes; 0: one per core."
-)
+@JOBS
 def witness(
     model: Path | None, property: Path | None, witness: Path | None, index: Path | None, **choices: Any
 ) -> ExitCode:
@@ -168,9 +167,7 @@ REPORTS: Final = ("text", "json", "csv")
     is_flag=True,
     help="Take files from a benchmark folder of another year than the results name.",
 )
-@click.option(
-    "--jobs", type=click.IntRange(min=0), default=0, metavar="N", help="Processes; 0: one per core."
-)
+@JOBS
 @click.option(
     "--timeout",
     type=Seconds(min=0, min_open=True),

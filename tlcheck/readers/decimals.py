@@ -13,12 +13,12 @@ from typing import Final
 from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_DECIMAL_DIGITS
 
-DECIMAL: Final = r"[+-]?(?:[0-9]++(?:\.[0-9]*+)?+|\.[0-9]++)(?:[eE][+-]?[0-9]++)?+"
+DECIMAL: Final = r"[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?"
 """The pattern of a decimal literal: ASCII digits only; ``5.`` and ``.5`` are allowed, ``nan``, ``inf``, ``1_0`` not."""
 
-_PARTS: Final = re.compile(r"([+-]?)([0-9]*+)(?:\.([0-9]*+))?+(?:[eE]([+-]?)([0-9]++))?+")
+_PARTS: Final = re.compile(r"([+-]?)([0-9]*+)(?:\.([0-9]*+))?(?:[eE]([+-]?)([0-9]++))?")
 _QUOTIENT: Final = re.compile(r"([+-]?[0-9]++)/([0-9]++)")
-_HEXADECIMAL: Final = re.compile(r"([+-]?)0[xX]([0-9a-fA-F]*+)(?:\.([0-9a-fA-F]*+))?+[pP]([+-]?[0-9]{1,6})")
+_HEXADECIMAL: Final = re.compile(r"([+-]?)0[xX]([0-9a-fA-F]*+)(?:\.([0-9a-fA-F]*+))?[pP]([+-]?[0-9]{1,6})")
 _SHORT: Final = 500
 """Literals up to this long need no digit count; below the least limit (640) that Python puts on ``int(str)``."""
 

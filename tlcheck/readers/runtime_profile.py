@@ -6,6 +6,7 @@ checked here, and every verdict names it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -97,7 +98,8 @@ def profile(name: str = DEFAULT) -> RuntimeProfile:
             "TLC101", "no such runtime profile", field="--profile", expected=" or ".join(profile_names()) + ", or a file",
             got=ascii(name[:80]),
         )  # fmt: skip
-    return read_profile(FOLDER / f"{name}.json")
+    path = FOLDER / f"{name}.json"
+    return _decoded(read_bytes(path, limit=MAX_MANIFEST_BYTES), str(path))
 
 
 @cache
@@ -126,7 +128,20 @@ def read_profile(path: Path) -> RuntimeProfile:
 
 
 def profile_of(data: bytes, file: str) -> RuntimeProfile:
-    """The profile in a document's bytes. Raises InvalidInput TLC101, TLC106."""
+    """The profile in a document's bytes. Raises InvalidInput TLC101 (also: the name of one of tlcheck's own), TLC106."""
+    found = _decoded(data, file)
+    name = found.document.name
+    if name in profile_names() and replace(found.numbers, digest="") != replace(
+        profile(name).numbers, digest=""
+    ):
+        raise InvalidInput(
+            "TLC101", f"a profile that is called {name} and says otherwise than tlcheck's own", file=file, field="name",
+            expected="a name of its own", got=name,
+        )  # fmt: skip
+    return found
+
+
+def _decoded(data: bytes, file: str) -> RuntimeProfile:
     document = decode(data, ProfileDocument, file)
     functions = {
         str(name): _accuracy(text, file, f"functions.{name}") for name, text in document.functions.items()

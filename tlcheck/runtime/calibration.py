@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.runtime_profile import AccuracyText, ProfileDocument, Provenance, profile
-from tlcheck.runtime.ort import devices
+from tlcheck.runtime.ort import ExecutionFailed
+from tlcheck.runtime.pinned import PROVIDERS, Pin, pinned
 from tlcheck.runtime.references import FUNCTIONS, REFERENCE_ULPS, Function, spot_check
 
 if TYPE_CHECKING:
@@ -44,7 +45,6 @@ NEAR: Final = (0.5, 1.0, math.pi / 2, 2.0, math.pi, 9.0, 18.0, 88.0)
 BESIDE: Final = 1 << 12
 MARGINS: Final = (1.25, 1.5)
 """What is measured, times this: over every float, over some of them."""
-PROVIDERS: Final = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 LIKE: Final = {"cpu": "onnxruntime-cpu", "cuda": "cuda-math"}
 """tlcheck's own profile that says how normalisations are computed."""
 
@@ -244,34 +244,13 @@ def rounded_up(x: float) -> str:
 
 def session(provider: str, operator: str, constant: float | None) -> InferenceSession:
     """Of one node on a vector of any length. Raises InvalidInput TLC505: no such provider, or it has no such kernel."""
-    import onnxruntime
-
-    if provider not in devices():
-        raise InvalidInput(
-            "TLC505", f"no {provider} provider here", expected="a device, and onnxruntime's provider for it"
-        )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
-    if provider != "cpu":
-        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     try:
-        made = onnxruntime.InferenceSession(
-            _model(operator, constant), options, providers=[PROVIDERS[provider]]
-        )
-    except Exception as error:  # noqa: BLE001  (onnxruntime's own, of many types)
-        said = " ".join(str(error).split())[:200]
+        return pinned(_model(operator, constant), Pin(provider)).session
+    except ExecutionFailed as error:
         raise InvalidInput(
-            "TLC505", f"{operator} has no kernel of the {provider} provider here: {said}"
-        ) from None
-    if PROVIDERS[provider] not in made.get_providers():
-        raise InvalidInput(
-            "TLC505",
-            f"the {provider} provider does not start",
-            expected="a device, and onnxruntime's provider for it",
-        )
-    return made
+            "TLC505", f"{operator} on the {provider} provider: {error}",
+            expected="a device, and onnxruntime's provider with a kernel for it",
+        ) from None  # fmt: skip
 
 
 def _model(operator: str, constant: float | None) -> bytes:

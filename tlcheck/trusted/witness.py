@@ -15,6 +15,7 @@ import numpy as np
 
 from tlcheck.trusted.arith.arb import Arb, ball, floor_float, lower_float, working_precision
 from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.float32 import are_float32
 from tlcheck.trusted.arith.integer import IntegerEngine
 from tlcheck.trusted.arith.profile import NotDeployable, Profile
 from tlcheck.trusted.bounds import Enclosure, Slopes
@@ -97,12 +98,15 @@ def _within(disjunct: Disjunct, witness: tuple[Fraction, ...]) -> bool:
 
 
 def _holds_deployed(claim: SatClaim, precision: int, profile: Profile) -> bool:
-    """Some disjunct holds at the witness for every value of the outputs that a float32 execution may give."""
+    """Some disjunct holds at the witness for every value of the outputs that a float32 execution may give; there is none at a
+    witness that is no float32 numbers: a runtime would be given others."""
     network = Network(claim.graph)
     if network.without_relaxation is not None:
         raise NotDeployable(type(claim.graph.nodes[network.without_relaxation].op).__name__)
     lower = np.array([floor_float(q) for q in claim.witness])
     upper = np.array([-floor_float(-q) for q in claim.witness])
+    if not are_float32(lower) or not bool((lower == upper).all()):
+        return False
     inputs = {node: Box(lower[None, s], upper[None, s]) for node, s in network.input_slices.items()}
     try:
         with working_precision(precision):

@@ -155,7 +155,7 @@ class _Carry:
         box = self._each(box)
         extra = np.zeros(box.lower.shape) if radius is None else radius
         if affine is not None:
-            if radius is None and affine.exact and all(_moves(m) for m in affine.maps):
+            if radius is None and affine.exact and _moves(affine.maps):
                 return self._moved(affine, operands, box)
             return self._affine(i, affine, operands, box, extra)
         if isinstance(node.op, Relaxed):
@@ -284,8 +284,12 @@ class _Carry:
         return _enclosed(centre, own, map(_summed, parts), box)
 
 
-def _moves(m: Map) -> bool:
-    return isinstance(m, SignMap) or (isinstance(m, IndexMap) and not m.transposed)
+def _moves(maps: Sequence[Map]) -> bool:
+    """Each result is plus or minus one value, or 0."""
+    if len(maps) == 1 and isinstance(maps[0], SignMap):
+        return True
+    sources = [m.index >= 0 for m in maps if isinstance(m, IndexMap) and not m.transposed]
+    return len(sources) == len(maps) and bool((np.sum(sources, axis=0) <= 1).all())
 
 
 def _summed(parts: Sequence[Noise]) -> Noise:

@@ -131,7 +131,16 @@ def _built(case: Case, shape: tuple[int | None, ...] | None, infer: bool) -> Bui
             source = name
             if value.dtype not in (np.float32, np.float64):
                 source, value = f"f{i}", value.astype(np.float32)
-                before.append(helper.make_node("Cast", [source], [name], to=ELEMENT[operand.value.dtype]))
+                if case.opset >= 10 and operand.value.dtype in (np.uint8, np.int8):
+                    stored += [
+                        numpy_helper.from_array(np.ones((), np.float32), f"one {name}"),
+                        numpy_helper.from_array(np.zeros((), operand.value.dtype), f"zero {name}"),
+                    ]
+                    before.append(
+                        helper.make_node("QuantizeLinear", [source, f"one {name}", f"zero {name}"], [name])
+                    )
+                else:
+                    before.append(helper.make_node("Cast", [source], [name], to=ELEMENT[operand.value.dtype]))
             inputs.append(helper.make_tensor_value_info(source, ELEMENT[value.dtype], value.shape))
             feed[source] = value
         elif operand.role == "stored":

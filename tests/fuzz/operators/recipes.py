@@ -910,6 +910,60 @@ def quantize(m: Maker) -> None:
     m.attr("output_dtype", m.pick([0, 2, 3]), 0.15)
 
 
+def _small(m: Maker, shape: tuple[int, ...], kind: Any) -> np.ndarray:
+    """Integers whose products by twos no kernel saturates."""
+    return m.ints(shape, 0 if np.dtype(kind).kind == "u" else -50, 50, kind)
+
+
+def _with_scale(m: Maker, kind: Any) -> None:
+    m.operand(np.array(m.rng.uniform(0.01, 2), np.float32), "constant")
+    m.operand(_small(m, (), kind), "constant")
+
+
+def matmul_integer(m: Maker) -> None:
+    rows, inner, columns = (m.size() for _ in range(3))
+    kinds = m.pick([np.uint8, np.int8]), m.pick([np.uint8, np.int8])
+    m.operand(_small(m, (rows, inner), kinds[0]), "data")
+    m.operand(_small(m, (inner, columns), kinds[1]), m.pick(["constant", "constant", "data"]))
+    for kind in kinds[: m.pick([0, 1, 2, 2])]:
+        m.operand(_small(m, (), kind), "constant")
+
+
+def qlinear_matmul(m: Maker) -> None:
+    rows, inner, columns = (m.size() for _ in range(3))
+    left, right = m.pick([(np.uint8, np.uint8), (np.uint8, np.int8), (np.int8, np.int8)])
+    m.operand(_small(m, (rows, inner), left), "data")
+    _with_scale(m, left)
+    m.operand(_small(m, (inner, columns), right), "constant")
+    _with_scale(m, right)
+    _with_scale(m, left)
+
+
+def conv_integer(m: Maker) -> None:
+    spatial = _spatial(m)[:2]
+    kernel = _kernel(m, spatial)
+    channels, out = m.int(1, 2), m.int(1, 2)
+    kinds = np.uint8, m.pick([np.uint8, np.int8])
+    m.operand(_small(m, (1, channels, *spatial), kinds[0]), "data")
+    m.operand(_small(m, (out, channels, *kernel), kinds[1]), "constant")
+    for kind in kinds[: m.pick([0, 1, 2, 2])]:
+        m.operand(_small(m, (), kind), "constant")
+
+
+def qlinear_conv(m: Maker) -> None:
+    spatial = _spatial(m)[:2]
+    kernel = _kernel(m, spatial)
+    channels, out = m.int(1, 2), m.int(1, 2)
+    left, right = m.pick([(np.uint8, np.uint8), (np.uint8, np.int8), (np.int8, np.int8)])
+    m.operand(_small(m, (1, channels, *spatial), left), "data")
+    _with_scale(m, left)
+    m.operand(_small(m, (out, channels, *kernel), right), "constant")
+    _with_scale(m, right)
+    _with_scale(m, left)
+    if m.maybe(0.5):
+        m.operand(m.ints((out,), -900, 900, np.int32), "constant")
+
+
 def non_zero(m: Maker) -> None:
     m.operand(any_values(m, m.shape()), "constant" if m.maybe(0.9) else "data")
 
@@ -1290,6 +1344,7 @@ RECIPES: dict[str, Recipe] = {
     **dict.fromkeys(["BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor"], bits), "BitShift": bit_shift,
     "Attention": attention, "RotaryEmbedding": rotary_embedding, "SwiGLU": swiglu, "CenterCropPad": center_crop_pad, "Col2Im": col2im,
     "TensorScatter": tensor_scatter,
+    "MatMulInteger": matmul_integer, "QLinearMatMul": qlinear_matmul, "ConvInteger": conv_integer, "QLinearConv": qlinear_conv,
     "DequantizeLinear": dequantize, "QuantizeLinear": quantize, "NonZero": non_zero, "Range": range_, "Shape": shape_of, "TopK": top_k,
     **dict.fromkeys(["RNN", "GRU", "LSTM"], recurrent), "If": if_, "Loop": loop, "Scan": scan, "EyeLike": eye_like, "DFT": dft, "STFT": stft,
     "ReverseSequence": reverse_sequence,

@@ -99,7 +99,8 @@ def test_records_that_are_none() -> None:
     ):
         with pytest.raises(ValueError, match="a record"):
             replace(good, **change)  # type: ignore[arg-type]
-    for record, within in ((replace(good, labels=np.full(3, 4)), 1), (good, -1)):
+    tenths = replace(good, inputs=np.full(INPUTS.shape, 0.1))  # no execution is given these
+    for record, within in ((replace(good, labels=np.full(3, 4)), 1), (good, -1), (tenths, 1)):
         with pytest.raises(ValueError, match="conformance"):
             Conformance(points(), record, Fraction(within))
 

@@ -1,7 +1,8 @@
 """DynamicQuantizeLinear: scale and zero point are of the network's own values.
 
 Over the reals, with m = min(0, least x) and M = max(0, largest x): scale = (M - m) / 255, zero point = round(-m / scale), and
-y = round(x / scale) + zero point, cut to [0, 255]. Where all x are 0 the standard divides by 0: there is no value.
+y = round(x / scale) + zero point, cut to [0, 255]. Where all x are 0 the standard divides by 0: there is no value,
+nor one of the scale.
 """
 
 from __future__ import annotations
@@ -40,7 +41,12 @@ def quantize(call: Call) -> list[Value]:
     zero = call.emit(Clip(*ENDS), call.emit(ROUND, call.emit(Product(), least, inverse)))
     n = call.emit(ROUND, call.emit(Product(), x, _wide(call, inverse, x)))
     y = call.emit(Clip(*ENDS), call.emit(Sum((1, 1)), n, _wide(call, zero, x)))
-    return [y.as_type("uint8"), step, zero.as_type("uint8")]
+    return [y.as_type("uint8"), _nonzero(call, step), zero.as_type("uint8")]
+
+
+def _nonzero(call: Call, x: Data) -> Data:
+    """x, without a value where it is 0: there tools say 1, or 1/255. Steps of its own, so that none has to round."""
+    return call.emit(Reciprocal(), call.emit(Reciprocal(), x))
 
 
 def _largest(call: Call, x: Data) -> Data:

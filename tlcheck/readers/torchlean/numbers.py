@@ -28,7 +28,7 @@ MAX_DIMENSION: Final = 16
 MAX_LITERAL_BITS: Final = 14_000
 """Longest number of a formula: 4200 digits, a little below Python's limit on int to str."""
 
-_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+")
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?")
 
 
 class Ends(Struct, frozen=True):

@@ -30,7 +30,7 @@ MAX_WEIGHTS: Final = 1_000_000
 """Most weights of one curve: each costs a ball; learned corridors have a thousand."""
 MAX_SEGMENTS: Final = 10_000
 
-_NUMBER: Final = re.compile(rb'-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+')  # fmt: skip
+_NUMBER: Final = re.compile(rb'-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?')  # fmt: skip
 
 
 class Interval(Struct, frozen=True):

@@ -29,7 +29,7 @@ MAX_DEGREE: Final = 100
 MAX_BITS: Final = 1 << 16
 """Longest exact number of a piece, in bits, width^degree among them: greatest common divisors take the square of it."""
 MAX_PIECES: Final = 1_000_000
-_RATIONAL: Final = re.compile(r"-?[0-9]++(?:/[0-9]++)?+")
+_RATIONAL: Final = re.compile(r"-?[0-9]++(?:/[0-9]++)?")
 _ONLY_INTERPOLATION: Final = "; the artifact carries no network: nothing about one"
 
 

@@ -37,7 +37,7 @@ MAX_WITNESS_BYTES: Final = 64 * MIB
 """Largest witness, unpacked: a point of 150,528 decimals (vggnet16) has 5 MiB."""
 
 _WORD: Final = re.compile(
-    r"[ \t\r\n]*+(?:(sat|unsat|unknown|timeout|timed-out|error|holds|violated)(?![^ \t\r\n()]))?+[ \t\r\n]*+",
+    r"[ \t\r\n]*+(?:(sat|unsat|unknown|timeout|timed-out|error|holds|violated)(?![^ \t\r\n()]))?[ \t\r\n]*+",
     re.IGNORECASE,
 )
 _PAIR: Final = re.compile(r"\([ \t\r\n]*+([XY])_(0|[1-9][0-9]{0,8})[ \t\r\n]++([^ \t\r\n()]++)[ \t\r\n]*+\)")

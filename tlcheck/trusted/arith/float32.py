@@ -20,6 +20,12 @@ LARGEST32 = 2.0**126
 """Sums of magnitudes up to here keep every float32 partial sum, rounded, below overflow (gamma < 1)."""
 
 
+def are_float32(x: NDArray[np.float64]) -> bool:
+    """All of them are (finite) float32 numbers."""
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(x).all() and (x == x.astype(np.float32)).all())
+
+
 def flushed_operand(box: Box) -> Box:
     """With 0, where an operation may take a subnormal number of ``box`` for it."""
     tiny = float(TINY32)

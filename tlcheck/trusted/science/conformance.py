@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from tlcheck.trusted.arith.arb import floor_float
 from tlcheck.trusted.arith.ball64 import Ball64
 from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.float32 import are_float32
 from tlcheck.trusted.arith.probe import BlasRefused, probe
 from tlcheck.trusted.arith.profile import NotDeployable, Profile
 from tlcheck.trusted.calculus.written import number_text
@@ -146,6 +147,8 @@ class Conformance(ConditionClaim):
             raise ValueError("conformance: not the network's number of inputs or of outputs")
         if self.within < 0:
             raise ValueError("conformance: within is negative")
+        if not are_float32(record.inputs):
+            raise ValueError("conformance: an input that is no float32 number: no execution is given it")
         claimed = record.labels[record.labels != NO_LABEL]
         if claimed.size and (
             len(graph.outputs) != 1 or not bool(((claimed >= 0) & (claimed < graph.n_outputs)).all())
