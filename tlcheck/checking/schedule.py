@@ -171,7 +171,7 @@ def _decide(
     """Outcomes, chunk by chunk, in any order. Raises Stopped."""
     own, check = bounds is None, check_leaves
     if own and plan.bounding_engine.name == "ball64":
-        from tlcheck.trusted.formed_pass import check_formed as check
+        from tlcheck.trusted.zonotope_pass import check_formed as check
     size = _chunk_size(plan, own)
     chunks = [ranks[i : i + size] for i in range(0, len(ranks), size)]
     workers = workers_for(jobs, len(chunks))

@@ -29,7 +29,7 @@ DECIDING: Final = {
 numbers that are reported with it."""
 ENGINES: Final = {
     "arb": (f"{RING_0}arith.integer",),
-    "ball64": (f"{RING_0}arith.ball64", f"{RING_0}arith.probe", f"{RING_0}formed_pass"),
+    "ball64": (f"{RING_0}arith.ball64", f"{RING_0}arith.probe", f"{RING_0}zonotope_pass"),
 }
 """By their names in reports; float64 with the probe of its products, and what leaves' own bounds begin with."""
 BOTH: Final = (f"{RING_0}arith.limbs",)

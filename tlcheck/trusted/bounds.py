@@ -101,7 +101,7 @@ class Enclosure:
     apply: Apply = map
     """``map``, or a pool's: chunks of rows are independent."""
     met: Callable[..., Box] = lambda i, boxes, box, radius: box
-    """(node, boxes before it, its box, its radius) -> a box that holds its values too (``affine_forms.py``)."""
+    """(node, boxes before it, its box, its radius) -> a box that holds its values too (``zonotope_pass.py``)."""
 
     def bounds(self, inputs: Mapping[int, Box], goal: Callable[[int, int], None] | None = None) -> Bounds:
         """Boxes of every needed node. ``goal(done, total)`` reports targets done."""
@@ -123,7 +123,7 @@ class Enclosure:
                 radius = rounding_radius(node.op, affine, operands, shapes, box, self.engine, self.deployed)
                 if radius is not None:
                     result.radii[i] = radius
-                    box = _widened(box, radius)
+                    box = box.widened(radius)
             box = self.met(i, result.boxes, box, result.radii.get(i))
             if i in targets:
                 box = self._refined(i, box, result)
@@ -367,8 +367,3 @@ class _RowSlopes:
 
 def _both_signs(count: int) -> Ints:
     return np.repeat(np.array([1, -1], np.int64), count)
-
-
-def _widened(box: Box, radius: Floats) -> Box:
-    """The box widened by a radius, outward."""
-    return Box(np.nextafter(box.lower - radius, -np.inf), np.nextafter(box.upper + radius, np.inf))

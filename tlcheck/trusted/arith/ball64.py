@@ -250,7 +250,7 @@ class Ball64:
                     v = (v + self._apply(m, "rad", xm) * slack_up(m.fan_in)) * (1 + 4 * V) + TINY
                 return v
             case DiagMap():
-                _guard_factor(m)
+                guard_factor(m)
                 flat_rad = m.flat.rad if m.flat.rad is not None else 0.0
                 return xm * (np.abs(m.flat.mid) * (2 * V) + flat_rad) * (1 + 8 * V) + TINY
             case IndexMap() if not m.transposed and m.multiplicity > 1:
@@ -270,7 +270,7 @@ class Ball64:
         terms = sum(m.fan_in for m in maps) + 2
         for m, box in zip(maps, boxes, strict=True):
             guard(box.lower, box.upper)
-            _guard_factor(m)
+            guard_factor(m)
             centre, radius = centre_radius_up(box)
             spread = (radius + gamma_up(terms) * (np.abs(centre) + radius)) * (1 + 8 * V)
             total = total + self.forward(m, centre)
@@ -319,7 +319,7 @@ class Ball64:
         return to_wide(m, weight, x) if m.transposed else to_narrow(m, weight, x)
 
 
-def _guard_factor(m: Map) -> None:
+def guard_factor(m: Map) -> None:
     if isinstance(m, DiagMap):
         guard(m.flat.mid.astype(np.float64))
         if m.flat.rad is not None:

@@ -47,6 +47,10 @@ class Box:
         """The intersection."""
         return Box(np.maximum(self.lower, other.lower), np.minimum(self.upper, other.upper))
 
+    def widened(self, radius: Floats) -> Box:
+        """Widened by a radius, outward."""
+        return Box(np.nextafter(self.lower - radius, -np.inf), np.nextafter(self.upper + radius, np.inf))
+
     def rows(self, domains: slice | NDArray[np.int64]) -> Box:
         """The rows of some domains (a shared box stays shared)."""
         if self.lower.shape[0] == 1:

@@ -42,29 +42,22 @@ class Relu(Elementwise):
 
     def drawn(self, box: Box, guess: SlopeGuess) -> Lines:
         """Lower alpha z with alpha in [0, 1]; upper s z + t with t >= max(0 - s l, 0, u - s u): exact integers."""
-        l, u = box.lower, box.upper
-        active, inactive = l >= 0, u <= 0
-        unstable = ~(active | inactive)
-        some = np.flatnonzero(unstable.any(axis=0))
+        active = box.lower >= 0
+        open_ = ~(active | (box.upper <= 0))
+        l, u = box.lower[open_], box.upper[open_]
+        with np.errstate(over="ignore"):
+            chord = np.ceil(np.ldexp(np.clip(u / (u - l), 0.0, 1.0), SLOPE_BITS)).astype(np.int64)
+        s, t = np.where(active, _ONE, np.int64(0)), np.zeros(active.shape)
+        s[open_] = chord
+        t[open_] = np.maximum(np.maximum(_times_up(-chord, l), _times_up(_ONE - chord, u)), 0.0)
         alpha = active.astype(np.float64)
-        if some.size:
-            if guess.lower is None:
-                wanted = (u[:, some] > -l[:, some]).astype(np.float64)
-            else:
-                wanted = grid(np.clip(np.nan_to_num(guess.lower[:, some], nan=0.0), 0.0, 1.0))
-            if wanted.shape[0] > alpha.shape[0]:
-                alpha = np.repeat(alpha, wanted.shape[0], axis=0)
-            alpha[:, some] = np.where(unstable[:, some], wanted, alpha[:, some])
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            chord = np.where(unstable, u / (u - l), 0.0)
-        s = np.where(active, _ONE, np.ceil(np.ldexp(np.clip(chord, 0.0, 1.0), SLOPE_BITS)).astype(np.int64))
-        s = np.where(inactive & ~active, np.int64(0), s)
-        t = np.zeros(s.shape)
-        if some.size:
-            part = np.maximum(_times_up(-s[:, some], l[:, some]), _times_up(_ONE - s[:, some], u[:, some]))
-            t[:, some] = np.where(unstable[:, some], np.maximum(part, 0.0), 0.0)
+        if guess.lower is None:
+            alpha[open_] = u > -l
+        else:
+            alpha, given, bent = (np.array(x) for x in np.broadcast_arrays(alpha, guess.lower, open_))
+            alpha[bent] = grid(np.clip(np.nan_to_num(given[bent], nan=0.0), 0.0, 1.0))
         slope = np.ldexp(s.astype(np.float64), -SLOPE_BITS)
-        return Lines((alpha, np.zeros((1, l.shape[1]))), (slope, t))
+        return Lines((alpha, np.zeros((1, s.shape[1]))), (slope, t))
 
     def radius(
         self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], image: Box, profile: Profile

@@ -1,15 +1,14 @@
-"""Affine forms hold what a network gives, exactly; they remember what boxes forget; and domains do not know of each other."""
+"""Zonotopes over leaves hold what a network gives, exactly; they remember what boxes forget; domains do not know of each other."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from tests.trusted.test_relaxed_ops import Net
-from tlcheck.trusted import affine_forms
-from tlcheck.trusted.affine_forms import Forms, pay
 from tlcheck.trusted.arith.ball64 import Ball64
 from tlcheck.trusted.arith.box import Box
 from tlcheck.trusted.arith.constant import Constant
@@ -19,6 +18,9 @@ from tlcheck.trusted.guidance import NO_GUIDANCE
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Linear, Scale, Sum
+from tlcheck.trusted.ops.lines import Relaxation
+from tlcheck.trusted.zonotope_pass import Met, pay
+from tlcheck.trusted.zonotopes import Carry, Values
 
 Exact = list[Fraction]
 
@@ -67,20 +69,19 @@ def boxes(rng: np.random.Generator, domains: int) -> Box:
     return Box(middle - radius, middle + radius)
 
 
-def formed(graph: Graph, box: Box, *, rows: bool) -> list[Box]:
-    """Boxes of all nodes: of the forms and forward boxes alone, or with backward rows too."""
+def formed(graph: Graph, box: Box, *, rows: bool, together: int = 2) -> list[Box]:
+    """Boxes of all nodes: of the zonotopes alone, or with forward boxes and backward rows too."""
+    met = Met(Carry(Network(graph), Ball64(), box.lower.shape[0], together))
     if rows:
-        forms = Forms(Network(graph), Ball64(), box.lower.shape[0])
-        task = Enclosure(Network(graph), Ball64(), Slopes(NO_GUIDANCE, lambda _: None), met=forms.met)
-        known = task.bounds({0: box})
+        known = Enclosure(Network(graph), Ball64(), Slopes(NO_GUIDANCE, lambda _: None), met=met).bounds(
+            {0: box}
+        )
         return [known.boxes[i] for i in range(len(graph.nodes))]
-    forms, known, found = Forms(Network(graph), Ball64(), box.lower.shape[0]), Bounds(), []
-    wide = Box(np.full((1, 1), -1e30), np.full((1, 1), 1e30))
+    known, wide = Bounds(), 1e30
     for i, node in enumerate(graph.nodes):
-        forward = box if i == 0 else Box(*(np.repeat(e, node.size, axis=1) for e in (wide.lower, wide.upper)))
-        known.boxes[i] = forms.met(i, known.boxes, forward)
-        found.append(known.boxes[i])
-    return found
+        nothing = np.full((1, node.size), wide)
+        known.boxes[i] = met(i, known.boxes, box if i == 0 else Box(-nothing, nothing), None)
+    return [known.boxes[i] for i in range(len(graph.nodes))]
 
 
 def outside(
@@ -112,15 +113,20 @@ def test_exact_values_lie_within(seed: int, rows: bool) -> None:
     assert outside(graph, layers, box, formed(graph, box, rows=rows), rng) == 0
 
 
-def test_a_form_that_forgets_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the symbols of its ReLUs, or without the half of t that the centre moves, values lie outside."""
-    relu = Forms._relu
+@pytest.mark.parametrize("kept", ["own", "middle"])
+def test_a_value_that_forgets_is_caught(kept: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without what a ReLU's lines leave, or without the half of it that the centre moves, values lie outside."""
+    relaxed = Carry._relaxed
 
-    def without_symbols(self: Forms, z: affine_forms.AffineForm, box: Box) -> affine_forms.AffineForm:
-        form = relu(self, z, box)
-        return affine_forms.AffineForm(form.centre, 0.0 * form.terms, form.rest, 0.0 * form.spread)
+    def without(
+        self: Carry, drawn: Relaxation, operands: list[Values], box: Box, extra: np.ndarray
+    ) -> Values:
+        v = relaxed(self, drawn, operands, box, extra)
+        if kept == "own":
+            return replace(v, own=0 * v.own, spread=v.reach)
+        return replace(v, centre=v.centre - v.own)
 
-    monkeypatch.setattr(Forms, "_relu", without_symbols)
+    monkeypatch.setattr(Carry, "_relaxed", without)
     rng = np.random.default_rng(0)
     graph, layers = network(rng)
     box = boxes(rng, 6)
@@ -144,24 +150,28 @@ def test_rounding_is_charged() -> None:
 
 def test_what_cancels_is_remembered() -> None:
     net = Net(1)
-    graph = net.graph(
-        net.add(
-            Sum((1, -1)),
-            net.add(Scale(Constant(np.full(1, 3.0)), None, 1), 0),
-            net.add(Scale(Constant(np.full(1, 3.0)), None, 1), 0),
-        )
-    )
+    three = Linear(Constant(np.full((1, 1), 3.0)), None)
+    graph = net.graph(net.add(Sum((1, -1)), net.add(three, 0), net.add(three, 0)))
     (found,) = formed(graph, Box(np.array([[-1.0]]), np.array([[1.0]])), rows=False)[-1:]
     assert found.upper[0, 0] <= 1e-13 and found.lower[0, 0] >= -1e-13
 
 
-def test_a_domain_alone_has_the_same_boxes() -> None:
+def test_a_constant_that_is_added_without_rounding_counts() -> None:
+    """Over the reals an offset of a copy is no move."""
+    net = Net(1)
+    graph = net.graph(net.add(Scale(Constant(np.ones(1)), Constant(np.ones(1)), 0), 0))
+    (found,) = formed(graph, Box(np.array([[-1.0]]), np.array([[1.0]])), rows=False)[-1:]
+    assert -1e-9 <= found.lower[0, 0] <= 0 and 2 <= found.upper[0, 0] <= 2 + 1e-9
+
+
+@pytest.mark.parametrize("groups", [1, 3, 7])
+def test_a_domain_alone_has_the_same_boxes(groups: int) -> None:
     rng = np.random.default_rng(3)
     graph, _ = network(rng)
     box = boxes(rng, 7)
-    together = formed(graph, box, rows=True)
+    together = formed(graph, box, rows=True, together=groups)
     for d in range(7):
-        alone = formed(graph, box.rows(slice(d, d + 1)), rows=True)
+        alone = formed(graph, box.rows(slice(d, d + 1)), rows=True, together=groups)
         for a, b in zip(together, alone, strict=True):
             assert (a.lower[d if len(a.lower) > 1 else 0] == b.lower[0]).all() and (
                 a.upper[d if len(a.upper) > 1 else 0] == b.upper[0]
