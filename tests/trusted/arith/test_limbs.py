@@ -13,7 +13,7 @@ import pytest
 from tests.trusted.arith.test_ball64_engine import MODES, control  # noqa: F401
 from tests.trusted.engine_checks import check_adjoint, check_chain, check_residual, refusal_allowed
 from tests.trusted.oracle import KINDS, MAPS
-from tlcheck.trusted.arith.box import Box
+from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.limbs import (
     MOST_TERMS,
@@ -163,3 +163,16 @@ def test_what_is_owed_is_never_less_than_what_was_charged() -> None:
             total = [t + (int(u) << int(x + 320)) * 2 for t, u, x in zip(total, units, e, strict=True)]
         form._settle()
         assert all(t <= -v <= 64 * t for v, t in zip(form.value, total, strict=True))
+
+
+def test_long_sums_do_not_wrap() -> None:
+    """2^19 products of limbs of one sign are 2^64 together."""
+    for h, n in ((23, 1 << 19), (20, (1 << 16) + 5)):
+        q, v = np.full((1, n), float(1 << (2 * h))), np.full((1, n), ((1 << (h - 1)) - 1) << h, np.int64)
+        assert dot(q, v, h).tolist() == [int(q[0, 0]) * int(v[0, 0]) * n]
+
+
+def test_a_sum_of_magnitudes_beside_the_largest_double_is_refused() -> None:
+    form, end = LimbEngine(128).form(1, 1), np.full((1, 1), np.finfo(np.float64).max)
+    with pytest.raises(OutOfRange, match="infinite"):
+        form._charge_each(np.zeros(1, np.int64), np.ones(1, np.int64), Box(-end, end))

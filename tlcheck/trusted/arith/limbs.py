@@ -45,9 +45,10 @@ Floats = NDArray[np.float64]
 Objects = NDArray[np.object_]
 
 _ONE = 2.0**SLOPE_BITS
-_ABOVE, _TINY = 1 + 2.0**-20, 2.0**-1000
+_ABOVE, _TINY, _LARGEST = 1 + 2.0**-20, 2.0**-1000, 2.0**1000
 MOST_TERMS = 1 << 13
 """h is 20 at least: ``_times`` needs it."""
+DOT_TERMS = 1 << 16
 
 
 def half_bits(terms: int) -> int:
@@ -79,8 +80,11 @@ def dot(q: Floats, v: Int, h: int) -> Objects:
     """sum_i q[m, i] v[m, i], exactly; integers |q| <= 2^(2h), |v| <= 2^60, v may have one row.
 
     By four sums as in the module's docstring, each of at most 2^(53 - 2h) terms at a time: as floats they are exact, and at
-    most 2^53; 2^9 of them and more are added up as 64-bit integers.
+    most 2^53; at most 2^9 of them, 2^7 terms at least each, are added up as 64-bit integers: 2^16 terms, and more in parts.
     """
+    if q.shape[1] > DOT_TERMS:
+        parts = [slice(k, k + DOT_TERMS) for k in range(0, q.shape[1], DOT_TERMS)]
+        return np.sum([dot(q[:, p], v[:, p], h) for p in parts], axis=0)
     sums = np.zeros((4, q.shape[0]), np.int64)
     limbs = three_limbs(v, h)
     step = 1 << (53 - 2 * h)
@@ -166,7 +170,7 @@ class LimbForm(IntegerForm):
         below 2^40 in units of its own: what is added is rounded up to the coarser of both units.
         """
         total = box.magnitude.sum(axis=1)
-        if not bool(np.isfinite(total).all()):
+        if not bool((total <= _LARGEST).all()):
             raise OutOfRange("infinite bound")
         size = np.frexp(total * _ABOVE + _TINY)[1].astype(np.int64)
         if size.size > 1 and self.rows > 1:
