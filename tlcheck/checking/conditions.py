@@ -18,6 +18,7 @@ from tlcheck.checking.outcome import (
     rounded,
 )
 from tlcheck.checking.pool import FORKS, WORKER_KILLED, WorkerDied, processes, silent, workers_for
+from tlcheck.checking.schedule import blas_usable
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options, Progress, Report
 from tlcheck.readers.loaded import LoadedClaim
@@ -51,6 +52,8 @@ def _checked(loaded: LoadedClaim, claim: ConditionClaim, options: Options, repor
     try:
         if options.semantics == "deployed":
             claim = _for_executions(claim, options, deadline)
+        if options.arith != "arb" and blas_usable():
+            claim = claim.in_float64()
         parts = _parts_checker(claim, options, deadline, report)
         result = _result(loaded, claim, decide_conditions(claim, options.precision, deadline.check, parts))
     except Stopped as stopped:
@@ -113,7 +116,7 @@ def _for_executions(claim: ConditionClaim, options: Options, deadline: Deadline)
 
 def _arithmetic(claim: ConditionClaim, options: Options) -> dict[str, object]:
     arithmetic: dict[str, object] = {
-        "deciding": "exact and arb",
+        "deciding": "float64 Taylor models and arb" if getattr(claim, "quick", False) else "exact and arb",
         "precision": options.precision,
         "semantics": "deployed" if _is_deployed(claim) else options.semantics,
     }
