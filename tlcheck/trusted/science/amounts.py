@@ -114,6 +114,11 @@ class Splittable(ConditionClaim):
         doubles = ("IEEE-754 double precision", "BLAS sums every product as a tree (probed)")
         return (*super().assumptions, *(doubles if self.quick else ()))
 
+    @property
+    def asks_for(self) -> tuple[str, ...]:
+        """Float64, where it is tried."""
+        return ("tlcheck.trusted.science.quantities64",) if self.quick else ()
+
     def in_float64(self) -> ConditionClaim:
         return cast("ConditionClaim", replace(cast("Any", self), quick=True))
 

@@ -61,7 +61,7 @@ class SupremumClaim(Splittable):
 
     @property
     def asks_for(self) -> tuple[str, ...]:
-        return self.quantity.asks_for
+        return (*super().asks_for, *self.quantity.asks_for)
 
     @property
     def statement(self) -> str:
@@ -151,7 +151,7 @@ class IntegralClaim(Splittable):
 
     @property
     def asks_for(self) -> tuple[str, ...]:
-        return self.quantity.asks_for
+        return (*super().asks_for, *self.quantity.asks_for)
 
     @property
     def statement(self) -> str:

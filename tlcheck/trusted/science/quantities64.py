@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball, floor_float
+from tlcheck.trusted.arith.probe import probe
 from tlcheck.trusted.calculus.ranges import Box, square
 from tlcheck.trusted.science.quantities import Quantity, mean_of
 from tlcheck.trusted.taylor.engine import OutsideDomain
@@ -43,7 +44,8 @@ class Found:
 
 
 def found(quantity: Quantity, cells: Sequence[Box], order: int, norm: str) -> Found:
-    """``norm`` "sup": without integrals."""
+    """``norm`` "sup": without integrals. Raises BlasRefused, FloatsDisagree."""
+    probe()
     free = quantity.free
     low = np.array([[floor_float(a) for a, _ in cell] for cell in cells])
     high = np.array([[-floor_float(-b) for _, b in cell] for cell in cells])

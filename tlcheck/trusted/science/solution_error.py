@@ -351,7 +351,7 @@ class SolutionErrorClaim(Splittable):
     def asks_for(self) -> tuple[str, ...]:
         """The theorem's module, and what its terms ask for."""
         found = {name for term in self.theorem.terms for name in term.quantity.asks_for}
-        return (type(self.theorem).__module__, *sorted(found))
+        return (*super().asks_for, type(self.theorem).__module__, *sorted(found))
 
     @property
     def statement(self) -> str:
