@@ -32,6 +32,8 @@ ENGINES: Final = {
     "ball64": (f"{RING_0}arith.ball64", f"{RING_0}arith.probe"),
 }
 """By their names in reports; float64 with the probe of its products."""
+TAYLOR64: Final = "float64 Taylor models and arb"
+"""What the report calls the arithmetic of claims that were decided ``in_float64``."""
 IMAGES: Final = (f"{RING_0}windows",)
 """What rows of an image's values reach."""
 DEPLOYED: Final = (f"{RING_0}rounding", "tlcheck.readers.runtime_profile")
@@ -40,7 +42,7 @@ DEPLOYED: Final = (f"{RING_0}rounding", "tlcheck.readers.runtime_profile")
 
 def roots_of(loaded: LoadedClaim, result: ClaimResult) -> tuple[str, ...]:
     """The modules that a claim's closure starts from."""
-    claim = loaded.claim
+    claim = decided(loaded, result)
     found = [*READING, *loaded.readers, type(claim).__module__, *getattr(claim, "asks_for", ())]
     found += [*DECIDING.get(claim.kind, DECIDING[""]), *operations(claim)]
     if f"{RING_0}ops.convolution" in found:
@@ -51,6 +53,12 @@ def roots_of(loaded: LoadedClaim, result: ClaimResult) -> tuple[str, ...]:
     if result.arithmetic.get("semantics") == "deployed":
         found += DEPLOYED
     return tuple(dict.fromkeys(found))
+
+
+def decided(loaded: LoadedClaim, result: ClaimResult) -> Any:
+    """The claim, by the arithmetic that the report names."""
+    claim: Any = loaded.claim
+    return claim.in_float64() if result.arithmetic.get("deciding") == TAYLOR64 else claim
 
 
 def operations(claim: object) -> set[str]:

@@ -83,10 +83,6 @@ class ConditionClaim(ABC):
     def checks(self, precision: int, tick: Callable[[], None]) -> Iterator[Item]:
         """Every condition but those of ``conclude``, at ``precision`` bits; ``tick`` is called often and may raise to stop."""
 
-    def in_float64(self) -> ConditionClaim:
-        """The same claim, of which float64 may decide what it can, in the arithmetic that ``probe`` looks at; here: nothing."""
-        return self
-
     def parts(self) -> Sequence[ConditionClaim]:
         """Claims whose conjunction, with ``conclude``, is this one, each worth a task of its own; by default the claim
         itself."""

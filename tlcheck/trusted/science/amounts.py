@@ -120,6 +120,7 @@ class Splittable(ConditionClaim):
         return ("tlcheck.trusted.science.quantities64",) if self.quick else ()
 
     def in_float64(self) -> ConditionClaim:
+        """The same claim, of which float64 decides what it can."""
         return cast("ConditionClaim", replace(cast("Any", self), quick=True))
 
     @abstractmethod
