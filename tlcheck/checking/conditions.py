@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from tlcheck import timer
+from tlcheck.checking.blas import blas_usable
 from tlcheck.checking.deadline import Deadline, Stopped
 from tlcheck.checking.outcome import (
     ZERO,
@@ -18,7 +19,6 @@ from tlcheck.checking.outcome import (
     rounded,
 )
 from tlcheck.checking.pool import FORKS, WORKER_KILLED, WorkerDied, processes, silent, workers_for
-from tlcheck.checking.schedule import blas_usable
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options, Progress, Report
 from tlcheck.readers.loaded import LoadedClaim

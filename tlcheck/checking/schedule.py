@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import partial
 from math import inf
 
 from threadpoolctl import threadpool_limits
 
 from tlcheck.checking.allocator import keep_freed_memory
+from tlcheck.checking.blas import blas_usable
 from tlcheck.checking.deadline import Deadline, Stopped
 from tlcheck.checking.journal import Journal
 from tlcheck.checking.pool import FORKS, WORKER_KILLED, Tick, WorkerDied, processes, threads, workers_for
@@ -47,19 +48,6 @@ def planned(claim: UnsatClaim, guidance: Guidance, settings: Settings) -> Plan:
     if "ball64" in (plan.bounding_engine.name, plan.deciding_engine.name) and not blas_usable():
         return Plan(claim, guidance, replace(settings, arith="arb"))
     return plan
-
-
-@cache
-def blas_usable() -> bool:
-    """The BLAS at hand passes the probe that ball64's error bounds need."""
-    from tlcheck.trusted.arith.probe import BlasRefused, probe
-
-    try:
-        with threadpool_limits(1, "blas"):
-            probe()
-    except BlasRefused:
-        return False
-    return True
 
 
 @dataclass
