@@ -77,7 +77,7 @@ prover-bench: $(RUN)
 
 # 200 queries with a hidden counterexample, none of which may be answered unsat, and some whose true margins are known.
 planted: $(DEV)
-	$(BIN)/python -m tests.prover.planted $(ARGS)
+	$(BIN)/python -m tests.truth.planted $(ARGS)
 
 # Mutated claims on the real models of the shared data: minutes.
 mutations: $(DEV)
