@@ -190,14 +190,17 @@ def open_side(rng: Rng) -> Planted:
     layers = [(w, b), (-np.ones((1, 1), np.float32), c)]
     falls = w[0, 0] < 0
     ends = [
-        min((F(float(v)) * p, p) for p in (a, q))[1] for v, a, q in zip(w[0].tolist(), lower, upper, strict=True)
+        min((F(float(v)) * p, p) for p in (a, q))[1]
+        for v, a, q in zip(w[0].tolist(), lower, upper, strict=True)
     ]
     top = peaks.forward(layers, ends)[0]
     peak = Peak(layered(layers), 1, lower, upper, {"Y_0": F(1)}, top, tuple(ends))
     query = asked(rng, peak, apart(rng))
     (region,) = query.regions
     region = (  # the side along which the ReLU grows is left open
-        replace(region, lower=(None, *region.lower[1:])) if falls else replace(region, upper=(None, *region.upper[1:]))
+        replace(region, lower=(None, *region.lower[1:]))
+        if falls
+        else replace(region, upper=(None, *region.upper[1:]))
     )
     region = replace(region, constraints=region.constraints if len(region.constraints) == 1 else ())
     return query if not region.constraints else replace(query, regions=(region,))
@@ -243,14 +246,23 @@ def executed(rng: Rng) -> Planted:
         exact, single = peaks.forward(layers, point)[0], in_single(layers, x)
         if math.isnan(single) or single == exact:
             continue
-        middle = (exact + F(single)) / 2 if math.isfinite(single) else 2 * abs(exact) * (1 if single > 0 else -1)
+        middle = (
+            (exact + F(single)) / 2 if math.isfinite(single) else 2 * abs(exact) * (1 if single > 0 else -1)
+        )
         up = single > middle
         unsat = bool(rng.integers(2))  # the execution satisfies it, the exact value does not
         side = F(-1 if up is unsat else 1)
         constraint = Constraint({"Y_0": side}, side * middle, strict=bool(rng.integers(2)))
         region = Region(point, point, (constraint,))
         return Planted(
-            "", layered(layers), (region,), "unsat" if unsat else "sat", 1, abs(exact - middle), point, executed=True
+            "",
+            layered(layers),
+            (region,),
+            "unsat" if unsat else "sat",
+            1,
+            abs(exact - middle),
+            point,
+            executed=True,
         )
 
 

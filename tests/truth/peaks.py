@@ -24,6 +24,7 @@ from tests.truth.scalar import Layer, kinks, reached
 from tests.truth.small_nets import Array, Net, Rng, dyadic, layered
 
 F = Fraction
+ZERO, ONE = F(0), F(1)
 Draw = Callable[[Rng, tuple[int, ...]], Array]
 """Weights of a shape."""
 
@@ -41,8 +42,8 @@ class Peak:
     top: Fraction
     point: Point | None
     cuts: tuple[tuple[int, float], ...] = ()
-    slop: Fraction = F(0)
-    size: Fraction = F(1)
+    slop: Fraction = ZERO
+    size: Fraction = ONE
 
 
 def dyadics(rng: Rng, shape: tuple[int, ...]) -> Array:
@@ -142,7 +143,7 @@ def hill(rng: Rng, *, fixed: int = 0, blocks: int = 0) -> Peak:
 
 
 def residual(rng: Rng) -> Peak:
-    return hill(rng, blocks=int(rng.integers(1, 3)))
+    return hill(rng, blocks=1 + (rng.random() < 0.2))
 
 
 # sums of functions of one variable
@@ -278,9 +279,7 @@ def tents(rng: Rng, depth: int) -> Peak:
     layers = [(up, bias), *[(up @ down, bias)] * (depth - 1), (np.ones((1, n), np.float32) @ down, zero[:1])]
     peak = F(2 * int(rng.integers(0, 2 ** (depth - 1))) + 1, 2**depth)
     cuts = tuple((i, k / 2**depth) for i in range(n) for k in range(1, 2**depth)) if n * depth < 5 else ()
-    return Peak(
-        layered(layers), 1, (F(0),) * n, (F(1),) * n, {"Y_0": F(1)}, F(n), (peak,) * n, cuts
-    )
+    return Peak(layered(layers), 1, (F(0),) * n, (F(1),) * n, {"Y_0": F(1)}, F(n), (peak,) * n, cuts)
 
 
 # images
@@ -298,12 +297,20 @@ def pooled(rng: Rng) -> Peak:
     if rng.random() < 0.4:  # patches that do not overlap
         kernel = dyadics(rng, (1, 1, 2, 2))
         z, size = net.add("Conv", "x", net.constant(kernel), strides=[2, 2]), 2
-        place = [tuple(4 * (2 * i + a) + 2 * j + b for a in (0, 1) for b in (0, 1)) for i in (0, 1) for j in (0, 1)]
+        place = [
+            tuple(4 * (2 * i + a) + 2 * j + b for a in (0, 1) for b in (0, 1)) for i in (0, 1) for j in (0, 1)
+        ]
         sides = [
-            [sorted((F(float(w)) * lower[k], F(float(w)) * upper[k])) for w, k in zip(kernel.reshape(-1), ks, strict=True)]
+            [
+                sorted((F(float(w)) * lower[k], F(float(w)) * upper[k]))
+                for w, k in zip(kernel.reshape(-1), ks, strict=True)
+            ]
             for ks in place
         ]
-        low, high = [sum((s[0] for s in row), F(0)) for row in sides], [sum((s[1] for s in row), F(0)) for row in sides]
+        low, high = (
+            [sum((s[0] for s in row), F(0)) for row in sides],
+            [sum((s[1] for s in row), F(0)) for row in sides],
+        )
     c = int(rng.integers(1, 4))
     w, b, v = dyadics(rng, (c, 1)), dyadics(rng, (c,)), dyadics(rng, (1, c))
     h = net.add("Relu", net.add("Conv", z, net.constant(w.reshape(c, 1, 1, 1)), net.constant(b)))
@@ -312,7 +319,10 @@ def pooled(rng: Rng) -> Peak:
     if rng.random() < 0.5:
         y = net.add("Add", y, z)
         ends = np.array([[1], [-1]], np.float32)
-        layers = [(np.vstack([w, ends]), np.append(b, [0, 0])), (np.hstack([v, ends.T]), np.zeros(1, np.float32))]
+        layers = [
+            (np.vstack([w, ends]), np.append(b, [0, 0])),
+            (np.hstack([v, ends.T]), np.zeros(1, np.float32)),
+        ]
     ranges = [reached(known(layers), p, q) for p, q in zip(low, high, strict=True)]
     windows, y, mean = pool(rng, net, y, size)
     coefficients = dyadics(rng, (1, len(windows)))
@@ -321,7 +331,9 @@ def pooled(rng: Rng) -> Peak:
     top, reach = F(0), [r.at_most for r in ranges]
     for window, weight in zip(windows, exact(coefficients)[0], strict=True):
         ks = [k for k in window if k >= 0]
-        top += weight * windowed(ranges, ks, reach, weight >= 0, len(window) if mean == "all" else len(ks), bool(mean))
+        top += weight * windowed(
+            ranges, ks, reach, weight >= 0, len(window) if mean == "all" else len(ks), bool(mean)
+        )
     point = spread_back(kernel.reshape(-1), place, lower, upper, low, high, reach)
     return Peak(model, 1, lower, upper, {"Y_0": F(1)}, top, point)
 
@@ -390,7 +402,11 @@ SMOOTH: dict[str, Callable[[mpmath.mpf], mpmath.mpf]] = {
 def rising(rng: Rng) -> Peak:
     """Weights >= 0 but for the first layer's, whose columns have one sign each: the top is at a corner."""
     name = str(rng.choice(list(SMOOTH)))
-    sizes = [int(rng.integers(1, 4)), *rng.integers(1, 4, int(rng.integers(1, 3 if name != "Exp" else 2))).tolist(), 1]
+    sizes = [
+        int(rng.integers(1, 4)),
+        *rng.integers(1, 4, int(rng.integers(1, 3 if name != "Exp" else 2))).tolist(),
+        1,
+    ]
     layers = [
         (np.abs(dyadics(rng, (b, a))), dyadics(rng, (b,))) for a, b in zip(sizes, sizes[1:], strict=False)
     ]
@@ -407,13 +423,18 @@ def rising(rng: Rng) -> Peak:
     return Peak(net.model(h, 1), 1, lower, upper, {"Y_0": F(sign)}, sign * value, point, slop=slop)
 
 
-def mapped(layers: Sequence[tuple[Array, Array]], f: Callable[[mpmath.mpf], mpmath.mpf], point: Point) -> Fraction:
+def mapped(
+    layers: Sequence[tuple[Array, Array]], f: Callable[[mpmath.mpf], mpmath.mpf], point: Point
+) -> Fraction:
     """The network with f between its layers, to about 70 digits."""
     with mpmath.workdps(75):
         h = [mpmath.mpf(x.numerator) / x.denominator for x in point]
         for k, (w, b) in enumerate(layers):
             h = [f(x) for x in h] if k else h
-            h = [mpmath.mpf(float(c)) + mpmath.fsum(float(u) * x for u, x in zip(row, h, strict=True)) for row, c in zip(w, b, strict=True)]
+            h = [
+                mpmath.mpf(float(c)) + mpmath.fsum(float(u) * x for u, x in zip(row, h, strict=True))
+                for row, c in zip(w, b, strict=True)
+            ]
         sign, m, e, _ = h[0]._mpf_
         return (-1) ** sign * F(int(m)) * F(2) ** int(e)
 
@@ -444,7 +465,10 @@ def products(rng: Rng) -> Peak:
     c = rng.choice([-2, -1, -0.5, 0.5, 1, 3], (1, pairs + 1)).astype(np.float32)
     point, top = [F(0)] * (2 * pairs + 1), F(0)
     for k, weight in enumerate(exact(c)[0][:-1]):
-        best = max(product((lower[k], upper[k]), (lower[pairs + k], upper[pairs + k])), key=lambda p: weight * p[0] * p[1])
+        best = max(
+            product((lower[k], upper[k]), (lower[pairs + k], upper[pairs + k])),
+            key=lambda p: weight * p[0] * p[1],
+        )
         point[k], point[pairs + k] = best
         top += weight * best[0] * best[1]
     low, high, weight = lower[-1], upper[-1], exact(c)[0][-1]
