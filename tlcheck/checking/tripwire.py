@@ -22,7 +22,7 @@ from tlcheck.trusted.plan import Plan, root_task
 ALARM = 2.0**-20
 """Relative to the bound: float64 rounding over these passes stays below 1e-9 of it."""
 GRID = 2.0**-40
-"""Relative to the largest value below: integers of one layer have one exponent, so that a bound of theirs that is far smaller is loose."""
+"""Relative to the largest end of a box: integers of one layer have one exponent, and their bounds of small values are loose."""
 SAMPLE = 4
 LAYERS = 3
 """Layers of one sample, chosen at random."""
