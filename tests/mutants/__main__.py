@@ -71,14 +71,17 @@ def checked(module: str, options: argparse.Namespace, near: list[str]) -> Row:
     def said(mutant: Mutant, outcome: Outcome) -> None:
         row.add(mutant, outcome)
         if options.out:
-            found = dict(module=module, place=mutant.place, operator=mutant.operator, line=mutant.lines.start,
-                         before=mutant.before, after=mutant.after, outcome=outcome.word, tests=outcome.tests,
-                         killer=outcome.killer)  # fmt: skip
+            found = {
+                "module": module, "place": mutant.place, "operator": mutant.operator, "line": mutant.lines.start,
+                "before": mutant.before, "after": mutant.after, "outcome": outcome.word, "killer": outcome.killer,
+            }  # fmt: skip
             with open(options.out, "a", encoding="utf-8") as file:
                 file.write(json.dumps(found) + "\n")
 
-    seconds = Job(path, near, mutants, options.budget, options.afresh).run(said)
-    print(row.line(), f" {len(seconds)} tests, {sum(seconds.values()):.0f} CPU s", flush=True)
+    covered = Job(path, near, mutants, options.budget, options.afresh).run(said)
+    print(row.line(), f" {len(covered.seconds)} tests, {sum(covered.seconds.values()):.0f} CPU s", flush=True)
+    for test in covered.failed:
+        print(f"  fails without a mutation, and is left out: {test}")
     for mutant, outcome in row.survivors:
         where = f"{module}.py:{mutant.lines.start} {mutant.place or 'at import'} ({outcome.word}, {outcome.tests} tests)"
         old, new = (text.replace("\n", "\n      ") for text in (mutant.before, mutant.after))
@@ -87,14 +90,20 @@ def checked(module: str, options: argparse.Namespace, near: list[str]) -> Row:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("modules", nargs="*", help="as in near.py, for example trusted/cover (default: all)")
     parser.add_argument("--each", type=int, default=20, help="mutants of a module (0: all)")
     parser.add_argument("--seed", default="1")
     parser.add_argument("--budget", type=float, default=10.0, help="CPU seconds of tests for a mutant")
-    parser.add_argument("--place", default="", help="only mutants whose 'function: new text' matches this pattern")
+    parser.add_argument(
+        "--place", default="", help="only mutants whose 'function: new text' matches this pattern"
+    )
     parser.add_argument("--tests", default="", help="tests (arguments of pytest) instead of the near ones")
-    parser.add_argument("--afresh", action="store_true", help="import every mutant in a process without tlcheck")
+    parser.add_argument(
+        "--afresh", action="store_true", help="import every mutant in a process without tlcheck"
+    )
     parser.add_argument("--out", default="", help="a file that gets a JSON line for each mutant")
     options = parser.parse_args()
     options.each = options.each or None

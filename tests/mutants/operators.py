@@ -31,7 +31,14 @@ OTHERS: Final = (
     "ReplaceContinueWithBreak ExceptionReplacer NumberReplacer RemoveDecorator ZeroIterationForLoop"
 ).split()
 
-OPPOSITE: Final = {"lower": "upper", "minimum": "maximum", "min": "max", "floor": "ceil", "any": "all", "below": "above"}
+OPPOSITE: Final = {
+    "lower": "upper",
+    "minimum": "maximum",
+    "min": "max",
+    "floor": "ceil",
+    "any": "all",
+    "below": "above",
+}
 OPPOSITE.update({b: a for a, b in OPPOSITE.items()})
 SAFETY: Final = re.compile(
     r"\w*_(up|down)|outward\w*|nextafter|abs|absolute|sqrt|negative|minimum|maximum|min|max|floor\w*|ceil\w*|flushed\w*|abs_upper"
@@ -56,7 +63,11 @@ class DropStatement(_Own):
     def _has_an_effect(node: Any) -> bool:
         if node.type in ("atom_expr", "raise_stmt"):
             return True
-        return node.type == "expr_stmt" and getattr(node.children[1], "type", "") == "operator" and len(node.children[1].value) > 1
+        return (
+            node.type == "expr_stmt"
+            and getattr(node.children[1], "type", "") == "operator"
+            and len(node.children[1].value) > 1
+        )
 
     def mutate(self, node: Any, index: int) -> Any:
         return Name("pass", node.start_pos, node.get_first_leaf().prefix)
@@ -74,9 +85,14 @@ class Opposite(_Own):
         parent = node.parent
         if parent.type == "argument":
             return parent.children[0] is node and parent.children[1] == "="
-        return parent.type in ("funcdef", "classdef", "param", "import_from", "import_as_names", "import_as_name") or (
-            node.is_definition()
-        )
+        return parent.type in (
+            "funcdef",
+            "classdef",
+            "param",
+            "import_from",
+            "import_as_names",
+            "import_as_name",
+        ) or (node.is_definition())
 
     def mutate(self, node: Any, index: int) -> Any:
         return Name(OPPOSITE[node.value], node.start_pos, node.prefix)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import difflib
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
@@ -60,9 +62,27 @@ def _left_out(tree: ast.Module) -> Iterator[Span]:
             yield _span(node.value)
         elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
             yield _span(node)
-        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Subscript | ast.BinOp):
-            if "NDArray" in ast.dump(node.value) or "Mapping" in ast.dump(node.value):
-                yield _span(node)  # an alias of a type
+        elif isinstance(node, ast.Assign) and _is_a_type(node.value):
+            yield _span(node)
+
+
+def _is_a_type(value: ast.expr) -> bool:
+    """``Floats = NDArray[np.float64]`` and the like."""
+    return (
+        isinstance(value, ast.Subscript | ast.BinOp)
+        and re.search("NDArray|Mapping|Callable|None", ast.dump(value)) is not None
+    )
+
+
+def _separates(node: Any) -> bool:
+    """The star or stroke of a list of parameters, or of arguments."""
+    return node.type == "operator" and node.parent.type in (
+        "parameters",
+        "param",
+        "arglist",
+        "argument",
+        "lambdef",
+    )
 
 
 def _within(span: Span, spans: list[Span]) -> bool:
@@ -108,7 +128,9 @@ def _bodies(s: ast.stmt) -> Iterator[ast.stmt]:
 def _changed(before: str, after: str) -> tuple[str, str]:
     """The lines that differ, stripped."""
     old, new = before.splitlines(), after.splitlines()
-    parts = [x for x in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes() if x[0] != "equal"]
+    parts = [
+        x for x in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes() if x[0] != "equal"
+    ]
     return (
         "\n".join(line.strip() for _, a, b, _, _ in parts for line in old[a:b]),
         "\n".join(line.strip() for _, _, _, c, d in parts for line in new[c:d]),
@@ -137,13 +159,16 @@ def drawn(path: Path, module: str, seed: str, most: int | None) -> tuple[int, li
         occurrence = 0
         for node in nodes:
             for start, end in operator.mutation_positions(node):
-                if not _within((start, end), spans):
+                if not _within((start, end), spans) and not _separates(node):
                     lines, place = _statement(tree, start)
                     by_statement.setdefault(lines, []).append((name, occurrence, place))
                 occurrence += 1
     choose = random.Random(f"{seed} {module}")
-    groups = [choose.sample(group, len(group)) for _, group in sorted(by_statement.items(), key=lambda x: x[0].start)]
-    lines_of = [lines for lines in sorted(by_statement, key=lambda x: x.start)]
+    groups = [
+        choose.sample(group, len(group))
+        for _, group in sorted(by_statement.items(), key=lambda x: x[0].start)
+    ]
+    lines_of = sorted(by_statement, key=lambda x: x.start)
     order = [(depth, choose.random(), k) for k, group in enumerate(groups) for depth in range(len(group))]
     made: list[Mutant] = []
     for depth, _, k in sorted(order):

@@ -34,7 +34,17 @@ from tests.mutants.places import Mutant
 PATIENCE: Final = 600
 """Seconds by the wall for one mutant, where something waits without computing."""
 MEMORY: Final = 6 << 30
-ARGUMENTS: Final = ("-q", "-q", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not wheel and not full")
+ARGUMENTS: Final = (
+    "-q",
+    "-q",
+    "--tb=no",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:xdist",
+    "-m",
+    "not wheel and not full",
+)
 
 
 @dataclass(frozen=True)
@@ -48,10 +58,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Covering:
-    """Tests by line of the module, and each test's CPU seconds."""
+    """Tests by line of the module; each test's CPU seconds; those that fail as it is, which are not used."""
 
     by_line: dict[int, set[str]]
     seconds: dict[str, float]
+    failed: list[str]
 
     def of(self, lines: range, budget: float) -> list[str]:
         """Of those that execute one of ``lines``: one of each test function first, quick ones first, while the budget lasts."""
@@ -62,7 +73,8 @@ class Covering:
         return sum(self.seconds[test] for test in tests)
 
     def all(self, budget: float) -> list[str]:
-        return self._within(set().union(*self.by_line.values()), budget)
+        """Of all: what runs at import is executed by none of them, and used by any."""
+        return self._within(set(self.seconds), budget)
 
     def _within(self, tests: set[str], budget: float) -> list[str]:
         ranks: Counter[str] = Counter()
@@ -126,15 +138,21 @@ def covering(path: Path, items: list[pytest.Item]) -> Covering:
     measured = coverage.Coverage(data_file=None, include=[str(path)], config_file=False)
     measured.start()
     seconds: dict[str, float] = {}
+    failed: list[str] = []
     for item, following in zip(items, [*items[1:], None], strict=True):
         measured.switch_context(item.nodeid)
         start = time.process_time()
-        if passes(item, following) == "passed":
+        how = passes(item, following)
+        if how == "passed":
             seconds[item.nodeid] = time.process_time() - start
+        elif how == "failed":
+            failed.append(item.nodeid)
     measured.stop()
     data = measured.get_data()
     found = data.contexts_by_lineno(str(path))
-    return Covering({line: {t for t in tests if t in seconds} for line, tests in found.items()}, seconds)
+    return Covering(
+        {line: {t for t in tests if t in seconds} for line, tests in found.items()}, seconds, failed
+    )
 
 
 # Mutants within functions.
@@ -191,7 +209,9 @@ class Patch:
 def forget() -> None:
     """Empties what functions of tlcheck and of its tests keep."""
     for kept in gc.get_objects():
-        if isinstance(kept, functools._lru_cache_wrapper) and (kept.__module__ or "").startswith(("tlcheck", "tests")):
+        if isinstance(kept, functools._lru_cache_wrapper) and (kept.__module__ or "").startswith(
+            ("tlcheck", "tests")
+        ):
             kept.cache_clear()
 
 
@@ -229,7 +249,7 @@ def in_a_process(work: Callable[[], str], cpu: float) -> tuple[str, str]:
     _, status = os.waitpid(pid, 0)
     if said:
         return "said", said
-    late = not ready or os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL)
+    late = not ready or (os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL))
     return ("timed out" if late else "died"), ""
 
 
@@ -249,7 +269,9 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self.name, self.path, self.source = name, path, source
 
     def find_spec(self, name: str, *_: Any) -> Any:
-        return importlib.util.spec_from_loader(name, self, origin=str(self.path)) if name == self.name else None
+        return (
+            importlib.util.spec_from_loader(name, self, origin=str(self.path)) if name == self.name else None
+        )
 
     def exec_module(self, module: ModuleType) -> None:
         module.__file__ = str(self.path)
@@ -265,7 +287,9 @@ def afresh(path: Path, source: str, tests: Sequence[str]) -> str:
     def loop(items: list[pytest.Item]) -> None:
         by_id = {item.nodeid: item for item in items}
         missing = [test for test in tests if test not in by_id]
-        failed.append("not collected: " + missing[0] if missing else first_failure([by_id[t] for t in tests]) or "-")
+        failed.append(
+            "not collected: " + missing[0] if missing else first_failure([by_id[t] for t in tests]) or "-"
+        )
 
     files = sorted({test.partition("::")[0] for test in tests})
     pytest.main([*ARGUMENTS, *files], plugins=[Plugin(loop)])
@@ -284,8 +308,8 @@ class Job:
     budget: float
     afresh: bool = False
 
-    def run(self, said: Callable[[Mutant, Outcome], None]) -> dict[str, float]:
-        """Says every outcome, in this process; the near tests' CPU seconds."""
+    def run(self, said: Callable[[Mutant, Outcome], None]) -> Covering:
+        """Says every outcome, in this process. What survives in place is tried again where nothing of tlcheck was kept."""
         with tempfile.NamedTemporaryFile() as file:
             place = Path(file.name)
             pid = os.fork()
@@ -299,12 +323,12 @@ class Job:
             covered, outcomes = pickle.loads(place.read_bytes())
         for mutant in self.mutants:
             outcome = outcomes.get(mutant.identity)
-            if outcome is None:
+            if outcome is None or outcome.word == "survived":
                 tests = self._tests(covered, mutant)
                 work = functools.partial(afresh, self.path, mutant.source, tests)
                 outcome = judged(work, tests, covered.cost(tests) + 10) if tests else Outcome("not run")
             said(mutant, outcome)
-        return dict(covered.seconds)
+        return covered
 
     def _tests(self, covered: Covering, mutant: Mutant) -> list[str]:
         return covered.of(mutant.lines, self.budget) if mutant.place else covered.all(self.budget)

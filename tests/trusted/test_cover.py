@@ -115,7 +115,7 @@ def test_rows_that_are_wrong(row: int, column: int, values: tuple[float, ...], m
 
 
 def test_a_node_has_only_its_own_number_of_values() -> None:
-    given = replace(changed(0, 1, 0), index=np.array([2, 0, 0]))
+    given = replace(changed(0, 1, 0), index=np.array([2, 0, 0, 1]))
     with pytest.raises(BadTree, match="a value that its node"):
         next(leaves(given, SIZES, 2, 9))
 
