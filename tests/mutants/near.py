@@ -45,7 +45,7 @@ NEAR: Final[dict[str, tuple[str, ...]]] = {
         "trusted/arith/test_integer_engine.py::test_image",
         "trusted/arith/test_integer_engine.py::test_adjoint",
     ),
-    "trusted/intervals": ("trusted/test_interval_ops.py",),
+    "trusted/intervals": ("trusted/test_intervals.py",),
     "trusted/linear_bounds": ("trusted/test_windows.py", *_DECIDING),
     "trusted/cover": ("trusted/test_cover.py",),
     "trusted/decide": ("trusted/test_decide.py", "trusted/test_witness.py"),

@@ -60,9 +60,9 @@ def _left_out(tree: ast.Module) -> Iterator[Span]:
             yield from (_span(a) for a in (*node.exc.args, *(k.value for k in node.exc.keywords)))
         elif isinstance(node, ast.keyword) and node.arg in ("strict", "slots", "frozen"):
             yield _span(node.value)
-        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            yield _span(node)
-        elif isinstance(node, ast.Assign) and _is_a_type(node.value):
+        elif (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)) or (
+            isinstance(node, ast.Assign) and _is_a_type(node.value)
+        ):
             yield _span(node)
 
 
@@ -82,6 +82,13 @@ def _separates(node: Any) -> bool:
         "arglist",
         "argument",
         "lambdef",
+    )
+
+
+def _declares(node: Any) -> bool:
+    """A decorator that forbids, and does nothing."""
+    return node.type == "decorator" and any(
+        word in node.get_code() for word in ("dataclass", "abstractmethod")
     )
 
 
@@ -159,7 +166,7 @@ def drawn(path: Path, module: str, seed: str, most: int | None) -> tuple[int, li
         occurrence = 0
         for node in nodes:
             for start, end in operator.mutation_positions(node):
-                if not _within((start, end), spans) and not _separates(node):
+                if not _within((start, end), spans) and not _separates(node) and not _declares(node):
                     lines, place = _statement(tree, start)
                     by_statement.setdefault(lines, []).append((name, occurrence, place))
                 occurrence += 1
