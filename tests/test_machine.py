@@ -25,6 +25,7 @@ CLOCKS = {"tlcheck/timer.py", "tlcheck/cli/progress.py", "tests/clocks.py"}
 MEASURING = {
     "tests/fuzz/__main__.py",
     "tests/fuzz/operators/run.py",
+    "tests/mutants/runner.py",
     "tests/mutations/run.py",
     "tests/solver/satisfactory.py",
 }
