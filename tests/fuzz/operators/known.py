@@ -56,6 +56,9 @@ DEFECTS: list[Defect] = [
            "counts one more"),
     Defect("Loop", "reference", lambda case, _: _operand(case, 1) is None,
            "'input (trip_count, \"\") // for loop'; without a condition it never runs the body"),
+    Defect("Loop", "reference", lambda case, text: "shape" in text and any(x is not None and x.value.ndim == 0 for x in case.operands[2:]),
+           "'scan_outputs ... the value of each at the end of each iteration is concatenated' along a new first axis; it gives single numbers "
+           "another axis of size 1"),
     Defect("Softmax LogSoftmax Hardmax", "reference", lambda case, _: case.opset < 13,
            "before version 13 'the input is coerced into a 2-dimensional tensor' at axis; it takes one axis"),
     Defect("LRN", "reference", lambda case, _: True,

@@ -10,13 +10,15 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from tests.fuzz.operators import compare, known, oracles
 from tests.fuzz.operators.model import Built, Case, build
@@ -27,6 +29,8 @@ Draw = Callable[[int], Case]
 
 PATIENCE = 60.0
 """Seconds that one stage of one model may take before its process is ended."""
+POINTS = 8
+"""Further points of one model."""
 SPARSE = 4
 """One model in this many also goes through bounds on a box, another through deployed bounds."""
 ORACLES = tuple(oracles.RUNNERS)
@@ -46,6 +50,8 @@ class Result:
     answers: dict[str, str] = field(default_factory=dict)
     values: dict[str, list[Any]] = field(default_factory=dict)
     seconds: float = 0.0
+    evaluations: int = 0
+    """Comparisons of the exact value at one point with one oracle, and of bounds."""
 
     @property
     def differences(self) -> dict[str, str]:
@@ -95,15 +101,45 @@ def _compared(
     text = compare.inferred_difference(exact, built.inferred)
     if text is not None:
         result.answers["inference"] = _judged(case, "inference", text)
+    feeds = list(_elsewhere(built, result.index)) if exact.status == "value" else []
+    others = [oracles.at_point(exact.graph, feed) for feed in feeds]
     for name in ORACLES:
         say(name)
-        found = "crashes" if name in skip else oracles.ask(name, built)
-        if isinstance(found, str):
-            result.answers[name] = found if found == "crashes" else f"refuses: {found}"
+        found = ["crashes"] if name in skip else oracles.ask(name, built, feeds)
+        if isinstance(found[0], str):
+            result.answers[name] = found[0] if found[0] == "crashes" else f"refuses: {found[0]}"
             continue
+        result.values[name] = found[0]
+        result.answers[name] = _first_difference(
+            case, name, zip([exact, *others], found, strict=True), result
+        )
+
+
+def _first_difference(
+    case: Case, name: str, pairs: Iterable[tuple[oracles.Exact, oracles.Arrays | str]], result: Result
+) -> str:
+    """agrees, or the first point's difference. At points where one of both has no value nothing is compared."""
+    known_one = ""
+    for exact, found in pairs:
+        if isinstance(found, str) or exact.status not in ("value", "undefined"):
+            continue
+        result.evaluations += 1
         text = compare.difference(case, exact, found)
-        result.answers[name] = "agrees" if text is None else _judged(case, name, text)
-        result.values[name] = found
+        if text is not None:
+            known_one = _judged(case, name, text)
+            if known_one.startswith("differs"):
+                return known_one
+    return known_one or "agrees"
+
+
+def _elsewhere(built: Built, index: int) -> Iterator[oracles.Feed]:
+    """Other inputs: their entries are drawn from those that the input has, so that integers, domains and signs stay."""
+    rng = np.random.default_rng(index)
+    if any(x.size > 1 for x in built.feed.values()):
+        for _ in range(POINTS):
+            yield {
+                k: np.array(rng.choice(x.ravel(), x.shape)) if x.size else x for k, x in built.feed.items()
+            }
 
 
 def _checked_bounds(built: Built, exact: oracles.Exact, result: Result, say: Callable[[str], None]) -> None:
@@ -118,6 +154,7 @@ def _checked_bounds(built: Built, exact: oracles.Exact, result: Result, say: Cal
     ends = oracles.bounds(exact, built, 0.0 if kind == "deployed" else 2.0**-7, deployed=kind == "deployed")
     if ends is None:
         return
+    result.evaluations += 1
     text = (
         compare.beyond(result.values["onnxruntime"], ends)
         if kind == "deployed"
@@ -251,12 +288,14 @@ class Summary:
     unconfirmed: list[Result] = field(default_factory=list)
     different: list[Result] = field(default_factory=list)
     seconds: float = 0.0
+    evaluations: int = 0
 
     def add(self, result: Result) -> None:
         row = self.counts.setdefault(result.operator, Counter())
         row["models"] += 1
         row[result.status] += 1
         self.seconds += result.seconds
+        self.evaluations += result.evaluations
         for name, text in result.answers.items():
             row[f"{name} {text.split(':')[0]}"] += 1
             if text.startswith("known"):
@@ -345,7 +384,8 @@ def main(arguments: list[str]) -> int:
     for result in summary.unconfirmed[:20]:
         print(f"unconfirmed: model {result.index}, {draw(result.index).describe()[:200]}")
     print(
-        f"{given.models} models, {len(summary.different)} with a difference, {len(summary.unconfirmed)} that no oracle confirms, "
+        f"{given.models} models, {summary.evaluations} evaluations compared, {len(summary.different)} models with a difference, "
+        f"{len(summary.unconfirmed)} that no oracle confirms, "
         f"{summary.seconds:.0f} s of processors"
     )
     return 1 if summary.different else 0
