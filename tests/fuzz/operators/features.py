@@ -20,6 +20,8 @@ TYPES = {
     "float8e5m2fnuz": 20, "uint4": 21, "int4": 22, "float4e2m1": 23, "float8e8m0": 24, "uint2": 25, "int2": 26,
 }  # fmt: skip
 """The standard's name of an element type, and its number."""
+CASTABLE = {"float", "double", "float16", "bfloat16", "int64", "int32", "int8", "uint8"}
+"""Types to which the model's inputs are brought before the node; operands of others are constants."""
 NO_ENTRIES, RANK_0 = "an operand without entries", "an operand of rank 0"
 
 
@@ -181,9 +183,7 @@ def _retyped(m: Maker, parameter: str, wanted: str) -> None:
             elif value.dtype != kind:
                 value = _converted(value, kind, wanted)
             operand.value = value
-            if operand.role == "data" and wanted in ("string", "bool") + tuple(
-                t for t in TYPES if t[-1] in "24" and "int" in t
-            ):
+            if operand.role == "data" and wanted not in CASTABLE:
                 operand.role = "stored"
 
 
@@ -220,3 +220,4 @@ def _emptied(m: Maker, feature: str) -> None:
     for x in those:
         if x is first or (together and x.value.ndim > axis and x.value.shape[axis] == size):
             x.value = np.take(x.value, [], axis=axis)
+            x.role = "stored" if x.role == "data" else x.role  # an input without entries is no input

@@ -76,6 +76,9 @@ DEFECTS: list[Defect] = [
     Defect("MaxPool", "reference", lambda case, _: any(_attribute(case, "pads", [0])) or bool(_attribute(case, "ceil_mode", 0)),
            "'pad_shape[i] is the sum of pads along axis i'; with pads that differ, or windows that would start in the end padding "
            "('ignored'), it counts other windows"),
+    Defect("LpPool", "reference", lambda case, _: bool(_attribute(case, "ceil_mode", 0)),
+           "'ceil_mode: Whether to use ceil or floor (default) to compute the output shape': a window that ends beyond the operand has the "
+           "entries that are there; it gives some of them another sum"),
     Defect("ConvTranspose", "reference", lambda case, _: _attribute(case, "group", 1) > 1 and len(case.operands) > 2,
            "'B: Optional 1D bias to be added to the convolution, has size of M'; with groups it adds the bias's first part to each"),
     Defect("BatchNormalization", "reference", lambda case, _: 9 <= case.opset < 14,

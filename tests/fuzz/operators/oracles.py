@@ -28,6 +28,9 @@ os.environ.setdefault(
     "ALLOW_RELEASED_ONNX_OPSET_ONLY", "0"
 )  # onnxruntime: opsets newer than its own, where it has kernels
 
+NAME = "one operator"
+"""What messages call the model's file."""
+
 Arrays = list[NDArray[Any]]
 Feed = dict[str, NDArray[Any]]
 Runner = Callable[[Feed], Arrays]
@@ -50,9 +53,9 @@ def exact(built: Built) -> Exact:
     from tlcheck.readers.onnx import read_model
 
     try:
-        graph = read_model(built.data, file="one operator")
+        graph = read_model(built.data, file=NAME)
     except InvalidInput as error:
-        return Exact("refused", error.line())
+        return Exact("refused", f"{error.code} {error.line()}")
     return at_point(graph, built.feed)
 
 

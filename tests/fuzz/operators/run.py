@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import re
 import sys
 import tempfile
 import time
@@ -20,9 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from tests.fuzz.operators import compare, known, oracles
+from tests.fuzz.operators import compare, kept, known, oracles
 from tests.fuzz.operators.model import Built, Case, build
 from tests.fuzz.operators.recipes import case_of
+from tlcheck.readers.onnx import LOWERINGS
+from tlcheck.report.codes import CODES
 
 Draw = Callable[[int], Case]
 """From a model's number to its case."""
@@ -60,6 +63,13 @@ class Result:
         return {name: text for name, text in self.answers.items() if text.startswith("differs")}
 
     @property
+    def keepable(self) -> str:
+        """read, where an oracle confirms it, or refused; "" for all else."""
+        if self.differences or self.status not in ("value", "refused"):
+            return ""
+        return "refused" if self.status == "refused" else "read" if self.confirmed else ""
+
+    @property
     def confirmed(self) -> bool:
         return any(self.answers.get(name) == "agrees" for name in ORACLES)
 
@@ -79,6 +89,8 @@ def examine(
     try:
         exact = oracles.exact(built)
         result.status, result.detail = exact.status, exact.detail
+        if exact.status == "refused" and (fault := _unclear(case, exact.detail)):
+            result.status, result.detail = "broken", fault
         if exact.status in ("value", "undefined"):
             _compared(case, built, exact, result, say, skip)
             _checked_bounds(built, exact, result, say)
@@ -88,6 +100,18 @@ def examine(
         result.detail = f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}: {error}"[:300]
     result.seconds = time.process_time() - began
     return result
+
+
+def _unclear(case: Case, detail: str) -> str | None:
+    """What is wrong with a refusal: it is one line, with a code that is explained, and names an operator that is not read."""
+    code, _, line = detail.partition(" ")
+    if code not in CODES or "\n" in line or not line.isprintable() or "np." in line:
+        return f"a refusal that is no line of ours: {line[:200]!r}"
+    if case.operator not in LOWERINGS and not re.search(
+        rf"\b{case.operator}\b|node|input|tensor|opset", line
+    ):
+        return f"a refusal without a name: {line[:200]!r}"
+    return None
 
 
 def _compared(
@@ -364,6 +388,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--out", type=Path, default=None, help="folder for models with differences (default: a temporary one)"
     )
+    parser.add_argument("--grow", action="store_true", help="keep cases of a new kind in the corpus")
+    parser.add_argument(
+        "--kept",
+        action="store_true",
+        help="the kept cases instead, and what is said of them now is written down",
+    )
     parser.add_argument("--operator", action="append", default=[], help="only this one (may be given again)")
     given = parser.parse_args(arguments)
     seed = given.seed if given.seed is not None else time.time_ns() % 2**32
@@ -373,22 +403,34 @@ def main(arguments: list[str]) -> int:
         return _one(draw(given.only), given.only)
     again = " ".join([f"--seed {seed}", *(f"--operator {name}" for name in given.operator)])
     print(f"seed {seed}, {given.models} models", flush=True)
-    summary = Summary()
-    for result in results(draw, range(given.models), max(given.jobs, 1)):
+    summary, cases = Summary(), kept.Cases()
+    models = range(given.models)
+    if given.kept:
+        old, cases.rows, cases.seen, given.grow = cases.rows, [], set(), True
+        draw, models = partial(_kept, old), range(len(old))
+    for result in results(draw, models, max(given.jobs, 1)):
         summary.add(result)
+        if given.grow and result.keepable:
+            cases.keep(draw(result.index), result.keepable, result.detail)
         if result.differences:
             _report(draw(result.index), result, out, again)
+    if given.grow:
+        cases.write()
     print(summary.table())
     for text, count in sorted(summary.known.items()):
         print(f"{count:8}  known: {text}")
     for result in summary.unconfirmed[:20]:
         print(f"unconfirmed: model {result.index}, {draw(result.index).describe()[:200]}")
     print(
-        f"{given.models} models, {summary.evaluations} evaluations compared, {len(summary.different)} models with a difference, "
+        f"{len(models)} models, {summary.evaluations} evaluations compared, {len(summary.different)} models with a difference, "
         f"{len(summary.unconfirmed)} that no oracle confirms, "
         f"{summary.seconds:.0f} s of processors"
     )
     return 1 if summary.different else 0
+
+
+def _kept(rows: list[kept.Row], index: int) -> Case:
+    return kept.case_of_row(rows[index])
 
 
 def _report(case: Case, result: Result, out: Path, again: str) -> None:
