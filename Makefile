@@ -99,10 +99,14 @@ mutants: $(DEV)
 twin: $(DEV)
 	$(BIN)/python -m tests.twin $(ARGS)
 
-# Mutated inputs for the readers; then models of one operator against onnxruntime and the reference evaluator.
+# Mutated inputs for the readers; then models of one operator against onnxruntime and the reference evaluator, VNN-LIB texts against
+# an evaluator of their own, and bundles, counterexamples and results with roles and keys in each other's place. Longer, and keeping
+# inputs of new kinds: make fuzz OPERATORS="--models 100000 --grow" FORMULAS="--texts 100000 --grow" CONFUSIONS="--bundles 100000 --grow".
 fuzz: $(DEV)
 	$(BIN)/python -m tests.fuzz $(ARGS)
 	$(BIN)/python -m tests.fuzz operators $(OPERATORS)
+	$(BIN)/python -m tests.fuzz formulas $(FORMULAS)
+	$(BIN)/python -m tests.fuzz confusions $(CONFUSIONS)
 
 # Public problems whole, of which the tests take a part: minutes each.
 full: $(DEV)
