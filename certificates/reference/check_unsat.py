@@ -22,10 +22,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-import itertools
 import json
 import math
-import os
 import re
 import stat
 import struct
@@ -35,8 +33,8 @@ import zlib
 from collections import namedtuple
 from fractions import Fraction
 from functools import cached_property, partial
-from itertools import chain, pairwise, repeat
-from types import SimpleNamespace
+from itertools import chain, islice, pairwise, product, repeat, zip_longest
+from pathlib import Path
 
 zip = partial(zip, strict=True)  # lists of different lengths never pair up
 
@@ -70,20 +68,16 @@ def plain(name):
 
 
 def read_file(path):
-    need(os.path.isfile(path) and os.path.getsize(path) <= MAX_BYTES, f"{path}: no file, or too large")
-    with open(path, "rb") as stream:
-        return stream.read()
+    need(path.is_file() and path.stat().st_size <= MAX_BYTES, f"{path}: no file, or too large")
+    return path.read_bytes()
 
 
-def read_folder(path):
-    files = {}
-    for folder, folders, names in os.walk(path):
-        for full in (os.path.join(folder, name) for name in folders + names):
-            mode, name = os.lstat(full).st_mode, os.path.relpath(full, path).replace(os.sep, "/")
-            need(plain(name) and (stat.S_ISREG(mode) or stat.S_ISDIR(mode)), f"{full}: a link, or its name")
-            if stat.S_ISREG(mode):
-                files[name] = read_file(full)
-    return files
+def read_folder(folder):
+    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
+    for name, path in found.items():
+        there = not path.is_symlink() and (path.is_file() or path.is_dir())
+        need(plain(name) and there, f"{name}: a link, no file, or a name that is no plain path")
+    return {name: read_file(path) for name, path in found.items() if path.is_file()}
 
 
 def read_zip(data):
@@ -91,67 +85,50 @@ def read_zip(data):
     need(len(data) >= 22 and data[-22:-18] == b"PK\x05\x06", "zip: something after the archive, or no zip")
     disk, first, here, entries, size, start, comment = struct.unpack("<4x4H2LH", data[-22:])
     whole = disk == first == comment == 0 and here == entries and start + size + 22 == len(data)
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            infos = archive.infolist()
-            need(whole and len(infos) == entries, "zip: end record")
-            need(min((i.header_offset for i in infos), default=0) == 0, "zip: something before the archive")
-            need(sum(i.file_size for i in infos) <= MAX_BYTES, "zip: unpacks to too much")
-            names = [i.filename.removesuffix("/") for i in infos]
-            need(all(map(plain, names)) and len(set(names)) == entries, "zip: names")
-            for i in infos:
-                packed = i.flag_bits & 0x41 == 0 and i.compress_type in (0, 8) and i.filename == i.orig_filename
-                kind = stat.S_IFMT(i.external_attr >> 16)
-                need(packed and kind in (0, stat.S_IFREG, stat.S_IFDIR), f"zip: {i.filename}: a link, or packed")
-            files = {i.filename: archive.read(i) for i in infos if not i.is_dir()}
-            need(all(len(files[i.filename]) == i.file_size for i in infos if not i.is_dir()), "zip: sizes")
-            return files
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, struct.error) as e:
-        raise Problem("INVALID", f"zip: {e}") from None
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        infos = archive.infolist()
+        need(whole and min([i.header_offset for i in infos], default=0) == 0, "zip: more than the archive")
+        need(sum(i.file_size for i in infos) <= MAX_BYTES, "zip: unpacks to too much")
+        names = {i.orig_filename.removesuffix("/") for i in infos if plain(i.orig_filename.removesuffix("/"))}
+        need(len(names) == len(infos) == entries, "zip: names that are no plain paths, or twice")
+        for i in infos:
+            kind = stat.S_IFMT(i.external_attr >> 16) in (0, stat.S_IFREG, stat.S_IFDIR)
+            packed = i.compress_type in (0, 8) and i.flag_bits & 0x41 == 0
+            need(kind and packed, f"zip: {i.filename}: a link, encrypted, or packed otherwise")
+        files = {i.filename: archive.read(i) for i in infos if not i.is_dir()}
+        need(all(i.is_dir() or len(files[i.filename]) == i.file_size for i in infos), "zip: sizes")
+        return files
 
 
-def unpacked(data, name):
+def unpacked(data):
     """What a gzip file unpacks to; any other file as it is."""
     if data[:2] != b"\x1f\x8b":
         return data
-    try:
-        engine = zlib.decompressobj(31)
-        result = engine.decompress(data, MAX_BYTES)
-    except zlib.error as e:
-        raise Problem("INVALID", f"{name}: gzip: {e}") from None
-    need(engine.eof and not engine.unused_data, f"{name}: gzip: cut off, too large, or followed by something")
+    engine = zlib.decompressobj(31)
+    result = engine.decompress(data, MAX_BYTES)
+    need(engine.eof and not engine.unused_data, "gzip: cut off, too large, or followed by something")
     return result
 
 
-def text(data, name):
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        raise Problem("INVALID", f"{name}: not UTF-8") from None
-
-
-def strict_json(data, name, schema):
+def strict_json(data, schema):
     """The value, which is as the schema says (``fits``)."""
 
-    def pairs(items):
-        need(len(dict(items)) == len(items), f"{name}: duplicate key")
+    def distinct(items):
+        need(len(dict(items)) == len(items), "JSON: a key twice")
         return dict(items)
 
-    def number(word):
-        need(math.isfinite(float(word)), f"{name}: {word} is no number, or out of range")
+    def finite(word):
+        need(math.isfinite(float(word)), f"JSON: {word} is no number, or out of range")
         return float(word)
 
     def depth(value):
         inner = value.values() if type(value) is dict else value if type(value) is list else ()
         return 1 + max(map(depth, inner), default=0)
 
-    try:
-        source = text(data, name).removeprefix("\ufeff")
-        value = json.loads(source, object_pairs_hook=pairs, parse_float=number, parse_constant=number)
-        need(depth(value) <= 64 and fits(value, schema), f"{name}: fields missing, not known, of another type")
-        return value
-    except (ValueError, RecursionError) as e:
-        raise Problem("INVALID", f"{name}: {e}") from None
+    hooks = {"object_pairs_hook": distinct, "parse_float": finite, "parse_constant": finite}
+    value = json.loads(data.decode("utf-8").removeprefix("\ufeff"), **hooks)
+    need(depth(value) <= 64 and fits(value, schema), "JSON: too deep, or fields missing or not known")
+    return value
 
 
 def fits(value, schema):
@@ -166,54 +143,47 @@ def fits(value, schema):
         return not missing and all(key in fields and fits(each, fields[key]) for key, each in value.items())
     if type(schema) is re.Pattern:
         return type(value) is str and schema.fullmatch(value) is not None
-    return type(value) is (schema if type(schema) is type else type(schema)) and schema in (type(value), value)
+    return type(value) is schema or (type(value) is type(schema) and value == schema)
 
 
 # ---- manifest.json ---------------------------------------------------------------------------------------------
 
 HASH = re.compile("[0-9a-f]{64}")
 FILE = {"sha256": HASH, "bytes": int, "unpacked_sha256?": (None, HASH)}
-SOURCES = {
-    "model": (str, {"weights": str, "architecture": str}, {"sha256": HASH}),
-    "property": (str, {"sha256": HASH}),
-    "name?": str,
-}
+MODEL = (str, {"weights": str, "architecture": str}, {"sha256": HASH})
+COMMON = {"model": MODEL, "property": (str, {"sha256": HASH}), "name?": str}
 PREFIX = re.compile("|.*/", re.DOTALL)
 EVIDENCE = {"arrays": str, "prefix?": PREFIX, "nodes?": [str], "per_leaf_bounds?": bool}
 CLAIM = (
-    {"kind": "unsat", "evidence": EVIDENCE} | SOURCES,
-    {"kind": "sat", "witness": list} | SOURCES,
+    {"kind": "unsat", "evidence": EVIDENCE} | COMMON,
+    {"kind": "sat", "witness": list} | COMMON,
     {"kind": "artifact", "format": str, "artifact": str, "part?": str, "name?": str},
-    {"kind": "equiv", "other": str, "within": str, "evidence": EVIDENCE} | SOURCES,
-    {"kind": "differ", "other": str, "within": str, "witness": list} | SOURCES,
+    {"kind": "equiv", "other": str, "within": str, "evidence": EVIDENCE} | COMMON,
+    {"kind": "differ", "other": str, "within": str, "witness": list} | COMMON,
 )
-MANIFEST = {
-    "format": "tlcheck.bundle",
-    "version": (1, 2),
-    "producer": {"name": str, "version?": str, "notes?": dict},
-    "files": dict,
-    "claims": [CLAIM],
-}
+ABOUT = {"producer": {"name": str, "version?": str, "notes?": dict}, "files": dict}
+BUNDLE = {"format": "tlcheck.bundle", "version": (1, 2), "claims": [CLAIM]} | ABOUT
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
 
 
 def read_manifest(files):
     """The claims; every file is there, is listed, and is the one that was hashed."""
     need("manifest.json" in files, "no manifest.json")
-    manifest = strict_json(files["manifest.json"], "manifest.json", MANIFEST)
+    manifest = strict_json(files["manifest.json"], BUNDLE)
     need(files.keys() - {"manifest.json"} == manifest["files"].keys(), "the manifest lists other files")
     for name, entry in manifest["files"].items():
         need(fits(entry, FILE) and entry["bytes"] == len(files[name]), f"{name}: fields, or length")
-        hashes = [(entry["sha256"], files[name])]
-        if entry.get("unpacked_sha256"):
-            hashes.append((entry["unpacked_sha256"], unpacked(files[name], name)))
-        for wanted, data in hashes:
-            need(hashlib.sha256(data).hexdigest() == wanted, f"{name}: SHA-256 is not the manifest's")
+        inner = entry.get("unpacked_sha256") and sha256(unpacked(files[name]))
+        hashes = (sha256(files[name]), inner)
+        need(hashes == (entry["sha256"], entry.get("unpacked_sha256")), f"{name}: SHA-256")
     roles = {}
     for number, claim in enumerate(manifest["claims"]):
         known(claim["kind"] not in ("equiv", "differ"), f"a claim of kind {claim['kind']}")
-        named = claim | claim.get("evidence", {})
-        if type(named.get("model")) is dict:
-            named |= named["model"]
+        parts = claim["model"] if type(claim.get("model")) is dict else {}
+        named = claim | claim.get("evidence", {}) | parts
         for role in ("model", "weights", "architecture", "property", "arrays", "artifact"):
             if type(file := named.get(role)) is str:
                 need(file in manifest["files"], f"{file!r}: no file of the manifest")
@@ -226,14 +196,15 @@ def read_manifest(files):
 
 # ---- The network: nodes, each after its operands; node 0 is the input ------------------------------------------
 
-# Values that are known by a box only: of the input; or value i within factor[i] (|operand value i| + centre[i]) of 0.
-Free = namedtuple("Free", "size operand factor centre")
-# Value j = offset[j] + the sum over operands with rows of row j . operand / denominator; a row: places, weights.
-Affine = namedtuple("Affine", "size terms denominator offset")
+# ``operands``: the nodes of which a node's values are made.
+# Values known by a box alone: the input's; or value i is within factor[i] (|operand's value i| + centre[i]) of 0.
+Free = namedtuple("Free", "size operands factor centre")
+# Value j = offset[j] + the sum of row j / denominator; a row: (operand, places, weights), ...
+Affine = namedtuple("Affine", "size operands rows denominator offset")
 # Value j = function(value j of the operand), continuous, linear between kinks.
-Bent = namedtuple("Bent", "size operand function kinks relu")
+Bent = namedtuple("Bent", "size operands function kinks relu")
 # Value j = the largest of the operand's values at windows[j].
-Largest = namedtuple("Largest", "size operand windows")
+Largest = namedtuple("Largest", "size operands windows")
 
 
 class Tensor:
@@ -246,9 +217,8 @@ class Tensor:
     @cached_property
     def node(self):
         """The node whose values, the first ones in order, these are; -1 if there is none."""
-        first = self.entries[0] if self.entries else 0
-        same = type(first) is tuple and all(e == (first[0], i) for i, e in enumerate(self.entries))
-        return first[0] if same else -1
+        n = -1 if self.constant else next(e for e in self.entries if type(e) is tuple)[0]
+        return n if all(e == (n, i) for i, e in enumerate(self.entries)) else -1
 
     @property
     def numbers(self):
@@ -263,7 +233,7 @@ class Tensor:
 
 def grid(shape):
     """Coordinates in row-major order."""
-    return itertools.product(*map(range, shape))
+    return product(*map(range, shape))
 
 
 class Network:
@@ -279,26 +249,24 @@ class Network:
         """A tensor, each entry a sum of products of two entries, one of which at least is a constant."""
         offset, rows, used = [], [], 0
         for products in sums:
-            constant, row = Fraction(0), []
-            for a, b in products:
-                a, b = (b, a) if type(b) is tuple else (a, b)
-                known(type(b) is not tuple, "a product of values that are no constants")
-                if type(a) is tuple:
-                    row.append((a, b))
-                elif a and b:
-                    constant += Fraction(a) * Fraction(b)
-            offset.append(constant)
-            rows.append(row)
-            used += len(row)
+            pairs = [(b, a) if type(b) is tuple else (a, b) for a, b in products]
+            known(not any(type(b) is tuple for _, b in pairs), "a product of values that are no constants")
+            rows.append([(a, b) for a, b in pairs if type(a) is tuple])
+            constants = (Fraction(a) * Fraction(b) for a, b in pairs if type(a) is not tuple and a and b)
+            offset.append(sum(constants, Fraction(0)))
+            used += len(rows[-1])
             known(used <= MAX_WEIGHTS, "an operator with too many weights")
         if used == 0:
             return Tensor(shape, kind, [int(c) if c.denominator == 1 else c for c in offset])
         weights, denominator = common(w for row in rows for _, w in row)
-        terms = {n: [([], []) for _ in rows] for n in {n for row in rows for (n, _), _ in row}}
-        for (j, n, i), w in zip(((j, *value) for j, row in enumerate(rows) for value, _ in row), weights):
-            terms[n][j][0].append(i)
-            terms[n][j][1].append(w)
-        return self.add(Affine(len(rows), terms, denominator, offset), shape, kind)
+        weights, grouped = iter(weights), [{} for _ in rows]
+        for groups, ((n, i), _) in ((group, pair) for group, row in zip(grouped, rows) for pair in row):
+            places, factors = groups.setdefault(n, ([], []))
+            places.append(i)
+            factors.append(next(weights))
+        rows = [[(n, *group) for n, group in groups.items()] for groups in grouped]
+        operands = {n for row in rows for n, *_ in row}
+        return self.add(Affine(len(rows), operands, rows, denominator, offset), shape, kind)
 
     def pick(self, like, shape, entries):
         """These entries as a tensor: a node's own where they are its values in order, else a node of copies."""
@@ -345,14 +313,13 @@ FIXED = {"float": ("f", 5), "double": ("d", 1)}  # layout, and wire type
 
 
 def varint(data, at):
-    value = shift = 0
-    while True:
-        need(at < len(data) and shift < 70, "ONNX: a number is cut off or too long")
-        value |= (data[at] & 127) << shift
-        at, shift = at + 1, shift + 7
-        if data[at - 1] < 128:
-            need(value < 1 << 64, "ONNX: a number is too large")
-            return value, at
+    """The number at this place, and the place after it."""
+    end = at + 1
+    while data[end - 1] >= 128:
+        end += 1
+    value = sum((byte & 127) << 7 * i for i, byte in enumerate(data[at:end]))
+    need(end - at <= 10 and value < 1 << 64, "ONNX: a number is too long")
+    return value, end
 
 
 def message(data, what):
@@ -362,43 +329,40 @@ def message(data, what):
     while at < len(data):
         key, at = varint(data, at)
         number, wire = key >> 3, key & 7
-        need(wire in (0, 1, 2, 5), f"ONNX: {what}: wire type {wire}")
-        if wire == 0:
-            value, at = varint(data, at)
-        else:
-            length, at = varint(data, at) if wire == 2 else (8 if wire == 1 else 4, at)
-            value, at = data[at : at + length], at + length
-        need(at <= len(data), f"ONNX: {what} is cut off")
-        known(number in schema, f"ONNX: field {number} of {what}")
+        known(number in schema and wire in (0, 1, 2, 5), f"ONNX: {what}: field {number} of type {wire}")
+        value, at = varint(data, at) if wire in (0, 2) else (8 if wire == 1 else 4, at)
+        if wire != 0:
+            value, at = data[at : at + value], at + value
+            need(at <= len(data), f"ONNX: {what} is cut off")
         name, kind = schema[number]
-        result[name] += decoded(value, wire, kind, f"ONNX: {what}.{name}")
-    for name, kind in schema.values():
-        if kind[-1] != "*":
-            known(len(result[name]) <= 1, f"ONNX: {what}.{name} occurs twice")
-            result[name] = result[name][0] if result[name] else None
+        result[name] += decoded(value, wire, kind)
+    for name in (name for name, kind in schema.values() if kind[-1] != "*"):
+        known(len(result[name]) <= 1, f"ONNX: {what}.{name} occurs twice")
+        result[name] = result[name][0] if result[name] else None
     return result
 
 
-def decoded(value, wire, kind, what):
+def decoded(value, wire, kind):
     """One value, or several that are packed."""
     kind, packed = kind.rstrip("*"), wire == 2 and kind[-1] == "*"
-    layout, own = FIXED.get(kind, ("b", 0 if kind == "int" else 2))
-    known(packed or wire == own, f"{what}: another wire type")
-    if kind in FIXED:
-        need(len(value) % struct.calcsize(layout) == 0, f"{what} is cut off")
+    layout, own = FIXED.get(kind, ("", 0 if kind == "int" else 2))
+    known(packed or wire == own, f"ONNX: {kind} of wire type {wire}")
+    if layout:
         return [number for (number,) in struct.iter_unpack("<" + layout, value)]
-    if kind != "int":
-        return [value if kind == "bytes" else text(value, what) if kind == "str" else message(value, kind)]
-    numbers, at = [] if packed else [value], 0
-    while packed and at < len(value):
-        number, at = varint(value, at)
-        numbers.append(number)
-    return [n - (1 << 64) if n >> 63 else n for n in numbers]
+    if kind == "int":
+        numbers, at = [] if packed else [value], 0
+        while packed and at < len(value):
+            number, at = varint(value, at)
+            numbers.append(number)
+        return [n - (1 << 64) if n >> 63 else n for n in numbers]
+    if kind in MESSAGES:
+        return [message(value, kind)]
+    return [value if kind == "bytes" else value.decode("utf-8")]
 
 
 INT64 = 7
 LAYOUT = {1: ("f", "floats"), INT64: ("q", "int64s"), 11: ("d", "doubles")}
-KINDS = {1: "f", 2: "i", 3: "s", 4: "t", 7: "ints", 6: "floats", 8: "strings"}  # of attributes; the last two unknown
+KINDS = {1: "f", 2: "i", 3: "s", 4: "t", 7: "ints", 6: "floats", 8: "strings"}  # of attributes
 
 
 def read_tensor(m):
@@ -427,7 +391,8 @@ def read_value(m):
     """Name, element type, shape; -1 for a free dimension."""
     tensor = (m["type"] or {}).get("tensor") or {}
     known(tensor.get("elem") and tensor.get("shape"), "ONNX: an input or output whose type is not said")
-    return m["name"], tensor["elem"], [-1 if d["value"] is None else d["value"] for d in tensor["shape"]["dims"]]
+    dims = [-1 if d["value"] is None else d["value"] for d in tensor["shape"]["dims"]]
+    return m["name"], tensor["elem"], dims
 
 
 def read_onnx(data):
@@ -437,21 +402,20 @@ def read_onnx(data):
     graph, (opset,) = model["graph"], versions
     need(graph, "ONNX: no graph")
     for m in graph["initializers"]:
-        need(m["name"] and m["name"] not in net.tensors, f"ONNX: initializer {m['name']!r}: no name, or twice")
+        need(m["name"] and m["name"] not in net.tensors, "ONNX: an initializer without a name, or twice")
         net.tensors[m["name"]] = read_tensor(m)
     free = [value for value in map(read_value, graph["inputs"]) if value[0] not in net.tensors]
     known(len(free) == len(graph["outputs"]) == 1, "ONNX: more or less than one input and one output")
     ((name, kind, dims),) = free
     shape = [1 if d == -1 and i == 0 else d for i, d in enumerate(dims)]
     known(kind in (1, 11) and min(shape, default=1) > 0, "ONNX: the input's type or shape")
-    net.tensors[name] = net.add(Free(math.prod(shape), -1, (), ()), shape, kind)
+    net.tensors[name] = net.add(Free(math.prod(shape), (), (), ()), shape, kind)
     for m in graph["nodes"]:
         lower(net, m, opset)
     name, kind, dims = read_value(graph["outputs"][0])
     need(name in net.tensors, f"ONNX: output {name} is no tensor")
     y = net.tensors[name]
-    same = kind == y.type and len(dims) == len(y.shape) and all(d in (-1, s) for d, s in zip(dims, y.shape))
-    need(same, f"ONNX: output is {y.shape}, not {dims}")
+    need(kind == y.type and all(d in (-1, s) for d, s in zip(dims, y.shape)), f"ONNX: output is {y.shape}")
     known(y.node >= 0, "ONNX: a constant output")
     net.output = y.node
     return net
@@ -471,17 +435,18 @@ def spread(x, shape):
 def arithmetic(call):
     a, b = call.operand(0), call.operand(1)
     known(a.type != INT64 and not (a.constant and b.constant), "integers, or constants alone")
-    sizes = itertools.zip_longest(a.shape[::-1], b.shape[::-1], fillvalue=1)
+    sizes = zip_longest(a.shape[::-1], b.shape[::-1], fillvalue=1)
     shape = [y if x == 1 else x for x, y in sizes][::-1]
     both, sign = zip(spread(a, shape), spread(b, shape)), -1 if call.op == "Sub" else 1
     return call.sums(shape, ([(x, y)] if call.op == "Mul" else [(x, 1), (y, sign)] for x, y in both))
 
 
-def product(call):
+def matrix_product(call):
     """Gemm, and MatMul of a stack of matrices and a matrix; alpha goes to the second factor's constants."""
     a, b, c = call.operand(0), call.operand(1), call.operand(2, optional=True)
     alpha, beta = Fraction(call.get("alpha", 1)), Fraction(call.get("beta", 1))
-    known(a.type != INT64 and len(b.shape) == 2 <= len(a.shape) and (call.op == "MatMul" or len(a.shape) == 2), "ranks")
+    ranks = len(b.shape) == 2 <= len(a.shape) and (call.op == "MatMul" or len(a.shape) == 2)
+    known(ranks and a.type != INT64, "ranks, or integers")
     known({call.get("transA", 0), call.get("transB", 0)} <= {0, 1}, "transA or transB")
     known(alpha == 1 or b.constant, "alpha with a second factor that is no constant")
     known(c or call.op == "MatMul" or call.opset >= 11, "no C")
@@ -499,96 +464,78 @@ def matrix(x, turned):
     return [x.entries[j::n] for j in range(n)] if turned else rows
 
 
-def windows(call, sizes, kernel):
-    """The output's spatial shape; and what gives, for a place there, the places under the kernel, in its order."""
-    n = len(sizes)
-    step, pads, apart = call["strides"] or [1] * n, call["pads"] or [0] * 2 * n, call.get("dilations") or [1] * n
-    need(len(pads) == 2 * n and min([*kernel, *step, *apart]) >= 1 and min(pads) >= 0, "a window's attributes")
-    each = list(zip(step, pads[:n], apart, kernel))
-    out = [(s + p + q - (k - 1) * d - 1) // t + 1 for s, q, (t, p, d, k) in zip(sizes, pads[n:], each)]
-    need(min(out) >= 1, "the kernel is larger than the input")
-
-    def under(place):
-        return itertools.product(*([o * t - p + i * d for i in range(k)] for o, (t, p, d, k) in zip(place, each)))
-
-    return out, under
-
-
-def conv(call):
-    x, w, b = call.operand(0), call.operand(1), call.operand(2, optional=True)
-    (channels, *sizes), (filters, each, *kernel), group = x.shape[1:], w.shape, call["group"]
-    need(call["kernel_shape"] in ([], kernel) and sizes, "kernel_shape is not the weight's, or rank")
+def windows(call):
+    """Conv, AveragePool, MaxPool. Padding adds zeros to a Conv and takes no part in a pool, but that an average may count it."""
+    x, w, b = (call.operand(i, optional=i != 0) for i in range(3))
+    (images, channels, *sizes), group = x.shape, call.get("group", x.shape[1])
+    filters, each, *kernel = w.shape if w else (channels, 1, *call["kernel_shape"])
     need(group >= 1 and channels == each * group and filters % group == 0, "channels and groups")
-    need(b is None or b.shape == (filters,), "bias")
-    out, under = windows(call, sizes, kernel)
-    cells, volume, shape = x.cells, each * math.prod(kernel), (x.shape[0], filters, *out)
+    need(kernel == (call["kernel_shape"] or kernel) and (not b or b.shape == (filters,)), "kernel or bias")
+    step, apart = (call.get(k) or [1] * len(kernel) for k in ("strides", "dilations"))
+    pads, n = call["pads"] or [0] * 2 * len(kernel), len(kernel)
+    need(sizes and min(*kernel, *step, *apart) >= 1 and min(pads) >= 0, "rank, or attributes out of range")
+    axes = list(zip(step, pads[:n], apart, kernel))
+    out = [(s + p + q - (k - 1) * d - 1) // t + 1 for s, q, (t, p, d, k) in zip(sizes, pads[n:], axes)]
+    need(min(out) >= 1, "the kernel is larger than the input")
+    cells, shape, volume = x.cells, (images, filters, *out), each * math.prod(kernel)
 
-    def products(image, f, *place):
+    def under(image, f, *place):
+        """(place in the filter, entry) where the window meets the input."""
         first = f // (filters // group) * each
-        places = itertools.product([image], range(first, first + each), under(place))
-        for (i, c, at), weight in zip(places, w.entries[f * volume : f * volume + volume]):
-            yield cells.get((i, c, *at), 0), weight  # padding is zeros
-        yield b.entries[f] if b else 0, 1
+        along = ([o * t - p + i * d for i in range(k)] for o, (t, p, d, k) in zip(place, axes))
+        found = enumerate(product([image], range(first, first + each), *along))
+        return [(k, cells[at]) for k, at in found if at in cells]
 
-    return call.sums(shape, itertools.starmap(products, grid(shape)))
-
-
-def pool(call):
-    """AveragePool and MaxPool: padding takes no part, but that an average may count it."""
-    x, kernel = call.operand(0), call["kernel_shape"]
-    (images, channels, *sizes) = x.shape
-    need(kernel and sizes, "rank, or no kernel_shape")
-    out, under = windows(call, sizes, kernel)
-    cells, shape = x.cells, (images, channels, *out)
-    places = ([(i, c, *at) for at in under(place)] for i, c, *place in grid(shape))
-    met = [[cells[p] for p in window if p in cells] for window in places]
-    known(all(met) and call.get("count_include_pad", 0) in (0, 1), "a window of padding only, or count_include_pad")
+    met = ((f, under(i, f, *place)) for i, f, *place in grid(shape))
+    if call.op == "Conv":
+        bias = b.entries if b else [0] * filters
+        pairs = ([(e, w.entries[f * volume + k]) for k, e in row] + [(bias[f], 1)] for f, row in met)
+        return call.sums(shape, pairs)
+    met = [[entry for _, entry in row] for _, row in met]
+    known(all(met), "a window of padding only")
     if call.op == "MaxPool":
         known(x.node >= 0, "constants")
-        return call.net.add(Largest(len(met), x.node, [[i for _, i in w] for w in met]), shape, x.type)
-    count = math.prod(kernel) if call["count_include_pad"] else 0
-    return call.sums(shape, ([(e, Fraction(1, count or len(window))) for e in window] for window in met))
+        return call.net.add(Largest(len(met), [x.node], [[i for _, i in row] for row in met]), shape, x.type)
+    known(call["count_include_pad"] in (0, 1), "count_include_pad")
+    count = volume * call["count_include_pad"]
+    return call.sums(shape, ([(e, Fraction(1, count or len(row))) for e in row] for row in met))
 
 
 def batch_norm(call):
     """scale (x - mean) / sqrt(variance + epsilon) + bias; the root is within 2^-ROUND of one that is a fraction."""
-    x, *parts = (call.operand(i) for i in range(5))
+    x, *parts = map(call.operand, range(5))
     known(x.node >= 0, "constants")
     need(all(p.shape == x.shape[1:2] for p in parts), "shapes")
-    scale, bias, mean, variance = (p.numbers for p in parts)
-    squares = [v + Fraction(call["epsilon"]) for v in variance]
-    need(all(s > 0 for s in squares), "variance + epsilon is not positive")
-    roots = [Fraction(math.isqrt((s * 4**ROUND).__floor__()), 2**ROUND) for s in squares]
-    known(min(roots, default=1) > 0, "variance + epsilon is too small")
-    factor = [down(s / r) for s, r in zip(scale, roots)]
-    ends = [(r, r if r * r == s else r + Fraction(1, 2**ROUND)) for r, s in zip(roots, squares)]
-    off = [max(abs(s / r - f) for r in rs) for s, f, rs in zip(scale, factor, ends)]
+    factors, offsets, off, centres = [], [], [], []
+    for scale, bias, mean, variance in zip(*(p.numbers for p in parts)):
+        square = variance + Fraction(call["epsilon"])
+        root = Fraction(math.isqrt((square * 4**ROUND).__floor__()), 2**ROUND)  # at most 2^-ROUND too low
+        known(root > 0, "variance + epsilon is too small")
+        factors.append(down(scale / root))
+        ends = [scale / root, scale / root if root**2 == square else scale / (root + Fraction(1, 2**ROUND))]
+        off.append(max(abs(end - factors[-1]) for end in ends))
+        offsets.append(bias - factors[-1] * mean)
+        centres.append(abs(mean))
     channel = [c for _, c, *_ in grid(x.shape)]
-    noise = [0] * len(channel)
-    if any(off):
-        free = Free(len(channel), x.node, [off[c] for c in channel], [abs(mean[c]) for c in channel])
-        noise = call.net.add(free, x.shape, x.type).entries
-    cells = zip(x.entries, channel, noise)
-    return call.sums(x.shape, ([(e, factor[c]), (bias[c] - factor[c] * mean[c], 1), (z, 1)] for e, c, z in cells))
+    free = Free(len(channel), [x.node], [off[c] for c in channel], [centres[c] for c in channel])
+    cells = zip(x.entries, channel, call.net.add(free, x.shape, x.type).entries)
+    return call.sums(x.shape, ([(e, factors[c]), (offsets[c], 1), (z, 1)] for e, c, z in cells))
 
 
 def activation(call):
-    x, low, high, slope = call.operand(0), 0, math.inf, Fraction(call.get("alpha", -1))
+    x, slope = call.operand(0), Fraction(call.get("alpha", -1))
     known(x.node >= 0, "constants")
-    if call.op == "Clip":
-        ends = call.operand(1, optional=True), call.operand(2, optional=True)
-        known(all(e is None or (e.shape == () and call.opset >= 11) for e in ends), "an end that is no scalar")
-        low, high = (e.numbers[0] if e else call[k] for e, k in zip(ends, ("min", "max")))
-        known(low <= high, "min above max")
-    low, high = (e if math.isinf(e) else Fraction(e) for e in (low, high))
-    kinks = [e for e in (low, high) if math.isfinite(e)]
+    ends = (call["min"], call["max"]) if call.op == "Clip" else (0, math.inf)
+    low, high = (e if math.isinf(e) else Fraction(e) for e in ends)
+    known(low <= high, "min above max")
+    kinks = [e for e in (low, high) if not math.isinf(e)]
     clip, bend = (lambda z: min(max(z, low), high)), (lambda z: z if z >= 0 else slope * z)
     function = clip if call.op in ("Relu", "Clip") else bend
-    return call.net.add(Bent(len(x.entries), x.node, function, kinks, call.op == "Relu"), x.shape, x.type)
+    return call.net.add(Bent(len(x.entries), [x.node], function, kinks, call.op == "Relu"), x.shape, x.type)
 
 
 def axes_of(axes, rank):
-    need(all(-rank <= a < rank for a in axes), "axes out of range")
+    need(axes and all(-rank <= a < rank for a in axes), "no axes, or out of range")
     need(len({a % rank for a in axes}) == len(axes), "an axis twice")
     return [a % rank for a in axes]
 
@@ -598,25 +545,22 @@ def reshape(call):
     x, op = call.operand(0), call.op
     shape = list(x.shape)
     if op == "Reshape":
-        wanted = call.whole(1, "shape", 0)
+        wanted = call["shape"]
         need(wanted.count(-1) <= 1 and min(wanted, default=0) >= -1, "shape")
         shape = [v or x.shape[i] for i, v in enumerate(wanted)]
         rest = math.prod(v for v in shape if v != -1)
         shape = [len(x.entries) // max(rest, 1) if v == -1 else v for v in shape]
     elif op == "Flatten":
-        rank, axis = len(shape), call["axis"]
-        need(-rank <= axis <= rank, "axis")
-        axis += rank if axis < 0 else 0
+        axis = call["axis"]
+        need(-len(shape) <= axis <= len(shape), "axis")
         shape = [math.prod(shape[:axis]), math.prod(shape[axis:])]
     elif op == "Squeeze":
-        axes = axes_of(call.whole(1, "axes", 13), len(shape))
+        axes = axes_of(call["axes"], len(shape))
         need(all(shape[a] == 1 for a in axes), "an axis that is not 1")
         shape = [s for i, s in enumerate(shape) if i not in axes]
     elif op == "Unsqueeze":
-        axes = call.whole(1, "axes", 13)
-        for axis in sorted(axes_of(axes, len(shape) + len(axes))):
+        for axis in sorted(axes_of(call["axes"], len(shape) + len(call["axes"]))):
             shape.insert(axis, 1)
-    known(op != "Dropout" or not any(call.operands[1 + (call.opset >= 12) :]), "training_mode")
     need(math.prod(shape) == len(x.entries), f"{x.shape} to {shape}")
     return call.net.pick(x, shape, x.entries)
 
@@ -633,40 +577,33 @@ def transpose(call):
 def cut(call):
     """Slice, forward."""
     x = call.operand(0)
-    starts, ends = call.whole(1, "starts", 10), call.whole(2, "ends", 10)
-    axes = axes_of(call.whole(3, "axes", 10, range(len(starts))), len(x.shape))
-    steps = call.whole(4, "steps", 0, [1] * len(starts)) if call.opset >= 10 else [1] * len(starts)
-    known(min(steps, default=1) >= 1, "backwards")
+    starts, ends, n = call["starts"], call["ends"], len(call["starts"])
+    axes, steps = axes_of(call["axes"] or range(n), len(x.shape)), call["steps"] or [1] * n
+    known(min(steps) >= 1, "backwards")
     ranges = [range(s) for s in x.shape]
     for start, end, axis, step in zip(starts, ends, axes, steps):
         ranges[axis] = ranges[axis][start:end:step]
     cells = x.cells
-    return call.net.pick(x, map(len, ranges), [cells[c] for c in itertools.product(*ranges)])
+    return call.net.pick(x, map(len, ranges), [cells[c] for c in product(*ranges)])
 
 
 def pad(call):
-    x, pads = call.operand(0), call.whole(1, "pads", 11)
-    known(min(pads, default=0) >= 0 and not any(call.operands[3:]), "a negative pad, or axes")
+    x, pads = call.operand(0), call["pads"]
     before, after = pads[: len(x.shape)], pads[len(x.shape) :]
     shape = [b + s + a for b, s, a in zip(before, x.shape, after)]
-    known(math.prod(shape) <= MAX_VALUES, "too large")
-    value = call.operand(2, optional=True) if call.opset >= 11 else None
-    known(value is None or len(value.entries) == 1, "value")
-    fill = value.numbers[0] if value else call.get("value", 0)
+    known(min(pads) >= 0 and math.prod(shape) <= MAX_VALUES, "a negative pad, or too large")
     cells = {tuple(i + b for i, b in zip(c, before)): e for c, e in x.cells.items()}
-    return call.net.pick(x, shape, [cells.get(c, fill) for c in grid(shape)])
+    return call.net.pick(x, shape, [cells.get(c, call["value"]) for c in grid(shape)])
 
 
 def concat(call):
     x, cells, at = call.operand(0), {}, 0
-    parts = [call.operand(i) for i in range(len(call.operands))]
     (axis,) = axes_of([call["axis"]], len(x.shape))
-    for p in parts:
-        others = [(i, a) for i, a in enumerate(p.shape) if i != axis]
-        need(others == [(i, a) for i, a in enumerate(x.shape) if i != axis], "shapes")
+    for p in map(call.operand, range(len(call.operands))):
         cells |= {(*c[:axis], c[axis] + at, *c[axis + 1 :]): e for c, e in p.cells.items()}
         at += p.shape[axis]
     shape = (*x.shape[:axis], at, *x.shape[axis + 1 :])
+    need(len(cells) == math.prod(shape), "shapes")
     return call.net.pick(x, shape, [cells[c] for c in grid(shape)])
 
 
@@ -676,34 +613,29 @@ def constant(call):
 
 INTS, NEVER = [], 1 << 62
 WINDOW = {"kernel_shape": INTS, "strides": INTS, "pads": INTS, "auto_pad": "NOTSET"}
-# Operator: rule, most operands, and attributes with their defaults; (default, first opset, last).
+CEIL = {"ceil_mode": (0, 10, 22, 0)}
+TRAINING = {"momentum": 0.9, "spatial": (1, 7, 8, 0), "training_mode": (0, 14, 22, 0)}
+# Operator: rule, most operands, and attributes with their defaults; (default, first opset, last, place): from then on
+# it is the operand at this place, if any.
 OPERATORS = {
-    "Add": (arithmetic, 2, {}),
-    "Sub": (arithmetic, 2, {}),
-    "Mul": (arithmetic, 2, {}),
-    "Gemm": (product, 3, {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0}),
-    "MatMul": (product, 2, {}),
-    "Conv": (conv, 3, WINDOW | {"group": 1, "dilations": INTS}),
-    "AveragePool": (pool, 1, WINDOW | {"count_include_pad": 0, "ceil_mode": (0, 10, 22)}),
-    "MaxPool": (pool, 1, WINDOW | {"storage_order": (0, 8, 22), "ceil_mode": (0, 10, 22), "dilations": (INTS, 10, 22)}),
-    "BatchNormalization": (
-        batch_norm,
-        5,
-        {"epsilon": 9.999999747378752e-06, "momentum": 0.9, "training_mode": (0, 14, 22), "spatial": (1, 7, 8)},
-    ),
-    "Relu": (activation, 1, {}),
+    **dict.fromkeys(("Add", "Sub", "Mul"), (arithmetic, 2, {})),
+    "Gemm": (matrix_product, 3, {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0}),
+    "MatMul": (matrix_product, 2, {}),
+    "Conv": (windows, 3, WINDOW | {"group": 1, "dilations": INTS}),
+    "AveragePool": (windows, 1, WINDOW | CEIL | {"count_include_pad": 0}),
+    "MaxPool": (windows, 1, WINDOW | CEIL | {"storage_order": (0, 8, 22, 0), "dilations": (INTS, 10, 22, 0)}),
+    "BatchNormalization": (batch_norm, 5, TRAINING | {"epsilon": 9.999999747378752e-06}),
+    **dict.fromkeys(("Relu", "Abs"), (activation, 1, {})),
     "LeakyRelu": (activation, 1, {"alpha": 0.009999999776482582}),
-    "Abs": (activation, 1, {}),
-    "Clip": (activation, 3, {"min": (-math.inf, 7, 10), "max": (math.inf, 7, 10)}),
-    "Reshape": (reshape, 2, {"allowzero": (0, 14, 22)}),
+    "Clip": (activation, 1, {"min": (-math.inf, 7, 10, 1), "max": (math.inf, 7, 10, 2)}),
+    "Reshape": (reshape, 1, {"shape": (INTS, 0, 0, 1), "allowzero": (0, 14, 22, 0)}),
     "Flatten": (reshape, 1, {"axis": 1}),
-    "Squeeze": (reshape, 2, {"axes": (INTS, 7, 12)}),
-    "Unsqueeze": (reshape, 2, {"axes": (INTS, 7, 12)}),
+    **dict.fromkeys(("Squeeze", "Unsqueeze"), (reshape, 1, {"axes": (INTS, 7, 12, 1)})),
     "Identity": (reshape, 1, {}),
-    "Dropout": (reshape, 3, {"ratio": (0.5, 7, 11)}),
+    "Dropout": (reshape, 1, {"ratio": (0.5, 7, 11, 1)}),
     "Transpose": (transpose, 1, {"perm": INTS}),
-    "Slice": (cut, 5, {"starts": (INTS, 7, 9), "ends": (INTS, 7, 9), "axes": (INTS, 7, 9)}),
-    "Pad": (pad, 4, {"mode": "constant", "pads": (INTS, 7, 10), "value": (0.0, 7, 10)}),
+    "Slice": (cut, 1, {k: (INTS, 7, 9, i + 1) for i, k in enumerate(("starts", "ends", "axes", "steps"))}),
+    "Pad": (pad, 1, {"mode": "constant", "pads": (INTS, 7, 10, 1), "value": (0.0, 7, 10, 2)}),
     "Concat": (concat, 1 << 20, {"axis": NEVER}),
     "Constant": (constant, 0, {"value": Tensor((), 0, [0])}),
 }
@@ -716,16 +648,21 @@ class Call(dict):
     def __init__(self, net, m, opset):
         self.net, self.op, self.opset = net, m["op"], opset
         self.rule, most, attributes = OPERATORS[self.op]
+        self.operands = [net.tensors[name] if name else None for name in m["inputs"]]
         given = dict(map(read_attribute, m["attributes"]))
         need(len(given) == len(m["attributes"]), "an attribute twice")
-        known(len(m["inputs"]) <= most and given.keys() <= attributes.keys(), f"operands, or attributes {given}")
+        known(given.keys() <= attributes.keys(), f"one of the attributes {[*given]}")
         for name, default in attributes.items():
-            default, since, last = default if type(default) is tuple else (default, 7, 22)
-            self[name] = value = given.get(name, default)
-            known(name not in given or since <= opset <= last, f"attribute {name} at opset {opset}")
+            default, first, last, place = default if type(default) is tuple else (default, 7, 22, 0)
+            known(name not in given or first <= opset <= last, f"attribute {name} at opset {opset}")
+            value = given.get(name, default)
             fits = type(value) is type(default) and (name not in given or value != [])
             known(fits and (name not in ONLY_DEFAULT or value == default), f"attribute {name}")
-        self.operands = [net.tensors[name] if name else None for name in m["inputs"]]
+            if place and opset > last:
+                most = max(most, place + 1)
+                value = self.constant(place, default)
+            self[name] = value
+        known(len(self.operands) <= most, f"{len(self.operands)} operands")
 
     def operand(self, place, optional=False):
         """An operand, of the element type of the first; None where an optional one is absent."""
@@ -734,18 +671,14 @@ class Call(dict):
         known(not tensor or tensor.type == self.operands[0].type, "element types differ")
         return tensor
 
-    def whole(self, place, attribute, since, default=None):
-        """Integers: an attribute before opset ``since``, a constant operand from then on."""
-        tensor = self.operands[place] if place < len(self.operands) else None
-        if self.opset < since:
-            known(not tensor, f"operand {place} at opset {self.opset}")
-            values = self[attribute]
-        else:
-            fits = not tensor or (tensor.type == INT64 and len(tensor.shape) == 1 and tensor.constant)
-            known(fits and (not tensor or tensor.entries), f"operand {place}")
-            values = tensor.entries if tensor else []
-        known(values or default is not None, f"no {attribute}")
-        return values or default
+    def constant(self, place, default):
+        """An operand: a list of integers, one at least, or a number, as the default."""
+        x = self.operands[place] if place < len(self.operands) else None
+        if x is None:
+            return default
+        kind, rank = (INT64, 1) if default is INTS else (self.operand(0).type, 0)
+        known(x.constant and x.entries and (x.type, len(x.shape)) == (kind, rank), f"operand {place}")
+        return x.entries if default is INTS else Fraction(x.entries[0])
 
     def sums(self, shape, sums):
         return self.net.sums(shape, self.operands[0].type, sums)
@@ -758,13 +691,8 @@ def lower(net, m, opset):
     known(outputs and outputs[0] and not any(outputs[1:]), f"{op}: {len(outputs)} outputs")
     defined = all(not name or name in net.tensors for name in names) and outputs[0] not in net.tensors
     need(defined, f"ONNX: {op}: takes {names}, makes {outputs}")
-    try:
-        call = Call(net, m, opset)
-        result = call.rule(call)
-    except Problem as problem:
-        raise Problem(problem.args[0], f"{op}: {problem.args[1]}") from None
-    except (ValueError, LookupError, TypeError) as e:  # lists of other lengths, an axis or a place that is not there
-        raise Problem("UNSUPPORTED", f"{op}: operands or attributes that do not fit: {e}") from None
+    call = Call(net, m, opset)
+    result = call.rule(call)
     known(result.entries and result.type in LAYOUT, f"{op}: a tensor without values")
     net.tensors[outputs[0]] = result
 
@@ -829,7 +757,7 @@ def formula(item, declared):
     need(type(item) is list and len(item) >= 2, f"VNN-LIB: no formula: {str(item)[:60]}")
     if item[0] in ("and", "or"):
         parts = [formula(p, declared) for p in item[1:]]
-        return conjunction(parts) if item[0] == "and" else limited(list(chain(*parts)))
+        return together(product(*parts) if item[0] == "and" else zip(chain(*parts)))
     known(item[0] in ("<=", ">=", "<", ">", "="), f"VNN-LIB: {str(item[0])[:40]}")
     need(len(item) == 3, "VNN-LIB: a comparison of two terms was expected")
     left, right = (term(t, declared) for t in item[1:])
@@ -844,19 +772,18 @@ def formula(item, declared):
     return [case]
 
 
-def conjunction(parts):
-    """Of several disjunctions the last varies fastest."""
-    known(math.prod(map(len, parts)) <= MAX_CASES, "VNN-LIB: too many cases")
-    return limited([list(chain(*choice)) for choice in itertools.product(*parts)])
-
-
-def limited(cases):
-    known(len(cases) <= MAX_CASES and sum(map(len, cases)) <= 10 * MAX_CASES, "VNN-LIB: too many cases")
-    return cases
+def together(choices):
+    """Of each choice of cases one case."""
+    result, size = [], 0
+    for choice in choices:
+        result.append(list(chain(*choice)))
+        size += len(result[-1])
+        known(len(result) <= MAX_CASES and size <= 10 * MAX_CASES, "VNN-LIB: too many cases")
+    return result
 
 
 def read_property(data, n_inputs, n_outputs):
-    source = text(data, "VNN-LIB").removeprefix("\ufeff")
+    source = data.decode("utf-8").removeprefix("\ufeff")
     need("\0" not in source and "\r" not in source.replace("\r\n", "\n"), "VNN-LIB: NUL, or a lone return")
     declared, parts = set(), []
     for item in expressions(source):
@@ -872,8 +799,8 @@ def read_property(data, n_inputs, n_outputs):
             need(len(item) == 2, "VNN-LIB: assert of one formula")
             parts.append(formula(item[1], declared))
     wanted = {f"X_{i}" for i in range(n_inputs)} | {f"Y_{j}" for j in range(n_outputs)}
-    need(declared == wanted, f"VNN-LIB: other variables than X and Y of {n_inputs} inputs, {n_outputs} outputs")
-    return [disjunct(case, n_inputs) for case in conjunction(parts)]
+    need(declared == wanted, f"VNN-LIB: other variables than those of {n_inputs} inputs, {n_outputs} outputs")
+    return [disjunct(case, n_inputs) for case in together(product(*parts))]  # the last varies fastest
 
 
 def disjunct(case, n_inputs):
@@ -902,11 +829,10 @@ Array = namedtuple("Array", "type shape values")
 def read_arrays(data):
     length = int.from_bytes(data[:8], "little")
     need(len(data) >= 8 and length <= len(data) - 8, "arrays: cut off, or the header is longer than the file")
-    header, body, spans, result = strict_json(data[8 : 8 + length], "arrays", dict), data[8 + length :], [], {}
+    header, body = strict_json(data[8 : 8 + length], dict), data[8 + length :]
+    spans, result = [], {}
+    need(fits([*header.pop("__metadata__", {}).values()], [str]), "arrays: __metadata__")
     for name, entry in header.items():
-        if name == "__metadata__":
-            need(type(entry) is dict and all(type(v) is str for v in entry.values()), "arrays: __metadata__")
-            continue
         need(fits(entry, ENTRY) and len(entry["data_offsets"]) == 2, f"arrays: {name}: header")
         kind, shape, (start, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
         size, layout = math.prod(shape), "<" + ITEM[kind]
@@ -924,30 +850,28 @@ def read_arrays(data):
 
 
 class Slopes:
-    """What the evidence gives for one region; ``table``: activation, or (target, activation): lower, upper, rows."""
+    """What the evidence gives for one region.
 
-    def __init__(self, per_leaf, rows):
-        self.per_leaf, self.row_of, self.table = per_leaf, rows and {leaf: r for r, leaf in enumerate(rows)}, {}
+    ``table``: lower and upper, by ("shared" or "leaf" or target node, activation): what gives a row, or None.
+    """
+
+    def __init__(self, per_leaf, leaves):
+        self.per_leaf, self.row_of, self.table = per_leaf, {leaf: r for r, leaf in enumerate(leaves)}, {}
 
     def of(self, n, leaf, target=None):
-        """For lower and upper lines of activation n: in the pass for side 1 or -1 of a target's value, or the deciding.
+        """Of lower and upper lines of activation n: in the pass for side 1 or -1 of a target's value, or the deciding.
 
         ``leaf`` is -1 where there is none.
         """
-        below, above = (given(0) for given in self.table.get(("shared", n), (nothing, nothing)))
+        result = [rows(0) if rows else {} for rows in self.table.get(("shared", n), (None, None))]
         if leaf >= 0 and ("leaf", n) in self.table:
-            row = leaf if self.row_of is None else self.row_of.get(leaf, -1)
-            need(row >= 0, "regions: a leaf without a row")
-            below, above = (g(row) if g is not nothing else s for g, s in zip(self.table["leaf", n], (below, above)))
+            need(leaf in self.row_of, "regions: a leaf without a row")
+            own = self.table["leaf", n]
+            result = [rows(self.row_of[leaf]) if rows else shared for rows, shared in zip(own, result)]
         if target and (target[0], n) in self.table:
-            lower, upper, rows = self.table[target[0], n]
-            below = (lower if target[2] > 0 else upper)(rows[target[1]])
-        return below, above
-
-
-def nothing(row):
-    """No slopes are given."""
-    return {}
+            lower, upper, row = self.table[target[0], n]
+            result[0] = (lower if target[2] > 0 else upper)(row[target[1]])
+        return result
 
 
 class Evidence:
@@ -960,20 +884,23 @@ class Evidence:
         self.nodes = [net.tensors[name].node for name in names]
         known(all(n >= 0 for n in self.nodes), "nodes: a constant")
         self.leaves()
-        whole, own = self.slopes("", None, claim["evidence"].get("per_leaf_bounds", False)), {}
+        leaves, own = range(self.count), {}
+        whole = self.slopes("", leaves, claim["evidence"].get("per_leaf_bounds", False))
         parts = {name.split("/")[1] for name in arrays if name.startswith("regions/") and version == 2}
         for base in (f"regions/{p}/" for p in sorted(parts)):
             chosen = self.get(base + "disjuncts", WHOLE, None, below=disjuncts)
             (flag,) = self.get(base + "per_leaf_bounds", WHOLE, 1, below=2)
-            need(len(set(chosen)) == len(chosen) and not own.keys() & set(chosen), f"{base}: a disjunct twice")
-            rows = self.get(base + "rows", WHOLE, None, below=self.count) if base + "rows" in arrays else None
-            need(rows is None or rows == sorted(set(rows)), f"{base}rows: not rising")
+            listed = base + "rows" in arrays
+            rows = self.get(base + "rows", WHOLE, None, below=self.count) if listed else leaves
+            need(list(rows) == sorted(set(rows)), f"{base}rows: not rising")
+            size = len(own) + len(chosen)
             own |= dict.fromkeys(chosen, self.slopes(base, rows, bool(flag)))
+            need(len(own) == size, f"{base}: a disjunct twice")
         self.regions = [own.get(d, whole) for d in range(disjuncts)]
         self.trees = self.list_of_leaves() if "leaves/disjunct" in arrays else self.tree()
         need(not self.left, f"arrays: {min(self.left, default='')} is not known")
 
-    def get(self, name, types, *shape, below=None, least=-math.inf):
+    def get(self, name, types, *shape, below=None):
         """The values, flat. None in the shape: any size. ``below``: they are from 0 on, less than that."""
         need(name in self.arrays, f"arrays: no {name}")
         self.left.discard(name)
@@ -982,7 +909,7 @@ class Evidence:
         need(kind in types and fits, f"arrays: {name}: {kind} of shape {sizes}")
         need(below is None or all(0 <= v < below for v in values), f"arrays: {name}: out of range")
         finite = all(math.isfinite(v) or (v != v and name == "leaves/claimed") for v in values)
-        need(finite and not any(v < least for v in values), f"arrays: {name}: not finite, or below {least}")
+        need(finite, f"arrays: {name}: not finite")
         return values
 
     def value(self, position, index):
@@ -990,18 +917,26 @@ class Evidence:
         need(fits, f"arrays: no value {index} of node {position}")
         return self.nodes[position], index
 
+    def columns(self, base, *names, count=None):
+        """Arrays of one length; reals as fractions."""
+        result = []
+        for name in names:
+            types, as_number = (REAL, Fraction) if name in ("weight", "point", "beta") else (WHOLE, int)
+            result.append(list(map(as_number, self.get(base + name, types, count))))
+            count = len(result[0])
+        return result
+
     def leaves(self):
         pointer = self.get("leaves/constraint_ptr", WHOLE, None)
         self.count = len(pointer) - 1
         need(self.count >= 0, "leaves/constraint_ptr: empty")
         self.get("leaves/claimed", REAL, self.count)
-        chosen = self.get("leaves/constraint", WHOLE, None, least=0)
-        weights = self.get("leaves/weight", REAL, len(chosen), least=0)
-        self.weights = self.parts(pointer, zip(chosen, map(Fraction, weights)))
-        pointer, nodes = self.get("leaves/split_ptr", WHOLE, self.count + 1), self.get("leaves/split_node", WHOLE, None)
-        index, sides = (self.get(f"leaves/split_{k}", WHOLE, len(nodes)) for k in ("index", "side"))
-        points = map(Fraction, self.get("leaves/split_point", REAL, len(nodes)))
-        betas = map(Fraction, self.get("leaves/split_beta", REAL, len(nodes), least=0))
+        chosen, weights = self.columns("leaves/", "constraint", "weight")
+        self.weights = self.parts(pointer, zip(chosen, weights))
+        pointer = self.get("leaves/split_ptr", WHOLE, self.count + 1)
+        names = ("node", "index", "side", "point", "beta")
+        nodes, index, sides, points, betas = self.columns("leaves/split_", *names)
+        need(min((0, *chosen, *weights, *betas)) >= 0, "leaves: a negative weight, multiplier or constraint")
         need(set(sides) <= {1, -1}, "leaves/split_side: neither 1 nor -1")
         splits = zip(map(self.value, nodes, index), sides, points, betas)
         self.multipliers = self.parts(pointer, (((*value, side, p), b) for value, side, p, b in splits))
@@ -1013,20 +948,20 @@ class Evidence:
         return [entries[a:b] for a, b in pairwise(pointer)]
 
     def slopes(self, prefix, rows, per_leaf):
-        result, count = Slopes(per_leaf, rows), self.count if rows is None else len(rows)
+        result = Slopes(per_leaf, rows)
         groups = {name.rpartition("/")[0] for name in self.arrays}
         for k, node in enumerate(self.nodes):
             if (base := f"{prefix}shared_slopes/{k}") in groups:
                 self.lines(result, base, ("shared", node), range(self.net.nodes[node].size))
             if (base := f"{prefix}leaf_slopes/{k}") in groups:
-                self.lines(result, base, ("leaf", node), None, count)
+                self.lines(result, base, ("leaf", node), None, len(rows))
             for t, target in enumerate(self.nodes):
                 if (base := f"{prefix}intermediate/{t}/{k}") in groups:
-                    lower, upper = self.lines(result, base, (target, node), None, None)
-                    n = self.arrays[base + "/lower"].shape[0] if nothing not in (lower, upper) else -1
-                    need(n >= 0 and self.arrays[base + "/upper"].shape[0] == n, f"arrays: {base}: lower and upper")
+                    both = self.lines(result, base, (target, node), None, None)
+                    n, m = (self.arrays[f"{base}/{end}"].shape[0] for end in ("lower", "upper"))
+                    need(n == m, f"arrays: {base}: lower and upper")
                     row = self.get(base + "/row", WHOLE, self.net.nodes[target].size, below=n)
-                    result.table[target, node] = lower, upper, row
+                    result.table[target, node] = *both, row
         return result
 
     def lines(self, result, base, key, columns, *count):
@@ -1039,36 +974,30 @@ class Evidence:
         for name in (base + "/lower", base + "/upper"):
             values = self.get(name, SLOPES, *count, k) if name in self.arrays else None
             row = lambda r, values=values: dict(zip(columns, values[r * k : r * k + k]))  # noqa: E731
-            found.append(nothing if values is None else row)
+            found.append(None if values is None else row)
         result.table[key] = found
         return found
 
     def tree(self):
-        kinds = self.get("tree/kind", WHOLE, None, below=2)
-        n = len(kinds)
-        nodes, index, below, above = (self.get(f"tree/{k}", WHOLE, n) for k in ("node", "index", "below", "above"))
-        need(all(0 <= v < max(len(self.nodes), 1) for v in nodes), "tree/node: out of range")
-        points, roots = self.get("tree/point", REAL, n), self.get("tree/roots", WHOLE, self.disjuncts, below=n)
-        rows = list(zip(kinds, nodes, index, map(Fraction, points), below, above))
-        for kind, node, i, _, first, second in rows:
-            inside = 0 <= first < (self.count if kind else n) and (kind or 0 <= second < n)
-            need(inside and (kind or self.value(node, i)), "tree: a row refers to nothing")
-        return [list(self.walk(rows, root)) for root in roots]
+        rows = list(zip(*self.columns("tree/", "kind", "node", "index", "point", "below", "above")))
+        for leaf, node, i, _, below, above in rows:
+            need(leaf in (0, 1) and 0 <= node < max(len(self.nodes), 1), "tree: a kind, or a node")
+            inside = 0 <= below < (self.count if leaf else len(rows)) and (leaf or 0 <= above < len(rows))
+            need(inside and (leaf or self.value(node, i)), "tree: a row refers to nothing")
+        roots = self.get("tree/roots", WHOLE, self.disjuncts, below=len(rows))
+        trees = [list(islice(self.walk(rows, root, []), MAX_CASES)) for root in roots]
+        known(max(map(len, trees), default=0) < MAX_CASES, "tree: too many leaves")
+        return trees
 
-    def walk(self, rows, root):
-        """Leaves beneath a row, depth first; a path longer than there are rows is a cycle; rows may be shared."""
-        stack, count = [(root, [])], 0
-        while stack:
-            at, path = stack.pop()
-            kind, node, i, point, below, above = rows[at]
-            need(len(path) < len(rows), "tree: a cycle")
-            known(count <= MAX_CASES, "tree: too many leaves")
-            count += kind
-            if kind:
-                yield path, below
-            else:
-                value = self.value(node, i)
-                stack += [(above, [*path, (*value, 1, point)]), (below, [*path, (*value, -1, point)])]
+    def walk(self, rows, at, path):
+        """Leaves beneath a row; a path longer than there are rows is a cycle; rows may be shared."""
+        leaf, node, i, point, below, above = rows[at]
+        need(len(path) < len(rows), "tree: a cycle")
+        if leaf:
+            yield path, below
+            return
+        for child, side in ((below, -1), (above, 1)):
+            yield from self.walk(rows, child, [*path, (*self.value(node, i), side, point)])
 
     def list_of_leaves(self):
         need(not any(name.startswith("tree/") for name in self.arrays), "arrays: a tree and a list of leaves")
@@ -1080,20 +1009,21 @@ class Evidence:
 
 def cover(leaves):
     """A tree's leaves: divide at a cut that all leaves of a group have until one has no more; -1 for a gap."""
-    cuts = [(number, {(n, i, p): side for n, i, side, p in path}, path) for path, number in leaves]
-    group = [(number, sides) for number, sides, path in cuts if all(sides[n, i, p] == s for n, i, s, p in path)]
-    stack = [(group, [])]
-    while stack:
-        group, path = stack.pop()
-        done = next((number for number, sides in group if len(sides) == len(path)), -1)
-        used = {(n, i, p) for n, i, _, p in path}
-        free = [c for c in group[0][1] if c not in used] if group and done < 0 else []
-        shared = (c for c in free if all(c in g[1] for g in group) and len({g[1][c] for g in group}) == 2)
-        if (at := next(shared, None)) is None:
-            yield path, done
-        else:
-            n, i, p = at
-            stack += [([g for g in group if g[1][at] == side], [*path, (n, i, side, p)]) for side in (1, -1)]
+    group = [(number, set(path), {(n, i, p): side for n, i, side, p in path}) for path, number in leaves]
+    return divided([(number, sides) for number, path, sides in group if len(sides) == len(path)], [])
+
+
+def divided(group, path):
+    done = [number for number, sides in group if len(sides) == len(path)]
+    used = {(n, i, p) for n, i, _, p in path}
+    free = [c for c in group[0][1] if c not in used] if group and not done else []
+    shared = (c for c in free if all(c in g[1] for g in group) and len({g[1][c] for g in group}) == 2)
+    if (at := next(shared, None)) is None:
+        yield path, (done or [-1])[0]
+        return
+    n, i, p = at
+    for side in (-1, 1):
+        yield from divided([g for g in group if g[1][at] == side], [*path, (n, i, side, p)])
 
 
 # ---- Bounds ----------------------------------------------------------------------------------------------------
@@ -1131,10 +1061,9 @@ class Box:
         """Its part, which may be empty, where the path's literals on values of node n hold: this is n's box."""
         lower, upper = list(self.lower), list(self.upper)
         for node, i, side, point in path:
-            if node == n and side > 0:
-                lower[i] = max(lower[i], point)
-            elif node == n:
-                upper[i] = min(upper[i], point)
+            ends, tighter = (lower, max) if side > 0 else (upper, min)
+            if node == n:
+                ends[i] = tighter(ends[i], point)
         return Box(lower, upper)
 
 
@@ -1166,76 +1095,66 @@ def line(node, box, j, side, given):
     return j, slope, side * min(side * (y - slope * z) for z, y in points)
 
 
-def least(net, boxes, slopes, form, constant):
-    """At most constant + the sum over nodes n of form[n] . (values of n), at each point that the boxes hold for.
+def least(net, boxes, slopes, form, d, constant):
+    """At most constant + the sum over nodes n of form[n] . (values of n) / d, at each point that the boxes hold for.
 
-    form[n]: coefficients and their denominator. slopes(n): those of lower and upper lines of an activation.
+    slopes(n): those of lower and upper lines of an activation.
     """
-    for n in range(max(form, default=-1), -1, -1):
-        a, d = form.pop(n, ((), 1))
-        node, box = net.nodes[n], boxes[n]
-        if not any(a):
+    for n in range(len(net.nodes) - 1, -1, -1):
+        if not any(form.get(n, ())):
             continue
-        if d.bit_length() > KEEP and not isinstance(node, Free):
-            a, d = [(c << ROUND) // d for c in a], 1 << ROUND  # each too low by 1/d at most
-            constant -= box.norm / d
+        if d.bit_length() > KEEP:  # each coefficient becomes too low by 2^-ROUND at most
+            constant -= sum(boxes[m].norm for m in form) / (1 << ROUND)
+            form, d = {m: [(c << ROUND) // d for c in b] for m, b in form.items()}, 1 << ROUND
+        node, a = net.nodes[n], form.pop(n)
         if isinstance(node, Free):
-            lower, upper, e = box.ints
+            lower, upper, e = boxes[n].ints
             constant += Fraction(sum(c * (l if c > 0 else u) for c, l, u in zip(a, lower, upper) if c), d * e)
-        elif isinstance(node, Affine):
-            constant += sum((c * o for c, o in zip(a, node.offset) if c and o), Fraction(0)) / d
-            for operand, rows in node.terms.items():
-                put(form, operand, back(a, rows, net.nodes[operand].size), d * node.denominator)
-        else:
-            operand, given = boxes[node.operand], slopes(n)
-            used = [(j, c, 1 if c > 0 else -1) for j, c in enumerate(a) if c]
-            for key in ((n, j, side, given[side < 0].get(j)) for j, _, side in used):
-                if key not in operand.lines:
-                    operand.lines[key] = line(node, operand, *key[1:])
-            lines = [operand.lines[n, j, side, given[side < 0].get(j)] for j, _, side in used]
-            factors, e = common(slope for _, slope, _ in lines)
-            rests, f = common(rest for _, _, rest in lines)
-            out = [0] * len(operand.lower)
-            for (_, c, _), (i, _, _), factor in zip(used, lines, factors):
-                out[i] += c * factor
-            put(form, node.operand, out, d * e)
-            constant += Fraction(sum(c * rest for (_, c, _), rest in zip(used, rests)), d * f)
+            continue
+        rows, e, rests = node[2:] if isinstance(node, Affine) else lines(net, n, boxes, a, slopes(n))
+        constant += sum((c * rest for c, rest in zip(a, rests) if c and rest), Fraction(0)) / d
+        form = {m: [c * e for c in b] for m, b in form.items()}
+        form |= {m: [0] * net.nodes[m].size for m in node.operands if m not in form}
+        for c, row in zip(a, rows):
+            for m, places, weights in row if c else ():
+                out = form[m]
+                for i, w in zip(places, weights):
+                    out[i] += c * w
+        d *= e
     return constant
 
 
-def put(form, n, a, d):
-    """Adds a / d to form[n]."""
-    b, e = form.get(n, (a, 0))
-    f = math.lcm(d, e or 1)
-    form[n] = [x * (f // d) + (y * (f // e) if e else 0) for x, y in zip(a, b)], f
-
-
-def back(a, rows, size):
-    """a times the rows: a vector over the operand."""
-    out = [0] * size
-    for c, (places, weights) in zip(a, rows):
-        if c:
-            for i, w in zip(places, weights):
-                out[i] += c * w
-    return out
+def lines(net, n, boxes, a, given):
+    """An activation or maximum as an affine node: each value is its line, above it where its coefficient in a is < 0."""
+    (m,), found = net.nodes[n].operands, []
+    for j, c in enumerate(a):
+        side = 1 if c > 0 else -1
+        key = n, j, side, given[side < 0].get(j)
+        if c and key not in boxes[m].lines:
+            boxes[m].lines[key] = line(net.nodes[n], boxes[m], *key[1:])
+        found.append(boxes[m].lines[key] if c else (0, 0, 0))
+    factors, e = common(slope for _, slope, _ in found)
+    return [[(m, [i], [f])] for (i, _, _), f in zip(found, factors)], e, [rest for _, _, rest in found]
 
 
 def forward(net, n, boxes):
     """The box of node n from those of its operands."""
     node = net.nodes[n]
     if isinstance(node, Affine):
-        lower, upper = list(node.offset), list(node.offset)
-        for operand, rows in node.terms.items():
-            low, up, d = boxes[operand].ints
-            for j, (places, weights) in enumerate(rows):
-                for ends, a, b in ((lower, low, up), (upper, up, low)):
-                    total = sum(w * (a[i] if w > 0 else b[i]) for i, w in zip(places, weights))
-                    ends[j] += Fraction(total, d * node.denominator)
-        return Box(map(down, lower), [-down(-x) for x in upper])
-    box = boxes[node.operand]
+        ends = [], []
+        for offset, row in zip(node.offset, node.rows):
+            for side in (0, 1):
+                end = offset
+                for m, places, weights in row:
+                    near, far, d = boxes[m].ints[side], boxes[m].ints[1 - side], boxes[m].ints[2]
+                    total = sum(w * (near[i] if w > 0 else far[i]) for i, w in zip(places, weights))
+                    end += Fraction(total, d * node.denominator)
+                ends[side].append(end)
+        return Box(map(down, ends[0]), [-down(-x) for x in ends[1]])
+    box = boxes[node.operands[0]]
     if isinstance(node, Free):
-        upper = [f * (max(-l, u) + c) for f, c, l, u in zip(node.factor, node.centre, box.lower, box.upper)]
-        return Box([-down(-r) for r in upper], [-down(-r) for r in upper])
+        radius = [f * (max(-l, u) + c) for f, c, l, u in zip(node.factor, node.centre, box.lower, box.upper)]
+        return Box([down(-r) for r in radius], [-down(-r) for r in radius])
     if isinstance(node, Largest):
         return Box(*([max(ends[i] for i in w) for w in node.windows] for ends in (box.lower, box.upper)))
     points = ([l, u, *(k for k in node.kinks if l < k < u)] for l, u in zip(box.lower, box.upper))
@@ -1246,53 +1165,45 @@ def forward(net, n, boxes):
 def open_values(net, n, box):
     """Values of node n that an activation bends on their box, or that compete in a window."""
     result = set()
-    for node in net.nodes:
-        if isinstance(node, Bent) and node.operand == n:
-            ends = enumerate(zip(box.lower, box.upper))
-            result |= {i for i, (l, u) in ends if any(l < k < u for k in node.kinks)}
-        for window in node.windows if isinstance(node, Largest) and node.operand == n else ():
-            floor = max(box.lower[i] for i in window)
-            rivals = {i for i in window if box.upper[i] > floor}
+    for node in (node for node in net.nodes if n in node.operands):
+        for i, (l, u) in enumerate(zip(box.lower, box.upper)) if isinstance(node, Bent) else ():
+            result |= {i for k in node.kinks if l < k < u}
+        for window in node.windows if isinstance(node, Largest) else ():
+            rivals = {i for i in window if box.upper[i] > max(box.lower[k] for k in window)}
             result |= rivals if len(rivals) > 1 else set()
     return sorted(result)
 
 
-class Region:
-    """An input box with its slopes: boxes of all nodes on it, and on leaves of it. None: no point is there."""
+def enclose(net, box, given, path, leaf):
+    """Boxes of all nodes over the part of the input box where the path's literals hold; None: no point is there."""
+    boxes = []
+    for n, node in enumerate(net.nodes):
+        boxes.append((forward(net, n, boxes) if n else box).cut(n, path))
+        if boxes[n].empty():
+            return None
+        lower, upper = list(boxes[n].lower), list(boxes[n].upper)
+        for i, (side, ends, tighter) in product(
+            open_values(net, n, boxes[n]) if n else (), ((1, lower, max), (-1, upper, min))
+        ):
+            slopes = partial(given.of, leaf=leaf, target=(n, i, side))
+            unit = [side if j == i else 0 for j in range(node.size)]
+            ends[i] = tighter(ends[i], side * down(least(net, boxes, slopes, {n: unit}, 1, Fraction(0))))
+        boxes[n] = Box(lower, upper)
+        if boxes[n].empty():
+            return None
+    return boxes
 
-    def __init__(self, net, box, given):
-        self.net, self.box, self.given = net, box, given
 
-    @cached_property
-    def boxes(self):
-        return self.enclose([], -1)
-
-    def enclose(self, path, leaf):
-        """Boxes of all nodes over the part of the input box where the path's literals hold."""
-        boxes = []
-        for n in range(len(self.net.nodes)):
-            boxes.append((forward(self.net, n, boxes) if n else self.box).cut(n, path))
-            if boxes[n].empty():
-                return None
-            lower, upper = list(boxes[n].lower), list(boxes[n].upper)
-            for i in open_values(self.net, n, boxes[n]) if n else ():
-                for side, ends, tighter in ((1, lower, max), (-1, upper, min)):
-                    slopes = partial(self.given.of, leaf=leaf, target=(n, i, side))
-                    unit = [side if j == i else 0 for j in range(len(ends))]
-                    bound = least(self.net, boxes, slopes, {n: (unit, 1)}, Fraction(0))
-                    ends[i] = tighter(ends[i], side * down(bound))
-            boxes[n] = Box(lower, upper)
-            if boxes[n].empty():
-                return None
-        return boxes
-
-    def domain(self, path, leaf):
-        """Boxes of all nodes on a leaf."""
-        if self.given.per_leaf:
-            return self.enclose(path, leaf)
-        cut = {literal[0] for literal in path}
-        boxes = [box.cut(n, path) if n in cut else box for n, box in enumerate(self.boxes or [])]
-        return None if not boxes or any(box.empty() for box in boxes) else boxes
+def domain(net, box, given, path, leaf, known_boxes):
+    """Boxes of all nodes on a leaf; those of its region are found once. None: no point is there."""
+    if given.per_leaf:
+        return enclose(net, box, given, path, leaf)
+    key = (given, *box.lower, *box.upper)
+    if key not in known_boxes:
+        known_boxes[key] = enclose(net, box, given, [], -1)
+    nodes = {literal[0] for literal in path}
+    boxes = [b.cut(n, path) if n in nodes else b for n, b in enumerate(known_boxes[key] or [])]
+    return None if not boxes or any(b.empty() for b in boxes) else boxes
 
 
 # ---- Claims ----------------------------------------------------------------------------------------------------
@@ -1321,69 +1232,77 @@ def hopeless(d):
     return d.box.empty()
 
 
-def excluded(net, region, d, path, leaf, evidence):
-    """No point of the disjunct lies in the leaf."""
-    boxes = region.domain(path, leaf)
-    if boxes is None:
-        return True
-    constant, some_strict, seen, terms = Fraction(0), False, set(), []  # terms: node, index, coefficient
-    for q, weight in evidence.weights[leaf]:
-        need(q < len(d.constraints), f"leaf {leaf}: no constraint {q}")
+def excluded(net, boxes, slopes, d, path, weights, multipliers):
+    """No point of the disjunct lies where the boxes and the path's literals hold."""
+    constant, some_strict, seen, literals, terms = Fraction(0), False, set(), set(path), []
+    for q, weight in weights:
+        need(q < len(d.constraints), f"a leaf: no constraint {q}")
         form, bound, strict = d.constraints[q]
         constant -= weight * bound
         some_strict |= strict and weight > 0
         terms += [(0 if letter == "X" else net.output, i, weight * k) for (letter, i), k in form.items()]
-    for (node, i, side, point), beta in evidence.multipliers[leaf]:
-        if node and (node, i, side, point) in path and (node, i) not in seen:  # side (value - point) >= 0 there
+    for (node, i, side, point), beta in multipliers:
+        if node and (node, i, side, point) in literals and (node, i) not in seen:  # side (value - point) >= 0
             seen.add((node, i))
             terms.append((node, i, -beta * side))
             constant += beta * side * point
-    form = {n: [Fraction(0)] * net.nodes[n].size for n, _, _ in terms}
-    for n, i, k in terms:
+    numbers, denominator = common(k for _, _, k in terms)
+    form = {n: [0] * net.nodes[n].size for n, _, _ in terms}
+    for (n, i, _), k in zip(terms, numbers):
         form[n][i] += k
-    form = {n: common(a) for n, a in form.items()}
-    margin = least(net, boxes, partial(region.given.of, leaf=leaf), form, constant)
+    margin = least(net, boxes, slopes, form, denominator, constant)
     return margin > 0 or (margin == 0 and some_strict)
 
 
 def check_one(files, claim, claims):
     """How an unsat claim is proved."""
     known(claim["kind"] == "unsat", f"a claim of kind {claim['kind']}")
-    known(type(claim["model"]) is type(claim["property"]) is str, "a model or property that is no file of the bundle")
-    model, prop = (unpacked(files[claim[role]], claim[role]) for role in ("model", "property"))
+    known(type(claim["model"]) is type(claim["property"]) is str, "a model or property that is not here")
+    model, prop = (unpacked(files[claim[role]]) for role in ("model", "property"))
     net = read_onnx(model)
     disjuncts = read_property(prop, net.nodes[0].size, net.nodes[net.output].size)
     arrays = own_arrays(read_arrays(files[claim["evidence"]["arrays"]]), claim, claims)
-    evidence, regions, leaves, failed = Evidence(net, arrays, claim, len(disjuncts)), {}, 0, 0
+    evidence, found, leaves, failed = Evidence(net, arrays, claim, len(disjuncts)), {}, 0, 0
     for d, given, tree in zip(disjuncts, evidence.regions, evidence.trees):
-        if hopeless(d):
-            continue
-        region = regions.setdefault((given, *d.box.lower, *d.box.upper), Region(net, d.box, given))
-        for path, leaf in tree:
+        for path, leaf in tree if not hopeless(d) else ():
             need(leaf >= 0, "the leaves of a disjunct do not cover it", "UNPROVEN")
             leaves += 1
-            failed += not excluded(net, region, d, path, leaf, evidence)
+            boxes, slopes = domain(net, d.box, given, path, leaf, found), partial(given.of, leaf=leaf)
+            guidance = evidence.weights[leaf], evidence.multipliers[leaf]
+            failed += boxes is not None and not excluded(net, boxes, slopes, d, path, *guidance)
     need(not failed, f"{failed} of {leaves} leaves are not proved", "UNPROVEN")
     return f"{leaves} leaves"
 
 
+# What is raised by bytes that no codec reads, lists of other lengths, axes and places that are not there.
+CODECS = (OSError, EOFError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile)
+MALFORMED = (*CODECS, ValueError, LookupError, TypeError)
+
+
+def verdict(work, *operands):
+    """CERTIFIED and what the work returns, or the verdict and reason of its failure."""
+    try:
+        return "CERTIFIED", work(*operands)
+    except Problem as problem:
+        return problem.args
+    except (RecursionError, MemoryError) as e:
+        return "UNSUPPORTED", type(e).__name__
+    except MALFORMED as e:
+        return "INVALID", f"{type(e).__name__}: {e}"
+
+
+def read_bundle(path):
+    files = read_folder(path) if path.is_dir() else read_zip(read_file(path))
+    return files, read_manifest(files)
+
+
 def check(path):
     """(claim, verdict, reason) of every claim; one for a bundle that is malformed as a whole."""
-    try:
-        files = read_folder(path) if os.path.isdir(path) else read_zip(read_file(path))
-        claims = read_manifest(files)
-    except (Problem, OSError) as e:
-        return [("", *(e.args if isinstance(e, Problem) else ("INVALID", str(e))))]
-    result = []
-    for claim in claims:
-        try:
-            verdict, reason = "CERTIFIED", check_one(files, claim, claims)
-        except Problem as e:
-            verdict, reason = e.args
-        except (RecursionError, MemoryError) as e:
-            verdict, reason = "UNSUPPORTED", type(e).__name__
-        result.append((claim["name"], verdict, reason))
-    return result
+    word, found = verdict(read_bundle, Path(path))
+    if word != "CERTIFIED":
+        return [("", word, found)]
+    files, claims = found
+    return [(claim["name"], *verdict(check_one, files, claim, claims)) for claim in claims]
 
 
 def main(arguments):
@@ -1391,9 +1310,9 @@ def main(arguments):
         sys.stderr.write("usage: check_unsat.py BUNDLE\n")
         return 2
     results = check(arguments[0])
-    for name, verdict, reason in results:
-        sys.stdout.write(f"{verdict:<12} {name}: {reason}\n" if name else f"{verdict:<12} {reason}\n")
-    return min((CODES[verdict] for _, verdict, _ in results if CODES[verdict]), default=0)
+    for name, word, reason in results:
+        sys.stdout.write(f"{word:<12} {name}{': ' if name else ''}{reason}\n")
+    return min((CODES[word] for _, word, _ in results if CODES[word]), default=0)
 
 
 if __name__ == "__main__":
