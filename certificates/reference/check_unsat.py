@@ -34,6 +34,7 @@ from collections import namedtuple
 from fractions import Fraction
 from functools import cached_property, partial
 from itertools import chain, islice, pairwise, product, repeat, zip_longest
+from operator import mul
 from pathlib import Path
 
 zip = partial(zip, strict=True)  # lists of different lengths never pair up
@@ -199,8 +200,8 @@ def read_manifest(files):
 # ``operands``: the nodes of which a node's values are made.
 # Values known by a box alone: the input's; or value i is within factor[i] (|operand's value i| + centre[i]) of 0.
 Free = namedtuple("Free", "size operands factor centre")
-# Value j = offset[j] + the sum of row j / denominator; a row: (operand, places, weights), ...
-Affine = namedtuple("Affine", "size operands rows denominator offset")
+# Value j = offset[j] / unit + the sum of row j / denominator; a row: (operand, places, weights), ...
+Affine = namedtuple("Affine", "size operands rows denominator offset unit")
 # Value j = function(value j of the operand), continuous, linear between kinks.
 Bent = namedtuple("Bent", "size operands function kinks relu")
 # Value j = the largest of the operand's values at windows[j].
@@ -266,7 +267,7 @@ class Network:
             factors.append(next(weights))
         rows = [[(n, *group) for n, group in groups.items()] for groups in grouped]
         operands = {n for row in rows for n, *_ in row}
-        return self.add(Affine(len(rows), operands, rows, denominator, offset), shape, kind)
+        return self.add(Affine(len(rows), operands, rows, denominator, *common(offset)), shape, kind)
 
     def pick(self, like, shape, entries):
         """These entries as a tensor: a node's own where they are its values in order, else a node of copies."""
@@ -1111,8 +1112,8 @@ def least(net, boxes, slopes, form, d, constant):
             lower, upper, e = boxes[n].ints
             constant += Fraction(sum(c * (l if c > 0 else u) for c, l, u in zip(a, lower, upper) if c), d * e)
             continue
-        rows, e, rests = node[2:] if isinstance(node, Affine) else lines(net, n, boxes, a, slopes(n))
-        constant += sum((c * rest for c, rest in zip(a, rests) if c and rest), Fraction(0)) / d
+        rows, e, rests, f = node[2:] if isinstance(node, Affine) else lines(net, n, boxes, a, slopes(n))
+        constant += Fraction(sum(map(mul, a, rests)), d * f)
         form = {m: [c * e for c in b] for m, b in form.items()}
         form |= {m: [0] * net.nodes[m].size for m in node.operands if m not in form}
         for c, row in zip(a, rows):
@@ -1134,7 +1135,8 @@ def lines(net, n, boxes, a, given):
             boxes[m].lines[key] = line(net.nodes[n], boxes[m], *key[1:])
         found.append(boxes[m].lines[key] if c else (0, 0, 0))
     factors, e = common(slope for _, slope, _ in found)
-    return [[(m, [i], [f])] for (i, _, _), f in zip(found, factors)], e, [rest for _, _, rest in found]
+    rows = [[(m, [i], [factor])] for (i, _, _), factor in zip(found, factors)]
+    return rows, e, *common(rest for _, _, rest in found)
 
 
 def forward(net, n, boxes):
@@ -1144,7 +1146,7 @@ def forward(net, n, boxes):
         ends = [], []
         for offset, row in zip(node.offset, node.rows):
             for side in (0, 1):
-                end = offset
+                end = Fraction(offset, node.unit)
                 for m, places, weights in row:
                     near, far, d = boxes[m].ints[side], boxes[m].ints[1 - side], boxes[m].ints[2]
                     total = sum(w * (near[i] if w > 0 else far[i]) for i, w in zip(places, weights))
