@@ -52,12 +52,13 @@ class Rule:
     """Its second operand is the operand, with rows turned round."""
     row: tuple[int, ...] = ()
     """The shape of a row of ``width`` values, where it is not (width,)."""
+    domain: str = ""
 
     def model(self, batch: int) -> bytes:
         shape = [batch, *self.shape]
         second = ["x"] if self.second else ["m"] if self.mirrored else []
         names = ["x", *second, *(f"c{i}" for i in range(len(self.constants)))]
-        node = helper.make_node(self.operator, names, ["y"], **self.attributes)
+        node = helper.make_node(self.operator, names, ["y"], domain=self.domain, **self.attributes)
         stored = [numpy_helper.from_array(c, f"c{i}") for i, c in enumerate(self.constants)]
         before = []
         if self.mirrored:
@@ -67,7 +68,7 @@ class Rule:
             [*before, node], "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
             [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)], stored,
         )  # fmt: skip
-        opset = [helper.make_opsetid("", self.opset)]
+        opset = [helper.make_opsetid("", self.opset), helper.make_opsetid("com.microsoft", 1)]
         return bytes(helper.make_model(graph, opset_imports=opset, ir_version=10).SerializeToString())
 
     @property
@@ -113,6 +114,9 @@ RULES: Final[dict[str, Rule]] = {
         "LayerNormalization", constants=(gain(4), np.zeros(4, np.float32)), width=4, low=-5, high=5
     ),
     "LayerNormalization offset": Rule("LayerNormalization", constants=(gain(64), gain(64)), low=-3e3, high=3e3),
+    "SkipLayerNormalization": Rule(
+        "SkipLayerNormalization", constants=(gain(64), gain(64)), mirrored=True, low=-5, high=5, domain="com.microsoft"
+    ),
     "InstanceNormalization": Rule("InstanceNormalization", constants=(gain(4), gain(4)), low=-5, high=5, row=(4, 16)),
     **{
         f"InstanceNormalization {n}": Rule(

@@ -28,7 +28,9 @@ FunctionName = Literal[
     "Acos", "Asin", "Atan", "Cos", "Cube", "Erf", "Exp", "Log", "Pow", "Reciprocal", "RecurrentSigmoid",
     "RecurrentTanh", "Root", "Sigmoid", "Sin", "Softplus", "Sqrt", "Square", "Tanh",
 ]  # fmt: skip
-Normalised = Literal["GroupNormalization", "InstanceNormalization", "LayerNormalization"]
+Normalised = Literal[
+    "GroupNormalization", "InstanceNormalization", "LayerNormalization", "SkipLayerNormalization"
+]
 Text = Annotated[str, Meta(min_length=1)]
 
 
