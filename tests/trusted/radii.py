@@ -37,7 +37,8 @@ LEVELS: Final = ("ORT_DISABLE_ALL", "ORT_ENABLE_BASIC", "ORT_ENABLE_EXTENDED", "
 
 @dataclass(frozen=True)
 class Rule:
-    """One node on a row of ``width`` values (a batch of rows). ``low``, ``high``: where its operand lies."""
+    """One node on a row of ``width`` values (a batch of rows). ``low``, ``high``: where its operand lies. A constant may be a
+    function of the batch's size."""
 
     operator: str
     attributes: Mapping[str, Any] = field(default_factory=dict)
@@ -59,7 +60,8 @@ class Rule:
         second = ["x"] if self.second else ["m"] if self.mirrored else []
         names = ["x", *second, *(f"c{i}" for i in range(len(self.constants)))]
         node = helper.make_node(self.operator, names, ["y"], domain=self.domain, **self.attributes)
-        stored = [numpy_helper.from_array(c, f"c{i}") for i, c in enumerate(self.constants)]
+        constants = [c(batch) if callable(c) else c for c in self.constants]
+        stored = [numpy_helper.from_array(c, f"c{i}") for i, c in enumerate(constants)]
         before = []
         if self.mirrored:
             stored.append(numpy_helper.from_array(np.arange(shape[-1])[::-1].copy(), "back"))
@@ -78,6 +80,12 @@ class Rule:
 
 def gain(n: int) -> Any:
     return np.linspace(-1.5, 2, n, dtype=np.float32)
+
+
+def _grid(*shape: int) -> Callable[[int], Floats]:
+    """One grid for every row."""
+    one = np.random.default_rng(5).uniform(-1.3, 1.3, (1, *shape)).astype(np.float32)
+    return lambda batch: np.repeat(one, batch, axis=0)
 
 
 def _weights(*shape: int) -> Floats:
@@ -141,6 +149,18 @@ RULES: Final[dict[str, Rule]] = {
     "Resize": Rule(
         "Resize", {"mode": "linear"}, (np.float32([]), np.float32([1, 1, 1.7, 2])), width=30, row=(1, 5, 6), low=-1e5, high=1e5
     ),
+    **{
+        f"GridSample {mode}, {padding}": Rule(
+            "GridSample", {"mode": mode, "padding_mode": padding}, (_grid(3, 4, 2),), width=30, row=(1, 5, 6), low=-1e5, high=1e5
+        )
+        for mode in ("linear", "cubic") for padding in ("zeros", "reflection")
+    },
+    **{
+        f"GridSample of a computed grid, {padding}": Rule(
+            "GridSample", {"padding_mode": padding, "align_corners": aligned}, second=True, width=16, row=(2, 4, 2), low=-1.5, high=1.5
+        )
+        for padding, aligned in (("zeros", 0), ("border", 1))
+    },
     "Conv": Rule("Conv", {"pads": [1, 1, 1, 1]}, (_weights(4, 4, 3, 3), _weights(4)), row=(4, 4, 4), low=-1e5, high=1e5),
     "ConvTranspose": Rule(
         "ConvTranspose", {"strides": [2, 2]}, (_weights(4, 2, 3, 3), _weights(2)), row=(4, 4, 4), low=-1e5, high=1e5
