@@ -181,7 +181,10 @@ def _own(node: NodeProto, opset: int, versions: Mapping[str, set[int]]) -> Contr
 
 def _row(node: NodeProto, call: Call, operands: Sequence[Part | None], own: Row | None) -> Row:
     """How the node is read. Raises TLC202 for one that is not, TLC203 for minus infinity where it has no place."""
-    call.refuse(own is None and node.domain not in DEFAULT, f"domain {node.domain}")
+    if own is None and node.domain not in DEFAULT:
+        from tlcheck.readers.onnx.contributed import refusal
+
+        raise call.unsupported(refusal(node.op_type, node.domain))
     call.refuse(bool(node.overload), f"overload {node.overload}")
     row = own or LOWERINGS.get(node.op_type)
     if row is None:
