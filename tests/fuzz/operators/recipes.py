@@ -1298,11 +1298,13 @@ def reverse_sequence(m: Maker) -> None:
 
 def top_k(m: Maker) -> None:
     """Often equal entries."""
-    shape = m.shape(1, 3)
+    shape = m.shape(1, 3) if m.maybe(0.7) else (m.int(1, 2), m.int(6, 13))
     axis = m.axis(len(shape))
     n = shape[axis] if -len(shape) <= axis < len(shape) else 1
     value = m.ints(shape, -2, 2) if m.maybe(0.5) else m.floats(shape).astype(np.float64)
-    m.operand(value.astype(m.pick([m.float, m.float, np.int64])), m.pick(["constant", "constant", "data"]))
+    m.operand(
+        value.astype(m.pick([m.float, m.float, m.float, np.int64])), m.pick(["constant", "data", "data"])
+    )
     k = m.int(1, max(1, n)) if m.maybe(0.6) else 1
     if m.takes("k"):
         m.attr("k", k)

@@ -86,8 +86,9 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
     },
     "along_axis": {
         "ArgMax": "arg_extreme", "ArgMin": "arg_extreme", "Hardmax": "hardmax", "LogSoftmax": "softmax", "OneHot": "one_hot",
-        "Softmax": "softmax", "TopK": "top_k",
+        "Softmax": "softmax",
     },
+    "top_k": {"TopK": "top_k"},
     "normalization": {
         "BatchNormalization": "batch_normalization", "GroupNormalization": "group_normalization",
         "InstanceNormalization": "instance_normalization", "LRN": "lrn", "LayerNormalization": "layer_normalization",
