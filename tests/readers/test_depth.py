@@ -389,6 +389,8 @@ TABLE: list[tuple[str, Layer]] = [
     one("RotaryEmbedding", turned, X, f32(0.625, 0.75).reshape(1, 1, 2), f32(0.75, 0.5).reshape(1, 1, 2), num_heads=1, a=1.0,
         shape=(1, 1, 4)),
     one("SwiGLU", lambda x: x * x / (1 + exp(-x)), X, X, a=-1.0, b=0.75, start=POSITIVE),
+    one("Det", lambda x: np.array(x[0, 0] * x[1, 1] - x[0, 1] * x[1, 0]), a=0.5, b=-0.25, c=-0.75, start=(0.5, -1.25, 1.0, 0.75),
+        shape=(2, 2)),
     one("GridSample", lambda x: (3 * x + x[..., ::-1]) / 4, X, f32(-0.25, 0, 0.25, 0).reshape(1, 1, 2, 2), a=1.5, b=0.25, c=-0.5,
         start=(0.5, -1.25), shape=(1, 1, 1, 2)),
     one("Col2Im", lambda x: x, X, ints(4), ints(1), a=-0.875, b=0.25, shape=(1, 1, 4)),

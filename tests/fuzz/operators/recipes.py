@@ -1094,6 +1094,12 @@ def grid_sample(m: Maker) -> None:
     m.flag("align_corners")
 
 
+def det(m: Maker) -> None:
+    n = m.int(1, 5) if m.maybe(0.2) else m.int(1, 4)
+    shape = (*m.pick([(), (2,), (1, 2)]), n, n + 1 if m.maybe(0.03) else n)
+    m.operand(m.floats(shape, -4, 4), "data" if m.maybe(0.9) else "constant")
+
+
 def center_crop_pad(m: Maker) -> None:
     shape = m.shape(1)
     axes = m.axes(len(shape), 1)
@@ -1369,7 +1375,7 @@ RECIPES: dict[str, Recipe] = {
     "OneHot": one_hot, "Cast": cast, "CastLike": cast_like, "Constant": constant, "ConstantOfShape": constant_of_shape,
     **dict.fromkeys(["BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor"], bits), "BitShift": bit_shift,
     "Attention": attention, "RotaryEmbedding": rotary_embedding, "SwiGLU": swiglu, "CenterCropPad": center_crop_pad, "Col2Im": col2im,
-    "TensorScatter": tensor_scatter, "GridSample": grid_sample,
+    "TensorScatter": tensor_scatter, "GridSample": grid_sample, "Det": det,
     "MatMulInteger": matmul_integer, "QLinearMatMul": qlinear_matmul, "ConvInteger": conv_integer, "QLinearConv": qlinear_conv,
     "DequantizeLinear": dequantize, "QuantizeLinear": quantize, "NonZero": non_zero, "Range": range_, "Shape": shape_of, "TopK": top_k,
     **dict.fromkeys(["RNN", "GRU", "LSTM"], recurrent), "If": if_, "Loop": loop, "Scan": scan, "EyeLike": eye_like, "DFT": dft, "STFT": stft,

@@ -96,6 +96,7 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
     },
     "matrices": {"CumSum": "cum_sum", "Gemm": "gemm", "MatMul": "matmul"},
     "einsum": {"Einsum": "einsum"},
+    "determinant": {"Det": "det"},
     "subgraphs": {"If": "if_", "Loop": "loop", "Scan": "scan"},
     "fourier": {"DFT": "dft", "STFT": "stft"},
     "recurrent": dict.fromkeys(("GRU", "LSTM", "RNN"), "recurrent"),

@@ -147,6 +147,10 @@ def _check_features(model: ModelProto) -> None:
 
 def _input(info: ValueInfoProto, builder: Builder) -> Data:
     where = f"input '{info.name}'"
+    kind = info.type.WhichOneof("value") or ""
+    if kind in ("sequence_type", "optional_type"):
+        text = f"input is a value of type {kind[:-5]}, no tensor: make each of its tensors an input"
+        raise InvalidInput("TLC202", text, field=where)
     if not info.type.HasField("tensor_type") or not info.type.tensor_type.HasField("shape"):
         raise InvalidInput("TLC202", "input is not a tensor of known rank", field=where)
     dtype = element_type(info.type.tensor_type.elem_type, where)
