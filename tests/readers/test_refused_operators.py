@@ -14,8 +14,8 @@ from tests.readers.optimised import Maker, optimised
 from tests.trusted.radii import Rule, enclosures
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.onnx import read_model
-from tlcheck.readers.onnx.contributed import NEVER as OWN
-from tlcheck.readers.onnx.table import LOWERINGS, NEVER
+from tlcheck.readers.onnx.table import LOWERINGS
+from tlcheck.readers.onnx.unread import NEVER, OWN
 from tlcheck.trusted.arith.profile import NotDeployable
 
 

@@ -95,28 +95,6 @@ CONTRIBUTED: Final[dict[str, Contributed]] = {
 }  # fmt: skip
 
 
-NO_KERNEL: Final = (
-    "onnxruntime's CPU has no kernel of it: save the model at level basic, or extended for the CPU"
-)
-LAYOUT: Final = (
-    "a layout for one processor, whose block size is not in the file: save the model at level basic or extended, not all "
-    "(graph_optimization_level; tlcheck run --graph basic)"
-)
-NEVER: Final[dict[str, str]] = {
-    **dict.fromkeys(("BiasAdd", "BiasSoftmax", "BiasSplitGelu"), NO_KERNEL),
-    "EmbedLayerNormalization": "it takes integers, of which there is no box: give the network behind it, from the embedding on",
-    "GroupQueryAttention": "it keeps keys and values from one pass to the next: give Attention of opset 23, of one pass",
-}  # fmt: skip
-"""Operators of com.microsoft that are not read, and why."""
-
-
-def refusal(operator: str, domain: str) -> str:
-    """Why the operator of a domain that is not the standard's is not read."""
-    layout = domain == "com.microsoft.nchwc"
-    why = LAYOUT if layout else NEVER.get(operator, "") if domain == "com.microsoft" else ""
-    return f"domain {domain}: {why}" if why else f"domain {domain}"
-
-
 def contributed(operator: str, domain: str, versions: Mapping[str, set[int]]) -> Contributed | None:
     """The operator of that domain; None where nothing of that name is read. ``versions``: in which domains are imported.
 

@@ -151,20 +151,6 @@ LOWERINGS: Final[dict[str, Row]] = OPERATIONS | {
     for operator, name in rows.items()
 }
 
-NEVER: Final[dict[str, str]] = {
-    "MeanVarianceNormalization": "onnxruntime adds no 1e-9 to the deviation, as the standard's function does",
-    **dict.fromkeys(
-        "Bernoulli Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike".split(),
-        "its values are random, so the model is no one function: make them an input, or leave the node out",
-    ),
-    **dict.fromkeys(
-        "ConcatFromSequence Optional OptionalGetElement OptionalHasElement SequenceAt SequenceConstruct SequenceEmpty "
-        "SequenceErase SequenceInsert SequenceLength SequenceMap SplitToSequence".split(),
-        "sequences and optional values are no tensors: write the graph with Split, Concat and Gather",
-    ),
-}  # fmt: skip
-"""Operators without a row, and why."""
-
 LOCAL: Final = Row(f"{__package__}.subgraphs", "function_call")
 """A call of a local function. Rows of its module get the walk too."""
 

@@ -16,7 +16,7 @@ from tlcheck.readers.onnx.external import parse
 from tlcheck.readers.onnx.names import FunctionName, Values, check_names, needed_by, stored_in
 from tlcheck.readers.onnx.operands import FLOATS, INTEGERS, Data, Known, Late, Part, Shape
 from tlcheck.readers.onnx.standard import MIN_OPSET, form_of, max_opset
-from tlcheck.readers.onnx.table import LOCAL, LOWERINGS, NEVER, ON_INTEGERS, Row, late_row, remember
+from tlcheck.readers.onnx.table import LOCAL, LOWERINGS, ON_INTEGERS, Row, late_row, remember
 from tlcheck.readers.onnx.tensors import checked_shape, element_type
 from tlcheck.trusted.graph import Graph
 
@@ -185,14 +185,12 @@ def _own(node: NodeProto, opset: int, versions: Mapping[str, set[int]]) -> Contr
 
 def _row(node: NodeProto, call: Call, operands: Sequence[Part | None], own: Row | None) -> Row:
     """How the node is read. Raises TLC202 for one that is not, TLC203 for minus infinity where it has no place."""
-    if own is None and node.domain not in DEFAULT:
-        from tlcheck.readers.onnx.contributed import refusal
-
-        raise call.unsupported(refusal(node.op_type, node.domain))
-    call.refuse(bool(node.overload), f"overload {node.overload}")
-    row = own or LOWERINGS.get(node.op_type)
+    row = own or (LOWERINGS.get(node.op_type) if node.domain in DEFAULT else None)
     if row is None:
-        raise call.unsupported(NEVER.get(node.op_type, ""))
+        from tlcheck.readers.onnx.unread import reason
+
+        raise call.unsupported(reason(node.op_type, node.domain))
+    call.refuse(bool(node.overload), f"overload {node.overload}")
     late = None if own else late_row(node.op_type, operands)
     call.refuse_infinity(late is not None)
     if late is None and (own or node.op_type not in ON_INTEGERS):
