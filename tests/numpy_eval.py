@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Linear, Scale, Sum
-from tlcheck.trusted.ops.attention import Attended
+from tlcheck.trusted.ops.attended import Attended
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
 from tlcheck.trusted.ops.convolution import Conv, ConvTranspose

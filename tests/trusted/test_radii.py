@@ -17,7 +17,7 @@ from tlcheck.readers.onnx import read_model
 from tlcheck.readers.runtime_profile import chosen_profile
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.profile import Accuracy, NotDeployable, Profile
-from tlcheck.trusted.ops.attention import Attended
+from tlcheck.trusted.ops.attended import Attended
 from tlcheck.trusted.ops.discrete import ArgMax, Compare, Sign
 from tlcheck.trusted.ops.product import MatProduct
 from tlcheck.trusted.ops.smooth import Log, Reciprocal, Sqrt

@@ -29,7 +29,7 @@ from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.graph import Graph, Shape
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Linear, Scale, Sum
-from tlcheck.trusted.ops.attention import Attended
+from tlcheck.trusted.ops.attended import Attended
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
 from tlcheck.trusted.ops.convolution import Conv, ConvTranspose

@@ -19,7 +19,7 @@ from tlcheck.readers.onnx.matrices import product, transposed
 from tlcheck.readers.onnx.operands import Data, Known, Value
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.formula import rational
-from tlcheck.trusted.ops.attention import Attended
+from tlcheck.trusted.ops.attended import Attended
 from tlcheck.trusted.ops.s_shaped import Tanh
 
 WHOLE_PRECISIONS: Final = (1, 11)
