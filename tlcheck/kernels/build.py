@@ -58,11 +58,11 @@ def sources_sha256() -> str:
 def compiler() -> str:
     """The C compiler: what CC says, else the first that is there. Raises InvalidInput."""
     asked = os.environ.get("CC", "").split()
-    for name in (asked[:1] or COMPILERS):
+    for name in asked[:1] or COMPILERS:
         if found := shutil.which(name):
             return found
     raise InvalidInput(
-        "TLC503",
+        "TLC506",
         "no C compiler to build the kernels with: install gcc or clang (or set CC), or use another --arith",
         expected=" or ".join(COMPILERS),
         got=" ".join(asked),
@@ -75,12 +75,26 @@ def build(*extra: str, machines: Sequence[tuple[str, ...]] = MACHINES) -> Librar
         said = ""
         for options in (STRICT + machine + extra for machine in machines):
             output = Path(scratch) / "kernels.so"
-            command = [compiler(), *options, "-fPIC", "-shared", "-o", str(output), str(folder() / "stub.c"), "-lm"]
+            command = [
+                compiler(),
+                *options,
+                "-fPIC",
+                "-shared",
+                "-o",
+                str(output),
+                str(folder() / "stub.c"),
+                "-lm",
+            ]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode == 0:
                 return Library(output.read_bytes(), version(), options, sources_sha256())
             said = said or next(iter(errors(done.stderr)), f"exit {done.returncode}")
-    raise InvalidInput("TLC503", "the kernels do not compile here: set CC, or use another --arith", field=compiler(), got=said)
+    raise InvalidInput(
+        "TLC506",
+        "the kernels do not compile here: set CC, or use another --arith",
+        field=compiler(),
+        got=said,
+    )
 
 
 def errors(text: str) -> Iterator[str]:

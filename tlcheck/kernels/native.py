@@ -90,11 +90,27 @@ class Native:
     def affine(self, tiles: Tiles, lower: Floats, upper: Floats, low: Floats, minus_high: Floats) -> None:
         """low, -minus_high (D, n_out) += the product with a box (D, n_in), outward, in place."""
         d = lower.shape[0]
-        for array, n in ((lower, tiles.n_in), (upper, tiles.n_in), (low, tiles.n_out), (minus_high, tiles.n_out)):
+        for array, n in (
+            (lower, tiles.n_in),
+            (upper, tiles.n_in),
+            (low, tiles.n_out),
+            (minus_high, tiles.n_out),
+        ):
             _fit(array, (d, n))
-        self._call("tlc_affine_host", _read(lower), _read(upper), *_operands(tiles), low, minus_high, d, *_sizes(tiles))
+        self._call(
+            "tlc_affine_host",
+            _read(lower),
+            _read(upper),
+            *_operands(tiles),
+            low,
+            minus_high,
+            d,
+            *_sizes(tiles),
+        )
 
-    def adjoint(self, tiles: Tiles, block: Floats, below: Floats, *, tensor: bool = False) -> tuple[Floats, Floats]:
+    def adjoint(
+        self, tiles: Tiles, block: Floats, below: Floats, *, tensor: bool = False
+    ) -> tuple[Floats, Floats]:
         """Coefficients (D, R, n_in) through the product, for x >= -below (D or 1, n_out): coefficients (D, R, n_out), and charges
         (D, R, parts) whose sum is to be added."""
         d, r, n = block.shape
@@ -105,7 +121,9 @@ class Native:
         charges = np.empty((d, r, parts))
         name = "tlc_adjoint_tensor_host" if tensor else "tlc_adjoint_host"
         per = _per(d, r, tiles.n_out, below)
-        self._call(name, _read(block), *_operands(tiles), _read(below), result, charges, d * r, *_sizes(tiles), per)
+        self._call(
+            name, _read(block), *_operands(tiles), _read(below), result, charges, d * r, *_sizes(tiles), per
+        )
         return result, charges
 
 

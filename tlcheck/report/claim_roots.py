@@ -30,8 +30,9 @@ numbers that are reported with it."""
 ENGINES: Final = {
     "arb": (f"{RING_0}arith.integer",),
     "ball64": (f"{RING_0}arith.ball64", f"{RING_0}arith.probe"),
+    "directed": (f"{RING_0}arith.directed", f"{RING_0}arith.direction", "tlcheck.kernels.native"),
 }
-"""By their names in reports; float64 with the probe of its products."""
+"""By their names in reports; float64 with the probe of its products, native kernels with theirs and what calls them."""
 IMAGES: Final = (f"{RING_0}windows",)
 """What rows of an image's values reach."""
 DEPLOYED: Final = (f"{RING_0}rounding", "tlcheck.readers.runtime_profile")

@@ -11,7 +11,9 @@ NaN, which stays NaN: such a row has no bound (``lower``: -inf).
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,14 +53,19 @@ class Kernels(Protocol):
         """(c, q): (block M) . x >= c . x + sum q for x >= -below; the sum over the last axis."""
 
 
+@dataclass(frozen=True, eq=False)
 class Directed:
     """Forward and adjoint application of linear maps."""
 
-    name = "directed"
+    kernels: Kernels
+    name: ClassVar[str] = "directed"
 
-    def __init__(self, kernels: Kernels) -> None:
-        self.kernels = kernels
-        self._tiles: dict[tuple[int, bool, bool], tuple[Map, Tiles]] = {}
+    def __getstate__(self) -> dict[str, Kernels]:
+        return {"kernels": self.kernels}
+
+    @cached_property
+    def _tiles(self) -> dict[tuple[int, bool, bool], tuple[Map, Tiles]]:
+        return {}
 
     def form(self, domains: int, rows: int) -> DirectedForm:
         """An empty form."""
@@ -84,7 +91,10 @@ class Directed:
         for m, box in zip(maps, boxes, strict=True):
             if not bool(np.isfinite(box.lower).all() and np.isfinite(box.upper).all()):
                 raise OutOfRange("infinite bound")
-            ends = (np.ascontiguousarray(np.broadcast_to(x, (shape[0], x.shape[1]))) for x in (box.lower, box.upper))
+            ends = (
+                np.ascontiguousarray(np.broadcast_to(x, (shape[0], x.shape[1])))
+                for x in (box.lower, box.upper)
+            )
             self._add_image(m, *ends, low, minus_high)
         return Box(low, -minus_high)
 
@@ -307,6 +317,12 @@ class DirectedForm:
 
     def keep(self, kept: Ints) -> None:
         if self.shape[1] == 1:
-            self.value, self.blocks = self.value[kept], {node: block[kept] for node, block in self.blocks.items()}
+            self.value, self.blocks = (
+                self.value[kept],
+                {node: block[kept] for node, block in self.blocks.items()},
+            )
         else:
-            self.value, self.blocks = self.value[:, kept], {node: block[:, kept] for node, block in self.blocks.items()}
+            self.value, self.blocks = (
+                self.value[:, kept],
+                {node: block[:, kept] for node, block in self.blocks.items()},
+            )

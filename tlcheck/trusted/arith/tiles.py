@@ -29,7 +29,11 @@ class Tiles:
     channels: int
 
     def __post_init__(self) -> None:
-        if self.link.ndim != 2 or self.weights.ndim != 3 or self.weights.shape[1] != self.taps * self.channels:
+        if (
+            self.link.ndim != 2
+            or self.weights.ndim != 3
+            or self.weights.shape[1] != self.taps * self.channels
+        ):
             raise ValueError("tiles: shapes do not fit")
         if self.link.size and not (self.link.min() >= -1 and self.link.max() < self.sources):
             raise ValueError("tiles: a link to no place")
@@ -65,11 +69,20 @@ def tiles_of(m: MatMap | ConvMap, weight: Floats, adjoint: bool) -> Tiles:
     """The map, or its adjoint, with ``weight`` in place of its own (its midpoints, its radii)."""
     if isinstance(m, MatMap):
         link = np.arange(m.positions, dtype=np.int32)[:, None]
-        return Tiles(np.ascontiguousarray((weight.T if adjoint else weight)[None]), link, m.positions, weight.shape[adjoint])
-    grouped = weight.reshape(m.groups, weight.shape[0] // m.groups, weight.shape[1], -1)  # (g, O/g, C/g, taps)
+        return Tiles(
+            np.ascontiguousarray((weight.T if adjoint else weight)[None]),
+            link,
+            m.positions,
+            weight.shape[adjoint],
+        )
+    grouped = weight.reshape(
+        m.groups, weight.shape[0] // m.groups, weight.shape[1], -1
+    )  # (g, O/g, C/g, taps)
     to_wide = m.transposed != adjoint
     order = (0, 3, 1, 2) if to_wide else (0, 3, 2, 1)
-    weights = np.ascontiguousarray(grouped.transpose(order)).reshape(m.groups, -1, grouped.shape[2 if to_wide else 1])
+    weights = np.ascontiguousarray(grouped.transpose(order)).reshape(
+        m.groups, -1, grouped.shape[2 if to_wide else 1]
+    )
     sources = prod((m.narrow if to_wide else m.wide)[2:]) * m.wide[0]
     return Tiles(weights, _link(m, to_wide), sources, grouped.shape[1 if to_wide else 2])
 
