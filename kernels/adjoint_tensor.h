@@ -8,7 +8,7 @@
 #define COLUMN(t, j) ((t) / 32 % 2 * 32 + (j) / 2 * 8 + (t) % 4 * 2 + (j) % 2)
 #define SLOTS 8
 #define SLOT(t) ((t) / 32 % 2 * 4 + (t) % 4)
-#define HELD(t) 1
+#define LOADED TILE
 #if defined(__CUDACC__)
 #ifdef PLANT
 #define DOWN "rn"
@@ -16,7 +16,7 @@
 #define DOWN "rm"
 #endif
 #define MULTIPLY(acc, sign) \
-    UNROLL for (int k = 0; k < STEPS; k += 4) { \
+    PHASE({ UNROLL for (int k = 0; k < STEPS; k += 4) { \
         const int from = k + t % 4; \
         UNROLL for (int i = 0; i < 2; i++) { \
             const double a = sign sx[from * PITCH + ROW(t, i)]; \
@@ -26,13 +26,15 @@
                              : "+d"(acc[i * 8 + j]), "+d"(acc[i * 8 + j + 1]) : "d"(a), "d"(b)); \
             } \
         } \
-    }
+    } })
 #else
 #define MULTIPLY(acc, sign) \
-    for (int k = 0; k < STEPS; k++) \
-        for (int i = 0; i < 2; i++) \
-            for (int j = 0; j < 8; j++) \
-                MINE(acc)[i * 8 + j] = \
-                    fma_rd(sign sx[k * PITCH + ROW(t, i)], sw[k * TILE + COLUMN(t, j)], MINE(acc)[i * 8 + j]);
+    PHASE({ \
+        for (int k = 0; k < STEPS; k++) \
+            for (int i = 0; i < 2; i++) \
+                for (int j = 0; j < 8; j++) \
+                    MINE(acc, i * 8 + j) = \
+                        fma_rd(sign sx[k * PITCH + ROW(t, i)], sw[k * TILE + COLUMN(t, j)], MINE(acc, i * 8 + j)); \
+    })
 #endif
 #include "adjoint_tile.h"

@@ -1,6 +1,6 @@
 /* Coefficients through an affine map, with charges from what was computed; the text of two kernels (NAME), which differ in who
  * holds which results (HAS_ROWS x HAS_COLUMNS a thread, at ROW(t, i), COLUMN(t, j); SLOTS threads share a row, SLOT(t) is which)
- * and in how they multiply (MULTIPLY(acc, sign): acc += sign x w for this step, every operation rounded down).
+ * and in how they multiply (MULTIPLY(acc, sign), a phase: acc += sign x w for this step, every operation rounded down).
  *
  * tile.h says which product: L (R, J, G, O) and W exact, C (R, I, G, N), q (R, I, G, column tiles); xn (domains, I, G, N), row r's
  * being r / per: x >= -xn. Then C <= L W, and for these x
@@ -15,15 +15,20 @@ KERNEL(NAME, const double *__restrict__ L, const double *__restrict__ W, const i
     SHARED(double, sw, STEPS * TILE);
     SHARED(double, part, TILE * SLOTS);
     SHARED(int, charged, THREADS);
-    PRIVATE(double, lo, 16);
-    PRIVATE(double, no, 16);
+    PRIVATE(lo, 16);
+    PRIVATE(no, 16);
     TILE_ROWS
+    SHARED(i64, own, TILE);
+    PHASE({ if (t < TILE) {
+        const i64 m = row0 + t;
+        own[t] = ((m / I / per * I + m % I) * G + group) * N + col0;
+    } })
     PHASE({
         int some = 0;
         UNROLL for (int i = 0; i < HAS_ROWS; i++) UNROLL for (int j = 0; j < HAS_COLUMNS; j++) {
-            const i64 m = row0 + ROW(t, i), c = col0 + COLUMN(t, j);
-            MINE(lo)[i * HAS_COLUMNS + j] = MINE(no)[i * HAS_COLUMNS + j] = 0.0;
-            if (m < rows && c < N) some |= xn[((m / I / per * I + m % I) * G + group) * N + c] != 0.0;
+            const int m = ROW(t, i), c = COLUMN(t, j);
+            MINE(lo, i * HAS_COLUMNS + j) = MINE(no, i * HAS_COLUMNS + j) = 0.0;
+            if (m < rows - row0 && c < N - col0) some |= xn[own[m] + c] != 0.0;
         }
         charged[t] = some;
     })
@@ -32,31 +37,28 @@ KERNEL(NAME, const double *__restrict__ L, const double *__restrict__ W, const i
     }
     for (i64 k0 = 0; k0 < inner; k0 += STEPS) {
         TILE_TAPS
-        LOAD_X(sx, L)
+        LOAD_X(sx, L, LOADED)
         LOAD_W(sw)
-        PHASE({
-            if (HELD(t)) {
-                MULTIPLY(lo, +)
-                if (charged[0]) {
-                    MULTIPLY(no, -)
-                }
-            }
-        })
+        MULTIPLY(lo, +)
+        if (charged[0]) {
+            MULTIPLY(no, -)
+        }
     }
     PHASE({
         UNROLL for (int i = 0; i < HAS_ROWS; i++) {
-            const i64 m = row0 + ROW(t, i), own = ((m / I / per * I + m % I) * G + group) * N;
+            const int m = ROW(t, i);
+            const i64 row = ((row0 + m) * G + group) * N + col0;
             double sum = 0.0;
             UNROLL for (int j = 0; j < HAS_COLUMNS; j++) {
-                const i64 c = col0 + COLUMN(t, j);
-                const double low = MINE(lo)[i * HAS_COLUMNS + j];
-                if (m < rows && c < N) {
-                    C[(m * G + group) * N + c] = low;
-                    sum = fma_rd(add_rd(low, MINE(no)[i * HAS_COLUMNS + j]), xn[own + c], sum);
+                const int c = COLUMN(t, j);
+                const double low = MINE(lo, i * HAS_COLUMNS + j);
+                if (m < rows - row0 && c < N - col0) {
+                    C[row + c] = low;
+                    sum = fma_rd(add_rd(low, MINE(no, i * HAS_COLUMNS + j)), xn[own[m] + c], sum);
                     sum = fma_rd(low, 0.0, sum);
                 }
             }
-            part[ROW(t, i) * SLOTS + SLOT(t)] = sum;
+            part[m * SLOTS + SLOT(t)] = sum;
         }
     })
     PHASE({
@@ -74,5 +76,5 @@ KERNEL(NAME, const double *__restrict__ L, const double *__restrict__ W, const i
 #undef COLUMN
 #undef SLOTS
 #undef SLOT
-#undef HELD
+#undef LOADED
 #undef MULTIPLY

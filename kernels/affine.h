@@ -9,46 +9,36 @@ KERNEL(tlc_affine, const double *__restrict__ xl, const double *__restrict__ xu,
     SHARED(double, sl, STEPS * PITCH);
     SHARED(double, su, STEPS * PITCH);
     SHARED(double, sw, STEPS * TILE);
-    PRIVATE(double, lo, 16);
-    PRIVATE(double, no, 16);
+    PRIVATE(lo, 16);
+    PRIVATE(no, 16);
     TILE_ROWS
-    PHASE({
-        const i64 m = row0 + t / 16 * 4, c = col0 + t % 16 * 4;
-        UNROLL for (int i = 0; i < 4; i++) UNROLL for (int j = 0; j < 4; j++) {
-            const int there = m + i < rows && c + j < N;
-            const i64 place = ((m + i) * G + group) * N + c + j;
-            MINE(lo)[i * 4 + j] = there ? yl[place] : 0.0;
-            MINE(no)[i * 4 + j] = there ? nu[place] : 0.0;
-        }
+    BAND(y, {
+        UNROLL for (int i = 0; i < 4; i++) UNROLL for (int j = 0; j < 4; j++) ACROSS(x, {
+            const i64 m = row0 + y * 4 + i, c = col0 + j * 16 + x, place = (m * G + group) * N + c;
+            const int there = m < rows && c < N;
+            MINE(lo, i * 4 + j) = there ? yl[place] : 0.0;
+            MINE(no, i * 4 + j) = there ? nu[place] : 0.0;
+        })
     })
     for (i64 k0 = 0; k0 < inner; k0 += STEPS) {
         TILE_TAPS
-        LOAD_X(sl, xl)
-        LOAD_X(su, xu)
+        LOAD_X(sl, xl, BANDED)
+        LOAD_X(su, xu, BANDED)
         LOAD_W(sw)
-        PHASE({
-            const int y = t / 16 * 4, x = t % 16 * 4;
-            if (row0 + y < rows) {
-                for (int k = 0; k < STEPS; k++)
-                    UNROLL for (int i = 0; i < 4; i++) {
-                        const double low = sl[k * PITCH + y + i], high = su[k * PITCH + y + i];
-                        UNROLL for (int j = 0; j < 4; j++) {
-                            const double w = sw[k * TILE + x + j];
-                            MINE(lo)[i * 4 + j] = fma_rd(w, w >= 0.0 ? low : high, MINE(lo)[i * 4 + j]);
-                            MINE(no)[i * 4 + j] = fma_rd(-w, w >= 0.0 ? high : low, MINE(no)[i * 4 + j]);
-                        }
-                    }
+        BAND(y, {
+            if (row0 + y * 4 < rows) {
+                OUTER_SIGNED(lo, y, +, sl, su, sw)
+                OUTER_SIGNED(no, y, -, su, sl, sw)
             }
         })
     }
-    PHASE({
-        const i64 m = row0 + t / 16 * 4, c = col0 + t % 16 * 4;
-        UNROLL for (int i = 0; i < 4; i++) UNROLL for (int j = 0; j < 4; j++) {
-            const i64 place = ((m + i) * G + group) * N + c + j;
-            if (m + i < rows + OVERRUN && c + j < N) {
-                yl[place] = MINE(lo)[i * 4 + j];
-                nu[place] = MINE(no)[i * 4 + j];
+    BAND(y, {
+        UNROLL for (int i = 0; i < 4; i++) UNROLL for (int j = 0; j < 4; j++) ACROSS(x, {
+            const i64 m = row0 + y * 4 + i, c = col0 + j * 16 + x, place = (m * G + group) * N + c;
+            if (m < rows + OVERRUN && c < N) {
+                yl[place] = MINE(lo, i * 4 + j);
+                nu[place] = MINE(no, i * 4 + j);
             }
-        }
+        })
     })
 }

@@ -1,24 +1,23 @@
 /* value[r] <- a lower bound of value[r] + min over x in [xl, xu] of sum_j A[r, j] x_j.
  *
- * A (rows, n); xl, xu (domains, n), row r's box being r / per; both null: x = 1. One block a row.
+ * A (rows, n); xl, xu (domains, n), row r's box being r / per; both null: x = 1.
  * a x >= a xl for a >= 0, a xu for a < 0; fma_rd(a, x, s) <= a x + s; sums of lower bounds, rounded down, are lower bounds in
  * any order. Where an entry is not finite, neither is the value, or it is NaN.
  */
 KERNEL(tlc_concretise, const double *__restrict__ A, const double *__restrict__ xl, const double *__restrict__ xu,
-       double *__restrict__ value, i64 n, i64 per) {
+       double *__restrict__ value, i64 rows, i64 n, i64 per) {
     SHARED(double, part, THREADS);
-    const i64 row = BLOCK_X * n, own = BLOCK_X / per * n;
     PHASE({ part[t] = 0.0; })
     if (xl) {
-        STRIDED(j, n, {
-            const double a = A[row + j], low = xl[own + j], high = xu[own + j];
+        EACH(r, rows, j, n, const double *mine = A + r * n; const i64 own = r / per * n, {
+            const double a = mine[j], low = xl[own + j], high = xu[own + j];
             part[t] = fma_rd(a, a >= 0.0 ? low : high, part[t]);
         })
     } else {
-        STRIDED(j, n, { part[t] = add_rd(A[row + j], part[t]); })
+        EACH(r, rows, j, n, const double *mine = A + r * n, { part[t] = add_rd(mine[j], part[t]); })
     }
-    for (int half = THREADS / 2; half > 0; half >>= 1) {
-        PHASE({ if (t < half) part[t] = add_rd(part[t], part[t + half]); })
+    for (int half = LANES / 2; half > 0; half >>= 1) {
+        LANE(half, { part[t] = add_rd(part[t], part[t + half]); })
     }
-    PHASE({ if (t == 0) value[BLOCK_X] = add_rd(value[BLOCK_X], part[0]); })
+    LEAD(r, rows, { value[r] = add_rd(value[r], part[t]); })
 }

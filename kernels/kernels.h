@@ -4,6 +4,7 @@
 #include "step.h"
 #include "scale.h"
 #include "tile.h"
+#include "bands.h"
 #include "affine.h"
 #include "adjoint.h"
 #include "adjoint_tensor.h"

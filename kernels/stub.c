@@ -51,14 +51,14 @@ static int round_down(fenv_t *caller) {
 EXPORT tlc_concretise_host(const double *A, const double *xl, const double *xu, double *value, i64 rows, i64 n, i64 per) {
     CHECK(rows, n);
     CHECK(rows, per - 1);
-    LAUNCH(rows, 1, tlc_concretise, A, xl, xu, value, n, per);
+    LAUNCH((rows + ROWS - 1) / ROWS, 1, tlc_concretise, A, xl, xu, value, rows, n, per);
 }
 
 EXPORT tlc_step_host(const double *A, const double *B, const double *sl, const double *tl, const double *su, const double *tu,
                      const double *xn, double *C, double *value, i64 rows, i64 n, i64 per_lines, i64 per_box) {
     CHECK(rows, n);
     CHECK(per_lines - 1, per_box - 1);
-    LAUNCH(rows, 1, tlc_step, A, B, sl, tl, su, tu, xn, C, value, n, per_lines, per_box);
+    LAUNCH((rows + ROWS - 1) / ROWS, 1, tlc_step, A, B, sl, tl, su, tu, xn, C, value, rows, n, per_lines, per_box);
 }
 
 EXPORT tlc_scale_host(const double *f, const double *xl, const double *xu, double *yl, double *nu, i64 domains, i64 n) {

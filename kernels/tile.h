@@ -27,13 +27,14 @@
 #define TILE_TAPS \
     PHASE({ if (t < STEPS) { const i64 k = k0 + t; tap[t] = k < inner ? k / O : -1; channel[t] = k % O; } })
 
-/* x[k, m] = X gathered, for each pair (x, X) of arrays; w[k, c] = W. */
-#define LOAD_X(x, X) \
-    STRIDED(e, STEPS * TILE, { \
-        const i64 k = e % STEPS, m = e / STEPS; \
+/* x[k, m] = X gathered, m < some (a multiple of 16); w[k, c] = W. */
+#define LOAD_X(x, X, some) \
+    GRID(m, some, k, STEPS, { \
         const i64 j = at[m] < 0 || tap[k] < 0 ? -1 : link[at[m] + tap[k]]; \
         x[k * PITCH + m] = j < 0 ? 0.0 : X[((where[m] + j) * G + group) * O + channel[k]]; })
 #define LOAD_W(w) \
-    STRIDED(e, STEPS * TILE, { \
-        const i64 k = e / TILE, c = e % TILE; \
-        w[e] = k0 + k < inner && col0 + c < N ? W[(group * inner + k0 + k) * N + col0 + c] : 0.0; })
+    GRID(k, STEPS, c, TILE, { \
+        const i64 row = (group * inner + k0 + k) * N + col0; \
+        w[k * TILE + c] = k0 + k < inner && c < N - col0 ? W[row + c] : 0.0; })
+/* Rows of this tile that are there, up to a multiple of 16: bands beyond have nothing to do. */
+#define BANDED (rows - row0 >= TILE ? TILE : (int)((rows - row0 + 15) / 16) * 16)
