@@ -63,7 +63,7 @@ EXPORT tlc_step_host(const double *A, const double *B, const double *sl, const d
 
 EXPORT tlc_scale_host(const double *f, const double *xl, const double *xu, double *yl, double *nu, i64 domains, i64 n) {
     CHECK(domains, n);
-    LAUNCH(domains, 1, tlc_scale, f, xl, xu, yl, nu, n);
+    LAUNCH(domains, 1, tlc_scale, f, xl, xu, yl, nu, domains, n);
 }
 
 #define CHECK_TILES \

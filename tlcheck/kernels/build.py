@@ -1,7 +1,7 @@
 """The kernels' sources, and the library that the C compiler at hand makes of them.
 
-Nothing is kept: every process that asks builds anew (about a second), so that what runs is what these sources say. A library is its
-bytes, which go where the plan goes, into keys too.
+Nothing is kept: every process that asks builds anew (about a second), so that what runs is what these sources say. A library
+is its bytes, which go where the plan goes, into keys too.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MACHINES: Final = (("-march=native",), ("-mcpu=native",), ())
 
 @dataclass(frozen=True)
 class Library:
-    """A shared library: ``code`` its bytes, ``compiler`` and ``options`` what made it, ``sources`` the SHA-256 of what it was made of."""
+    """A shared library: ``code`` its bytes, ``compiler`` and ``options`` what made it, ``sources`` the SHA-256 of its sources."""
 
     code: bytes
     compiler: str

@@ -50,8 +50,9 @@ class NoRelaxation(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """``arith``: arb, ball64, directed or auto; ``directed``: then the engine, over the kernels at hand. ``deployed``: for every float32 execution that the profile allows; None: the exact
-    function. ``budget``: multiply-adds of intermediate bounds that auto does in integers."""
+    """``arith``: arb, ball64, directed or auto; ``directed``: then the engine, over the kernels at hand. ``deployed``: for every
+    float32 execution that the profile allows; None: the exact function. ``budget``: multiply-adds of intermediate bounds that
+    auto does in integers."""
 
     arith: str = "auto"
     precision: int = PRECISION

@@ -1,19 +1,20 @@
 """float64 with directed rounding: every bound is a sum of products, each operation rounded towards the side that errs.
 
-Assumes IEEE fused multiply-adds and additions that round towards minus infinity in the kernels that it is given, whatever made them
-(``Kernels``; ``kernels/README.md`` has each kernel's statement and proof), and nothing of a BLAS: no order of summation, no
-longest sum, no range. ``rounds`` refuses kernels that visibly do not. Upper ends are kept as negatives, since nothing rounds upwards.
+Assumes IEEE fused multiply-adds and additions that round towards minus infinity in the kernels that it is given, whatever
+made them (``Kernels``; ``kernels/README.md`` has each kernel's statement and proof), and nothing of a BLAS: no order of
+summation, no longest sum, no range. ``rounds`` refuses kernels that visibly do not. Upper ends are kept as negatives, since
+nothing rounds upwards.
 
-Coefficients are *exact* doubles: the rounded product c stands for the true coefficient t >= c, and (t - c) x >= -(t - c) max(-x, 0)
-is charged at once: nothing where x >= 0. So the value of a row is a lower bound as it stands. Whatever is not finite makes its row's value
-NaN, which stays NaN: such a row has no bound (``lower``: -inf).
+Coefficients are *exact* doubles: the rounded product c stands for the true coefficient t >= c, and (t - c) x >= -(t - c)
+max(-x, 0) is charged at once: nothing where x >= 0. So the value of a row is a lower bound as it stands. Whatever is not
+finite makes its row's value NaN, which stays NaN: such a row has no bound (``lower``: -inf).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,12 +54,12 @@ class Kernels(Protocol):
         """(c, q): (block M) . x >= c . x + sum q for x >= -below; the sum over the last axis."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Directed:
     """Forward and adjoint application of linear maps."""
 
     kernels: Kernels
-    name: ClassVar[str] = "directed"
+    name: str = "directed"
 
     def __getstate__(self) -> dict[str, Kernels]:
         return {"kernels": self.kernels}
@@ -91,11 +92,8 @@ class Directed:
         for m, box in zip(maps, boxes, strict=True):
             if not bool(np.isfinite(box.lower).all() and np.isfinite(box.upper).all()):
                 raise OutOfRange("infinite bound")
-            ends = (
-                np.ascontiguousarray(np.broadcast_to(x, (shape[0], x.shape[1])))
-                for x in (box.lower, box.upper)
-            )
-            self._add_image(m, *ends, low, minus_high)
+            lower, upper = (np.broadcast_to(x, (shape[0], x.shape[1])) for x in (box.lower, box.upper))
+            self._add_image(m, lower, upper, low, minus_high)
         return Box(low, -minus_high)
 
     def _add_image(self, m: Map, lower: Floats, upper: Floats, low: Floats, minus_high: Floats) -> None:
@@ -112,8 +110,8 @@ class Directed:
                 self.kernels.scale(np.full(m.size, float(m.sign)), lower, upper, low, minus_high)
             case IndexMap():
                 for index in pieces(m) if m.transposed else [m.index]:
-                    ends = (gathered(index, x) for x in (lower, upper))
-                    self.kernels.scale(np.ones(index.size), *ends, low, minus_high)
+                    least, most = gathered(index, lower), gathered(index, upper)
+                    self.kernels.scale(np.ones(index.size), least, most, low, minus_high)
         if rad is not None:
             size = np.maximum(-lower, upper)
             if isinstance(m, DiagMap):

@@ -1,8 +1,8 @@
 """A tripwire for native kernels that do not round downwards.
 
-The bounds of ``directed`` hold for kernels whose every operation rounds towards minus infinity, gradual underflow included. ``rounds``
-calls each of them on numbers whose exact results fall between two doubles, in every place of a vector, and compares bits with
-rational arithmetic. Passing it proves nothing about other calls.
+The bounds of ``directed`` hold for kernels whose every operation rounds towards minus infinity, gradual underflow included.
+``rounds`` calls each of them on numbers whose exact results fall between two doubles, in every place of a vector, and
+compares bits with rational arithmetic. Passing it proves nothing about other calls.
 """
 
 from __future__ import annotations

@@ -42,19 +42,19 @@ class Tiles:
 
     @property
     def places(self) -> int:
-        return self.link.shape[0]
+        return int(self.link.shape[0])
 
     @property
     def taps(self) -> int:
-        return self.link.shape[1]
+        return int(self.link.shape[1])
 
     @property
     def groups(self) -> int:
-        return self.weights.shape[0]
+        return int(self.weights.shape[0])
 
     @property
     def columns(self) -> int:
-        return self.weights.shape[2]
+        return int(self.weights.shape[2])
 
     @property
     def n_in(self) -> int:
