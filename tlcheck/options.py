@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
-ARITHMETICS: Final = ("auto", "arb", "ball64")
+ARITHMETICS: Final = ("auto", "arb", "ball64", "directed")
 DECIMALS: Final = ("format", "exact", "binary64")
 SEMANTICS: Final = ("real", "deployed")
 DEFAULT_PRECISION: Final = 128

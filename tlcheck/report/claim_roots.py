@@ -30,8 +30,9 @@ numbers that are reported with it."""
 ENGINES: Final = {
     "arb": (f"{RING_0}arith.integer",),
     "ball64": (f"{RING_0}arith.ball64", f"{RING_0}arith.probe"),
+    "directed": (f"{RING_0}arith.directed", f"{RING_0}arith.direction", "tlcheck.kernels.native"),
 }
-"""By their names in reports; float64 with the probe of its products."""
+"""By their names in reports; float64 with the probe of its products, native kernels with theirs and what calls them."""
 TAYLOR64: Final = "float64 Taylor models and arb"
 """What the report calls the arithmetic of claims that were decided ``in_float64``."""
 IMAGES: Final = (f"{RING_0}windows",)
