@@ -20,9 +20,8 @@ from tlcheck.checking.outcome import (
 from tlcheck.checking.pool import FORKS, WORKER_KILLED, WorkerDied, processes, silent, workers_for
 from tlcheck.checking.schedule import blas_usable
 from tlcheck.errors import InvalidInput
-from tlcheck.options import Options, Progress, Report
+from tlcheck.options import TAYLOR64, Options, Progress, Report
 from tlcheck.readers.loaded import LoadedClaim
-from tlcheck.report.claim_roots import TAYLOR64
 from tlcheck.report.result import Bound, ClaimResult, Number, Reason
 from tlcheck.trusted.conditions import Check, ConditionClaim, Item, Measure
 from tlcheck.trusted.decide import ConditionsOutcome, decide_conditions

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+from tlcheck.options import TAYLOR64
+
 if TYPE_CHECKING:
     from tlcheck.readers.loaded import LoadedClaim
     from tlcheck.report.result import ClaimResult
@@ -33,8 +35,6 @@ ENGINES: Final = {
     "directed": (f"{RING_0}arith.directed", f"{RING_0}arith.direction", "tlcheck.kernels.native"),
 }
 """By their names in reports; float64 with the probe of its products, native kernels with theirs and what calls them."""
-TAYLOR64: Final = "float64 Taylor models and arb"
-"""What the report calls the arithmetic of claims that were decided ``in_float64``."""
 IMAGES: Final = (f"{RING_0}windows",)
 """What rows of an image's values reach."""
 DEPLOYED: Final = (f"{RING_0}rounding", "tlcheck.readers.runtime_profile")
