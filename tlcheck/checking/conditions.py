@@ -20,9 +20,8 @@ from tlcheck.checking.outcome import (
 )
 from tlcheck.checking.pool import FORKS, WORKER_KILLED, WorkerDied, processes, silent, workers_for
 from tlcheck.errors import InvalidInput
-from tlcheck.options import Options, Progress, Report
+from tlcheck.options import TAYLOR64, Options, Progress, Report
 from tlcheck.readers.loaded import LoadedClaim
-from tlcheck.report.claim_roots import TAYLOR64
 from tlcheck.report.result import Bound, ClaimResult, Number, Reason
 from tlcheck.trusted.conditions import Check, ConditionClaim, Item, Measure
 from tlcheck.trusted.decide import ConditionsOutcome, decide_conditions
@@ -67,7 +66,7 @@ def _checked(loaded: LoadedClaim, claim: ConditionClaim, options: Options, repor
 def _in_float64(claim: ConditionClaim, options: Options) -> ConditionClaim:
     """Float64 decides what it can, where the claim knows how and the BLAS at hand is one that its error bounds hold for."""
     known: Callable[[], ConditionClaim] | None = getattr(claim, "in_float64", None)
-    return claim if known is None or options.arith == "arb" or not blas_usable() else known()
+    return claim if known is None or options.arith not in ("auto", "ball64") or not blas_usable() else known()
 
 
 def _is_deployed(claim: ConditionClaim) -> bool:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+from tlcheck.options import TAYLOR64
+
 if TYPE_CHECKING:
     from tlcheck.readers.loaded import LoadedClaim
     from tlcheck.report.result import ClaimResult
@@ -30,10 +32,9 @@ numbers that are reported with it."""
 ENGINES: Final = {
     "arb": (f"{RING_0}arith.integer",),
     "ball64": (f"{RING_0}arith.ball64", f"{RING_0}arith.probe"),
+    "directed": (f"{RING_0}arith.directed", f"{RING_0}arith.direction", "tlcheck.kernels.native"),
 }
-"""By their names in reports; float64 with the probe of its products."""
-TAYLOR64: Final = "float64 Taylor models and arb"
-"""What the report calls the arithmetic of claims that were decided ``in_float64``."""
+"""By their names in reports; float64 with the probe of its products, native kernels with theirs and what calls them."""
 IMAGES: Final = (f"{RING_0}windows",)
 """What rows of an image's values reach."""
 DEPLOYED: Final = (f"{RING_0}rounding", "tlcheck.readers.runtime_profile")

@@ -165,6 +165,11 @@ CODES: dict[str, Code] = {
         "no engine for the device",
         "Nothing is installed that searches for proofs there; --device cpu always works.",
     ),
+    "TLC506": Code(
+        "no kernels",
+        "`--arith directed` and `tlcheck kernels` need a C compiler whose code rounds as it is told: gcc or clang, or what CC names. "
+        "Every other --arith works without.",
+    ),
     "TLC901": Code("internal error", "A bug in tlcheck. Please report it with the input."),
     "TLC902": Code(
         "engines disagree",
