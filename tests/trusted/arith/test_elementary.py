@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 Row = tuple[Callable[[Floats], elementary.Enclosed], Callable[[Arb], Arb], float, float]
 
 ROWS: Final[dict[str, Row]] = {
-    "exp": (elementary.exp, Exp().ball, -512, 512),
+    "exp": (elementary.exp, Exp().ball, -700, 700),
     "sigmoid": (elementary.sigmoid, Sigmoid().ball, -600, 600),
     "tanh": (elementary.tanh, Tanh().ball, -300, 300),
     "softplus": (elementary.softplus, Softplus().ball, -600, 600),
@@ -67,7 +67,35 @@ def test_logarithms() -> None:
 
 @pytest.mark.parametrize("shift", [1e-9, -1e-9])
 def test_a_wrong_constant_is_seen(shift: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(elementary, "LN2", elementary.LN2 * (1 + shift))
+    high, low = elementary.LN2_PARTS
+    monkeypatch.setattr(elementary, "LN2_PARTS", (high, low + shift))
     x = np.linspace(1.0, 9.0, 20)
     y, bound = elementary.exp(x)
     assert bool((errors(x, y, Exp().ball) > bound).any())
+
+
+def test_far_away_and_no_number() -> None:
+    x = np.array([1e3, 1e300, np.inf])
+    assert np.isinf(elementary.exp(x)[1]).all() and (elementary.exp(-x)[0] < 1e-303).all()
+    assert elementary.tanh(x)[0].tolist() == [1.0] * 3 and elementary.sigmoid(-x)[0].max() < 1e-303
+    for function in (elementary.exp, elementary.sigmoid, elementary.tanh, elementary.softplus):
+        assert np.isnan(function(np.array([np.nan]))[0]).all()
+
+
+def test_an_argument_that_was_not_reduced_has_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ``rint`` may do in another rounding mode."""
+    monkeypatch.setattr(np, "rint", np.floor)
+    y, _ = elementary.exp(np.array([0.5, 0.1]))
+    assert np.isnan(y[0]) and abs(y[1] - np.exp(0.1)) < 1e-15
+
+
+def test_constants_are_what_the_proof_says() -> None:
+    first, second = elementary.LN2_PARTS
+    with working_precision(300):
+        assert first * 2.0**32 == int(first * 2.0**32) < 2**32 and 0 <= second <= 2.0**-32
+        assert abs(arb(2).log() - arb(first) - arb(second)) < arb(2) ** -84
+        near = arb("0.36")
+        terms = [near**i / arb(i + 1).gamma() * (2 * i + 2) for i in range(14)]
+        assert arb("1.001") * sum(terms, arb(0)) / (-near).exp() < arb("5.62")
+        assert near**14 / arb(15).gamma() * (2 * near).exp() < arb("0.08") * arb(2) ** -52
+    assert len(elementary.COEFFICIENTS) == 14

@@ -30,10 +30,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from tlcheck.trusted.arith import elementary
 from tlcheck.trusted.arith.arb import Arb, lower_float, upper_float, working_precision
 from tlcheck.trusted.arith.ball64 import MAX_MAGNITUDE, TINY, V, gamma_up, slack_up
 from tlcheck.trusted.arith.balls64 import Balls64
-from tlcheck.trusted.arith.exp64 import EXP, TANH, exp, tanh
 from tlcheck.trusted.taylor.engine import Dense, Engine
 from tlcheck.trusted.taylor.space import Space
 from tlcheck.trusted.taylor.univariate import Univariate, tower_weight
@@ -183,15 +183,16 @@ class Engine64(Engine[Models64]):
         return tower
 
     def values(self, f: Univariate, x: Floats) -> tuple[Balls64, ...]:
-        """f's base values at every float: by ``exp64``, of other functions from Arb."""
+        """f's base values at every float: by ``elementary``, of other functions from Arb."""
         match type(f).__name__:
             case "Tanh":
-                return (Balls64(tanh(x), np.full_like(x, TANH)),)
+                return (Balls64(*elementary.tanh(x)),)
             case "Sigmoid":
-                return ((Balls64(tanh(x / 2), np.full_like(x, TANH)) + 1) / 2,)
+                return (Balls64(*elementary.sigmoid(x)),)
+            case "Softplus":
+                return Balls64(*elementary.softplus(x)), Balls64(*elementary.sigmoid(x))
             case "Exp":
-                value = exp(x)
-                return (Balls64(value, EXP * value + TINY),)
+                return (Balls64(*elementary.exp(x)),)
         rows = [f.base(Arb(v)) for v in x.reshape(-1).tolist()]
         columns = []
         for column in zip(*rows, strict=True):
