@@ -107,3 +107,30 @@ def test_a_tie_of_an_exact_place_goes_to_the_even_entry() -> None:
     ours = numpy_eval.evaluate(read_model(data), [IMAGE])[0]
     assert ours[0, 0, 0].tolist() == [IMAGE[0, 0, 1, 0], IMAGE[0, 0, 1, 2]]
     assert ours.tolist() == optimised_session(data).run(None, {"image": IMAGE})[0].tolist()
+
+
+@pytest.mark.parametrize("aligned", [0, 1])
+def test_a_spatial_transformer(aligned: int) -> None:
+    """The grid of a matrix that varies: equal to onnxruntime's, its values inside; on a box, all of theirs."""
+    nodes = [
+        helper.make_node("AffineGrid", ["matrix", "size"], ["grid"], align_corners=aligned),
+        helper.make_node("GridSample", ["image", "grid"], ["y"], align_corners=aligned),
+    ]
+    infos = [helper.make_tensor_value_info(n, 1, s) for n, s in (("matrix", (1, 2, 3)), ("y", None))]
+    stored = [
+        numpy_helper.from_array(np.array([1, 2, 2, 3]), "size"),
+        numpy_helper.from_array(IMAGE, "image"),
+    ]
+    graph = helper.make_graph(nodes, "g", infos[:1], infos[1:], stored)
+    data = bytes(
+        helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10
+        ).SerializeToString()
+    )
+    matrix = np.array([[[0.9, 0.2, 0.1], [-0.3, 1.1, 0.05]]], np.float32)
+    theirs = optimised_session(data).run(None, {"matrix": matrix})[0]
+    np.testing.assert_allclose(
+        numpy_eval.evaluate(read_model(data), [matrix])[0], theirs, rtol=2e-5, atol=2e-5
+    )
+    middle, radius = enclosures(data, matrix, IEEE)
+    assert (np.abs(theirs.ravel() - middle[0]) <= radius[0]).all() and radius.max() < 1e-4

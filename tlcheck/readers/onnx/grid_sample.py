@@ -1,4 +1,4 @@
-"""GridSample: entries of an image at places that a grid gives, nearest or interpolated.
+"""GridSample and AffineGrid: entries of an image at places that a grid gives, nearest or interpolated.
 
 Of a constant grid an affine map: each result is a sum of entries times weights, products of one weight for each axis. Places are
 computed in exact rationals. Weights are continuous in them: what float32 may make of a place is in the constants' radii.
@@ -174,12 +174,13 @@ class _Axis:
         return self._nearest(place, off) if self._mode == "nearest" else self._interpolated(place, off)
 
     def _off(self, n: Fraction, place: Fraction) -> Fraction:
-        """How far a float32 place may be off: 3 roundings of at most |place| + size + 1, and 4 where it is reflected; none where
-        every step is a multiple of 2^-10 below 2^12."""
+        """How far a float32 place may be off: 3 roundings of at most |place| + size + 1 (in whatever order it is computed), and 4
+        more where it is reflected; none where every step is a multiple of 2^-10 below 2^12."""
         steps = (n, (n + 1) / 2, (n + 1) * self._size, place)
         if all((s * 1024).denominator == 1 and abs(s) < 1 << 12 for s in steps):
             return Fraction(0)
-        return 8 * Fraction(FLOAT32_UNIT) * (abs(place) + self._size + 1)
+        count = 8 if self._padding == "reflection" else 4
+        return count * Fraction(FLOAT32_UNIT) * (abs(place) + self._size + 1)
 
     def _nearest(self, place: Fraction, off: Fraction) -> Weights:
         """Half to even. The rounded place is padded."""
@@ -291,3 +292,39 @@ def _weights(call: Call, n: Value, size: int, mode: str, padding: str, aligned: 
 
     distance = call.emit(Abs(), scale(call, wide, ONE, Constant(-entries), 1))
     return call.emit(Relu(), scale(call, distance, Constant(np.array(-1.0)), ONE, 5))
+
+
+# Grids.
+
+
+def affine_grid(call: Call) -> list[Value]:
+    """The products of matrices (batch, axes, axes + 1) with the centres of the entries of an image, each followed by a 1.
+
+    A centre is -1 + (2 i + 1) / size, or -1 + 2 i / (size - 1) between corners. Kernels step from -1 to 1 in float32 and scale:
+    at most 8 roundings of a number of at most 1, which are in the constants' radii.
+    """
+    theta, size = call.value(0), call.ints(1)
+    call.require_float(theta)
+    aligned, sizes = call.attr_flag("align_corners", False), size[2:]
+    rank = len(sizes)
+    fits = theta.shape == (size[0], rank, rank + 1) if len(size) in (4, 5) else False
+    call.refuse_shape(not fits or min(size) < 1, f"size {size} for matrices {theta.shape}")
+    call.refuse(aligned and 1 in sizes, "corners of one entry", DIFFER)
+    call.foldable(prod(sizes) * (rank + 1))
+    ends = [n - 1 if aligned else n for n in sizes]
+    axes = [
+        [Fraction(2 * i + 1 - aligned, m) - 1 for i in range(n)] for n, m in zip(sizes, ends, strict=True)
+    ]
+    rows = [[*reversed(place), Fraction(1)] for place in combinations(*axes)]
+    exactly = tuple(v for column in zip(*rows, strict=True) for v in column)
+    shape = (rank + 1, len(rows))
+    radius = np.where(np.arange(rank + 1) < rank, 8 * FLOAT32_UNIT, 0.0)[:, None] * np.ones(shape)
+    centres = Known(
+        np.array([float(v) for v in exactly]).reshape(shape),
+        theta.dtype,
+        radius,
+        0,
+        Rationals(shape, exactly),
+    )
+    grid = transposed(call, product(call, theta, centres))
+    return [call.reshape(grid, (size[0], *sizes, rank))]
