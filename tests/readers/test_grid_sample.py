@@ -24,7 +24,7 @@ def model(image: Any, grid: Any, *, image_given: bool = False, opset: int = 20, 
     given, stored = (("image", image), ("grid", grid)) if image_given else (("grid", grid), ("image", image))
     node = helper.make_node("GridSample", ["image", "grid"], ["y"], "the node", **attributes)
     graph = helper.make_graph(
-        [node], "g", [helper.make_tensor_value_info(given[0], 1, given[1].shape)], [helper.make_tensor_value_info("y", 1, None)],
+        [node], "g", [helper.make_tensor_value_info(given[0], helper.np_dtype_to_tensor_dtype(given[1].dtype), given[1].shape)], [helper.make_tensor_value_info("y", 1, None)],
         [numpy_helper.from_array(stored[1], stored[0])],
     )  # fmt: skip
     return bytes(
@@ -73,6 +73,13 @@ def test_the_identity_moves_entries() -> None:
     assert numpy_eval.evaluate(found, [image])[0].tolist() == image.astype(float).tolist()
 
 
+def test_places_beyond_integers_have_no_value() -> None:
+    """A kernel makes 2^31 and more another integer, before it cuts it to the border."""
+    data = model(IMAGE, at(0), padding_mode="border")
+    assert np.isnan(enclosures(data, at(2.0**33)[None], IEEE)[1]).all()
+    assert (enclosures(data, at(2.0**20)[None], IEEE)[1] < 1e-4).all()
+
+
 def at(x: float, y: float = 0.0) -> Any:
     return np.array([x, y], np.float32).reshape(1, 1, 1, 2)
 
@@ -86,7 +93,8 @@ REFUSED: list[tuple[bytes, str]] = [
     (model(IMAGE, at(0.3), align_corners=2), "align_corners"),
     (model(IMAGE[:, :, 0], at(0.3)), "grid (1, 1, 1, 2) for (1, 2, 4)"),
     (model(IMAGE, at(-1.2), image_given=True, mode="cubic", padding_mode="border", align_corners=1), "beyond the border"),
-    (model(IMAGE, at(2**21), image_given=True), "a coordinate 2097152"),
+    (model(IMAGE, at(2**21), image_given=True), "a coordinate 2097152, whose place is not known to 0.25"),
+    (model(IMAGE.astype(np.float16), at(0.3).astype(np.float16)), "a grid of type float16"),
     (model(IMAGE[:, :, :1], at(0.3), image_given=True, padding_mode="reflection", align_corners=1), "corners of one entry"),
     (model(IMAGE, at(np.float32(1 / 3), 1 / 3), image_given=True, mode="nearest"), "is at a step"),
     (model(IMAGE[None], RNG.normal(size=(1, 1, 1, 1, 3)).astype(np.float32), image_given=True, mode="cubic"), "onnxruntime has no such"),

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from tlcheck.readers.onnx.arithmetic import ONE, multiplied, scale
 from tlcheck.readers.onnx.call import DIFFER, NO_FORM, Call
 from tlcheck.readers.onnx.matrices import product, transposed
-from tlcheck.readers.onnx.operands import FLOAT32_UNIT, Data, Known, Shape, Value
+from tlcheck.readers.onnx.operands import FLOAT32_UNIT, HALVES, Data, Known, Shape, Value
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.formula import Rationals
 
@@ -36,8 +36,8 @@ MODES: Final = {
 }
 """By their names before opset 20 and since."""
 HALF: Final = Fraction(1, 2)
-FARTHEST: Final = 1 << 20
-"""Beyond it a float32 place says little about its fraction, and kernels' integers end."""
+NEAR: Final = Fraction(1, 4)
+"""How far a float32 place may be off, for it to say anything of its fraction."""
 KEYS: Final = Fraction(-3, 4)
 """The constant of Keys' cubic."""
 LIPSCHITZ: Final = {"linear": Fraction(1), "cubic": Fraction(3, 2)}
@@ -71,7 +71,9 @@ def grid_sample(call: Call) -> list[Value]:
         f"{rank} axes, {mode}",
         NO_FORM,
     )
-    call.refuse(x.dtype != grid.dtype, f"a grid of type {grid.dtype} for {x.dtype}", NO_FORM)
+    call.refuse(
+        x.dtype != grid.dtype or x.dtype in HALVES, f"a grid of type {grid.dtype} for {x.dtype}", NO_FORM
+    )
     how = MODES[mode], padding, aligned
     y = _fixed(call, x, grid, *how) if isinstance(grid, Known) else _computed(call, x, grid, *how)
     return [call.reshape(y, (*x.shape[:2], *grid.shape[1:-1]))]
@@ -169,8 +171,10 @@ class _Axis:
         """Of the entries, at the grid's coordinate v (within ``radius``)."""
         n = Fraction(v)
         place = (n + 1) / 2 * (self._size - 1) if self._aligned else ((n + 1) * self._size - 1) / 2
-        self._call.refuse(abs(place) > FARTHEST, f"a coordinate {v:.9g}")
         off = self._off(n, place) + Fraction(radius) * self._size
+        self._call.refuse(
+            off > NEAR, f"a coordinate {v:.9g}, whose place is not known to {float(NEAR)} in float32"
+        )
         return self._nearest(place, off) if self._mode == "nearest" else self._interpolated(place, off)
 
     def _off(self, n: Fraction, place: Fraction) -> Fraction:
@@ -278,6 +282,7 @@ def _weights(call: Call, n: Value, size: int, mode: str, padding: str, aligned: 
         (Fraction(size - 1, 2), None) if aligned else (Fraction(size, 2), Constant(np.array(-0.5)))
     )
     place = scale(call, scale(call, n, ONE, ONE, 1), Constant(np.array(float(factor))), offset, 2)
+    place = _counted(call, place) if padding == "border" else place
     if mode == "nearest":
         place = call.emit(Round(), place)
     if padding == "border":
@@ -294,6 +299,15 @@ def _weights(call: Call, n: Value, size: int, mode: str, padding: str, aligned: 
     return call.emit(Relu(), scale(call, distance, Constant(np.array(-1.0)), ONE, 5))
 
 
+def _counted(call: Call, place: Data) -> Data:
+    """The place, without a value from 2^31 on: kernels make it an integer before they cut it to the border."""
+    from tlcheck.trusted.ops.affine import Sum
+    from tlcheck.trusted.ops.discrete import Truncate
+
+    nothing = scale(call, call.emit(Truncate(), place), Constant(np.array(0.0)), None, 0)
+    return call.emit(Sum((1, 1)), place, nothing)
+
+
 # Grids.
 
 
@@ -305,6 +319,7 @@ def affine_grid(call: Call) -> list[Value]:
     """
     theta, size = call.value(0), call.ints(1)
     call.require_float(theta)
+    call.refuse(theta.dtype in HALVES, f"matrices of type {theta.dtype}", NO_FORM)
     aligned, sizes = call.attr_flag("align_corners", False), size[2:]
     rank = len(sizes)
     fits = theta.shape == (size[0], rank, rank + 1) if len(size) in (4, 5) else False
