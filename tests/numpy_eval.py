@@ -19,7 +19,7 @@ from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
 from tlcheck.trusted.ops.convolution import Conv, ConvTranspose
 from tlcheck.trusted.ops.discrete import ArgMax, Compare, Floor, Round, Select, Sign, Truncate
 from tlcheck.trusted.ops.elementwise import Elementwise
-from tlcheck.trusted.ops.gap import BentGap, Difference
+from tlcheck.trusted.ops.gap import BentGap, Counterpart, Difference
 from tlcheck.trusted.ops.indexed import Indexed, places
 from tlcheck.trusted.ops.product import MatProduct, Product
 from tlcheck.trusted.ops.product_gap import BothRounded
@@ -198,7 +198,8 @@ RULES: dict[type[Operation], Callable[..., Array]] = {
     Sigmoid: _sigmoid,
     Tanh: lambda op, x: np.tanh(x),
     MaxOver: _max_over,
-    Difference: lambda op, x, *others: x - sum(others),
+    Difference: lambda op, *xs: sum(s * x for s, x in zip(op.signs, xs, strict=True)),
+    Counterpart: lambda op, p, q, x: rule(op.f)(op.f, -x),
     BothRounded: lambda op, x, *others: x,
     **dict.fromkeys((BentGap, SmoothGap, MaxGap, SoftmaxGap), _gap),
     Sin: lambda op, x: np.sin(x),

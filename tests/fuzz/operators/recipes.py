@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from onnx import helper, numpy_helper
 
+from tests.fuzz.operators import features
 from tests.fuzz.operators.model import Case, Maker, schemas, versions
 from tests.trusted.functions import OPERATORS
 from tlcheck.readers.onnx import LOWERINGS
@@ -39,11 +40,27 @@ def draw(operator: str, rng: random.Random) -> Case:
     return m.finish()
 
 
+def aimed(seed: int, index: int, only: tuple[str, ...] = ()) -> Case:
+    """A case with entry ``index`` of the plan of all features of all versions."""
+    rows = features.plan(only)
+    operator, version, feature = rows[index % len(rows)]
+    rng = random.Random(f"{seed}/aimed {index}")
+    schema, first, last = versions(operator)[version]
+    m = Maker(operator, schema, rng.choice([first, last]), rng)
+    RECIPES.get(operator, unread)(m)
+    features.aim(m, feature)
+    m.spoils = False
+    return m.finish()
+
+
 def case_of(seed: int, index: int, only: tuple[str, ...] = ()) -> Case:
-    """Case ``index`` of a run: every operator in turn, ROUNDS times; then those that are read, now and then another.
+    """Case ``index`` of a run: every operator in turn, ROUNDS times; then the plan of features in turn with the operators that
+    are read, now and then another.
 
     ``only``: these operators in turn.
     """
+    if index % 2 and (only or index >= ROUNDS * len(operators())):
+        return aimed(seed, (index + START * seed) // 2, only)
     rng = random.Random(f"{seed}/{index}")
     if only:
         return draw(only[index % len(only)], rng)
@@ -59,6 +76,8 @@ def case_of(seed: int, index: int, only: tuple[str, ...] = ()) -> Case:
 
 
 ROUNDS = 4
+START = 7919
+"""Runs of other seeds begin elsewhere in the plan."""
 
 WEIGHTS = {
     "Conv": 3, "ConvTranspose": 4, "MaxPool": 4, "AveragePool": 4, "Slice": 3, "Resize": 5, "Pad": 3, "Reshape": 2, "Split": 2,
