@@ -174,6 +174,7 @@ RULES: Final[dict[str, Rule]] = {
     "Resize": Rule(
         "Resize", {"mode": "linear"}, (np.float32([]), np.float32([1, 1, 1.7, 2])), width=30, row=(1, 5, 6), low=-1e5, high=1e5
     ),
+    "AffineGrid": Rule("AffineGrid", {}, (lambda batch: np.array([batch, 1, 5, 7]),), width=6, row=(2, 3), low=-1e3, high=1e3),
     **{
         f"GridSample {mode}, {padding}": Rule(
             "GridSample", {"mode": mode, "padding_mode": padding}, (_grid(3, 4, 2),), width=30, row=(1, 5, 6), low=-1e5, high=1e5

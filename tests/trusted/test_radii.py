@@ -6,6 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -196,6 +197,17 @@ def test_quotients_that_err_absolutely_are_refused() -> None:
 @pytest.mark.parametrize("block", [1, 8, 64])
 def test_a_softmax_that_runs_along_with_the_sum(block: int) -> None:
     assert 1e-6 < radii.online_ratio(2, IEEE, block) <= 1
+
+
+def test_attention_of_16_bit_numbers_is_refused() -> None:
+    model = onnx.load_from_string(RULES["Attention"].model(1))
+    for tensor in model.graph.initializer:
+        tensor.CopyFrom(
+            onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor).astype(np.float16), tensor.name)
+        )
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+    with pytest.raises(NotDeployable, match="Attention of float16, whose kernels may add up in it"):
+        radii.enclosures(model.SerializeToString(), np.zeros((1, 64), np.float32), IEEE)
 
 
 def test_attention_that_the_profile_does_not_describe() -> None:

@@ -24,7 +24,7 @@ PRODUCTS = {
     "Gemm", "MatMul", "Conv", "ConvTranspose", "Einsum", "BatchNormalization", "AveragePool", "GlobalAveragePool", "CumSum", "Resize",
     "Upsample", "Sum", "Mean", "Add", "Sub", "LayerNormalization", "RMSNormalization", "InstanceNormalization", "GroupNormalization",
     "LpNormalization", "LRN", "ReduceSum", "ReduceMean", "ReduceL1", "ReduceL2", "ReduceSumSquare",
-    "ReduceLogSum", "ReduceLogSumExp", "ReduceProd", "DequantizeLinear", "Det", "DFT", "STFT", "RNN", "GRU", "LSTM",
+    "ReduceLogSum", "ReduceLogSumExp", "ReduceProd", "DequantizeLinear", "AffineGrid", "Det", "DFT", "STFT", "RNN", "GRU", "LSTM",
 }  # fmt: skip
 """Sums of products: their error is relative to the sum of the terms' magnitudes."""
 

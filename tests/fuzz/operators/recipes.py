@@ -1113,6 +1113,17 @@ def grid_sample(m: Maker) -> None:
     m.flag("align_corners")
 
 
+def affine_grid(m: Maker) -> None:
+    rank = m.pick([2, 2, 3])
+    size = [m.int(1, 2), m.int(1, 3), *(m.int(1, 4) for _ in range(rank))]
+    m.operand(
+        m.floats((size[0], rank, rank + 1 if m.maybe(0.97) else rank), -2, 2),
+        "data" if m.maybe(0.9) else "constant",
+    )
+    m.numbers(size)
+    m.flag("align_corners")
+
+
 def det(m: Maker) -> None:
     n = m.int(1, 5) if m.maybe(0.2) else m.int(1, 4)
     shape = (*m.pick([(), (2,), (1, 2)]), n, n + 1 if m.maybe(0.03) else n)
@@ -1394,7 +1405,7 @@ RECIPES: dict[str, Recipe] = {
     "OneHot": one_hot, "Cast": cast, "CastLike": cast_like, "Constant": constant, "ConstantOfShape": constant_of_shape,
     **dict.fromkeys(["BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor"], bits), "BitShift": bit_shift,
     "Attention": attention, "RotaryEmbedding": rotary_embedding, "SwiGLU": swiglu, "CenterCropPad": center_crop_pad, "Col2Im": col2im,
-    "TensorScatter": tensor_scatter, "GridSample": grid_sample, "Det": det,
+    "TensorScatter": tensor_scatter, "GridSample": grid_sample, "AffineGrid": affine_grid, "Det": det,
     "MatMulInteger": matmul_integer, "QLinearMatMul": qlinear_matmul, "ConvInteger": conv_integer, "QLinearConv": qlinear_conv,
     "DequantizeLinear": dequantize, "QuantizeLinear": quantize, "NonZero": non_zero, "Range": range_, "Shape": shape_of, "TopK": top_k,
     **dict.fromkeys(["RNN", "GRU", "LSTM"], recurrent), "If": if_, "Loop": loop, "Scan": scan, "EyeLike": eye_like, "DFT": dft, "STFT": stft,

@@ -16,11 +16,12 @@ from tlcheck.readers.onnx import exact
 from tlcheck.readers.onnx.arithmetic import add_signed, in_a_sum, multiplied, scale
 from tlcheck.readers.onnx.call import DIFFER, Call, shown
 from tlcheck.readers.onnx.matrices import product, transposed
-from tlcheck.readers.onnx.operands import Data, Known, Value
+from tlcheck.readers.onnx.operands import HALVES, Data, Known, Value
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.formula import rational
 from tlcheck.trusted.ops.attended import Attended
 from tlcheck.trusted.ops.s_shaped import Tanh
+from tlcheck.trusted.ops.statistics import Unlike
 
 WHOLE_PRECISIONS: Final = (1, 11)
 """``softmax_precision`` that loses nothing: float32, float64."""
@@ -52,6 +53,8 @@ def attended(call: Call, scores: Value, values: Value) -> tuple[Value, Data]:
     """The softmax of scores (..., queries, keys), and the sums of values (..., keys, size) with these weights."""
     weights = call.made("Softmax", scores, axis=-1)
     y = call.data(product(call, weights, values))
+    if y.dtype in HALVES:
+        return weights, call.emit(Unlike(f"{call.name} of {y.dtype}, whose kernels may add up in it"), y)
     return weights, call.emit(Attended(call.name), y, call.data(values))
 
 

@@ -1,4 +1,4 @@
-"""GridSample: entries of an image at places that a grid gives, nearest or interpolated.
+"""GridSample and AffineGrid: entries of an image at places that a grid gives, nearest or interpolated.
 
 Of a constant grid an affine map: each result is a sum of entries times weights, products of one weight for each axis. Places are
 computed in exact rationals. Weights are continuous in them: what float32 may make of a place is in the constants' radii.
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from tlcheck.readers.onnx.arithmetic import ONE, multiplied, scale
 from tlcheck.readers.onnx.call import DIFFER, NO_FORM, Call
 from tlcheck.readers.onnx.matrices import product, transposed
-from tlcheck.readers.onnx.operands import FLOAT32_UNIT, Data, Known, Shape, Value
+from tlcheck.readers.onnx.operands import FLOAT32_UNIT, HALVES, Data, Known, Shape, Value
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.formula import Rationals
 
@@ -36,8 +36,8 @@ MODES: Final = {
 }
 """By their names before opset 20 and since."""
 HALF: Final = Fraction(1, 2)
-FARTHEST: Final = 1 << 20
-"""Beyond it a float32 place says little about its fraction, and kernels' integers end."""
+NEAR: Final = Fraction(1, 4)
+"""How far a float32 place may be off, for it to say anything of its fraction."""
 KEYS: Final = Fraction(-3, 4)
 """The constant of Keys' cubic."""
 LIPSCHITZ: Final = {"linear": Fraction(1), "cubic": Fraction(3, 2)}
@@ -71,7 +71,9 @@ def grid_sample(call: Call) -> list[Value]:
         f"{rank} axes, {mode}",
         NO_FORM,
     )
-    call.refuse(x.dtype != grid.dtype, f"a grid of type {grid.dtype} for {x.dtype}", NO_FORM)
+    call.refuse(
+        x.dtype != grid.dtype or x.dtype in HALVES, f"a grid of type {grid.dtype} for {x.dtype}", NO_FORM
+    )
     how = MODES[mode], padding, aligned
     y = _fixed(call, x, grid, *how) if isinstance(grid, Known) else _computed(call, x, grid, *how)
     return [call.reshape(y, (*x.shape[:2], *grid.shape[1:-1]))]
@@ -169,17 +171,20 @@ class _Axis:
         """Of the entries, at the grid's coordinate v (within ``radius``)."""
         n = Fraction(v)
         place = (n + 1) / 2 * (self._size - 1) if self._aligned else ((n + 1) * self._size - 1) / 2
-        self._call.refuse(abs(place) > FARTHEST, f"a coordinate {v:.9g}")
         off = self._off(n, place) + Fraction(radius) * self._size
+        self._call.refuse(
+            off > NEAR, f"a coordinate {v:.9g}, whose place is not known to {float(NEAR)} in float32"
+        )
         return self._nearest(place, off) if self._mode == "nearest" else self._interpolated(place, off)
 
     def _off(self, n: Fraction, place: Fraction) -> Fraction:
-        """How far a float32 place may be off: 3 roundings of at most |place| + size + 1, and 4 where it is reflected; none where
-        every step is a multiple of 2^-10 below 2^12."""
+        """How far a float32 place may be off: 3 roundings of at most |place| + size + 1 (in whatever order it is computed), and 4
+        more where it is reflected; none where every step is a multiple of 2^-10 below 2^12."""
         steps = (n, (n + 1) / 2, (n + 1) * self._size, place)
         if all((s * 1024).denominator == 1 and abs(s) < 1 << 12 for s in steps):
             return Fraction(0)
-        return 8 * Fraction(FLOAT32_UNIT) * (abs(place) + self._size + 1)
+        count = 8 if self._padding == "reflection" else 4
+        return count * Fraction(FLOAT32_UNIT) * (abs(place) + self._size + 1)
 
     def _nearest(self, place: Fraction, off: Fraction) -> Weights:
         """Half to even. The rounded place is padded."""
@@ -277,6 +282,7 @@ def _weights(call: Call, n: Value, size: int, mode: str, padding: str, aligned: 
         (Fraction(size - 1, 2), None) if aligned else (Fraction(size, 2), Constant(np.array(-0.5)))
     )
     place = scale(call, scale(call, n, ONE, ONE, 1), Constant(np.array(float(factor))), offset, 2)
+    place = _counted(call, place) if padding == "border" else place
     if mode == "nearest":
         place = call.emit(Round(), place)
     if padding == "border":
@@ -291,3 +297,49 @@ def _weights(call: Call, n: Value, size: int, mode: str, padding: str, aligned: 
 
     distance = call.emit(Abs(), scale(call, wide, ONE, Constant(-entries), 1))
     return call.emit(Relu(), scale(call, distance, Constant(np.array(-1.0)), ONE, 5))
+
+
+def _counted(call: Call, place: Data) -> Data:
+    """The place, without a value from 2^31 on: kernels make it an integer before they cut it to the border."""
+    from tlcheck.trusted.ops.affine import Sum
+    from tlcheck.trusted.ops.discrete import Truncate
+
+    nothing = scale(call, call.emit(Truncate(), place), Constant(np.array(0.0)), None, 0)
+    return call.emit(Sum((1, 1)), place, nothing)
+
+
+# Grids.
+
+
+def affine_grid(call: Call) -> list[Value]:
+    """The products of matrices (batch, axes, axes + 1) with the centres of the entries of an image, each followed by a 1.
+
+    A centre is -1 + (2 i + 1) / size, or -1 + 2 i / (size - 1) between corners. Kernels step from -1 to 1 in float32 and scale:
+    at most 8 roundings of a number of at most 1, which are in the constants' radii.
+    """
+    theta, size = call.value(0), call.ints(1)
+    call.require_float(theta)
+    call.refuse(theta.dtype in HALVES, f"matrices of type {theta.dtype}", NO_FORM)
+    aligned, sizes = call.attr_flag("align_corners", False), size[2:]
+    rank = len(sizes)
+    fits = theta.shape == (size[0], rank, rank + 1) if len(size) in (4, 5) else False
+    call.refuse_shape(not fits or min(size) < 1, f"size {size} for matrices {theta.shape}")
+    call.refuse(aligned and 1 in sizes, "corners of one entry", DIFFER)
+    call.foldable(prod(sizes) * (rank + 1))
+    ends = [n - 1 if aligned else n for n in sizes]
+    axes = [
+        [Fraction(2 * i + 1 - aligned, m) - 1 for i in range(n)] for n, m in zip(sizes, ends, strict=True)
+    ]
+    rows = [[*reversed(place), Fraction(1)] for place in combinations(*axes)]
+    exactly = tuple(v for column in zip(*rows, strict=True) for v in column)
+    shape = (rank + 1, len(rows))
+    radius = np.where(np.arange(rank + 1) < rank, 8 * FLOAT32_UNIT, 0.0)[:, None] * np.ones(shape)
+    centres = Known(
+        np.array([float(v) for v in exactly]).reshape(shape),
+        theta.dtype,
+        radius,
+        0,
+        Rationals(shape, exactly),
+    )
+    grid = transposed(call, product(call, theta, centres))
+    return [call.reshape(grid, (size[0], *sizes, rank))]

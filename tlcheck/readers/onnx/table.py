@@ -125,7 +125,7 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
     "placing": {"CenterCropPad": "center_crop_pad", "Col2Im": "col2im", "TensorScatter": "tensor_scatter"},
     "attention": {"Attention": "attention", "RotaryEmbedding": "rotary_embedding"},
     "resize": {"Resize": "resize", "Upsample": "upsample"},
-    "grid_sample": {"GridSample": "grid_sample"},
+    "grid_sample": {"AffineGrid": "affine_grid", "GridSample": "grid_sample"},
     "discrete": {
         "And": "logic", "Ceil": "stepped", "Equal": "comparison", "Floor": "stepped", "Greater": "comparison",
         "GreaterOrEqual": "comparison", "IsInf": "is_not_a_number", "IsNaN": "is_not_a_number", "Less": "comparison",
