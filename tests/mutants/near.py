@@ -10,7 +10,7 @@ from typing import Final
 _BALL64 = ("trusted/arith/test_ball64_charges.py",) + tuple(
     f"trusted/arith/test_ball64_engine.py::test_{name}"
     for name in (
-        "image", "adjoint", "residual", "chain", "refuses_bad_coefficients_and_constants", "refuses_bad_boxes",
+        "image", "adjoint", "residual", "refuses_bad_coefficients_and_constants", "refuses_bad_boxes",
         "multiplier_needs_one_row_a_domain", "too_many_terms_are_refused", "constants_dominate_what_they_stand_for",
         "long_dot_products_drop_terms", "unit_seeds_go_through_a_matrix_exactly",
     )
@@ -46,7 +46,13 @@ NEAR: Final[dict[str, tuple[str, ...]]] = {
         "trusted/arith/test_integer_engine.py::test_adjoint",
     ),
     "trusted/intervals": ("trusted/test_intervals.py",),
-    "trusted/linear_bounds": ("trusted/test_windows.py", *_DECIDING),
+    "trusted/linear_bounds": (
+        "trusted/test_linear_bounds.py",
+        "trusted/test_windows.py",
+        "trusted/test_gap.py",
+        "readers/test_two_models.py",
+        *_DECIDING,
+    ),
     "trusted/cover": ("trusted/test_cover.py",),
     "trusted/decide": ("trusted/test_decide.py", "trusted/test_witness.py"),
     "trusted/tally": ("trusted/test_decide.py", "trusted/science/test_conditions.py"),

@@ -16,7 +16,7 @@ from tlcheck.trusted.arith.arb import arb, working_precision
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.ops import gap, smooth_gap
 from tlcheck.trusted.ops.activation import Relu
-from tlcheck.trusted.ops.bent import Abs
+from tlcheck.trusted.ops.bent import Abs, LeakyRelu
 from tlcheck.trusted.ops.gap import BentGap, Counterpart, Gap, less, moved
 from tlcheck.trusted.ops.s_shaped import Tanh
 from tlcheck.trusted.ops.smooth import Power, Reciprocal, Sqrt
@@ -190,3 +190,34 @@ def test_a_counterpart_holds_the_other_programs_rounding() -> None:
             value, nothing = Box(np.full((1, 1), y + e), np.full((1, 1), y + e)), Box(*np.zeros((2, 1, 1)))
             image = op.image((value, nothing, x), ((1,),) * 3, gap.NO_ENGINE)
             assert image.lower[0, 0] - r <= y + e <= image.upper[0, 0] + r
+
+
+class Steep(BentGap):
+    """Slopes that are not finite, as of a root at 0."""
+
+    def slopes(self, x: Box) -> tuple[np.ndarray, np.ndarray]:
+        return np.full(x.lower.shape, -np.inf), np.full(x.lower.shape, np.nan)
+
+
+def test_slopes_that_are_not_finite_say_nothing() -> None:
+    boxes = (
+        Box(np.array([[-1.0, 1.0]]), np.array([[2.0, 1.0]])),
+        Box(np.array([[-0.5, 0.0]]), np.array([[1.0, 0.0]])),
+    )
+    op, shapes = Steep(Relu()), ((2,), (2,))
+    found, apart = op.image(boxes, shapes, None), op.apart(boxes, shapes)  # type: ignore[arg-type]
+    assert (found.lower.tolist(), found.upper.tolist()) == (apart.lower.tolist(), apart.upper.tolist())
+    [part] = op.relaxation(boxes, shapes).parts
+    (low, lt), (high, ut) = part.lines.lower, part.lines.upper
+    assert not low.any() and not high.any()
+    assert (lt.tolist(), ut.tolist()) == (apart.lower.tolist(), apart.upper.tolist())
+
+
+def test_both_programs_round() -> None:
+    """The radius of f(a), and that of f(a - d)."""
+    a, d = Box(np.array([[-1.0]]), np.array([[2.0]])), Box(np.array([[-4.0]]), np.array([[1.0]]))
+    f = LeakyRelu(0.5)
+    radii = [f.radius((x,), ((1,),), x, IEEE) for x in (a, Box(np.array([[-2.0]]), np.array([[6.0]])))]
+    found = BentGap(f).radius((a, d), ((1,), (1,)), a, IEEE)
+    assert found is not None and np.allclose(found, radii[0] + radii[1], rtol=1e-9, atol=0)
+    assert (found >= radii[0] + radii[1]).all()

@@ -9,11 +9,13 @@ import pytest
 
 from tests.helpers import IEEE
 from tlcheck.trusted.arith.constant import Constant
+from tlcheck.trusted.arith.profile import NotDeployable
 from tlcheck.trusted.claim import SatClaim
 from tlcheck.trusted.decide import SatOutcome, decide_sat
 from tlcheck.trusted.evaluate import Evaluator
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.ops.affine import Linear, Scale
+from tlcheck.trusted.ops.base import Operation, Shape, Step
 from tlcheck.trusted.ops.discrete import Floor
 from tlcheck.trusted.ops.s_shaped import Tanh
 from tlcheck.trusted.ops.structure import Input
@@ -209,3 +211,21 @@ def test_a_ball_around_the_bound_decides_nothing(strict: bool) -> None:
     for bound, code in ((1, OPEN), (1 - F(1, 500), REFUTED), (1 + F(1, 500), CERTIFIED)):
         asked = where(at_most(bound, outputs={0: 1}, strict=strict), low=(0,), high=(1,))
         assert outcome(asked, graph=graph, point=(F(1),)).code == code
+
+
+class Doubled(Operation):
+    """Values, and nothing that a pass could go through."""
+
+    def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
+        return inputs[0]
+
+    def step(self, inputs: tuple[Shape, ...], shape: Shape) -> Step:
+        return lambda xs: [x + x for x in xs[0]]
+
+
+def test_an_operation_that_no_pass_goes_through_is_not_deployed() -> None:
+    graph = Graph((Node(Input((1,)), (), (1,)), Node(Doubled(), (0,), (1,))), (1,), ("x",), ("y",))
+    good = where(at_most(3, outputs={0: 1}), low=(0,), high=(1,))
+    assert outcome(good, graph=graph, point=(F(1),)).code == CERTIFIED
+    with pytest.raises(NotDeployable, match="Doubled"):
+        outcome(good, graph=graph, point=(F(1),), deployed=True)

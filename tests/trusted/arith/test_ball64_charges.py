@@ -163,6 +163,19 @@ def test_multipliers() -> None:
     near(charged(made), 2 * V * (2.5 * 0.25 + 4.25 * 2.0) + gamma(6) * (0.125 + 0.5) + 2 * V * 0.375)
 
 
+def test_multipliers_of_several_domains() -> None:
+    made = Ball64().form(2, 1)
+    made.seed_rows(1, np.stack([B, 2 * B])[:, None], None, BOX)
+    given = Multipliers(np.array([0, 1]), np.array([1, 3]), np.array([0.5, -0.25]), np.array([0.25, 2.0]))
+    new = made.multipliers(made.blocks.pop(1), given, BOX)
+    assert new.tolist() == [[[1.0, -2.5, 0.5, 4.0]], [[2.0, -4.0, 1.0, 8.25]]]
+    assert made.value.tolist() == [[0.125], [-0.5]]
+    wide = Ball64().form(1, 2)
+    wide.seed_rows(1, np.stack([B, B])[None], None, BOX)
+    with pytest.raises(ValueError, match="one row"):
+        wide.multipliers(wide.blocks.pop(1), given, BOX)
+
+
 @pytest.mark.parametrize(
     ("signed", "point"), [(2.0**201, 0.0), (1.0, 2.0**201), (2.0**150, 2.0**150), (-(2.0**201), 0.0)]
 )
@@ -205,6 +218,7 @@ def test_the_least_value_over_a_box() -> None:
     """Coefficients that cancel leave only what is charged: 4V|c| for the radius, gamma for the product."""
     one = np.ones((1, 2))
     near(-float(lower_of(np.array([1.0, -1.0]), Box(one, one))), 2 * (4 * V + gamma(2)))
+    near(-float(lower_of(np.array([1.0, -1.0]), Box(-one, -one))), 2 * (4 * V + gamma(2)))
     near(-float(lower_of(np.array([2.0, -2.0]), Box(-one, 3 * one))), 2 * 4 * (1 + 4 * V + gamma(2)))
     # A value: 2V for the sum, 4V for the last subtraction; of numbers below 1, a double is V / 2 from the next.
     found = lower_of(np.array([0.0]), Box(np.zeros((1, 1)), np.zeros((1, 1))), value=1.0)
@@ -275,7 +289,9 @@ def test_products_of_integers(rows: int) -> None:
     assert product(x, w).tolist() == (x.astype(int) @ w.astype(int)).tolist()
 
 
-@pytest.mark.parametrize(("shape", "entries"), [((64, 3), 2), ((96, 1), 3), ((70, 5), 0), ((40, 2000), 1)])
+@pytest.mark.parametrize(
+    ("shape", "entries"), [((64, 0), 0), ((64, 3), 2), ((96, 1), 3), ((70, 5), 0), ((40, 2000), 1)]
+)
 def test_products_with_few_entries(shape: tuple[int, int], entries: int) -> None:
     rng = np.random.default_rng(entries)
     w = np.zeros(shape)
@@ -316,3 +332,54 @@ def test_folds_of_another_box_or_map_are_not_taken() -> None:
     ]
     scales = [float(f.max() / folds[0].max()) for f in folds]
     assert np.allclose(scales, [1, 2, 3, 1, 1], rtol=1e-9) and folds[3] is folds[4]
+
+
+BEYOND = 2.0**201
+
+
+def test_magnitudes_that_a_map_may_give() -> None:
+    for m, expected in (
+        (MatMap(Constant(W, W_RAD), 1), XM @ (np.abs(W) + W_RAD)), (DiagMap(Constant(C, R), (4,)), X * (np.abs(C) + R)),
+        (IndexMap(np.array([1, 1, 0]), 2, transposed=True), np.array([XM[2], XM[0] + XM[1]])), (SignMap(-1, 3), XM),
+    ):  # fmt: skip
+        found = Ball64().magnitude_up(m, (X if m.n_in == 4 else XM)[None])[0]
+        assert (found >= expected).all() and np.allclose(found, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("x", [1.0, 2.0**-300])
+def test_factors_out_of_range(x: float) -> None:
+    """Also where what they do over a small box is not."""
+    box = Box(np.zeros((1, 4)), np.full((1, 4), x))
+    for factor in (Constant(C * BEYOND), Constant(C, R * 8 * BEYOND)):
+        with pytest.raises(OutOfRange):
+            Ball64().image((DiagMap(factor, (4,)),), (box,), None)
+        made, block = form()
+        with pytest.raises(OutOfRange):
+            made.through_map(DiagMap(factor, (4,)), block, box)
+
+
+def test_coefficients_that_came_out_of_range_meet_no_lines() -> None:
+    made, block = form()
+    for low in (ZERO, C[None]):
+        with pytest.raises(OutOfRange):
+            made.through_lines(block * BEYOND, (SLOPES[0], low), (SLOPES[1], np.abs(low)), Box(ZERO, ZERO))
+
+
+def test_underflows_of_an_offset_are_charged() -> None:
+    made, block = form(np.array([2.0**100]))
+    made.offset(block, Constant(np.array([0.0])))
+    assert charged(made) >= 2.0**100 * ball64.TINY
+
+
+def test_weights_of_another_process_are_not_taken() -> None:
+    """An engine that was pickled has ids of the process that it comes from."""
+    engine, first, second = Ball64(), MatMap(Constant(W), 1), MatMap(Constant(2 * W), 1)
+    engine._weights[id(second.weight)] = (first, engine.weights(first))
+    assert engine.weights(second).mid.tolist() == (2 * W).tolist()
+    assert engine.weights(second) is engine.weights(second)
+
+
+def test_balls_are_the_first_row_of_every_domain() -> None:
+    made = Ball64().form(3, 2)
+    made.value[:] = [[1.0, 9.0], [2.0, 9.0], [3.0, 9.0]]
+    assert [round(float(x)) for x in made.lower_balls({})] == [1, 2, 3]

@@ -50,7 +50,7 @@ THIRD = Fraction(1, 3)
         (nonnegative, arb(-1, 0.5), False), (zero, arb(2, 1), False), (nonnegative, arb("nan"), None),
         (positive, arb("nan"), None), (zero, arb("nan"), None), (positive, arb(0) + arb("inf"), True),
         (zero, Fraction(-1, 10**400), False), (zero, arb(-2, 1), False), (positive, Fraction(-1, 10**400), False),
-        (nonnegative, arb(0.5, 1), None), (positive, arb(0.5, 1), None), (positive, arb(-0.5, 1), None),
+        (nonnegative, arb(0.5, 1), None), (nonnegative, arb(0, 0.5), None), (positive, arb(0.5, 1), None), (positive, arb(-0.5, 1), None),
     ],
 )  # fmt: skip
 def test_what_holds(make: Callable[..., Check], slack: Slack, holds: bool | None) -> None:
@@ -64,6 +64,22 @@ def test_slacks(make: Callable[..., Check], sign: int) -> None:
         check = make("c", value, "here")
         slack = value if sign > 0 else -abs(value)
         assert (check.low, check.high, check.name, check.where) == (float(slack), float(slack), "c", "here")
+
+
+def test_the_slack_of_an_equation_that_is_open() -> None:
+    check = zero("c", arb(0.25, 0.5))
+    assert check.low is not None and check.high is not None
+    assert -0.76 < check.low <= -0.75 and 0 <= check.high < 0.26
+
+
+def test_what_a_claim_says_of_itself_by_default() -> None:
+    claim = Listed((GOOD,))
+    assert (claim.assumptions, claim.asks_for, claim.parts(), list(claim.conclude(()))) == (
+        ("Python", "FLINT"),
+        (),
+        (claim,),
+        [],
+    )
 
 
 def test_what_has_no_slack() -> None:
