@@ -22,12 +22,15 @@ from pathlib import Path
 from tests.bench import cpu_clock
 from tests.truth import judges
 from tests.truth.judges import SETTINGS, Said, drawn
-from tests.truth.kinds import KINDS, query
+from tests.truth.kinds import KINDS, queries, query
 from tests.truth.queries import Planted
 from tlcheck import timer
 
 KEPT = Path(__file__).with_name("kept.txt")
-BLOCK = 100
+BLOCK = 120
+TOGETHER = 24
+SHOWN = 50
+"""False statements that are printed."""
 CLEAR = Fraction(1, 256)
 """A margin that should mostly be proved."""
 Key = tuple[str, ...]
@@ -46,7 +49,8 @@ class Counts:
         self.said[kind, truth, said.way, said.arith, said.semantics, said.about, said.word] += 1
         if said.false:
             self.false.append(f"{planted.name}: {said}")
-            print("FALSE", self.false[-1], flush=True)
+            if len(self.false) <= SHOWN:
+                print("FALSE", self.false[-1], flush=True)
         clear = planted.answer == "unsat" and planted.margin >= CLEAR and not planted.executed
         if clear and said.semantics == "real":
             if said.about == "unsat" and said.sort == "good":
@@ -67,19 +71,22 @@ def kept() -> list[tuple[str, int]]:
 
 
 def run(kinds: Sequence[str], numbers: range, files: int, counts: Counts, path: Path | None) -> None:
-    """Kinds in turn, block by block, so that a run that is cut short has about as many of each."""
+    """Kinds in turn, block by block, so that a run that is cut short has about as many of each. A number is one query, where a network may
+    be asked for many things TOGETHER of them, in every arithmetic and semantics in turn."""
     step = max(1, len(numbers) // files) if files else 0
     with tempfile.TemporaryDirectory() as made:
         for kind, number in kept():
-            tried(kind, number, counts, SETTINGS, Path(made))
+            tried(kind, number, counts, SETTINGS, folder=Path(made))
         for start in range(numbers.start, numbers.stop, BLOCK):
             for kind in kinds:
                 block = range(start, min(start + BLOCK, numbers.stop))
-                for number in block:
-                    tried(kind, number, counts, [SETTINGS[number % len(SETTINGS)]])
+                together = len(queries(kind, start, TOGETHER))
+                for number in block[::together]:
+                    setting = SETTINGS[number // together % len(SETTINGS)]
+                    tried(kind, number, counts, [setting], min(together, block.stop - number))
                 some = [n for n in block if step and n % step == 0]
                 for number in some:
-                    tried(kind, number, counts, (), Path(made))
+                    tried(kind, number, counts, (), folder=Path(made))
                 if some:
                     competition(kind, some, counts, Path(made))
             if path is not None:
@@ -87,12 +94,18 @@ def run(kinds: Sequence[str], numbers: range, files: int, counts: Counts, path: 
 
 
 def tried(
-    kind: str, number: int, counts: Counts, settings: Sequence[tuple[str, str]], folder: Path | None = None
+    kind: str,
+    number: int,
+    counts: Counts,
+    settings: Sequence[tuple[str, str]],
+    together: int = 1,
+    folder: Path | None = None,
 ) -> None:
     """By ring 0 in these settings; with a folder, in files too."""
-    planted = query(kind, number)
-    for said in guarded(planted, judges.verify(planted, drawn(kind, number), settings) if settings else ()):
-        counts.add(kind, planted, said)
+    asked = queries(kind, number, together)
+    planted = asked[0]
+    for said in guarded(planted, judges.verify(asked, drawn(kind, number), settings) if settings else ()):
+        counts.add(kind, asked[said.which], said)
     for way in (judges.bundle, judges.certify, judges.vnnlib) if folder is not None else ():
         assert folder is not None
         for said in guarded(planted, way(planted, drawn(way.__name__, kind, number), folder)):
@@ -141,7 +154,7 @@ def report(counts: Counts) -> Iterator[str]:
         if shares:
             yield f"{kind}: proved, true and clear: {', '.join(shares)}"
     yield f"false: {len(counts.false)}"
-    yield from counts.false
+    yield from counts.false[:SHOWN]
 
 
 def main() -> int:

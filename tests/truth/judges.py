@@ -7,10 +7,9 @@ import io
 import json
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -25,6 +24,7 @@ from tlcheck.keys import query_key
 from tlcheck.options import ARITHMETICS, SEMANTICS, Options
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.vnnlib.read import read_query
+from tlcheck.report.result import ClaimResult
 from tlcheck.solver.assignment import decimal
 from tlcheck.trusted.arith.box import OutOfRange
 from tlcheck.trusted.arith.profile import NotDeployable
@@ -44,7 +44,7 @@ SECONDS = 0.4
 
 @dataclass(frozen=True)
 class Said:
-    """``word``: CERTIFIED, REFUTED, UNPROVEN, INVALID, CRASH; of commands sat, unsat and others. ``about``: which statement."""
+    """``which``: of the queries that were put. ``word``: CERTIFIED, REFUTED, UNPROVEN, INVALID, CRASH; of commands sat, unsat and others. ``about``: which statement."""
 
     way: str
     arith: str
@@ -52,6 +52,7 @@ class Said:
     about: str
     word: str
     false: bool
+    which: int = 0
     sort: str = ""
     why: str = ""
 
@@ -85,42 +86,71 @@ def claims(planted: Planted, rng: Rng) -> UnsatClaim:
     return claim
 
 
-def verify(planted: Planted, rng: Rng, settings: Sequence[tuple[str, str]] = SETTINGS) -> Iterator[Said]:
-    """In each arithmetic and semantics with evidence of another sort; and a point's claim."""
+def verify(
+    queries: Sequence[Planted], rng: Rng, settings: Sequence[tuple[str, str]] = SETTINGS
+) -> Iterator[Said]:
+    """Queries of one network and box, each a disjunct of one claim with the same tree: what is said of each by its own leaves.
+
+    In each arithmetic and semantics with evidence of another sort; and a point's claim of the first.
+    """
     try:
-        claim = claims(planted, rng)
+        claim = claims(queries[0], rng)
+        joint = joined(queries, claim) if len(queries) > 1 else claim
     except InvalidInput as problem:
-        yield Said("verify", "", "", "unsat", "INVALID", False, why=problem.code)
+        yield from (
+            Said("verify", "", "", "unsat", "INVALID", False, k, why=problem.code)
+            for k in range(len(queries))
+        )
         return
     start = int(rng.integers(len(SORTS)))
     for k, (arith, semantics) in enumerate(settings):
         sort = SORTS[(start + k) % len(SORTS)]
-        yield proved(planted, claim, evidence(sort, planted, claim, rng), arith, semantics, sort)
-    yield at_point(planted, claim, rng)
+        guidance = repeated(evidence(sort, queries[0], claim, rng), len(queries))
+        yield from proved(queries, joint, guidance, arith, semantics, sort)
+    yield at_point(queries[0], claim, rng)
+
+
+def joined(queries: Sequence[Planted], claim: UnsatClaim) -> UnsatClaim:
+    whole = replace(queries[0], regions=tuple(r for q in queries for r in q.regions))
+    return UnsatClaim(claim.graph, read_query(whole.property, claim.graph))
+
+
+def repeated(guidance: Guidance, count: int) -> Guidance:
+    """The same trees for each query, and the same region's evidence."""
+    roots = guidance.tree.roots
+    if count == 1 or roots.ndim != 1:
+        return guidance
+    own = {d + k * len(roots): given for d, given in guidance.own.items() for k in range(count)}
+    return replace(guidance, tree=replace(guidance.tree, roots=np.tile(roots, count)), own=own)
 
 
 def proved(
-    planted: Planted, claim: UnsatClaim, guidance: Guidance, arith: str, semantics: str, sort: str
-) -> Said:
+    queries: Sequence[Planted], claim: UnsatClaim, guidance: Guidance, arith: str, semantics: str, sort: str
+) -> Iterator[Said]:
     try:
-        word, why = (
-            ruled(claim, guidance, Settings(arith, deployed=IEEE if semantics == "deployed" else None)),
+        words, why = (
+            ruled(
+                claim,
+                guidance,
+                Settings(arith, deployed=IEEE if semantics == "deployed" else None),
+                len(queries),
+            ),
             "",
         )
     except (BadGuidance, NotDeployable, NoRelaxation) as problem:
-        word, why = "INVALID", type(problem).__name__
+        words, why = ["INVALID"] * len(queries), type(problem).__name__
     except (IndexError, TypeError, ValueError, OverflowError) as error:
-        if sort != "mutant":  # arrays of ranks and types that no reader hands on
-            word, why = "CRASH", repr(error)
-        else:
-            word, why = "INVALID", "arrays"
-    return Said(
-        "verify", arith, semantics, "unsat", word, false(planted, "unsat", word, semantics), sort, why
-    )
+        # only mutants have arrays of ranks and types that no reader hands on
+        words, why = ["INVALID" if sort == "mutant" else "CRASH"] * len(queries), repr(error)
+    for k, (planted, word) in enumerate(zip(queries, words, strict=True)):
+        yield Said(
+            "verify", arith, semantics, "unsat", word, false(planted, "unsat", word, semantics), k, sort, why
+        )
 
 
-def ruled(claim: UnsatClaim, guidance: Guidance, settings: Settings) -> str:
-    """The path of ring 0, as ``checking.schedule`` goes it. Raises BadGuidance, NotDeployable."""
+def ruled(claim: UnsatClaim, guidance: Guidance, settings: Settings, count: int = 1) -> list[str]:
+    """The path of ring 0, as ``checking.schedule`` goes it: of each of ``count`` equal parts of the query. A leaf's outcome is its own, so
+    that each part is decided as it would be alone; the whole by ``conclude_unsat``. Raises BadGuidance, NotDeployable."""
     plan = Plan(claim, guidance, settings)
     groups: dict[int, list[int]] = {}
     for rank, leaf in enumerate(plan.leaves):
@@ -128,17 +158,19 @@ def ruled(claim: UnsatClaim, guidance: Guidance, settings: Settings) -> str:
             groups.setdefault(plan.region_of[leaf.disjunct], []).append(rank)
     outcomes: list[LeafOutcome] = []
     for region, ranks in groups.items():
-        try:
+        with contextlib.suppress(OutOfRange):
             bounds = None if plan.given[region].per_leaf_bounds else root_bounds(plan, region)
-        except OutOfRange:
-            return "UNPROVEN"
-        outcomes += with_same(plan, check_leaves(plan, bounds, ranks))
-        if not all(o.certified for o in outcomes):
-            break
-    return conclude_unsat(plan, outcomes)[0].value
+            outcomes += with_same(plan, check_leaves(plan, bounds, ranks))
+    whole = conclude_unsat(plan, outcomes)[0].value
+    certified = {o.rank for o in outcomes if o.certified}
+    each = len(claim.query.disjuncts) // count
+    open_ = {leaf.disjunct // each for rank, leaf in enumerate(plan.leaves) if rank not in certified}
+    if (whole == "CERTIFIED") is bool(open_):
+        raise AssertionError("conclude_unsat and the leaves")
+    return ["UNPROVEN" if k in open_ else "CERTIFIED" for k in range(count)]
 
 
-def decided(result: Any) -> tuple[str, str]:
+def decided(result: ClaimResult) -> tuple[str, str]:
     return result.verdict.value, result.reason.code
 
 
@@ -187,7 +219,16 @@ def bundle(planted: Planted, rng: Rng, folder: Path) -> Iterator[Said]:
     except (InvalidInput, IndexError, TypeError, ValueError):  # what no writer can write
         written(path, planted, outs[:-1])
     for about, word, why in verified(path, Options(arith=arith, semantics=semantics, jobs=1)):
-        yield Said("bundle", arith, semantics, about, word, false(planted, about, word, semantics), sort, why)
+        yield Said(
+            "bundle",
+            arith,
+            semantics,
+            about,
+            word,
+            false(planted, about, word, semantics),
+            sort=sort,
+            why=why,
+        )
 
 
 def written(path: Path, planted: Planted, outs: Sequence[ClaimOut]) -> None:
@@ -239,12 +280,12 @@ def certify(planted: Planted, rng: Rng, folder: Path) -> Iterator[Said]:
         for arith in ARITHMETICS:
             for _, verdict, why in verified(target, Options(arith=arith, semantics=semantics, jobs=1)):
                 wrong = false(planted, about, verdict, semantics)
-                yield Said("certify", arith, semantics, about, verdict, wrong, "", why)
+                yield Said("certify", arith, semantics, about, verdict, wrong, why=why)
 
 
 def answered(way: str, planted: Planted, word: str, semantics: str, why: str = "") -> Said:
     about = "witness" if word == "sat" else "unsat"
-    return Said(way, "", semantics, "answer", word, false(planted, about, word, semantics), "", why)
+    return Said(way, "", semantics, "answer", word, false(planted, about, word, semantics), why=why)
 
 
 def vnnlib(planted: Planted, rng: Rng, folder: Path) -> Iterator[Said]:

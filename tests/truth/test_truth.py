@@ -69,7 +69,7 @@ def test_the_answers_are_right(kind: str) -> None:
 def test_nothing_false_is_said(kind: str) -> None:
     counts = Counts()
     for number in range(100, 103):
-        tried(kind, number, counts, SETTINGS)
+        tried(kind, number, counts, SETTINGS, 4)
     assert not counts.false
     assert counts.said
 
@@ -78,7 +78,7 @@ def test_nothing_false_is_said(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["tie", "executed", "quantised"])
 def test_nothing_false_is_said_of_files(kind: str, tmp_path: Path) -> None:
     counts = Counts()
-    tried(kind, 7, counts, (), tmp_path)
+    tried(kind, 7, counts, (), folder=tmp_path)
     for said in judges.referee([query(kind, n) for n in (7, 8)], drawn(kind), tmp_path / "r"):
         counts.add(kind, query(kind, 7), said)
     assert not counts.false
@@ -112,7 +112,7 @@ def test_true_claims_with_a_clear_margin_are_certified() -> None:
         if planted.answer == "unsat" and planted.margin >= CLEAR:
             claim = planted.claim()
             good = evidence("good", planted, claim, rng)
-            said.append(judges.proved(planted, claim, good, "arb", "real", "good").word)
+            said += [s.word for s in judges.proved([planted], claim, good, "arb", "real", "good")]
     assert said.count("CERTIFIED") >= 0.6 * len(said) > 10
 
 
