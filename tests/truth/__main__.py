@@ -106,14 +106,17 @@ def tried(
     planted = asked[0]
     for said in guarded(planted, judges.verify(asked, drawn(kind, number), settings) if settings else ()):
         counts.add(kind, asked[said.which], said)
-    for way in (judges.bundle, judges.certify, judges.vnnlib) if folder is not None else ():
+    ways = (judges.equiv,) if planted.other else (judges.bundle, judges.certify, judges.vnnlib)
+    for way in ways if folder is not None else ():
         assert folder is not None
         for said in guarded(planted, way(planted, drawn(way.__name__, kind, number), folder)):
             counts.add(kind, planted, said)
 
 
 def competition(kind: str, numbers: Sequence[int], counts: Counts, made: Path) -> None:
-    batch = [query(kind, n) for n in numbers]
+    batch = [q for q in (query(kind, n) for n in numbers) if not q.other]
+    if not batch:
+        return
     with tempfile.TemporaryDirectory(dir=made) as folder:
         for said in guarded(batch[0], judges.referee(batch, drawn("referee", kind, numbers), Path(folder))):
             which = [p for p in batch if p.name == said.why]

@@ -29,10 +29,11 @@ from tlcheck.solver.assignment import decimal
 from tlcheck.trusted.arith.box import OutOfRange
 from tlcheck.trusted.arith.profile import NotDeployable
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
-from tlcheck.trusted.decide import conclude_unsat
+from tlcheck.trusted.decide import conclude_unsat, decide_conditions
 from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.leaf_pass import LeafOutcome, check_leaves, with_same
 from tlcheck.trusted.plan import BadGuidance, NoRelaxation, Plan, Settings, root_bounds
+from tlcheck.trusted.science.output_box import OutputBox
 from tlcheck.verify import verify_path
 from tlcheck.writers.bundle import ClaimOut, SatOut, UnsatOut, write_bundle
 
@@ -108,6 +109,7 @@ def verify(
         guidance = repeated(evidence(sort, queries[0], claim, rng), len(queries))
         yield from proved(queries, joint, guidance, arith, semantics, sort)
     yield at_point(queries[0], claim, rng)
+    yield from boxed(queries[int(rng.integers(len(queries)))], claim, rng)
 
 
 def joined(queries: Sequence[Planted], claim: UnsatClaim) -> UnsatClaim:
@@ -186,6 +188,29 @@ def at_point(planted: Planted, claim: UnsatClaim, rng: Rng) -> Said:
     except InvalidInput as problem:
         word, why = "INVALID", problem.code
     return Said("verify", "", semantics, about, word, false(planted, about, word, semantics), why=why)
+
+
+def boxed(planted: Planted, claim: UnsatClaim, rng: Rng) -> Iterator[Said]:
+    """What is asked of one output, as the claim that it stays in a closed box: at the top itself this is true."""
+    (region, *more) = planted.regions
+    asked = [c for c in region.constraints if any(name[0] == "Y" for name in c.form)]
+    if more or planted.outputs > 1 or len(asked) > 1 or None in (*region.lower, *region.upper):
+        return
+    (constraint,), far = asked, F(10) ** 600
+    end = constraint.bound / constraint.form["Y_0"]
+    lower, upper = (-far, end) if constraint.form["Y_0"] < 0 else (end, far)
+    semantics = SEMANTICS[int(rng.integers(2))]
+    box = OutputBox(claim.graph, region.lower, region.upper, (lower,), (upper,), "it", "exact")
+    beyond = planted.answer == "sat" and (constraint.strict or planted.margin > 0)
+    try:
+        word = decide_conditions(box if semantics == "real" else box.for_executions(IEEE)).verdict.value
+    except NotDeployable:
+        word = "INVALID"
+    executed = semantics == "deployed" and planted.executed and constraint.strict
+    wrong = (word == "CERTIFIED" and (beyond or executed)) or (
+        word == "REFUTED" and not beyond and not planted.executed
+    )
+    yield Said("box", "", semantics, "box", word, wrong)
 
 
 def somewhere(planted: Planted, rng: Rng) -> Point:
@@ -297,6 +322,31 @@ def vnnlib(planted: Planted, rng: Rng, folder: Path) -> Iterator[Said]:
     )
     word = "CRASH" if code == 70 else out.partition("\n")[0] or "INVALID"
     yield answered("vnnlib", planted, word, semantics)
+
+
+def equiv(planted: Planted, rng: Rng, folder: Path) -> Iterator[Said]:
+    """``tlcheck equiv`` of two networks, and its certificate."""
+    semantics = SEMANTICS[int(rng.integers(2))]
+    model, spec = files(planted, folder)
+    other, target = folder / "o.onnx", folder / "e.tlcert"
+    other.write_bytes(planted.other)
+    box = [f"(declare-const X_{i} Real)" for i in range(planted.inputs)] + ["(declare-const Y_0 Real)"]
+    box.append(f"(assert {replace(planted.regions[0], constraints=()).text()})")
+    spec.write_text("\n".join(box))
+    target.unlink(missing_ok=True)
+    code, out = command(
+        "equiv", model, other, "--box", spec, "--within", numeral(planted.within), "-o", target, "--timeout", SECONDS,
+        "--semantics", semantics, "--format", "json",
+    )  # fmt: skip
+    word = "CRASH" if code == 70 else "INVALID" if code in (2, 3) else json.loads(out)["answer"]
+    word = {"equal": "unsat", "different": "sat"}.get(word, word)
+    yield answered("equiv", planted, word, semantics, out[-200:])
+    if target.exists():
+        about = "witness" if word == "sat" else "unsat"
+        for arith in ARITHMETICS:
+            for _, verdict, why in verified(target, Options(arith=arith, semantics=semantics, jobs=1)):
+                wrong = false(planted, about, verdict, semantics)
+                yield Said("equiv", arith, semantics, about, verdict, wrong, why=why)
 
 
 BENCH = "truth_2024"

@@ -17,7 +17,7 @@ import numpy as np
 from tests.truth import peaks
 from tests.truth.peaks import Peak
 from tests.truth.planted import among_others, needled, parted, slabs
-from tests.truth.queries import Constraint, Planted, Point, Region, without_decimals
+from tests.truth.queries import Constraint, Planted, Point, Region, gridded, without_decimals
 from tests.truth.small_nets import ARCHITECTURES, Array, Rng, layered
 
 F = Fraction
@@ -189,11 +189,19 @@ def points(rng: Rng, n: int) -> tuple[tuple[Fraction, ...], tuple[Fraction, ...]
 def disjuncts(rng: Rng) -> Question | Fixed:
     """The query of another kind among false ones, in several boxes, or cut in two."""
     makers = (robust, hidden, tie, zero_width, cnn)
-    base = makers[int(rng.integers(len(makers)))](rng).ask(rng)
-    if rng.random() < 0.3 and base.margin and len(base.regions) == 1:
-        base = parted(rng, base)
-        return Fixed(base if rng.random() < 0.5 else replace(base, regions=base.regions[::-1]))
-    return Fixed(among_others(rng, base))
+    base = makers[int(rng.integers(len(makers)))](rng)
+    if isinstance(base, Fixed):
+        return Fixed(among_others(rng, base.planted))
+    cut = rng.random() < 0.3 and base.peak.lower != base.peak.upper
+    seed = int(rng.integers(1 << 32))
+    return replace(base, change=lambda p: disguised(np.random.default_rng(seed), p, cut=cut))
+
+
+def disguised(rng: Rng, planted: Planted, *, cut: bool) -> Planted:
+    if not cut:
+        return among_others(rng, planted)
+    planted = parted(rng, planted)
+    return planted if rng.random() < 0.5 else replace(planted, regions=planted.regions[::-1])
 
 
 def infinite(rng: Rng) -> Question | Fixed:
@@ -308,6 +316,38 @@ def executed(rng: Rng) -> Between:
             return Between(layered(layers), point, exact, single)
 
 
+@dataclass(frozen=True)
+class Apart:
+    """Two networks and how far apart they are: no further than what is asked for (unsat), or somewhere (sat)."""
+
+    peak: Peak
+    other: bytes
+
+    def ask(self, rng: Rng) -> Planted:
+        peak, sat, tie = self.peak, bool(rng.integers(2)), bool(rng.random() < 0.2)
+        gap = F(0) if tie and not sat else apart(3, 40)(rng)
+        within = peak.top - gap if sat else peak.top + gap
+        within = F(0) if within < 0 else without_a_third(within, up=not sat)
+        sat = peak.top > within
+        sides = ({"Y_0": F(-1), "Y_1": F(1)}, {"Y_0": F(1), "Y_1": F(-1)})
+        regions = tuple(
+            Region(peak.lower, peak.upper, (Constraint(side, -within, strict=True),)) for side in sides
+        )
+        return Planted(
+            "", peak.model, regions, "sat" if sat else "unsat", 2, abs(peak.top - within), peak.point,
+            cuts=peak.cuts, other=self.other, within=within,
+        )  # fmt: skip
+
+
+def without_a_third(value: Fraction, *, up: bool) -> Fraction:
+    """The value, or the next multiple of GRID where its decimals do not end."""
+    return value if without_decimals(value) == 1 else gridded(value, up=up)
+
+
+def two_networks(rng: Rng) -> Apart:
+    return Apart(*peaks.shifted(rng))
+
+
 def cancelling(rng: Rng, shape: tuple[int, ...]) -> Array:
     return (peaks.full(rng, shape) * rng.choice([1, -1, 2**20, -(2**20)], shape)).astype(np.float32)
 
@@ -332,7 +372,7 @@ def sliver(rng: Rng) -> Fixed:
     return Fixed(needled(rng, kind) if rng.random() < 0.3 else slabs(rng, kind, mixed=bool(rng.integers(2))))
 
 
-KINDS: dict[str, Callable[[Rng], Question | Fixed | Between]] = {
+KINDS: dict[str, Callable[[Rng], Question | Fixed | Between | Apart]] = {
     "robust": robust,
     "hidden": hidden,
     "tie": tie,
@@ -347,6 +387,7 @@ KINDS: dict[str, Callable[[Rng], Question | Fixed | Between]] = {
     "product": product,
     "quantised": quantised,
     "executed": executed,
+    "two-networks": two_networks,
     "sliver": sliver,
 }
 
