@@ -1,8 +1,8 @@
 """Queries whose answer is known by construction, put to every way of tlcheck: ``python -m tests.truth [KIND ...] [--each N] [--from N]``.
 
 Of each kind N queries, half of them true: each decided by ``verify``'s ring 0 in arithmetics and semantics in turn, with evidence
-that is good, random or made to deceive, and a point as a witness; some of them (--files) also as a bundle, by ``certify``, ``vnnlib verify``
-and ``vnncomp referee``, each with 0.4 CPU seconds. First come the numbers in ``kept.txt``, in all arithmetics and semantics: whatever
+that is good, random or made to deceive, a point as a witness, and, of one output, the claim that it stays in a box; some of them (--files)
+also as a bundle, by ``certify``, ``vnnlib verify`` and ``vnncomp referee``, or ``equiv``, each with --seconds of the CPU. First come the numbers in ``kept.txt``, in all arithmetics and semantics: whatever
 a run finds false is added there. Prints counts, and everything false; exits 1 if anything was.
 """
 
@@ -169,7 +169,9 @@ def main() -> int:
     parser.add_argument("--from", dest="start", type=int, default=0)
     parser.add_argument("--files", type=int, default=40, help="of each kind, as files")
     parser.add_argument("--counts", type=Path, help="where counts are written after each block")
+    parser.add_argument("--seconds", type=float, default=judges.SECONDS, help="CPU seconds of a search")
     arguments = parser.parse_args()
+    judges.SECONDS = arguments.seconds
     cpu_clock.install()
     counts, begun = Counts(), timer.now()
     numbers = range(arguments.start, arguments.start + arguments.each)

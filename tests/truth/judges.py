@@ -194,7 +194,12 @@ def boxed(planted: Planted, claim: UnsatClaim, rng: Rng) -> Iterator[Said]:
     """What is asked of one output, as the claim that it stays in a closed box: at the top itself this is true."""
     (region, *more) = planted.regions
     asked = [c for c in region.constraints if any(name[0] == "Y" for name in c.form)]
-    if more or planted.outputs > 1 or len(asked) > 1 or None in (*region.lower, *region.upper):
+    if (
+        more
+        or [list(c.form) for c in asked] != [["Y_0"]]
+        or planted.outputs > 1
+        or None in (*region.lower, *region.upper)
+    ):
         return
     (constraint,), far = asked, F(10) ** 600
     end = constraint.bound / constraint.form["Y_0"]
