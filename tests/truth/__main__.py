@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 from tests.bench import cpu_clock
@@ -51,8 +52,7 @@ class Counts:
             self.false.append(f"{planted.name}: {said}")
             if len(self.false) <= SHOWN:
                 print("FALSE", self.false[-1], flush=True)
-        clear = planted.answer == "unsat" and planted.margin >= CLEAR and not planted.executed
-        if clear and said.semantics == "real":
+        if clear_and_true(planted) and said.semantics == "real":
             if said.about == "unsat" and said.sort == "good":
                 self.power[kind, said.way, str(said.word == "CERTIFIED")] += 1
             if said.about == "answer":
@@ -123,6 +123,20 @@ def competition(kind: str, numbers: Sequence[int], counts: Counts, made: Path) -
             counts.add(kind, which[0] if which else batch[0], said)
 
 
+def power(kind: str, count: int, start: int, counts: Counts) -> None:
+    """So many true queries with a clear margin, put to the commands that search."""
+    clear = (p for n in range(start, start + 100 * count) for p in [query(kind, n)] if clear_and_true(p))
+    with tempfile.TemporaryDirectory() as made:
+        for planted in islice(clear, count):
+            way = judges.equiv if planted.other else judges.certify
+            for said in guarded(planted, way(planted, drawn("power", planted.name), Path(made))):
+                counts.add(kind, planted, said)
+
+
+def clear_and_true(planted: Planted) -> bool:
+    return planted.answer == "unsat" and planted.margin >= CLEAR and not planted.executed
+
+
 def guarded(planted: Planted, said: Iterator[Said] | Sequence[Said]) -> Iterator[Said]:
     """An exception is a fault as well, and does not hide the others."""
     try:
@@ -151,7 +165,7 @@ def report(counts: Counts) -> Iterator[str]:
             yield f"{kind:11} {total['true']:7} {total['false']:7}   {way:9} {sum(words.values()):8} {shown}"
     for kind in KINDS:
         shares = []
-        for way in ("verify", "bundle", "certify", "vnnlib", "referee"):
+        for way in ("verify", "bundle", "certify", "equiv", "vnnlib"):
             yes, no = counts.power[kind, way, "True"], counts.power[kind, way, "False"]
             shares += [f"{way} {yes} of {yes + no}"] if yes + no else []
         if shares:
@@ -169,13 +183,19 @@ def main() -> int:
     parser.add_argument("--from", dest="start", type=int, default=0)
     parser.add_argument("--files", type=int, default=40, help="of each kind, as files")
     parser.add_argument("--counts", type=Path, help="where counts are written after each block")
+    parser.add_argument(
+        "--power", type=int, default=0, help="true ones with a clear margin, for the searches"
+    )
     parser.add_argument("--seconds", type=float, default=judges.SECONDS, help="CPU seconds of a search")
     arguments = parser.parse_args()
     judges.SECONDS = arguments.seconds
     cpu_clock.install()
     counts, begun = Counts(), timer.now()
     numbers = range(arguments.start, arguments.start + arguments.each)
-    run(arguments.kinds or list(KINDS), numbers, arguments.files, counts, arguments.counts)
+    kinds = arguments.kinds or list(KINDS)
+    for kind in kinds if arguments.power else ():
+        power(kind, arguments.power, arguments.start, counts)
+    run(kinds, numbers, arguments.files, counts, arguments.counts)
     print("\n".join(report(counts)))
     print(f"{timer.now() - begun:.0f} CPU s")
     return 1 if counts.false else 0

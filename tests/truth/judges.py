@@ -320,7 +320,9 @@ def answered(way: str, planted: Planted, word: str, semantics: str, why: str = "
 
 def vnnlib(planted: Planted, rng: Rng, folder: Path) -> Iterator[Said]:
     semantics = SEMANTICS[int(rng.integers(2))]
-    flat = planted.graph.nodes[planted.graph.inputs[0]].shape == (1, planted.inputs)
+    flat = False
+    with contextlib.suppress(InvalidInput):
+        flat = planted.graph.nodes[planted.graph.inputs[0]].shape == (1, planted.inputs)
     model, spec = files(planted, folder, second=flat and bool(rng.integers(2)))
     code, out = command(
         "vnnlib", "verify", spec, "--network", f"N={model}", "--timeout", SECONDS, "--semantics", semantics
@@ -381,6 +383,8 @@ def referee(batch: Sequence[Planted], rng: Rng, folder: Path) -> Iterator[Said]:
         with contextlib.suppress(InvalidInput, IndexError, TypeError, ValueError):
             guidance = evidence(str(rng.choice(SORTS)), planted, claim, rng)
             written(proofs / f"{k}.tlcert", planted, [UnsatOut("unsat", guidance)])
+    if not rows:  # none of them can be read
+        return
     (tool / "results.csv").write_text("\n".join(rows) + "\n")
     code, out = command(
         "vnncomp", "referee", folder / "results", "--benchmarks", folder, "--certificates", proofs, "--jobs", 1, "--format", "json"

@@ -84,4 +84,6 @@ def _compare(
 def _largest(known: Bounds, target: int) -> float:
     """The largest end of the boxes up to the target."""
     boxes = (box for i, box in known.boxes.items() if i <= target)
-    return max((float(np.abs(end).max(initial=0.0)) for b in boxes for end in (b.lower, b.upper)), default=0.0)
+    return max(
+        (float(np.abs(end).max(initial=0.0)) for b in boxes for end in (b.lower, b.upper)), default=0.0
+    )
