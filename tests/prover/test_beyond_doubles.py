@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,18 +10,13 @@ import pytest
 
 from tests.clocks import Steps
 from tests.truth.small_nets import layered
-from tlcheck import timer
 from tlcheck.cli.main import main
 
 END = "1" + "0" * 400
 HALF = np.array([[0.5]], np.float32), np.zeros(1, np.float32)
 
 
-@pytest.fixture(autouse=True)
-def by_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Steps(0.01)
-    monkeypatch.setattr(timer, "now", clock.now)
-    monkeypatch.setattr(timer, "alarm", clock.alarm)
+Clock = Callable[[float], Steps]
 
 
 def files(folder: Path, asked: str, *, bent: bool = False) -> tuple[str, str]:
@@ -37,15 +33,17 @@ def files(folder: Path, asked: str, *, bent: bool = False) -> tuple[str, str]:
     "asked", [f"(>= Y_0 (* 0.4 {END}))", f"(>= Y_0 {END})", f"(<= (* {END} Y_0) (- {END}{END}))"]
 )
 def test_certify(
-    asked: str, bent: bool, semantics: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    asked: str, bent: bool, semantics: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], steps: Clock
 ) -> None:
+    steps(0.01)
     model, spec = files(tmp_path, asked, bent=bent)
     target = ["-o", str(tmp_path / "x.tlcert"), "--timeout", "2", "--jobs", "1", "--semantics", semantics]
     assert main(["certify", model, spec, *target]) in (0, 3, 4)
     assert "BUG" not in capsys.readouterr().err
 
 
-def test_equiv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_equiv(tmp_path: Path, capsys: pytest.CaptureFixture[str], steps: Clock) -> None:
+    steps(0.01)
     model, spec = files(tmp_path, "(>= Y_0 0)")
     other = tmp_path / "o.onnx"
     other.write_bytes(layered([(HALF[0], np.ones(1, np.float32))]))
@@ -55,7 +53,8 @@ def test_equiv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "BUG" not in capsys.readouterr().err
 
 
-def test_vnnlib(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_vnnlib(tmp_path: Path, capsys: pytest.CaptureFixture[str], steps: Clock) -> None:
+    steps(0.01)
     model, spec = files(tmp_path, f"(>= Y_0 (* 0.4 {END}))")
     folder = ["--serialise-assignments", str(tmp_path / "out")]
     for more in ([], folder):

@@ -19,7 +19,6 @@ from tests.truth.kinds import KINDS, query
 from tests.truth.peaks import far, rounded
 from tests.truth.queries import Planted, numeral, valued, values_at, without_decimals
 from tests.truth.scalar import kinks, reached
-from tlcheck import timer
 from tlcheck.errors import InvalidInput
 from tlcheck.trusted import leaf_pass
 from tlcheck.trusted.arith.arb import Arb
@@ -28,10 +27,8 @@ F = Fraction
 
 
 @pytest.fixture
-def steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Steps(0.01)
-    monkeypatch.setattr(timer, "now", clock.now)
-    monkeypatch.setattr(timer, "alarm", clock.alarm)
+def looks(steps: Callable[[float], Steps]) -> None:
+    steps(0.01)
 
 
 def satisfied(planted: Planted, point: tuple[Fraction, ...], room: Fraction) -> bool:
@@ -74,7 +71,7 @@ def test_nothing_false_is_said(kind: str) -> None:
     assert counts.said
 
 
-@pytest.mark.usefixtures("steps")
+@pytest.mark.usefixtures("looks")
 @pytest.mark.parametrize("kind", ["tie", "executed", "quantised", "two-networks"])
 def test_nothing_false_is_said_of_files(kind: str, tmp_path: Path) -> None:
     counts = Counts()
@@ -86,7 +83,7 @@ def test_nothing_false_is_said_of_files(kind: str, tmp_path: Path) -> None:
     assert any(line.startswith("false: 0") for line in report(counts))
 
 
-@pytest.mark.usefixtures("steps")
+@pytest.mark.usefixtures("looks")
 def test_what_was_kept_stays_right(tmp_path: Path) -> None:
     counts = Counts()
     for kind, number in kept():
