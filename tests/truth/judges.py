@@ -18,6 +18,7 @@ from tests.truth.evidence import SORTS, evidence
 from tests.truth.queries import Planted, Point, numeral
 from tests.truth.small_nets import Rng
 from tlcheck.checking.sat import check_sat
+from tlcheck.checking.schedule import planned
 from tlcheck.cli.main import main
 from tlcheck.errors import InvalidInput
 from tlcheck.keys import query_key
@@ -32,7 +33,7 @@ from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.decide import conclude_unsat, decide_conditions
 from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.leaf_pass import LeafOutcome, check_leaves, with_same
-from tlcheck.trusted.plan import BadGuidance, NoRelaxation, Plan, Settings, root_bounds
+from tlcheck.trusted.plan import BadGuidance, NoRelaxation, Settings, root_bounds
 from tlcheck.trusted.science.output_box import OutputBox
 from tlcheck.verify import verify_path
 from tlcheck.writers.bundle import ClaimOut, SatOut, UnsatOut, write_bundle
@@ -139,7 +140,7 @@ def proved(
             ),
             "",
         )
-    except (BadGuidance, NotDeployable, NoRelaxation) as problem:
+    except (BadGuidance, NotDeployable, NoRelaxation, InvalidInput) as problem:
         words, why = ["INVALID"] * len(queries), type(problem).__name__
     except (IndexError, TypeError, ValueError, OverflowError) as error:
         # only mutants have arrays of ranks and types that no reader hands on
@@ -153,7 +154,7 @@ def proved(
 def ruled(claim: UnsatClaim, guidance: Guidance, settings: Settings, count: int = 1) -> list[str]:
     """The path of ring 0, as ``checking.schedule`` goes it: of each of ``count`` equal parts of the query. A leaf's outcome is its own, so
     that each part is decided as it would be alone; the whole by ``conclude_unsat``. Raises BadGuidance, NotDeployable."""
-    plan = Plan(claim, guidance, settings)
+    plan = planned(claim, guidance, settings)
     groups: dict[int, list[int]] = {}
     for rank, leaf in enumerate(plan.leaves):
         if rank not in plan.first_of:
