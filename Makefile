@@ -76,7 +76,7 @@ bench: $(RUN)
 prover-bench: $(RUN)
 	$(BIN)/python -m tests.bench.prover "$(SETS)" $(ARGS)
 
-# 10,000 queries of each of 15 kinds, whose answer is known by construction, put to every way of tlcheck (an hour of CPU): a false statement ends
+# 10,000 queries of each of 16 kinds, whose answer is known by construction, put to every way of tlcheck (half an hour of CPU): a false statement ends
 # it with 1. make truth ARGS="tie ulp --each 500 --from 20000".
 truth: $(DEV)
 	$(BIN)/python -W ignore -m tests.truth $(ARGS)

@@ -7,10 +7,9 @@ import io
 import json
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,20 +18,23 @@ from tests.truth.evidence import SORTS, evidence
 from tests.truth.queries import Planted, Point, numeral
 from tests.truth.small_nets import Rng
 from tlcheck.checking.sat import check_sat
+from tlcheck.checking.schedule import planned
 from tlcheck.cli.main import main
 from tlcheck.errors import InvalidInput
 from tlcheck.keys import query_key
 from tlcheck.options import ARITHMETICS, SEMANTICS, Options
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.readers.vnnlib.read import read_query
+from tlcheck.report.result import ClaimResult
 from tlcheck.solver.assignment import decimal
 from tlcheck.trusted.arith.box import OutOfRange
 from tlcheck.trusted.arith.profile import NotDeployable
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
-from tlcheck.trusted.decide import conclude_unsat
+from tlcheck.trusted.decide import conclude_unsat, decide_conditions
 from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.leaf_pass import LeafOutcome, check_leaves, with_same
-from tlcheck.trusted.plan import BadGuidance, NoRelaxation, Plan, Settings, root_bounds
+from tlcheck.trusted.plan import BadGuidance, NoRelaxation, Settings, root_bounds
+from tlcheck.trusted.science.output_box import OutputBox
 from tlcheck.verify import verify_path
 from tlcheck.writers.bundle import ClaimOut, SatOut, UnsatOut, write_bundle
 
@@ -44,7 +46,7 @@ SECONDS = 0.4
 
 @dataclass(frozen=True)
 class Said:
-    """``word``: CERTIFIED, REFUTED, UNPROVEN, INVALID, CRASH; of commands sat, unsat and others. ``about``: which statement."""
+    """``which``: of the queries that were put. ``word``: CERTIFIED, REFUTED, UNPROVEN, INVALID, CRASH; of commands sat, unsat and others. ``about``: which statement."""
 
     way: str
     arith: str
@@ -52,6 +54,7 @@ class Said:
     about: str
     word: str
     false: bool
+    which: int = 0
     sort: str = ""
     why: str = ""
 
@@ -85,60 +88,92 @@ def claims(planted: Planted, rng: Rng) -> UnsatClaim:
     return claim
 
 
-def verify(planted: Planted, rng: Rng, settings: Sequence[tuple[str, str]] = SETTINGS) -> Iterator[Said]:
-    """In each arithmetic and semantics with evidence of another sort; and a point's claim."""
+def verify(
+    queries: Sequence[Planted], rng: Rng, settings: Sequence[tuple[str, str]] = SETTINGS
+) -> Iterator[Said]:
+    """Queries of one network and box, each a disjunct of one claim with the same tree: what is said of each by its own leaves.
+
+    In each arithmetic and semantics with evidence of another sort; and a point's claim of the first.
+    """
     try:
-        claim = claims(planted, rng)
+        claim = claims(queries[0], rng)
+        joint = joined(queries, claim) if len(queries) > 1 else claim
     except InvalidInput as problem:
-        yield Said("verify", "", "", "unsat", "INVALID", False, why=problem.code)
+        yield from (
+            Said("verify", "", "", "unsat", "INVALID", False, k, why=problem.code)
+            for k in range(len(queries))
+        )
         return
     start = int(rng.integers(len(SORTS)))
     for k, (arith, semantics) in enumerate(settings):
         sort = SORTS[(start + k) % len(SORTS)]
-        yield proved(planted, claim, evidence(sort, planted, claim, rng), arith, semantics, sort)
-    yield at_point(planted, claim, rng)
+        guidance = repeated(evidence(sort, queries[0], claim, rng), len(queries))
+        yield from proved(queries, joint, guidance, arith, semantics, sort)
+    yield at_point(queries[0], claim, rng)
+    yield from boxed(queries[int(rng.integers(len(queries)))], claim, rng)
+
+
+def joined(queries: Sequence[Planted], claim: UnsatClaim) -> UnsatClaim:
+    whole = replace(queries[0], regions=tuple(r for q in queries for r in q.regions))
+    return UnsatClaim(claim.graph, read_query(whole.property, claim.graph))
+
+
+def repeated(guidance: Guidance, count: int) -> Guidance:
+    """The same trees for each query, and the same region's evidence."""
+    roots = guidance.tree.roots
+    if count == 1 or roots.ndim != 1:
+        return guidance
+    own = {d + k * len(roots): given for d, given in guidance.own.items() for k in range(count)}
+    return replace(guidance, tree=replace(guidance.tree, roots=np.tile(roots, count)), own=own)
 
 
 def proved(
-    planted: Planted, claim: UnsatClaim, guidance: Guidance, arith: str, semantics: str, sort: str
-) -> Said:
+    queries: Sequence[Planted], claim: UnsatClaim, guidance: Guidance, arith: str, semantics: str, sort: str
+) -> Iterator[Said]:
     try:
-        word, why = (
-            ruled(claim, guidance, Settings(arith, deployed=IEEE if semantics == "deployed" else None)),
+        words, why = (
+            ruled(
+                claim,
+                guidance,
+                Settings(arith, deployed=IEEE if semantics == "deployed" else None),
+                len(queries),
+            ),
             "",
         )
-    except (BadGuidance, NotDeployable, NoRelaxation) as problem:
-        word, why = "INVALID", type(problem).__name__
+    except (BadGuidance, NotDeployable, NoRelaxation, InvalidInput) as problem:
+        words, why = ["INVALID"] * len(queries), type(problem).__name__
     except (IndexError, TypeError, ValueError, OverflowError) as error:
-        if sort != "mutant":  # arrays of ranks and types that no reader hands on
-            word, why = "CRASH", repr(error)
-        else:
-            word, why = "INVALID", "arrays"
-    return Said(
-        "verify", arith, semantics, "unsat", word, false(planted, "unsat", word, semantics), sort, why
-    )
+        # only mutants have arrays of ranks and types that no reader hands on
+        words, why = ["INVALID" if sort == "mutant" else "CRASH"] * len(queries), repr(error)
+    for k, (planted, word) in enumerate(zip(queries, words, strict=True)):
+        yield Said(
+            "verify", arith, semantics, "unsat", word, false(planted, "unsat", word, semantics), k, sort, why
+        )
 
 
-def ruled(claim: UnsatClaim, guidance: Guidance, settings: Settings) -> str:
-    """The path of ring 0, as ``checking.schedule`` goes it. Raises BadGuidance, NotDeployable."""
-    plan = Plan(claim, guidance, settings)
+def ruled(claim: UnsatClaim, guidance: Guidance, settings: Settings, count: int = 1) -> list[str]:
+    """The path of ring 0, as ``checking.schedule`` goes it: of each of ``count`` equal parts of the query. A leaf's outcome is its own, so
+    that each part is decided as it would be alone; the whole by ``conclude_unsat``. Raises BadGuidance, NotDeployable."""
+    plan = planned(claim, guidance, settings)
     groups: dict[int, list[int]] = {}
     for rank, leaf in enumerate(plan.leaves):
         if rank not in plan.first_of:
             groups.setdefault(plan.region_of[leaf.disjunct], []).append(rank)
     outcomes: list[LeafOutcome] = []
     for region, ranks in groups.items():
-        try:
+        with contextlib.suppress(OutOfRange):
             bounds = None if plan.given[region].per_leaf_bounds else root_bounds(plan, region)
-        except OutOfRange:
-            return "UNPROVEN"
-        outcomes += with_same(plan, check_leaves(plan, bounds, ranks))
-        if not all(o.certified for o in outcomes):
-            break
-    return conclude_unsat(plan, outcomes)[0].value
+            outcomes += with_same(plan, check_leaves(plan, bounds, ranks))
+    whole = conclude_unsat(plan, outcomes)[0].value
+    certified = {o.rank for o in outcomes if o.certified}
+    each = len(claim.query.disjuncts) // count
+    open_ = {leaf.disjunct // each for rank, leaf in enumerate(plan.leaves) if rank not in certified}
+    if (whole == "CERTIFIED") is bool(open_):
+        raise AssertionError("conclude_unsat and the leaves")
+    return ["UNPROVEN" if k in open_ else "CERTIFIED" for k in range(count)]
 
 
-def decided(result: Any) -> tuple[str, str]:
+def decided(result: ClaimResult) -> tuple[str, str]:
     return result.verdict.value, result.reason.code
 
 
@@ -154,6 +189,34 @@ def at_point(planted: Planted, claim: UnsatClaim, rng: Rng) -> Said:
     except InvalidInput as problem:
         word, why = "INVALID", problem.code
     return Said("verify", "", semantics, about, word, false(planted, about, word, semantics), why=why)
+
+
+def boxed(planted: Planted, claim: UnsatClaim, rng: Rng) -> Iterator[Said]:
+    """What is asked of one output, as the claim that it stays in a closed box: at the top itself this is true."""
+    (region, *more) = planted.regions
+    asked = [c for c in region.constraints if any(name[0] == "Y" for name in c.form)]
+    if (
+        more
+        or [list(c.form) for c in asked] != [["Y_0"]]
+        or planted.outputs > 1
+        or None in (*region.lower, *region.upper)
+    ):
+        return
+    (constraint,), far = asked, F(10) ** 600
+    end = constraint.bound / constraint.form["Y_0"]
+    lower, upper = (-far, end) if constraint.form["Y_0"] < 0 else (end, far)
+    semantics = SEMANTICS[int(rng.integers(2))]
+    box = OutputBox(claim.graph, region.lower, region.upper, (lower,), (upper,), "it", "exact")
+    beyond = planted.answer == "sat" and (constraint.strict or planted.margin > 0)
+    try:
+        word = decide_conditions(box if semantics == "real" else box.for_executions(IEEE)).verdict.value
+    except NotDeployable:
+        word = "INVALID"
+    executed = semantics == "deployed" and planted.executed and constraint.strict
+    wrong = (word == "CERTIFIED" and (beyond or executed)) or (
+        word == "REFUTED" and not beyond and not planted.executed
+    )
+    yield Said("box", "", semantics, "box", word, wrong)
 
 
 def somewhere(planted: Planted, rng: Rng) -> Point:
@@ -187,7 +250,16 @@ def bundle(planted: Planted, rng: Rng, folder: Path) -> Iterator[Said]:
     except (InvalidInput, IndexError, TypeError, ValueError):  # what no writer can write
         written(path, planted, outs[:-1])
     for about, word, why in verified(path, Options(arith=arith, semantics=semantics, jobs=1)):
-        yield Said("bundle", arith, semantics, about, word, false(planted, about, word, semantics), sort, why)
+        yield Said(
+            "bundle",
+            arith,
+            semantics,
+            about,
+            word,
+            false(planted, about, word, semantics),
+            sort=sort,
+            why=why,
+        )
 
 
 def written(path: Path, planted: Planted, outs: Sequence[ClaimOut]) -> None:
@@ -239,23 +311,50 @@ def certify(planted: Planted, rng: Rng, folder: Path) -> Iterator[Said]:
         for arith in ARITHMETICS:
             for _, verdict, why in verified(target, Options(arith=arith, semantics=semantics, jobs=1)):
                 wrong = false(planted, about, verdict, semantics)
-                yield Said("certify", arith, semantics, about, verdict, wrong, "", why)
+                yield Said("certify", arith, semantics, about, verdict, wrong, why=why)
 
 
 def answered(way: str, planted: Planted, word: str, semantics: str, why: str = "") -> Said:
     about = "witness" if word == "sat" else "unsat"
-    return Said(way, "", semantics, "answer", word, false(planted, about, word, semantics), "", why)
+    return Said(way, "", semantics, "answer", word, false(planted, about, word, semantics), why=why)
 
 
 def vnnlib(planted: Planted, rng: Rng, folder: Path) -> Iterator[Said]:
     semantics = SEMANTICS[int(rng.integers(2))]
-    flat = planted.graph.nodes[planted.graph.inputs[0]].shape == (1, planted.inputs)
+    flat = False
+    with contextlib.suppress(InvalidInput):
+        flat = planted.graph.nodes[planted.graph.inputs[0]].shape == (1, planted.inputs)
     model, spec = files(planted, folder, second=flat and bool(rng.integers(2)))
     code, out = command(
         "vnnlib", "verify", spec, "--network", f"N={model}", "--timeout", SECONDS, "--semantics", semantics
     )
     word = "CRASH" if code == 70 else out.partition("\n")[0] or "INVALID"
     yield answered("vnnlib", planted, word, semantics)
+
+
+def equiv(planted: Planted, rng: Rng, folder: Path) -> Iterator[Said]:
+    """``tlcheck equiv`` of two networks, and its certificate."""
+    semantics = SEMANTICS[int(rng.integers(2))]
+    model, spec = files(planted, folder)
+    other, target = folder / "o.onnx", folder / "e.tlcert"
+    other.write_bytes(planted.other)
+    box = [f"(declare-const X_{i} Real)" for i in range(planted.inputs)] + ["(declare-const Y_0 Real)"]
+    box.append(f"(assert {replace(planted.regions[0], constraints=()).text()})")
+    spec.write_text("\n".join(box))
+    target.unlink(missing_ok=True)
+    code, out = command(
+        "equiv", model, other, "--box", spec, "--within", numeral(planted.within), "-o", target, "--timeout", SECONDS,
+        "--semantics", semantics, "--format", "json",
+    )  # fmt: skip
+    word = "CRASH" if code == 70 else "INVALID" if code in (2, 3) else json.loads(out)["answer"]
+    word = {"equal": "unsat", "different": "sat"}.get(word, word)
+    yield answered("equiv", planted, word, semantics, out[-200:])
+    if target.exists():
+        about = "witness" if word == "sat" else "unsat"
+        for arith in ARITHMETICS:
+            for _, verdict, why in verified(target, Options(arith=arith, semantics=semantics, jobs=1)):
+                wrong = false(planted, about, verdict, semantics)
+                yield Said("equiv", arith, semantics, about, verdict, wrong, why=why)
 
 
 BENCH = "truth_2024"
@@ -285,6 +384,8 @@ def referee(batch: Sequence[Planted], rng: Rng, folder: Path) -> Iterator[Said]:
         with contextlib.suppress(InvalidInput, IndexError, TypeError, ValueError):
             guidance = evidence(str(rng.choice(SORTS)), planted, claim, rng)
             written(proofs / f"{k}.tlcert", planted, [UnsatOut("unsat", guidance)])
+    if not rows:  # none of them can be read
+        return
     (tool / "results.csv").write_text("\n".join(rows) + "\n")
     code, out = command(
         "vnncomp", "referee", folder / "results", "--benchmarks", folder, "--certificates", proofs, "--jobs", 1, "--format", "json"

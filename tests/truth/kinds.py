@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -17,34 +17,64 @@ import numpy as np
 from tests.truth import peaks
 from tests.truth.peaks import Peak
 from tests.truth.planted import among_others, needled, parted, slabs
-from tests.truth.queries import Constraint, Planted, Region, without_decimals
+from tests.truth.queries import Constraint, Planted, Point, Region, gridded, without_decimals
 from tests.truth.small_nets import ARCHITECTURES, Array, Rng, layered
 
 F = Fraction
-Maker = Callable[[Rng], Planted]
+Gap = Callable[[Rng], Fraction]
 
 
 # from a peak to a query
 
 
-def apart(rng: Rng, most: int = 3, least: int = 30) -> Fraction:
+def apart(most: int = 3, least: int = 30) -> Gap:
     """A power of two."""
-    return F(1, 1 << int(rng.integers(most, least)))
+    return lambda rng: F(1, 1 << int(rng.integers(most, least)))
 
 
-def asked(rng: Rng, peak: Peak, gap: Fraction, *, tie: bool = False) -> Planted:
-    """The peak asked for ``gap`` less or more than its top; ``tie``: for just the top."""
-    sat = bool(rng.integers(2))
-    strict = (not sat) if tie else bool(rng.integers(2))
-    moved = F(0) if tie else (peak.slop + gap * peak.size) * (-1 if sat else 1)
-    constraint = at_least(peak, peak.top + moved, strict=strict)
-    more = [c for c in decoys(rng, peak) if rng.random() < 0.3]
-    constraints = [constraint, *more] if rng.random() < 0.5 else [*more, constraint]
-    region = Region(peak.lower, peak.upper, tuple(constraints))
-    return Planted(
-        "", peak.model, (region,), "sat" if sat else "unsat", peak.outputs, abs(moved) - peak.slop,
-        peak.point, cuts=peak.cuts,
-    )  # fmt: skip
+@dataclass(frozen=True)
+class Question:
+    """A peak that may be asked for many values: each is a query of its own, about one network and one box.
+
+    ``gap``: how far from the top, in sizes of the peak; ``ties``: how often for just the top. ``others``: constraints that hold in the
+    whole box, ``first`` of them before the one that is asked.
+    """
+
+    peak: Peak
+    gap: Gap
+    ties: float
+    others: tuple[Constraint, ...]
+    first: int
+    change: Callable[[Planted], Planted] = lambda p: p
+
+    def ask(self, rng: Rng) -> Planted:
+        peak, sat, tie = self.peak, bool(rng.integers(2)), bool(rng.random() < self.ties)
+        strict = (not sat) if tie else bool(rng.integers(2))
+        moved = F(0) if tie else (peak.slop + self.gap(rng) * peak.size) * (-1 if sat else 1)
+        constraint = at_least(peak, peak.top + moved, strict=strict)
+        constraints = (*self.others[: self.first], constraint, *self.others[self.first :])
+        region = Region(peak.lower, peak.upper, constraints)
+        return self.change(
+            Planted(
+                "", peak.model, (region,), "sat" if sat else "unsat", peak.outputs, abs(moved) - peak.slop,
+                peak.point, cuts=peak.cuts,
+            )
+        )  # fmt: skip
+
+
+def asked(rng: Rng, peak: Peak, gap: Gap, *, ties: float = 0.0) -> Question:
+    more = tuple(c for c in decoys(rng, peak) if rng.random() < 0.3)
+    return Question(peak, gap, ties, more, int(rng.integers(len(more) + 1)))
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A query that is asked as it is."""
+
+    planted: Planted
+
+    def ask(self, rng: Rng) -> Planted:
+        return self.planted
 
 
 def at_least(peak: Peak, value: Fraction, *, strict: bool) -> Constraint:
@@ -65,18 +95,18 @@ def decoys(rng: Rng, peak: Peak) -> list[Constraint]:
 # kinds
 
 
-def robust(rng: Rng) -> Planted:
+def robust(rng: Rng) -> Question | Fixed:
     peak = peaks.hill(rng) if rng.random() < 0.4 else peaks.sums(rng, depth=int(rng.integers(1, 3)))
-    return asked(rng, peak, apart(rng))
+    return asked(rng, peak, apart())
 
 
-def hidden(rng: Rng) -> Planted:
+def hidden(rng: Rng) -> Question | Fixed:
     if rng.random() < 0.3:
-        return asked(rng, peaks.tents(rng, int(rng.integers(1, 6))), apart(rng, 1))
-    return asked(rng, peaks.spike(rng, int(rng.integers(1, 19))), apart(rng, 1))
+        return asked(rng, peaks.tents(rng, int(rng.integers(1, 6))), apart(1))
+    return asked(rng, peaks.spike(rng, int(rng.integers(1, 19))), apart(1))
 
 
-def tie(rng: Rng) -> Planted:
+def tie(rng: Rng) -> Question | Fixed:
     """At the top itself, and at zero."""
     makers: Sequence[Callable[[Rng], Peak]] = (
         peaks.hill, peaks.sums, peaks.affine, lambda r: peaks.spike(r, int(r.integers(1, 12))), peaks.pooled,
@@ -85,10 +115,10 @@ def tie(rng: Rng) -> Planted:
     which = int(rng.integers(len(makers) + 3))
     if which >= len(makers):
         return (zero, corner_left_out, corner_left_out)[which - len(makers)](rng)
-    return asked(rng, makers[which](rng), F(0), tie=True)
+    return asked(rng, makers[which](rng), apart(), ties=1.0)
 
 
-def zero(rng: Rng) -> Planted:
+def zero(rng: Rng) -> Question | Fixed:
     """relu(z) - relu(-z) - z, or relu of what is never positive: 0 everywhere, asked for 0 on either side."""
     n = int(rng.integers(1, 4))
     lower, upper = peaks.sixteenths(rng, n)
@@ -107,10 +137,10 @@ def zero(rng: Rng) -> Planted:
         ]
     sign = int(rng.choice([-1, 1]))
     peak = Peak(layered(layers), 1, lower, upper, {"Y_0": F(sign)}, F(0), upper)
-    return replace(asked(rng, peak, F(0), tie=True), cuts=())
+    return asked(rng, peak, apart(), ties=1.0)
 
 
-def corner_left_out(rng: Rng) -> Planted:
+def corner_left_out(rng: Rng) -> Question | Fixed:
     """The top is met at one corner alone, and a strict bound of an input leaves it out (unsat), or one of another side does not."""
     peak = peaks.affine(rng, peaks.dyadics)
     assert peak.point is not None
@@ -122,10 +152,10 @@ def corner_left_out(rng: Rng) -> Planted:
     end = (peak.upper if side > 0 else peak.lower)[i]
     constraint = Constraint({x: side}, side * end, strict=True)
     region = Region(peak.lower, peak.upper, (at_least(peak, peak.top, strict=False), constraint))
-    return Planted("", peak.model, (region,), "unsat" if out else "sat", 1, F(0), peak.point)
+    return Fixed(Planted("", peak.model, (region,), "unsat" if out else "sat", 1, F(0), peak.point))
 
 
-def ulp(rng: Rng) -> Planted:
+def ulp(rng: Rng) -> Question | Fixed:
     """One unit in the last place: of a float32, of a double, of a decimal."""
     peak = (
         peaks.affine(rng)
@@ -138,15 +168,15 @@ def ulp(rng: Rng) -> Planted:
         F(math.ulp(near)),
         *(F(1, 10**k) for k in (15, 17, 20, 30, 40, 60)),
     ]
-    return asked(rng, peak, units[int(rng.integers(len(units)))])
+    return asked(rng, peak, lambda r: units[int(r.integers(len(units)))], ties=0.1)
 
 
-def zero_width(rng: Rng) -> Planted:
+def zero_width(rng: Rng) -> Question | Fixed:
     """Some inputs, or all, have no width."""
     if rng.random() < 0.4:
-        return asked(rng, peaks.hill(rng, fixed=int(rng.integers(1, 4))), apart(rng))
+        return asked(rng, peaks.hill(rng, fixed=int(rng.integers(1, 4))), apart())
     peak = peaks.sums(rng, box=points, depth=int(rng.integers(1, 3)))
-    return asked(rng, replace(peak, cuts=()), apart(rng, 3, 60), tie=bool(rng.random() < 0.3))
+    return asked(rng, replace(peak, cuts=()), apart(3, 60), ties=0.3)
 
 
 def points(rng: Rng, n: int) -> tuple[tuple[Fraction, ...], tuple[Fraction, ...]]:
@@ -156,32 +186,40 @@ def points(rng: Rng, n: int) -> tuple[tuple[Fraction, ...], tuple[Fraction, ...]
     return lower, tuple(b if i == wide else a for i, (a, b) in enumerate(zip(lower, upper, strict=True)))
 
 
-def disjuncts(rng: Rng) -> Planted:
+def disjuncts(rng: Rng) -> Question | Fixed:
     """The query of another kind among false ones, in several boxes, or cut in two."""
     makers = (robust, hidden, tie, zero_width, cnn)
     base = makers[int(rng.integers(len(makers)))](rng)
-    if rng.random() < 0.3 and base.margin and len(base.regions) == 1:
-        base = parted(rng, base)
-        return base if rng.random() < 0.5 else replace(base, regions=base.regions[::-1])
-    return among_others(rng, base)
+    if isinstance(base, Fixed):
+        return Fixed(among_others(rng, base.planted))
+    cut = rng.random() < 0.3 and base.peak.lower != base.peak.upper
+    seed = int(rng.integers(1 << 32))
+    return replace(base, change=lambda p: disguised(np.random.default_rng(seed), p, cut=cut))
 
 
-def infinite(rng: Rng) -> Planted:
+def disguised(rng: Rng, planted: Planted, *, cut: bool) -> Planted:
+    if not cut:
+        return among_others(rng, planted)
+    planted = parted(rng, planted)
+    return planted if rng.random() < 0.5 else replace(planted, regions=planted.regions[::-1])
+
+
+def infinite(rng: Rng) -> Question | Fixed:
     """Boxes and values beyond float32's numbers and double's; Clip with an infinity; an input that has no bound on a side."""
     match int(rng.integers(4)):
         case 0:
             peak = peaks.sums(rng, box=peaks.far)
-            return asked(rng, replace(peak, size=max(abs(peak.top), F(1))), apart(rng))
+            return asked(rng, replace(peak, size=max(abs(peak.top), F(1))), apart())
         case 1:
             makers = (peaks.affine, lambda r: peaks.spike(r, int(r.integers(1, 8))), peaks.rising)
-            return asked(rng, peaks.clipped(rng, makers[int(rng.integers(3))](rng)), apart(rng))
+            return asked(rng, peaks.clipped(rng, makers[int(rng.integers(3))](rng)), apart())
         case 2:
             peak = peaks.chain(rng)
-            return asked(rng, replace(peak, size=abs(peak.top) or F(1)), apart(rng))
+            return asked(rng, replace(peak, size=abs(peak.top) or F(1)), apart())
     return open_side(rng)
 
 
-def open_side(rng: Rng) -> Planted:
+def open_side(rng: Rng) -> Question | Fixed:
     """c - relu(w . x + b) where one input has no bound: its top is c, or less where the ReLU is never 0."""
     n = int(rng.integers(1, 4))
     lower, upper = peaks.sixteenths(rng, n)
@@ -195,48 +233,78 @@ def open_side(rng: Rng) -> Planted:
     ]
     top = peaks.forward(layers, ends)[0]
     peak = Peak(layered(layers), 1, lower, upper, {"Y_0": F(1)}, top, tuple(ends))
-    query = asked(rng, peak, apart(rng))
-    (region,) = query.regions
-    region = (  # the side along which the ReLU grows is left open
-        replace(region, lower=(None, *region.lower[1:]))
-        if falls
-        else replace(region, upper=(None, *region.upper[1:]))
-    )
-    region = replace(region, constraints=region.constraints if len(region.constraints) == 1 else ())
-    return query if not region.constraints else replace(query, regions=(region,))
+    found = asked(rng, peak, apart())
+    return found if found.others else replace(found, change=lambda p: opened(p, lower=falls))
 
 
-def extreme(rng: Rng) -> Planted:
+def opened(planted: Planted, *, lower: bool) -> Planted:
+    """Without the end of the first input on the side along which the ReLU grows."""
+    (region,) = planted.regions
+    ends = {"lower": (None, *region.lower[1:])} if lower else {"upper": (None, *region.upper[1:])}
+    return replace(planted, regions=(replace(region, **ends),))
+
+
+def extreme(rng: Rng) -> Question | Fixed:
     """Huge and subnormal weights, and sums that cancel."""
     peak = peaks.sums(rng, peaks.wild) if rng.random() < 0.7 else peaks.affine(rng, peaks.wild)
-    return asked(rng, replace(peak, size=max(abs(peak.top), F(1, 10**60))), apart(rng, 3, 60))
+    return asked(rng, replace(peak, size=max(abs(peak.top), F(1, 10**60))), apart(3, 60))
 
 
-def cnn(rng: Rng) -> Planted:
-    return asked(rng, peaks.pooled(rng), apart(rng))
+def cnn(rng: Rng) -> Question | Fixed:
+    return asked(rng, peaks.pooled(rng), apart())
 
 
-def residual(rng: Rng) -> Planted:
-    return asked(rng, peaks.residual(rng), apart(rng))
+def residual(rng: Rng) -> Question | Fixed:
+    return asked(rng, peaks.residual(rng), apart())
 
 
-def smooth(rng: Rng) -> Planted:
+def smooth(rng: Rng) -> Question | Fixed:
     if rng.random() < 0.2:
-        return asked(rng, peaks.waves(rng), apart(rng))
+        return asked(rng, peaks.waves(rng), apart())
     peak = peaks.rising(rng)
-    return asked(rng, peak, apart(rng, 3, 60))
+    return asked(rng, peak, apart(3, 60))
 
 
-def product(rng: Rng) -> Planted:
-    return asked(rng, peaks.products(rng), apart(rng))
+def product(rng: Rng) -> Question | Fixed:
+    return asked(rng, peaks.products(rng), apart())
 
 
-def quantised(rng: Rng) -> Planted:
-    return asked(rng, peaks.quantised(rng), apart(rng))
+def quantised(rng: Rng) -> Question | Fixed:
+    return asked(rng, peaks.quantised(rng), apart())
 
 
-def executed(rng: Rng) -> Planted:
-    """Between the exact value at a point and what one execution in float32 gives there: about the reals one thing, of executions another."""
+@dataclass(frozen=True)
+class Between:
+    """What lies between the exact value at a point and one of float32: about the reals one thing, of executions another."""
+
+    model: bytes
+    point: Point
+    exact: Fraction
+    single: float
+
+    def ask(self, rng: Rng) -> Planted:
+        if math.isfinite(self.single):
+            share = rng.choice([F(1, 2), F(1, 1 << 20), F((1 << 20) - 1, 1 << 20), F(1)])
+            value, strict = (
+                self.exact + share * (F(self.single) - self.exact),
+                bool(rng.integers(2)) and share < 1,
+            )
+        else:
+            value, strict = (2 * abs(self.exact) + 1) * (1 if self.single > 0 else -1), bool(rng.integers(2))
+        unsat = (
+            bool(rng.integers(2)) or value == self.single
+        )  # the execution satisfies it, the exact value does not
+        side = F(-1 if (self.single > self.exact) is unsat else 1)
+        constraint = Constraint({"Y_0": side}, side * value, strict)
+        region = Region(self.point, self.point, (constraint,))
+        answer = "unsat" if unsat else "sat"
+        return Planted(
+            "", self.model, (region,), answer, 1, abs(self.exact - value), self.point, executed=True
+        )
+
+
+def executed(rng: Rng) -> Between:
+    """A point at which an execution in float32 is not exact, or overflows."""
     while True:
         sizes = [int(rng.integers(1, 5)), int(rng.integers(1, 5)), 1]
         draw = (peaks.full, peaks.wild, cancelling)[int(rng.integers(3))]
@@ -244,26 +312,40 @@ def executed(rng: Rng) -> Planted:
         x = rng.normal(0, 1, sizes[0]).astype(np.float32)
         point = tuple(F(float(v)) for v in x)
         exact, single = peaks.forward(layers, point)[0], in_single(layers, x)
-        if math.isnan(single) or single == exact:
-            continue
-        middle = (
-            (exact + F(single)) / 2 if math.isfinite(single) else 2 * abs(exact) * (1 if single > 0 else -1)
+        if not math.isnan(single) and single != exact:
+            return Between(layered(layers), point, exact, single)
+
+
+@dataclass(frozen=True)
+class Apart:
+    """Two networks and how far apart they are: no further than what is asked for (unsat), or somewhere (sat)."""
+
+    peak: Peak
+    other: bytes
+
+    def ask(self, rng: Rng) -> Planted:
+        peak, sat, tie = self.peak, bool(rng.integers(2)), bool(rng.random() < 0.2)
+        gap = F(0) if tie and not sat else apart(3, 40)(rng)
+        within = peak.top - gap if sat else peak.top + gap
+        within = F(0) if within < 0 else without_a_third(within, up=not sat)
+        sat = peak.top > within
+        sides = ({"Y_0": F(-1), "Y_1": F(1)}, {"Y_0": F(1), "Y_1": F(-1)})
+        regions = tuple(
+            Region(peak.lower, peak.upper, (Constraint(side, -within, strict=True),)) for side in sides
         )
-        up = single > middle
-        unsat = bool(rng.integers(2))  # the execution satisfies it, the exact value does not
-        side = F(-1 if up is unsat else 1)
-        constraint = Constraint({"Y_0": side}, side * middle, strict=bool(rng.integers(2)))
-        region = Region(point, point, (constraint,))
         return Planted(
-            "",
-            layered(layers),
-            (region,),
-            "unsat" if unsat else "sat",
-            1,
-            abs(exact - middle),
-            point,
-            executed=True,
-        )
+            "", peak.model, regions, "sat" if sat else "unsat", 2, abs(peak.top - within), peak.point,
+            cuts=peak.cuts, other=self.other, within=within,
+        )  # fmt: skip
+
+
+def without_a_third(value: Fraction, *, up: bool) -> Fraction:
+    """The value, or the next multiple of GRID where its decimals do not end."""
+    return value if without_decimals(value) == 1 else gridded(value, up=up)
+
+
+def two_networks(rng: Rng) -> Apart:
+    return Apart(*peaks.shifted(rng))
 
 
 def cancelling(rng: Rng, shape: tuple[int, ...]) -> Array:
@@ -283,14 +365,14 @@ def in_single(layers: Sequence[tuple[Array, Array]], x: Array) -> float:
     return float(h[0])
 
 
-def sliver(rng: Rng) -> Planted:
+def sliver(rng: Rng) -> Fixed:
     """Constraints, or a spike, that only the neighbourhood of a point meets: ``planted``."""
     kinds = list(ARCHITECTURES)
     kind = kinds[int(rng.integers(len(kinds)))]
-    return needled(rng, kind) if rng.random() < 0.3 else slabs(rng, kind, mixed=bool(rng.integers(2)))
+    return Fixed(needled(rng, kind) if rng.random() < 0.3 else slabs(rng, kind, mixed=bool(rng.integers(2))))
 
 
-KINDS: dict[str, Maker] = {
+KINDS: dict[str, Callable[[Rng], Question | Fixed | Between | Apart]] = {
     "robust": robust,
     "hidden": hidden,
     "tie": tie,
@@ -305,10 +387,18 @@ KINDS: dict[str, Maker] = {
     "product": product,
     "quantised": quantised,
     "executed": executed,
+    "two-networks": two_networks,
     "sliver": sliver,
 }
 
 
+def queries(kind: str, number: int, count: int = 1) -> list[Planted]:
+    """Of one network; where all of a maker's is drawn at once, one."""
+    rng = np.random.default_rng((zlib.crc32(kind.encode()), number))
+    question = KINDS[kind](rng)
+    count = 1 if isinstance(question, Fixed) else count
+    return [replace(question.ask(rng), name=f"{kind}-{number}" + f".{k}" * (k > 0)) for k in range(count)]
+
+
 def query(kind: str, number: int) -> Planted:
-    planted = KINDS[kind](np.random.default_rng((zlib.crc32(kind.encode()), number)))
-    return replace(planted, name=f"{kind}-{number}")
+    return queries(kind, number)[0]

@@ -552,3 +552,39 @@ def chain(rng: Rng) -> Peak:
     layers.append((np.ones((1, 1), np.float32), dyadics(rng, (1,))))
     top = forward(layers, upper)[0]
     return Peak(layered(layers), 1, lower, upper, {"Y_0": F(1)}, top, upper)
+
+
+# two networks
+
+
+def shifted(rng: Rng) -> tuple[Peak, bytes]:
+    """f, of any kind, and f + h with h a sum of functions of one variable: they differ by h, whatever f is. ``form`` is the difference on the
+    side on which it is larger."""
+    n = int(rng.integers(1, 4))
+    lower, upper = sixteenths(rng, n)
+    hidden = int(rng.integers(2, 5))
+    layers = [
+        (dyadics(rng, (hidden, n)), dyadics(rng, (hidden,))),
+        (dyadics(rng, (1, hidden)), dyadics(rng, (1,))),
+    ]
+    parts = [scalar(rng, dyadics, 1) for _ in range(n)]
+    ranges = [reached(known(p), a, b) for p, a, b in zip(parts, lower, upper, strict=True)]
+    activation = str(rng.choice(["Relu", "Sigmoid", "Tanh", "Abs", "LeakyRelu"]))
+    models = []
+    for both in (False, True):
+        net = Net((1, n))
+        y = net.affine(net.add(activation, net.affine("x", *layers[0])), *layers[1])
+        if both:
+            first = blocks([p[0][0] for p in parts]), np.concatenate([p[0][1] for p in parts])
+            second = np.ones((1, n), np.float32) @ blocks([p[1][0] for p in parts])
+            bent = net.add("Relu", net.affine("x", *first))
+            y = net.add("Add", y, net.affine(bent, second.astype(np.float32), np.zeros(1, np.float32)))
+        models.append(net.model(y, 1))
+    most, least = sum((r.most for r in ranges), F(0)), sum((r.least for r in ranges), F(0))
+    up = most >= -least
+    sign, top = (F(1), most) if up else (F(-1), -least)
+    point = tuple(r.at_most if up else r.at_least for r in ranges)
+    peak = Peak(
+        models[0], 2, lower, upper, {"Y_0": -sign, "Y_1": sign}, top, point, cut_at(parts, lower, upper)
+    )
+    return peak, models[1]

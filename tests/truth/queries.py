@@ -10,12 +10,14 @@ from functools import cached_property
 
 from tlcheck.readers.onnx import read_model
 from tlcheck.readers.vnnlib.read import read_query
+from tlcheck.readers.vnnlib.two_models import joined
 from tlcheck.trusted.arith.arb import working_precision
 from tlcheck.trusted.claim import SatClaim, UnsatClaim
 from tlcheck.trusted.evaluate import Evaluator
 from tlcheck.trusted.graph import Graph
 
 F = Fraction
+ZERO = F(0)
 Point = tuple[Fraction, ...]
 Form = dict[str, Fraction]
 """Coefficients of variables, by name."""
@@ -57,7 +59,8 @@ class Planted:
     fails everywhere, and no more at ``witness``. ``width``: of the neighbourhood of the witness, as a share of the box, roughly.
 
     ``witness`` None: no rational point shows what is known. ``executed``: some float32 execution at the witness says the opposite of
-    ``answer``. ``cuts``: (input, value), where the network is affine between.
+    ``answer``. ``cuts``: (input, value), where the network is affine between. ``other``: a second network, whose outputs are those after the
+    first one's; asked is where they are further apart than ``within``.
     """
 
     name: str
@@ -70,6 +73,8 @@ class Planted:
     width: float = 0.0
     executed: bool = False
     cuts: tuple[tuple[int, float], ...] = ()
+    other: bytes = b""
+    within: Fraction = ZERO
 
     @property
     def _disjunction(self) -> str:
@@ -95,7 +100,8 @@ class Planted:
 
     @cached_property
     def graph(self) -> Graph:
-        return read_model(self.model)
+        own = read_model(self.model)
+        return joined(own, read_model(self.other)) if self.other else own
 
     def claim(self) -> UnsatClaim:
         return UnsatClaim(self.graph, read_query(self.property, self.graph))

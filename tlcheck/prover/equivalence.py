@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from tlcheck import __version__, timer
 from tlcheck.checking.deadline import Deadline
 from tlcheck.checking.schedule import planned, run_leaves
+from tlcheck.prover.attack import float_near
 from tlcheck.prover.engine import Engine
 from tlcheck.prover.prover import Limits, Proof, Prover, Standing, Unknown, Witness
 from tlcheck.prover.refute import Refuter, engine_of, exactly
@@ -244,7 +245,7 @@ def _magnitude(x: Arb) -> float:
 
 def _starts(box: InputBox, seed: int) -> Floats:
     """(P, inputs): the middle, both extreme corners, corners and points at random."""
-    low, high = (np.array([float(x) for x in end]) for end in (box.lower, box.upper))
+    low, high = (np.array([float_near(x) for x in end]) for end in (box.lower, box.upper))
     rng = np.random.default_rng(seed)
     share = rng.random((STARTS // 2, 1))  # of lower ends: a corner's own
     corners = np.where(rng.random((STARTS // 2, low.size)) < share, low, high)
@@ -254,7 +255,7 @@ def _starts(box: InputBox, seed: int) -> Floats:
 
 def _ascent(engine: Engine, starts: Floats, box: InputBox) -> Floats:
     """The best point: each start goes up the gradient of its largest difference, in steps by signs that shrink."""
-    low, high = (np.array([float(x) for x in end]) for end in (box.lower, box.upper))
+    low, high = (np.array([float_near(x) for x in end]) for end in (box.lower, box.upper))
     points, step = starts, (high - low) / 4
     best, value = points[0], -inf
     for _ in range(STEPS):
@@ -289,7 +290,7 @@ def whole_boxes(disjuncts: int) -> Guidance:
 
 def upper_near(x: Fraction) -> float:
     """A double that is not below ``x``."""
-    near = float(x)
+    near = float_near(x)
     return near if Fraction(near) >= x else nextafter(near, inf)
 
 
