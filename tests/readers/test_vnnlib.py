@@ -284,7 +284,9 @@ def test_version_2_refused(name: str) -> None:
 
 def test_comments_within_the_version() -> None:
     text = version2("1", "1", *BOX2)
-    assert read(text.replace("(vnnlib-version <2.0>)", "( ;(\n vnnlib-version ; 1.0\n <2.0>)").replace("( ;(\n ", "(")) == read(text)
+    assert read(
+        text.replace("(vnnlib-version <2.0>)", "( ;(\n vnnlib-version ; 1.0\n <2.0>)").replace("( ;(\n ", "(")
+    ) == read(text)
 
 
 def test_an_unbounded_input_is_named_as_the_file_names_it() -> None:

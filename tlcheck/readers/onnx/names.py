@@ -35,6 +35,21 @@ def check_names(graph: GraphProto) -> None:
         raise InvalidInput("TLC201", "model without outputs")
 
 
+def check_order(graph: GraphProto) -> None:
+    """Every node reads what is defined before it, also where no output needs it: else the graph is none, for any runtime. Raises TLC201."""
+    known = {*(i.name for i in graph.input), *(t.name for t in graph.initializer)}
+    for node in graph.node:
+        for name in node.input:
+            if name and name not in known:
+                raise undefined(name, node)
+        known.update(node.output)
+
+
+def undefined(name: str, node: NodeProto) -> InvalidInput:
+    text = f"tensor '{name}' is not defined before its use (missing, cyclic or out of order)"
+    return InvalidInput("TLC201", text, field=f"node '{node.name or node.op_type}'")
+
+
 def stored_in(graph: GraphProto, needed: Set[str]) -> dict[str, Known]:
     """The graph's initializers that are needed."""
     return {t.name: read_tensor(t, masks=True) for t in graph.initializer if t.name in needed}
