@@ -36,7 +36,7 @@ def check_names(graph: GraphProto) -> None:
 
 
 def check_order(graph: GraphProto) -> None:
-    """Every node reads what is defined before it, also where no output needs it: else the graph is none, for any runtime. Raises TLC201."""
+    """Every node reads what is defined before it, also where no output needs it: no runtime takes another graph. Raises TLC201."""
     known = {*(i.name for i in graph.input), *(t.name for t in graph.initializer)}
     for node in graph.node:
         for name in node.input:
