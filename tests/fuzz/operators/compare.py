@@ -24,7 +24,7 @@ PRODUCTS = {
     "Gemm", "MatMul", "Conv", "ConvTranspose", "Einsum", "BatchNormalization", "AveragePool", "GlobalAveragePool", "CumSum", "Resize",
     "Upsample", "Sum", "Mean", "Add", "Sub", "LayerNormalization", "RMSNormalization", "InstanceNormalization", "GroupNormalization",
     "LpNormalization", "LRN", "ReduceSum", "ReduceMean", "ReduceL1", "ReduceL2", "ReduceSumSquare",
-    "ReduceLogSum", "ReduceLogSumExp", "ReduceProd", "DequantizeLinear", "DFT", "STFT", "RNN", "GRU", "LSTM",
+    "ReduceLogSum", "ReduceLogSumExp", "ReduceProd", "DequantizeLinear", "Det", "DFT", "STFT", "RNN", "GRU", "LSTM",
 }  # fmt: skip
 """Sums of products: their error is relative to the sum of the terms' magnitudes."""
 
@@ -60,6 +60,8 @@ def magnitude(case: Case) -> float:
     entries = max(v.size for v in sizes)
     if case.operator in ("Gemm", "MatMul", "Conv", "ConvTranspose", "Einsum", "BatchNormalization"):
         return float(np.prod(tops)) * entries
+    if case.operator == "Det":
+        return max(tops) ** sizes[0].shape[-1] * entries
     if case.operator in ("ReduceSumSquare", "ReduceL2", "LRN"):
         return max(tops) ** 2 * entries
     return max(tops) * entries

@@ -173,7 +173,7 @@ def _is_endless(graph: GraphProto) -> bool:
     name = graph.output[0].name
     for _ in same:
         name = same.get(name, name)
-    return name == graph.input[1].name
+    return bool(name == graph.input[1].name)
 
 
 def _require_room(call: Call, walk: Walk, count: int, graph: GraphProto) -> None:
