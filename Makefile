@@ -61,6 +61,7 @@ format: $(DEV)
 readme: $(DEV)
 	$(BIN)/python -m tests.readme
 	$(BIN)/python -m tests.rings
+	$(BIN)/python -m tests.fuzz.operators.page
 	$(BIN)/python -m tests.soundness
 
 # Builds the wheel, installs it in an empty environment, and uses it from outside this folder.

@@ -45,7 +45,7 @@ FIRST: Final = "unsat: exact integers, piecewise linear"
 ROWS: Final = {
     FIRST: Row("digits-mlp", (3000, 5500), ARB),
     "unsat: + Sigmoid": Row("digits-sigmoid-lines", (3150, 5500), ARB),
-    "unsat: + smooth functions (Exp)": Row(partial(small_proofs.one_leaf, operator="Exp"), (3500, 4750), ARB),
+    "unsat: + smooth functions (Exp)": Row(partial(small_proofs.one_leaf, operator="Exp"), (3500, 4800), ARB),
     "unsat: + step functions (Sign)": Row(partial(small_proofs.one_leaf, operator="Sign"), (3850, 5100), ARB),
     "unsat: + ball64": Row("digits-mlp", (3600, 5500), (("arith", "ball64"),)),
     "unsat: + deployed": Row("digits-mlp", (3100, 5650), (*ARB, ("semantics", "deployed"))),

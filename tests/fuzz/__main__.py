@@ -2,7 +2,7 @@
 
 ``python -m tests.fuzz operators|formulas|confusions [--seed N] ..`` compares meanings instead: of models with one operator, of
 VNN-LIB texts, of bundles, counterexamples and results whose roles are confused. ``kept/`` has an input of every kind that
-was met, of these and of crashes that were mended; ``--grow`` adds to it.
+these have met; ``--grow`` adds to it.
 
 From small valid seeds made here, inputs are mutated as bytes and by structure (JSON trees, S-expressions, protobuf fields,
 array headers, members of a zip), given to one reader each, and only InvalidInput may come out. Anything else that is

@@ -12,7 +12,8 @@ from pathlib import Path
 
 KEPT = Path(__file__).parent / "kept"
 FORMULAS = KEPT / "formulas"
-MOST_BYTES = 2000
+BUNDLES = KEPT / "bundles"
+MOST_BYTES = 3000
 
 
 class Corpus:

@@ -639,6 +639,13 @@ def test_unneeded_nodes_are_left_out() -> None:
     assert len(graph.nodes) == 2
 
 
+@pytest.mark.parametrize("name", ["s", "t", "gone"])
+def test_unneeded_nodes_have_their_order(name: str) -> None:
+    """Cyclic, used before it is made, or missing."""
+    nodes = [RELU, helper.make_node("Sin", [name], ["s"]), helper.make_node("Cos", ["x"], ["t"])]
+    assert f"'{name}' is not defined before its use" in str(refused(model(nodes), "TLC201"))
+
+
 def test_integer_overflow_is_refused() -> None:
     nodes = [helper.make_node("Mul", ["a", "a"], ["s"]), helper.make_node("Reshape", ["x", "s"], ["y"])]
     refused(model(nodes, constants={"a": ints(1 << 40)}), "TLC202")

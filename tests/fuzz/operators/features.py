@@ -39,7 +39,8 @@ def features(schema: Any) -> list[str]:
         for text in sorted(parameter.allowed_type_strs):
             if element(text):
                 found.append(f"{parameter.type_param_str}: {element(text)}")
-    return [*found, NO_ENTRIES, RANK_0] if schema.inputs else found
+    found += [NO_ENTRIES, RANK_0] if schema.inputs else []
+    return found[-1:] if schema.deprecated else found  # refused whatever it has
 
 
 def element(text: str) -> str:

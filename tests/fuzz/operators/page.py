@@ -10,7 +10,7 @@ from tests.fuzz.operators.kept import Cases
 from tests.fuzz.operators.model import schemas, versions
 from tests.helpers import REPOSITORY
 from tlcheck.readers.onnx import LOWERINGS
-from tlcheck.readers.onnx.table import NEVER
+from tlcheck.readers.onnx.unread import reason
 
 PAGE = REPOSITORY / "tlcheck" / "readers" / "onnx" / "OPERATORS.md"
 
@@ -37,7 +37,7 @@ def page() -> str:
     names = [name for name in schemas() if versions(name)]
     rows = [_row(name, said[name]) for name in names if name in LOWERINGS]
     others = [
-        f"| {name} | {_versions(name)} | {NEVER.get(name, 'no rule for it')} |"
+        f"| {name} | {_versions(name)} | {reason(name, '') or 'no rule for it'} |"
         for name in names
         if name not in LOWERINGS
     ]

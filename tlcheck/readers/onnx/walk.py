@@ -13,7 +13,7 @@ from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_NODES
 from tlcheck.readers.onnx.call import Builder, Call
 from tlcheck.readers.onnx.external import parse
-from tlcheck.readers.onnx.names import FunctionName, Values, check_names, needed_by, stored_in
+from tlcheck.readers.onnx.names import FunctionName, Values, check_defined, check_whole, needed_by, stored_in
 from tlcheck.readers.onnx.operands import FLOATS, INTEGERS, Data, Known, Late, Part, Shape
 from tlcheck.readers.onnx.standard import MIN_OPSET, form_of, max_opset
 from tlcheck.readers.onnx.table import LOCAL, LOWERINGS, ON_INTEGERS, Row, late_row, remember
@@ -37,7 +37,7 @@ def read_graph(data: bytes) -> Graph:
     opset, versions = _opset(model), _versions(model)
     graph = model.graph
     _check_features(model)
-    check_names(graph)
+    check_whole(graph)
     needed = needed_by(graph.node, (output.name for output in graph.output))
     values: Values = dict(stored_in(graph, needed))
     walk = Walk(Builder(table=LOWERINGS), _functions(model), versions, opset, opset)
@@ -202,9 +202,7 @@ def _row(node: NodeProto, call: Call, operands: Sequence[Part | None], own: Row 
 
 def _operand(name: str, values: Values, node: NodeProto) -> Part | None:
     """The tensor's value; None for an optional operand left out. Raises TLC201: missing, or nodes out of order."""
-    if name and name not in values:
-        text = f"tensor '{name}' is not defined before its use (missing, cyclic or out of order)"
-        raise InvalidInput("TLC201", text, field=f"node '{node.name or node.op_type}'")
+    check_defined(name, values, node)
     return values[name] if name else None
 
 
