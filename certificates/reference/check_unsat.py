@@ -311,7 +311,7 @@ def common(values):
 
 # ---- ONNX: the protobuf wire format, then messages -------------------------------------------------------------
 
-# Message: number name type; ``*``: any number of them, else one at most; ``-``: bytes, read by nobody but "raw". Others are refused.
+# Message: number name type; ``*``: any number of them, else one at most; ``-``: bytes. Others are refused.
 SCHEMAS = """
 Model: 1 ir int, 2 by -, 3 of -, 4 domain -, 5 version int, 6 doc -, 7 graph Graph, 8 opsets Opset*, 14 notes Note*
 Opset: 1 domain str, 2 version int
