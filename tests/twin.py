@@ -174,6 +174,20 @@ def certify(folder: Path, each: int, seed: int) -> Iterator[Path]:
             print(f"certify: no proof of {here.name}: {(done.stdout + done.stderr)[-200:]!r}")
 
 
+def narrowed(path: Path, folder: Path, seed: int) -> Iterator[Pair]:
+    """The proof, put to properties that some samples satisfy by far: false claims with the evidence of a true one."""
+    name, number = path.parent.name.rsplit("-", 1)
+    files = files_of(path)
+    (claim,) = json.loads(files["manifest.json"])["claims"]
+    for room in (-0.02, -0.1, -0.3):
+        here = folder / f"{path.parent.name}{room}"
+        here.mkdir(parents=True)
+        write_case(name, here, seed + int(number), room)
+        write(sealed(files | {claim["property"]: (here / "p.vnnlib").read_bytes()}), here / "x.tlcert")
+        for pair in compare(f"{path.parent.name} with the property narrowed by {-room}", here / "x.tlcert"):
+            yield replace(pair, true=False)
+
+
 def evidence_of(path: Path) -> str:
     """How many leaves and splits a proof has, and of what."""
     files = files_of(path)
@@ -645,6 +659,10 @@ def run(arguments: argparse.Namespace, folder: Path) -> bool:
         for path in more:
             print(f"  {path.parent.name}: {evidence_of(path)}")
         good &= report("certify", [p for path in more for p in compare(path.parent.name, path)])
+        good &= report(
+            "certify, false",
+            [p for path in more for p in narrowed(path, folder / "narrowed", arguments.seed)],
+        )
     if "mutants" in parts:
         found = list(mutants(arguments.mutants, arguments.seed, folder / "mutants", mutant_bases(more)))
         for kind, count in sorted(Counter(kind for kind, _ in found).items()):

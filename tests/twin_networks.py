@@ -194,7 +194,7 @@ def run(model: onnx.ModelProto, x: Array) -> Array:
 
 
 def write_case(name: str, folder: Path, seed: int, room: float = 0.6) -> None:
-    """net.onnx, and p.vnnlib: the difference of the outputs leaves a range a little wider than that of samples."""
+    """net.onnx, and p.vnnlib: the difference of the outputs leaves a range wider than that of samples, by ``room`` times it (< 0: it does)."""
     model = build(name, seed)
     (folder / "net.onnx").write_bytes(model.SerializeToString())
     shape = BUILDERS[name][1]
@@ -202,7 +202,7 @@ def write_case(name: str, folder: Path, seed: int, room: float = 0.6) -> None:
     centre = rng.integers(-8, 9, size=shape) / 8
     samples = [run(model, centre + rng.uniform(-0.25, 0.25, size=shape)).ravel() for _ in range(50)]
     gap = [float(s[0] - s[1]) for s in samples]
-    room = room * (max(gap) - min(gap)) + 0.05 * (name not in ROOMS)
+    room = room * (max(gap) - min(gap)) + 0.05 * (name not in ROOMS and room > 0)
     low, high = min(gap) - room, max(gap) + room
     lines = [f"(declare-const X_{i} Real)" for i in range(centre.size)] + [
         "(declare-const Y_0 Real)",
