@@ -418,6 +418,7 @@ def read_onnx(data):
     model, net = message(data, "Model"), Network()
     versions = {m["version"] for m in model["opsets"] if m["domain"] in (None, "", "ai.onnx")}
     known(len(versions) == 1 and versions <= {*range(7, 23)}, f"ONNX: opset {versions}")
+    known((model["ir"] or 0) in range(3, 15), f"ONNX: ir_version {model['ir']}")
     graph, (opset,) = model["graph"], versions
     need(graph, "ONNX: no graph")
     for m in graph["constants"]:
@@ -993,7 +994,7 @@ class Evidence:
     def tree(self):
         rows = list(zip(*self.columns("tree/", "kind", "node", "index", "point", "below", "above")))
         for leaf, node, i, _, below, above in rows:
-            need(leaf in (0, 1) and 0 <= node < max(len(self.nodes), 1), "tree: a kind, or a node")
+            need(leaf in (0, 1) and 0 <= node < len(self.nodes), "tree: a kind, or a node")
             inside = 0 <= below < (self.count if leaf else len(rows)) and (leaf or 0 <= above < len(rows))
             need(inside and (leaf or self.value(node, i)), "tree: a row refers to nothing")
         roots = self.get("tree/roots", WHOLE, self.disjuncts, below=len(rows))
