@@ -95,8 +95,8 @@ mutants: $(DEV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "cosmic-ray>=8.4,<9" "coverage>=7.6"
 	$(BIN)/python -m tests.mutants $(ARGS)
 
-# certificates/reference/check_unsat.py against `tlcheck verify`: the corpus, proofs found in the run, 2,000 mutants, the shared data's dumps
-# (two minutes of CPU each at most): make twin ARGS="corpus mutants --mutants 500".
+# certificates/reference/check_unsat.py against `tlcheck verify`: the corpus, claims of known truth, proofs found in the run, 2,000 mutants, the shared
+# data's dumps (two minutes of CPU each at most): make twin ARGS="corpus mutants --mutants 500".
 twin: $(DEV)
 	$(BIN)/python -m tests.twin $(ARGS)
 
