@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Linear, Scale, Sum
+from tlcheck.trusted.ops.attended import Attended
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
 from tlcheck.trusted.ops.convolution import Conv, ConvTranspose
@@ -179,6 +180,7 @@ RULES: dict[type[Operation], Callable[..., Array]] = {
     Fixed: _fixed,
     Rearrange: _rearrange,
     Statistic: lambda op, v, x: v,
+    Attended: lambda op, x, v: x,
     Unlike: lambda op, x: x,
     Paired: lambda op, x: x,
     Stored: lambda op, x: x,

@@ -29,6 +29,7 @@ from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.graph import Graph, Shape
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Linear, Scale, Sum
+from tlcheck.trusted.ops.attended import Attended
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
 from tlcheck.trusted.ops.convolution import Conv, ConvTranspose
@@ -521,6 +522,7 @@ RULES: dict[type[Operation], Rule] = {
     Rearrange: _rearrange,
     ReduceSum: _reduce_sum,
     Statistic: lambda op, xs, shapes, prec: xs[0],
+    Attended: lambda op, xs, shapes, prec: xs[0],
     Unlike: lambda op, xs, shapes, prec: xs[0],
     Paired: lambda op, xs, shapes, prec: xs[0],
     Stored: lambda op, xs, shapes, prec: xs[0],
