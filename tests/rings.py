@@ -49,7 +49,7 @@ ROWS: Final = {
     "unsat: + step functions (Sign)": Row(partial(small_proofs.one_leaf, operator="Sign"), (3850, 5100), ARB),
     "unsat: + ball64": Row("digits-mlp", (3600, 5500), (("arith", "ball64"),)),
     "unsat: + deployed": Row("digits-mlp", (3100, 5650), (*ARB, ("semantics", "deployed"))),
-    "sat: a witness": Row("absolute-witness-on-the-boundary", (2800, 5400)),
+    "sat: a witness": Row("absolute-witness-on-the-boundary", (2850, 5400)),
     "two networks": Row("equiv-a-weight-off", (3350, 5650), ARB),
     "spline": Row("spline-parabola", (800, 2250)),
     "spline: + distance to a network": Row("spline-near-tanh", (1150, 2450)),

@@ -27,6 +27,7 @@ from tlcheck.prover.engine import Engine
 from tlcheck.prover.prover import Limits, Proof, Prover, Standing, Unknown, Witness
 from tlcheck.prover.refute import Refuter, engine_of, exactly
 from tlcheck.prover.regions import clipped
+from tlcheck.prover.tree import whole_boxes
 from tlcheck.readers.bundle.manifest import Producer
 from tlcheck.readers.bundle.pairs import apart, boxes_of
 from tlcheck.readers.bytes import gunzip_if_packed, read_stored_bytes
@@ -39,7 +40,7 @@ from tlcheck.trusted.arith.arb import PRECISION, Arb, lower_float, working_preci
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.evaluate import Evaluator, Undecided
 from tlcheck.trusted.graph import Graph
-from tlcheck.trusted.guidance import LEAF, Guidance, Leaves, Tree
+from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.plan import Settings
 from tlcheck.trusted.query import InputBox, Query
 from tlcheck.writers.bundle import ModelOut, Pair, write_pair
@@ -274,18 +275,6 @@ def _ascent(engine: Engine, starts: Floats, box: InputBox) -> Floats:
         points = np.clip(points + step * np.sign(engine.gradient(values, pull)), low, high)
         step = step * SHRINK
     return np.asarray(best)
-
-
-def whole_boxes(disjuncts: int) -> Guidance:
-    """Each disjunct in one leaf, which weighs its only constraint."""
-    numbers, zeros, none = np.arange(disjuncts), np.zeros(disjuncts, np.int64), np.zeros(0, np.int64)
-    tree = Tree(np.full(disjuncts, LEAF), zeros, zeros, np.zeros(disjuncts), numbers, zeros, numbers)
-    starts = np.arange(disjuncts + 1), np.zeros(disjuncts + 1, np.int64)
-    unclaimed = np.full(disjuncts, np.nan)
-    leaves = Leaves(
-        starts[0], zeros, np.ones(disjuncts), starts[1], none, none, none, np.zeros(0), np.zeros(0), unclaimed
-    )
-    return Guidance(tree, leaves)
 
 
 def upper_near(x: Fraction) -> float:
