@@ -1,12 +1,13 @@
 """Every kernel against exact arithmetic, on hostile numbers.
 
-A result is a lower bound (``shim.h``: upper ends are negatives), and is compared with the exact number in integers: it must not be above
-it, nor far below it where no range ends. Results that are not finite claim nothing and are counted. What the statements are, and
-why they hold: ``kernels/README.md``.
+A result is a lower bound (``shim.h``: upper ends are negatives), and is compared with the exact number in integers: it must
+not be above it, nor far below it where no range ends. Results that are not finite claim nothing and are counted. What the
+statements are, and why they hold: ``kernels/README.md``.
 """
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,7 +15,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.kernels.calls import Calls, Floats
+from tlcheck.kernels.calls import Calls, Floats, checked
+from tlcheck.trusted.arith.box import OutOfRange
 from tlcheck.trusted.arith.tiles import Tiles
 
 Random = np.random.Generator
@@ -100,8 +102,8 @@ class Exact:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Lower bounds ``found`` (``finite``: where they are numbers) of ``exact`` numbers; ``size``: of sums of ``terms`` products, the sum
-    of their magnitudes. ``silent``: a row without a bound says so."""
+    """Lower bounds ``found`` (``finite``: where they are numbers) of ``exact`` numbers; ``size``: of sums of ``terms`` products,
+    the sum of their magnitudes. ``silent``: a row without a bound says so."""
 
     found: Exact
     finite: NDArray[np.bool_]
@@ -159,7 +161,9 @@ def check(calls: Calls, entries: int, seed: int = 0, kernels: tuple[str, ...] = 
 
 
 def _lower(found: Floats, exact: Exact, size: Exact, terms: int) -> Case:
-    return Case(Exact.of(found), np.isfinite(found), exact, size, terms, silent=not bool((found == np.inf).any()))
+    return Case(
+        Exact.of(found), np.isfinite(found), exact, size, terms, silent=not bool((found == np.inf).any())
+    )
 
 
 def _box(rng: Random, draw: Draw, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
@@ -201,7 +205,11 @@ def _step(calls: Calls, rng: Random, draw: Draw) -> Iterator[Case]:
     yield _lower(found, exact, abs(product) + abs(b), 1)
     lost = (exact + -Exact.of(found)) * Exact.of(below[:, None, :])
     rest = Exact.of(value) + height.sum() + -lost.sum()
-    most = abs(height).sum() + abs(Exact.of(value)) + ((abs(product) + abs(b)) * Exact.of(below[:, None, :])).sum()
+    most = (
+        abs(height).sum()
+        + abs(Exact.of(value))
+        + ((abs(product) + abs(b)) * Exact.of(below[:, None, :])).sum()
+    )
     yield _rows_of(total, found, rest, most, n)
 
 
@@ -271,10 +279,13 @@ def _adjoint(kernel: str) -> Callable[[Calls, Random, Draw], Iterator[Case]]:
         below = np.maximum(draw(rng, (int(rng.choice([1, domains])), tiles.n_out)), 0.0)
         below *= rng.choice([0.0, 1.0])
         found, charges = calls.adjoint(tiles, block, below, kernel)
-        flat, owned = found.reshape(-1, tiles.n_out), np.repeat(
-            np.broadcast_to(below, (domains, tiles.n_out)), rows, axis=0
+        flat, owned = (
+            found.reshape(-1, tiles.n_out),
+            np.repeat(np.broadcast_to(below, (domains, tiles.n_out)), rows, axis=0),
         )
-        parts = charges.reshape(-1, tiles.places, tiles.groups, charges.shape[-1] // (tiles.places * tiles.groups))
+        parts = charges.reshape(
+            -1, tiles.places, tiles.groups, charges.shape[-1] // (tiles.places * tiles.groups)
+        )
         for g in range(tiles.groups):
             x = Exact.of(_gathered(tiles, taken, block.reshape(-1, tiles.n_in), g))
             w, c = Exact.of(tiles.weights[g]), _group(tiles, flat, g)
@@ -284,7 +295,7 @@ def _adjoint(kernel: str) -> Callable[[Calls, Random, Draw], Iterator[Case]]:
             lost = ((exact + -Exact.of(c)) * xn).sum()
             mine = parts[:, :, g].reshape(-1, parts.shape[-1])
             total = Exact.of(mine).sum()
-            finite = np.isfinite(mine).all(axis=-1)
+            finite = np.asarray(np.isfinite(mine).all(axis=-1))
             broken = ~np.isfinite(c).all(axis=-1) & finite
             terms = taken.shape[1] + tiles.columns
             yield Case(total, finite, -lost, (size * xn).sum(), terms, silent=not bool(broken.any()))
@@ -301,3 +312,34 @@ CASES: Final[dict[str, Callable[[Calls, Random, Draw], Iterator[Case]]]] = {
     "adjoint_tensor": _adjoint("adjoint_tensor"),
 }
 """The kernels: what each is asked, and the exact answers."""
+
+EXTENTS: Final = (
+    (),
+    (0,),
+    (-1,),
+    (3, -2),
+    (1 << 31, 1 << 31),
+    (1 << 62, 4),
+    (1 << 37,),
+    ((1 << 37) + 1,),
+    (7, 11, 13),
+)
+"""Sizes with every kind of answer."""
+
+
+def sizes_agree(library: ctypes.CDLL) -> bool:
+    """The library takes the sizes that ``calls.checked`` takes."""
+    for extents in EXTENTS:
+        array = (ctypes.c_longlong * len(extents))(*extents)
+        taken = library.tlc_sizes(array, len(extents)) == 0
+        if taken != _taken(extents):
+            return False
+    return True
+
+
+def _taken(extents: tuple[int, ...]) -> bool:
+    try:
+        checked(*extents)
+    except OutOfRange:
+        return False
+    return True
