@@ -18,7 +18,6 @@ from tests.helpers import CERTIFICATES, kernels_engine
 from tests.trusted.arith.test_ball64_engine import MODES, control  # noqa: F401
 from tlcheck.cli.main import main
 from tlcheck.errors import InvalidInput
-from tlcheck.keys import key
 from tlcheck.kernels import build as building
 from tlcheck.kernels.build import Library, build, folder
 from tlcheck.kernels.calls import checked
@@ -27,11 +26,12 @@ from tlcheck.kernels.device import Device, compiled
 from tlcheck.kernels.native import Native, native
 from tlcheck.kernels.profile import Recorder
 from tlcheck.kernels.sanitize import on_the_host
+from tlcheck.keys import key
 from tlcheck.options import Options
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.constant import Constant
-from tlcheck.trusted.arith.direction import KernelsRefused, rounds
 from tlcheck.trusted.arith.directed import Directed
+from tlcheck.trusted.arith.direction import KernelsRefused, rounds
 from tlcheck.trusted.arith.maps import MatMap
 from tlcheck.trusted.arith.tiles import Tiles
 from tlcheck.trusted.plan import Settings

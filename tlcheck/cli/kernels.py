@@ -106,8 +106,8 @@ def check(on: str, entries: int, seed: int) -> ExitCode:
         for c in counts(calls, entries, seed):
             wrong |= not c.passed
             click.echo(
-                f"{place:<7} {c.kernel:<15} {c.entries:>9,} bounds of {len(c.kinds)} kinds: {c.violations} wrong, {c.loose} loose, "
-                f"{c.not_finite:,} without a number"
+                f"{place:<7} {c.kernel:<15} {c.entries:>9,} bounds of {len(c.kinds)} kinds: {c.violations} wrong, "
+                f"{c.loose} loose, {c.not_finite:,} without a number"
             )
     return _said(
         wrong, "every bound holds", "a bound is wrong: no verdict of these kernels is worth anything"
@@ -200,7 +200,7 @@ def profile(on: str, trace: Path | None) -> ExitCode:
                 out.write(recorder.trace())
         for total in recorder.totals():
             click.echo(
-                f"{place:<7} {total.kernel:<15} {total.calls:>4} calls {total.seconds:8.3f} s {total.rate:8.2f}e9 multiply-adds/s "
-                f"{total.intensity:8.1f} a byte"
+                f"{place:<7} {total.kernel:<15} {total.calls:>4} calls {total.seconds:8.3f} s {total.rate:8.2f}e9 multiply-adds/s"
+                f" {total.intensity:8.1f} a byte"
             )
     return ExitCode.OK
