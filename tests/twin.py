@@ -177,7 +177,7 @@ Files = dict[str, bytes]
 
 
 def files_of(path: Path) -> Files:
-    return REFERENCE.read_folder(str(path)) if path.is_dir() else REFERENCE.read_zip(path.read_bytes())
+    return REFERENCE.read_folder(path) if path.is_dir() else REFERENCE.read_zip(path.read_bytes())
 
 
 def sealed(files: Files, manifest: Any = None) -> Files:

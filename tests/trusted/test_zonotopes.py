@@ -142,7 +142,7 @@ def worst_signs(graph: Graph, found: Zonotopes, domain: int, entry: int) -> Call
     v = found.outputs[graph.outputs[0]]
     bases = np.cumsum([0, *(n.size for n in graph.nodes)])
     effect = np.zeros(bases[-1])
-    effect[v.symbols[domain]] = v.rows[domain][:, entry]
+    effect[v.symbols[domain]] = v.rows[domain].array[:, entry]
 
     def sign(i: int, size: int) -> Floats:
         for j in range(i, len(graph.nodes)):

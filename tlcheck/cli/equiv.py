@@ -112,7 +112,9 @@ def _run(model: Path, other: Path, box: tuple[str, Fraction | None], choices: Ch
         if not choices.output.is_dir():
             check_writable(choices.output)
     spec, eps = box
-    return Work(Models.load(model, other, lambda graph: box_text(spec, graph, eps)), choices, start).run()
+    real = choices.semantics == "real"
+    models = Models.load(model, other, lambda graph: box_text(spec, graph, eps), real=real)
+    return Work(models, choices, start).run()
 
 
 def _written(run: Run, choices: Choices) -> ExitCode:

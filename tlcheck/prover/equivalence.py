@@ -49,6 +49,8 @@ Point = tuple[Fraction, ...]
 STARTS: Final = 32
 STEPS: Final = 30
 SHRINK: Final = 0.85
+LEAST: Final = 1e-30
+"""A bound, of networks that are the same."""
 DIGITS: Final = 3
 """Of a bound that is chosen: the proved one, rounded up."""
 ROOM: Final = 1 + 2.0**-20
@@ -57,25 +59,27 @@ ROOM: Final = 1 + 2.0**-20
 
 @dataclass(frozen=True, eq=False)
 class Models:
-    """Both networks and the box, as read. ``box``: the text of the property whose boxes are meant."""
+    """Both networks and the box, as read. ``box``: the text of the property whose boxes are meant. ``real``: of the
+    functions, not of executions."""
 
     model: ModelOut
     other: ModelOut
     box: bytes
     boxes: tuple[InputBox, ...]
+    real: bool = True
 
     @staticmethod
-    def load(a: Path, b: Path, box: Callable[[Graph], bytes]) -> Models:
+    def load(a: Path, b: Path, box: Callable[[Graph], bytes], *, real: bool = True) -> Models:
         """``box`` gives the property of the first network. Raises InvalidInput."""
         first, second = _loaded(a), _loaded(b)
         text = box(first.graph)
         region = read_query(gunzip_if_packed(text, file="--box"), first.graph, file="--box")
-        return Models(first, second, text, tuple(boxes_of(region)))
+        return Models(first, second, text, tuple(boxes_of(region)), real)
 
     @cached_property
     def joint(self) -> Graph:
         """Raises InvalidInput TLC303: the networks do not fit."""
-        return joined(self.model.graph, self.other.graph, self._names)
+        return joined(self.model.graph, self.other.graph, self._names, shared=self.real)
 
     @cached_property
     def plain(self) -> Graph:
@@ -290,7 +294,8 @@ def upper_near(x: Fraction) -> float:
 
 
 def rounded_up(x: float) -> Fraction:
-    """The least decimal of DIGITS digits that is not below ``x`` > 0."""
+    """The least decimal of DIGITS digits that is not below ``x``, and LEAST at least."""
+    x = max(x, LEAST)
     scale = Fraction(10) ** (DIGITS - 1 - int(np.floor(np.log10(x))))
     scaled = Fraction(x) * scale
     return Fraction(-((-scaled.numerator) // scaled.denominator)) / scale

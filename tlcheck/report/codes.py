@@ -158,7 +158,9 @@ CODES: dict[str, Code] = {
     "TLC503": Code(
         "data that do not fit the network", "Number, range or labels of the samples are not the network's."
     ),
-    "TLC504": Code("a package is missing", "What reads this is an optional package; the message names it."),
+    "TLC504": Code(
+        "a package is missing", "What this needs is an optional package; the message says how to install it."
+    ),
     "TLC505": Code(
         "no engine for the device",
         "Nothing is installed that searches for proofs there; --device cpu always works.",

@@ -12,6 +12,7 @@ differences. What follows a node knows its t' as symbols ``base + entry``.
   is within gamma |M| (sum |rows| + own) and the engine's error of the centre, and goes to ``own`` with radius_i.
 * y = f(z) + e, f between lines on z's box: with any slope s, f(z) - s z lies in [p, q], the ends of what the lines leave:
   s times (*), the centre moved by (p + q)/2, own + (q - p)/2 + radius_i.
+* smooth functions, softmax, products of two operands: around their centres, in float64 (``trusted.centred``), and radius_i.
 * anything else: the middle of its box, and half its width and radius_i as own.
 
 Symbols that would take too much memory are given up: |M| times their part of a value is own. Every step keeps the interval
@@ -20,7 +21,7 @@ box beside (*) and meets both. Products are sums of doubles as ball64 has them, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -39,15 +40,32 @@ from tlcheck.trusted.arith.ball64 import (
     slack_up,
 )
 from tlcheck.trusted.arith.box import Box
-from tlcheck.trusted.arith.maps import Affine, ConvMap, IndexMap, Map, MatMap, SignMap
+from tlcheck.trusted.arith.maps import Affine, ConvMap, DiagMap, IndexMap, Map, MatMap, SignMap
 from tlcheck.trusted.arith.profile import Profile
 from tlcheck.trusted.graph import Node
 from tlcheck.trusted.intervals import image
 from tlcheck.trusted.network import Network
+from tlcheck.trusted.noise import (
+    SMALL,
+    UP,
+    Noise,
+    Rows,
+    Values,
+    apart,
+    between,
+    boxed,
+    chord_lines,
+    cut,
+    enclosed,
+    fewer,
+    group_size,
+    met,
+    summed,
+)
 from tlcheck.trusted.ops.activation import Relu
-from tlcheck.trusted.ops.base import Relaxed
+from tlcheck.trusted.ops.base import Operation, Relaxed
 from tlcheck.trusted.ops.elementwise import Elementwise
-from tlcheck.trusted.ops.lines import Lines, Part, Relaxation, SlopeGuess
+from tlcheck.trusted.ops.lines import Part, Relaxation
 from tlcheck.trusted.ops.structure import Input
 from tlcheck.trusted.rounding import rounding_radius
 
@@ -56,25 +74,6 @@ Ints = NDArray[np.int64]
 
 ENTRIES = 1 << 22
 """Most numbers in one domain's rows of one node: 32 MiB."""
-UP = 1 + 16 * V
-"""Makes a value of up to six roundings, of numbers that are not negative, an upper bound."""
-SMALL = 2.0**-40
-"""Own parts below this part of a node's largest get no symbol: precision, not soundness."""
-Noise = tuple[Ints, Floats]
-"""(symbols, rows)"""
-
-
-@dataclass(frozen=True, eq=False)
-class Values:
-    """A node's values in D domains: ``centre``, ``own`` (D, n), ``rows`` of each domain (M, n), ``symbols`` (M,), which increase.
-    ``spread`` (D, n) >= |value - centre|, guarded; ``box`` (D, n) encloses them."""
-
-    centre: Floats
-    own: Floats
-    rows: list[Floats]
-    symbols: list[Ints]
-    spread: Floats
-    box: Box
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +86,7 @@ class Zonotopes:
     def differences(self, node: int, domain: int, label: int) -> tuple[Floats, Floats]:
         """(n,): lower and upper ends of value[label] - value[j] of an output, for each j (0 at j = label)."""
         v = self.outputs[node]
-        rows, own, c, box = v.rows[domain], v.own[domain], v.centre[domain], v.box
+        rows, own, c, box = v.rows[domain].array, v.own[domain], v.centre[domain], v.box
         apart = rows[:, label : label + 1] - rows
         reach = np.abs(apart).sum(axis=0) * slack_up(len(rows) + 2) + TINY
         reach = (reach + own[label] + own + 4 * V * (np.abs(c[label]) + np.abs(c))) * UP + TINY
@@ -123,7 +122,7 @@ class _Carry:
         last = {j: i for i in sorted(self.network.needed) for j in nodes[i].inputs}
         boxes = {}
         for i in sorted(self.network.needed):
-            value = _boxed(inputs[i]) if isinstance(nodes[i].op, Input) else self._value(i, nodes[i])
+            value = boxed(inputs[i]) if isinstance(nodes[i].op, Input) else self._value(i, nodes[i])
             self.found[i], boxes[i] = value, value.box
             for j in {*nodes[i].inputs}:
                 if last[j] == i and j not in outputs:
@@ -146,13 +145,13 @@ class _Carry:
 
     def _value(self, i: int, node: Node) -> Values:
         operands = [self.found[j] for j in node.inputs]
+        if (centred := self._centred(node, operands)) is not None:
+            return self._rounded(node, operands, centred)
         boxes, shapes = tuple(v.box for v in operands), self.network.shapes(node)
         affine = self.network.affine[i]
         box = image(node.op, affine, boxes, self.engine, shapes)
         radius = rounding_radius(node.op, affine, boxes, shapes, box, self.engine, self.profile)
-        if radius is not None:
-            box = Box(np.nextafter(box.lower - radius, -np.inf), np.nextafter(box.upper + radius, np.inf))
-        box = self._each(box)
+        box = self._each(box if radius is None else _wider(box, radius))
         extra = np.zeros(box.lower.shape) if radius is None else radius
         if affine is not None:
             if radius is None and affine.exact and _moves(affine.maps):
@@ -160,7 +159,24 @@ class _Carry:
             return self._affine(i, affine, operands, box, extra)
         if isinstance(node.op, Relaxed):
             return self._relaxed(_relaxation(node, boxes, shapes), operands, box, extra)
-        return _boxed(box)
+        return boxed(box)
+
+    def _centred(self, node: Node, operands: list[Values]) -> Values | None:
+        """What ``trusted.centred`` knows of F_i, before it is rounded."""
+        if not has_centre(node.op):
+            return None
+        from tlcheck.trusted.centred import values  # networks that are piecewise linear do without
+
+        return values(node.op, self.network.shapes(node), operands, self.engine, ENTRIES)
+
+    def _rounded(self, node: Node, operands: list[Values], v: Values) -> Values:
+        """With the radius of an operation that is not affine."""
+        boxes, shapes = tuple(x.box for x in operands), self.network.shapes(node)
+        radius = rounding_radius(node.op, None, boxes, shapes, v.box, self.engine, self.profile)
+        if radius is None:
+            return v
+        own, spread = (v.own + radius) * UP, (v.spread + radius) * UP
+        return met(Values(v.centre, own, v.rows, v.symbols, spread, _wider(v.box, radius)))
 
     def _each(self, box: Box) -> Box:
         """With a row for each domain."""
@@ -169,19 +185,29 @@ class _Carry:
 
     def _moved(self, affine: Affine, operands: list[Values], box: Box) -> Values:
         """Values that are moved, and their signs: exact. Each result is one value, or 0."""
-        pairs = list(zip(affine.maps, operands, strict=True))
-        move = self._forward
-        centre, own = sum(move(m, v.centre) for m, v in pairs), sum(np.abs(move(m, v.own)) for m, v in pairs)
-        rows = [[(v.symbols[d], move(m, v.rows[d])) for m, v in pairs] for d in range(self.domains)]
-        spread = sum(np.abs(move(m, v.spread)) for m, v in pairs)
-        return Values(
-            np.asarray(centre), np.asarray(own), *_apart(map(_summed, rows)), np.asarray(spread), box
+        move, pairs = (
+            self._forward,
+            [(m, v) for m, v in zip(affine.maps, operands, strict=True) if not _is_nothing(m)]
+            or list(zip(affine.maps, operands, strict=True))[:1],
         )
+        centre, own = sum(move(m, v.centre) for m, v in pairs), sum(np.abs(move(m, v.own)) for m, v in pairs)
+        spread = sum(np.abs(move(m, v.spread)) for m, v in pairs)
+        (m, v), parts = pairs[0], range(self.domains)
+        if len(pairs) == 1:
+            noise = [_scaled(m, r) for r in v.rows], v.symbols
+        else:
+            noise = apart(summed([(v.symbols[d], move(m, v.rows[d].array)) for m, v in pairs]) for d in parts)
+        return Values(np.asarray(centre), np.asarray(own), *noise, np.asarray(spread), box)
 
     def _affine(self, i: int, affine: Affine, operands: list[Values], box: Box, extra: Floats) -> Values:
         points = tuple(Box(v.centre, v.centre) for v in operands)
         centre, own = centre_radius_up(self.engine.image(affine.maps, points, affine.offset))
         own = (own + extra) * UP
+        if len(operands) == 1 and _scales(affine.maps[0]):
+            (m,), (v,) = affine.maps, operands
+            rest = own + self._lost(m, v.spread, 1)
+            sizes = [(self.engine.magnitude_up(m, x) + rest) * UP for x in (v.own, v.spread)]
+            return met(Values(centre, sizes[0], [_scaled(m, r) for r in v.rows], v.symbols, sizes[1], box))
         wanted = self._wanted(i, affine, box)
         parts: list[list[Noise]] = [[] for _ in range(self.domains)]
         for m, j, v in zip(affine.maps, self.network.graph.nodes[i].inputs, operands, strict=True):
@@ -192,10 +218,14 @@ class _Carry:
         if wanted is not None:
             of_box = (np.maximum(box.upper - centre, centre - box.lower) + 4 * V * np.abs(centre)) * UP + TINY
             own = np.where(wanted, own, of_box)
-        return _enclosed(centre, own, map(_summed, parts), box)
+        return enclosed(centre, own, map(summed, parts), box)
 
     def _forward(self, m: Map, rows: Floats) -> Floats:
-        return self.engine.forward(m, rows) if len(rows) else np.zeros((0, m.n_out))
+        if not len(rows):
+            return np.zeros((0, m.n_out))
+        if n := group_size(m):
+            return np.asarray(rows.reshape(len(rows), m.n_out, n).sum(axis=2))
+        return self.engine.forward(m, rows)
 
     def _lost(self, m: Map, spread: Floats, operands: int) -> Floats:
         """>= what is not exact of M times rows and own, and of the sum with other operands' rows."""
@@ -215,14 +245,14 @@ class _Carry:
     ) -> tuple[list[Noise], Floats]:
         """The rows of M x in each domain, and (D, n_out) what stays own of x's own and what is given up."""
         if not isinstance(m, MatMap | ConvMap):
-            moved = [self._forward(m, r) for r in v.rows]
+            moved = [self._forward(m, r.array) for r in v.rows]
             return list(zip(v.symbols, moved, strict=True)), self.engine.magnitude_up(m, v.own)
         kept = np.where(v.own > SMALL * v.own.max(axis=1, keepdims=True, initial=0.0), v.own, 0.0)
         given_up = v.own - kept
         found = []
         for d in range(self.domains):
-            rows, symbols = _fewer(
-                v.rows[d], v.symbols[d], kept[d], ENTRIES // max(m.n_in, m.n_out), given_up[d]
+            rows, symbols = fewer(
+                v.rows[d].array, v.symbols[d], kept[d], ENTRIES // max(m.n_in, m.n_out), given_up[d]
             )
             fresh = np.flatnonzero(kept[d])
             columns = None if wanted is None else np.flatnonzero(wanted[d])
@@ -235,11 +265,16 @@ class _Carry:
         self, m: MatMap | ConvMap, rows: Floats, fresh: Ints, own: Floats, columns: Ints | None
     ) -> Floats:
         """The rows, and those of the diagonal of ``own`` at ``fresh``, times M; of the result only ``columns``, the others 0."""
-        if isinstance(m, ConvMap) or m.positions > 1:
+        if isinstance(m, ConvMap):
             diagonal = np.zeros((fresh.size, own.size))
             diagonal[np.arange(fresh.size), fresh] = own[fresh]
             return self._forward(m, np.concatenate([rows, diagonal]))
         weight = self.engine.weights(m).mid
+        if m.positions > 1:
+            place, entry = np.divmod(fresh, weight.shape[0])
+            alone = np.zeros((fresh.size, m.positions, weight.shape[1]))
+            alone[np.arange(fresh.size), place] = own[fresh, None] * weight[entry]
+            return np.concatenate([self._forward(m, rows), alone.reshape(fresh.size, -1)])
         live = np.flatnonzero(rows.any(axis=0))  # the others are products with 0
         if columns is None:
             return np.concatenate([rows[:, live] @ weight[live], own[fresh, None] * weight[fresh]])
@@ -254,21 +289,21 @@ class _Carry:
         if (m := drawn.sums) is not None:
             centre, own = centre_radius_up(self.engine.image((m,), (Box(terms.centre, terms.centre),), None))
             own = (own + self.engine.magnitude_up(m, terms.own) + self._lost(m, terms.spread, 1)) * UP
-            rows = [self._forward(m, r) for r in terms.rows]
-            return _enclosed(centre, (own + extra) * UP, zip(terms.symbols, rows, strict=True), box)
+            rows = [self._forward(m, r.array) for r in terms.rows]
+            return enclosed(centre, (own + extra) * UP, zip(terms.symbols, rows, strict=True), box)
         own, spread = (terms.own + extra) * UP, (terms.spread + extra) * UP
-        return _met(Values(terms.centre, own, terms.rows, terms.symbols, spread, box))
+        return met(Values(terms.centre, own, terms.rows, terms.symbols, spread, box))
 
     def _terms(self, drawn: Relaxation, operands: list[Values], box: Box) -> Values:
         """t, in ``box``."""
         shape = box.lower.shape
-        operands = [_cut(v, ENTRIES // max(1, shape[1])) for v in operands]
+        operands = [cut(v, ENTRIES // max(1, shape[1])) for v in operands]
         centre, own, low, high = (np.zeros(shape) for _ in range(4))
         parts: list[list[Noise]] = [[] for _ in range(self.domains)]
         gamma = gamma_up(len(drawn.parts) + 4)
         for part in drawn.parts:
             v, at = operands[part.operand], slice(None) if part.entries is None else part.entries.index
-            slope, bottom, top = _between(part.lines, part.box)
+            slope, bottom, top = between(part.lines, part.box)
             low, high = outward_down(low + bottom), outward_up(high + top)
             c, size = v.centre[:, at], np.abs(slope)
             centre = centre + slope * c
@@ -276,12 +311,44 @@ class _Carry:
                 own + size * (v.own[:, at] + gamma * (np.abs(c) + v.spread[:, at])) + 2 * V * np.abs(centre)
             ) * UP
             for d, one in enumerate(parts):
-                one.append((v.symbols[d], v.rows[d][:, at] * slope[d if len(slope) > 1 else 0]))
+                one.append((v.symbols[d], v.rows[d].array[:, at] * slope[d if len(slope) > 1 else 0]))
         middle, half = centre_radius_up(Box(low, high))
         guard(centre, middle)
         centre = centre + middle
         own = (own + half + 2 * V * np.abs(centre) + TINY) * UP
-        return _enclosed(centre, own, map(_summed, parts), box)
+        return enclosed(centre, own, map(summed, parts), box)
+
+
+def _is_nothing(m: Map) -> bool:
+    return isinstance(m, IndexMap) and not m.transposed and not bool((m.index >= 0).any())
+
+
+def _scales(m: Map) -> bool:
+    """Each result is one value times a number."""
+    return isinstance(m, DiagMap | SignMap) or (isinstance(m, IndexMap) and not m.transposed)
+
+
+def _scaled(m: Map, rows: Rows) -> Rows:
+    """M times the rows, for one that scales."""
+    match m:
+        case DiagMap():
+            return rows.times(np.asarray(m.flat.mid, np.float64))
+        case SignMap():
+            return rows if m.sign > 0 else rows.times(np.full(m.n_out, -1.0))
+        case IndexMap():
+            return rows.gathered(m.index)
+        case _:
+            raise ValueError(f"{type(m).__name__} mixes values")
+
+
+def _wider(box: Box, radius: Floats) -> Box:
+    return Box(np.nextafter(box.lower - radius, -np.inf), np.nextafter(box.upper + radius, np.inf))
+
+
+def has_centre(op: Operation) -> bool:
+    """Whether ``trusted.centred`` may know more of it than its own lines or box."""
+    package, _, module = type(op).__module__.rpartition(".")
+    return package == "tlcheck.trusted.ops" and module in ("product", "s_shaped", "smooth", "softmax")
 
 
 def _moves(maps: Sequence[Map]) -> bool:
@@ -292,100 +359,10 @@ def _moves(maps: Sequence[Map]) -> bool:
     return len(sources) == len(maps) and bool((np.sum(sources, axis=0) <= 1).all())
 
 
-def _summed(parts: Sequence[Noise]) -> Noise:
-    """The sum of rows whose symbols may differ."""
-    symbols, rows = parts[0]
-    for more, others in parts[1:]:
-        if np.array_equal(symbols, more):
-            rows = rows + others
-            continue
-        union = np.union1d(symbols, more)
-        total = np.zeros((union.size, rows.shape[1]))
-        total[np.searchsorted(union, symbols)] = rows
-        total[np.searchsorted(union, more)] += others
-        symbols, rows = union, total
-    return symbols, rows
-
-
-def _apart(noises: Iterable[Noise]) -> tuple[list[Floats], list[Ints]]:
-    found = list(noises)
-    return [rows for _, rows in found], [symbols for symbols, _ in found]
-
-
-def _fewer(rows: Floats, symbols: Ints, own: Floats, most: int, given_up: Floats) -> tuple[Floats, Ints]:
-    """At most ``most`` of the symbols and of what is own, the largest; the others are added to ``given_up``, and 0 in ``own``."""
-    if len(rows) + np.count_nonzero(own) <= most:
-        return rows, symbols
-    sizes = np.concatenate([np.abs(rows).sum(axis=1), own])
-    kept = np.zeros(sizes.size, bool)
-    kept[np.argsort(-sizes, kind="stable")[:most]] = True
-    mine, its = kept[: len(rows)], kept[len(rows) :]
-    given_up += (np.abs(rows[~mine]).sum(axis=0) * slack_up(len(rows)) + np.where(its, 0.0, own)) * UP + TINY
-    own[~its] = 0.0
-    return rows[mine], symbols[mine]
-
-
-def _cut(v: Values, most: int) -> Values:
-    """The same values by at most ``most`` symbols: what is given up is own, of these Values alone."""
-    if all(len(rows) <= most for rows in v.rows):
-        return v
-    given_up, n = np.zeros(v.own.shape), v.own.shape[1]
-    noises = list(zip(v.rows, v.symbols, given_up, strict=True))
-    cut = [_fewer(rows, symbols, np.zeros(n), most, lost) for rows, symbols, lost in noises]
-    rows, symbols = [r for r, _ in cut], [s for _, s in cut]
-    return Values(v.centre, (v.own + given_up) * UP, rows, symbols, (v.spread + given_up) * UP, v.box)
-
-
-def _between(lines: Lines, box: Box) -> tuple[Floats, Floats, Floats]:
-    """(s, p, q): s z + p <= lower line and upper line <= s z + q on the box, for one slope s between the lines' own."""
-    (ls, lt), (us, ut) = lines.lower, lines.upper
-    slope = 0.5 * ls + 0.5 * us
-    guard(slope, lt, ut, box.lower, box.upper)
-    ends = []
-    for s, t in ((ls, lt), (us, ut)):
-        more = s - slope
-        error = 8 * V * (np.abs(more) * box.magnitude + np.abs(t)) + TINY
-        ends.append((more * box.lower + t, more * box.upper + t, error))
-    (a, b, down), (c, d, up) = ends
-    return slope, np.minimum(a, b) - down, np.maximum(c, d) + up
-
-
-def _enclosed(centre: Floats, own: Floats, noises: Iterable[Noise], box: Box) -> Values:
-    """The values of (*), which lie in ``box`` too."""
-    rows, symbols = _apart(noises)
-    of_rows = np.array([np.abs(r).sum(axis=0) * slack_up(len(r)) for r in rows]) + TINY
-    return _met(Values(centre, own, rows, symbols, (of_rows + own) * UP, box))
-
-
-def _met(v: Values) -> Values:
-    """With a box that is in both enclosures."""
-    guard(v.spread)
-    lower, upper = outward_down(v.centre - v.spread), outward_up(v.centre + v.spread)
-    box = Box(np.maximum(v.box.lower, lower), np.minimum(v.box.upper, upper))
-    return Values(v.centre, v.own, v.rows, v.symbols, v.spread, box)
-
-
-def _boxed(box: Box) -> Values:
-    """Known by the box alone."""
-    guard(box.lower, box.upper)
-    centre, radius = centre_radius_up(box)
-    exact = box.lower == box.upper
-    domains, n = box.lower.shape
-    nothing = [np.zeros((0, n))] * domains, [np.zeros(0, np.int64)] * domains
-    own = np.where(exact, 0.0, radius)
-    guard(own)
-    return Values(np.where(exact, box.lower, centre), own, *nothing, own, box)
-
-
 def _relaxation(node: Node, boxes: tuple[Box, ...], shapes: tuple[tuple[int, ...], ...]) -> Relaxation:
-    """Lines; of a function of one variable with the chord's slope: a zonotope has one slope for both sides."""
     op = node.op
-    if not isinstance(op, Elementwise):
-        if not isinstance(op, Relaxed):
-            raise ValueError(f"no rule for {type(op).__name__}")
-        return op.relaxation(boxes, shapes)
-    box = boxes[0]
-    with np.errstate(all="ignore"):
-        chord = (op.approximate(box.upper) - op.approximate(box.lower)) / (box.upper - box.lower)
-    slope = np.where(np.isfinite(chord), chord, 0.0)
-    return Relaxation((Part(0, op.lines(box, SlopeGuess(slope, slope)), box),))
+    if isinstance(op, Elementwise):
+        return Relaxation((Part(0, chord_lines(op, boxes[0]), boxes[0]),))
+    if not isinstance(op, Relaxed):
+        raise ValueError(f"no rule for {type(op).__name__}")
+    return op.relaxation(boxes, shapes)

@@ -114,6 +114,19 @@ def test_shift_right_floor() -> None:
     assert int128.shift_right_floor(wide(v), s).tolist() == [a >> k for a, k in pairs]
 
 
+@pytest.mark.parametrize("s", [0, 1, 2, 62, 63, 64, 65, 126, 127])
+def test_one_bit_below_is_seen_and_one_above_is_not(s: int) -> None:
+    for k in range(127):
+        for sign in (1, -1):
+            hi, lo = wide([sign << k])
+            assert int128.rows_cut((hi[None], lo[None]), np.array([s])).tolist() == [k < s]
+
+
+def test_no_columns() -> None:
+    none = np.zeros((3, 0), np.int64), np.zeros((3, 0), np.uint64)
+    assert int128.row_bit_length(none).tolist() == [0, 0, 0]
+
+
 def test_rows_cut() -> None:
     """Whether floor(entry / 2^s) loses anything, in any row, against Python's integers."""
     rng = np.random.default_rng(5)

@@ -57,8 +57,6 @@ def lower_float(x: arb) -> float:
     f = float(x.lower())
     while not arb(f) <= x.lower():
         f = math.nextafter(f, -math.inf)
-        if f == -math.inf:
-            break
     return f
 
 

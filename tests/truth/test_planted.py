@@ -8,19 +8,16 @@ import numpy as np
 import pytest
 
 from tests.clocks import Steps
-from tests.prover.planted import (
+from tests.truth.planted import (
     SAT,
     UNSAT,
     answered,
-    gridded,
     instances,
-    numeral,
     sampled,
     sat_instance,
     unsat_instance,
-    valued,
-    values_at,
 )
+from tests.truth.queries import gridded, numeral, valued, values_at
 from tlcheck import timer
 from tlcheck.trusted.decide import decide_sat
 from tlcheck.trusted.verdict import Verdict

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from fractions import Fraction
 
-from tests.prover.exact_cells import Layer, Point, at, cells, clipped, summit
+from tests.truth.exact_cells import Layer, Point, at, cells, clipped, summit
 
 F = Fraction
 ABSOLUTE: list[Layer] = [

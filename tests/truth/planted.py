@@ -17,136 +17,31 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from tests.bench import cpu_clock
-from tests.prover.exact_cells import Layer, Summit, cells, summit
-from tests.prover.small_nets import ARCHITECTURES, Made, Rng, dyadic, layered, needle
+from tests.truth.exact_cells import Layer, Summit, cells, summit
+from tests.truth.queries import Constraint, Form, Planted, Point, Region, gridded, valued, values_at
+from tests.truth.small_nets import ARCHITECTURES, Made, Rng, dyadic, layered, needle
 from tlcheck import timer
 from tlcheck.checking.deadline import Deadline
 from tlcheck.checking.schedule import planned, run_leaves
 from tlcheck.prover.prover import Limits, Prover, Unknown, Witness
 from tlcheck.readers.onnx import read_model
-from tlcheck.readers.vnnlib.read import read_query
-from tlcheck.trusted.arith.arb import working_precision
-from tlcheck.trusted.claim import SatClaim, UnsatClaim
+from tlcheck.trusted.claim import SatClaim
 from tlcheck.trusted.decide import conclude_unsat, decide_sat
-from tlcheck.trusted.evaluate import Evaluator
-from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.plan import Settings
 from tlcheck.trusted.verdict import Verdict
 
 F = Fraction
-Point = tuple[Fraction, ...]
-Form = dict[str, Fraction]
-"""Coefficients of variables, by name."""
-
 SAT = 200
 UNSAT = 60
 DEPTHS = (3, 20)
 """A counterexample is at least 2^-20 of the box wide."""
 FAR = 1 << 20
 """No output of a network with a known maximum is as large, wherever a box of its is moved."""
-GRID = F(1, 1 << 40)
-"""Bounds of constraints are multiples of it."""
-
-
-@dataclass(frozen=True)
-class Constraint:
-    """form <= bound (< where strict)."""
-
-    form: Form
-    bound: Fraction
-    strict: bool = False
-
-    def text(self) -> str:
-        parts = [f"(* {numeral(c)} {name})" for name, c in sorted(self.form.items())]
-        whole = parts[0] if len(parts) == 1 else f"(+ {' '.join(parts)})"
-        return f"({'<' if self.strict else '<='} {whole} {numeral(self.bound)})"
-
-
-@dataclass(frozen=True)
-class Region:
-    """A disjunct: a box and its constraints."""
-
-    lower: Point
-    upper: Point
-    constraints: tuple[Constraint, ...]
-
-    def text(self) -> str:
-        bounds = [
-            f"(<= {numeral(a)} X_{i}) (<= X_{i} {numeral(b)})"
-            for i, (a, b) in enumerate(zip(self.lower, self.upper, strict=True))
-        ]
-        return f"(and {' '.join([*bounds, *(c.text() for c in self.constraints)])})"
-
-
-@dataclass(frozen=True)
-class Planted:
-    """``margin``: of a sat one, by how much every constraint holds at ``witness`` at least; of an unsat one, by how much some constraint
-    fails everywhere, and no more at ``witness``. ``width``: of the neighbourhood of the witness, as a share of the box, roughly."""
-
-    name: str
-    model: bytes
-    regions: tuple[Region, ...]
-    answer: str
-    outputs: int
-    margin: Fraction
-    witness: Point
-    width: float = 0.0
-
-    @cached_property
-    def property(self) -> bytes:
-        names = [f"X_{i}" for i in range(len(self.regions[0].lower))] + [
-            f"Y_{j}" for j in range(self.outputs)
-        ]
-        lines = [f"(declare-const {name} Real)" for name in names]
-        return "\n".join([*lines, f"(assert (or {' '.join(r.text() for r in self.regions)}))", ""]).encode()
-
-    @cached_property
-    def graph(self) -> Graph:
-        return read_model(self.model)
-
-    def claim(self) -> UnsatClaim:
-        return UnsatClaim(self.graph, read_query(self.property, self.graph))
-
-    def at_witness(self) -> SatClaim:
-        return SatClaim(self.graph, self.claim().query, self.witness)
-
-
-def numeral(value: Fraction) -> str:
-    """A fraction whose denominator is a power of two, as a decimal, exactly."""
-    digits = value.denominator.bit_length() - 1
-    if value.denominator != 1 << digits:
-        raise ValueError(f"no finite decimal: {value}")
-    scaled = abs(value.numerator) * 5**digits
-    text = str(scaled).rjust(digits + 1, "0")
-    whole, part = text[: len(text) - digits], text[len(text) - digits :].rstrip("0")
-    return ("-" if value < 0 else "") + whole + ("." + part if part else ".0")
-
-
-def gridded(value: Fraction, *, up: bool) -> Fraction:
-    """The next multiple of GRID."""
-    steps = value / GRID
-    return GRID * (-(-steps.numerator // steps.denominator) if up else steps.numerator // steps.denominator)
-
-
-# networks that are evaluated
-
-
-def values_at(graph: Graph, point: Point) -> list[Fraction]:
-    """The outputs, to about 2^-200."""
-    inputs, start = [], 0
-    for node in graph.inputs:
-        size = graph.nodes[node].size
-        inputs.append(point[start : start + size])
-        start += size
-    with working_precision(256):
-        middles = [y.mid().man_exp() for y in Evaluator(graph).evaluate(inputs).outputs]
-    return [F(int(m)) * F(2) ** int(e) for m, e in middles]
 
 
 def box_and_point(rng: Rng, n: int) -> tuple[Point, Point, Point]:
@@ -191,10 +86,6 @@ def band(rng: Rng, form: Form, value: Fraction, width: Fraction) -> list[Constra
     negated = {name: -c for name, c in form.items()}
     sides = [(form, value), (negated, -value)][: int(rng.integers(1, 3))]
     return [Constraint(f, gridded(v + width, up=True), bool(rng.integers(2))) for f, v in sides]
-
-
-def valued(form: Form, point: Point, values: Sequence[Fraction]) -> Fraction:
-    return sum((c * (point if name[0] == "X" else values)[int(name[2:])] for name, c in form.items()), F(0))
 
 
 def needled(rng: Rng, kind: str) -> Planted:
@@ -409,7 +300,7 @@ def answered(planted: Planted, seconds: float, **limits: Any) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.prover.planted", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.truth.planted", description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0, help="CPU seconds a query")
     parser.add_argument("--stride", type=int, default=1)
     arguments = parser.parse_args()

@@ -1,5 +1,4 @@
-"""Taylor models in float64, over many boxes at a time; rounding is folded into the remainder. They find; nothing is decided by
-them (``trusted.taylor.models_arb`` decides), so that their bounds hold only saves work.
+"""Taylor models in float64, over many boxes at a time; rounding is folded into the remainder.
 
 ``coefficients`` (C, B, N): monomial, box, function; ``remainder`` (B, N). With |p|_d the sum of the magnitudes of the
 coefficients of degree d, |p| that of all. The stored coefficients are *exact* floats: whatever rounding made of them is
@@ -14,31 +13,34 @@ rounding, flush-to-zero; V = 2^-52; gamma_n bounds the error of a sum of n produ
                              constant: exact), |c_{order+1}| bounded as functions.py says; the radii of c_k times |q^k|
     hinge                    the line and its distance from the function: models_arb.py; ends rounded (8V), s x + t (4V)
 
-Sums that bound are multiplied by ``slack_up`` and get TINY, which exceeds every effect of underflow while magnitudes
-are at most 2^200; above that the remainder is made infinite. Nothing turns infinity or NaN back into a number:
-``bounds`` gives (-inf, inf) for them.
+    mean of p^2, of p        (moments of monomials, rounded once) gamma_{2C+2} |p|^2, gamma_{C+1} |p|
+
+Sums that bound are multiplied by ``slack_up`` (no term of one passes through more than 2 (C + 8) roundings) and get TINY, which
+exceeds every effect of underflow while magnitudes are at most 2^200; above that the remainder is made infinite. Nothing turns
+infinity or NaN back into a number: ``bounds`` gives (-inf, inf) for them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.prover.balls64 import Balls64
 from tlcheck.trusted.arith.arb import Arb, lower_float, upper_float, working_precision
 from tlcheck.trusted.arith.ball64 import MAX_MAGNITUDE, TINY, V, gamma_up, slack_up
+from tlcheck.trusted.arith.balls64 import Balls64
+from tlcheck.trusted.arith.exp64 import EXP, TANH, exp, tanh
 from tlcheck.trusted.taylor.engine import Dense, Engine
 from tlcheck.trusted.taylor.space import Space
 from tlcheck.trusted.taylor.univariate import Univariate, tower_weight
 
 Floats = NDArray[np.float64]
 BASE_PRECISION = 64
-"""Bits of the values of functions, which are computed in Arb."""
+"""Bits of the values of functions that are computed in Arb."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +183,15 @@ class Engine64(Engine[Models64]):
         return tower
 
     def values(self, f: Univariate, x: Floats) -> tuple[Balls64, ...]:
-        """f's base values at every float, from Arb."""
+        """f's base values at every float: by ``exp64``, of other functions from Arb."""
+        match type(f).__name__:
+            case "Tanh":
+                return (Balls64(tanh(x), np.full_like(x, TANH)),)
+            case "Sigmoid":
+                return ((Balls64(tanh(x / 2), np.full_like(x, TANH)) + 1) / 2,)
+            case "Exp":
+                value = exp(x)
+                return (Balls64(value, EXP * value + TINY),)
         rows = [f.base(Arb(v)) for v in x.reshape(-1).tolist()]
         columns = []
         for column in zip(*rows, strict=True):
@@ -252,6 +262,31 @@ def _cut(space: Space, x: Floats, y: Floats) -> Floats:
         tail = tail + y[space.order + 1 - d]
         total = total + x[d] * tail
     return total
+
+
+def mean_squares(x: Models64) -> tuple[Floats, Floats]:
+    """The mean over [-1, 1]^n of the polynomials' squares, (B, N), and how far off it may be."""
+    c = x.coefficients
+    value = (c * np.tensordot(_pairs(x.space), c, 1)).sum(axis=0)
+    off = gamma_up(2 * x.space.size + 2) * x.norm * x.norm
+    return value, off * slack_up(4) + TINY
+
+
+def means(x: Models64) -> tuple[Floats, Floats]:
+    """The mean of the polynomials."""
+    moments = np.zeros(x.space.size)
+    for a, m in x.space.moments[1]:
+        moments[a] = float(m)
+    return np.tensordot(moments, x.coefficients, 1), gamma_up(x.space.size + 1) * x.norm * slack_up(4) + TINY
+
+
+@cache
+def _pairs(space: Space) -> Floats:
+    """(C, C): the mean of monomial a times monomial b, to the nearest float."""
+    found = np.zeros((space.size, space.size))
+    for a, b, m in space.moments[0]:
+        found[a, b] = found[b, a] = float(m)
+    return found
 
 
 def _enclosing(values: Sequence[Arb]) -> tuple[Floats, Floats]:
