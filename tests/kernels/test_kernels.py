@@ -24,7 +24,7 @@ from tlcheck.kernels.calls import checked
 from tlcheck.kernels.check import CASES, KINDS, check, sizes_agree
 from tlcheck.kernels.device import Device, compiled
 from tlcheck.kernels.native import Native, native
-from tlcheck.kernels.profile import Recorder
+from tlcheck.kernels.recorder import Recorder
 from tlcheck.kernels.sanitize import on_the_host
 from tlcheck.keys import key
 from tlcheck.options import Options

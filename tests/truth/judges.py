@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.helpers import IEEE
+from tests.helpers import IEEE, settings
 from tests.truth.evidence import SORTS, evidence
 from tests.truth.queries import Planted, Point, numeral
 from tests.truth.small_nets import Rng
@@ -104,7 +104,7 @@ def proved(
 ) -> Said:
     try:
         word, why = (
-            ruled(claim, guidance, Settings(arith, deployed=IEEE if semantics == "deployed" else None)),
+            ruled(claim, guidance, settings(arith, deployed=IEEE if semantics == "deployed" else None)),
             "",
         )
     except (BadGuidance, NotDeployable, NoRelaxation) as problem:

@@ -189,7 +189,7 @@ def profile(on: str, trace: Path | None) -> ExitCode:
     """What each kernel takes in the benchmark's products: time, rate, multiply-adds a byte."""
     from tlcheck.cli.output import Output
     from tlcheck.kernels.bench import on_the_host
-    from tlcheck.kernels.profile import Recorder
+    from tlcheck.kernels.recorder import Recorder
 
     for place, calls in _places(on):
         recorder = Recorder(calls)
