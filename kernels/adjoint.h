@@ -1,4 +1,4 @@
-/* On FP64 units: a thread has 4 x 4 results; two FMAs a product. */
+/* Coefficients through an affine map, charged for their rounding, on FP64 units. A thread has 4 x 4 results; adjoint_tile.h has the rest. */
 #define NAME tlc_adjoint
 #define HAS_ROWS 4
 #define HAS_COLUMNS 4

@@ -1,4 +1,4 @@
-/* On FP64 tensor cores: mma.m8n8k4 rounding down, a warp has 16 x 32 results, 2 x 4 fragments: of A[lane / 4][lane % 4],
+/* Coefficients through an affine map, charged for their rounding, on FP64 tensor cores. mma.m8n8k4 rounding down: a warp has 16 x 32 results, 2 x 4 fragments: of A[lane / 4][lane % 4],
  * B[lane % 4][lane / 4], C[lane / 4][2 (lane % 4) + 0, 1]. Assumes that every operation inside rounds down, in whatever order: ``check``
  * tests it on the device, and where that fails the other kernel is used. On the host: the fragment's FMAs in order. */
 #define NAME tlc_adjoint_tensor

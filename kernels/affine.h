@@ -1,4 +1,4 @@
-/* yl, nu <- bounds of y + W x over boxes (tile.h says which product): yl from below, nu from below of the negative, for W exact and
+/* Bounds of y + W x over boxes, added to yl, nu. tile.h says which product; yl from below, nu from below of the negative, for W exact and
  * x in [xl, xu] (R, J, G, O); yl, nu (R, I, G, N). A thread has 4 x 4 results.
  *
  * w x >= w xl for w >= 0, w xu for w < 0; of the negative, the other way; fma_rd(w, x, s) <= w x + s, by induction over k. An

@@ -1,5 +1,6 @@
-/* value[r] <- a lower bound of value[r] + min over x in [xl, xu] of sum_j A[r, j] x_j.
+/* The least value of rows of coefficients over boxes, added to value.
  *
+ * value[r] <- a lower bound of value[r] + min over x in [xl, xu] of sum_j A[r, j] x_j.
  * A (rows, n); xl, xu (domains, n), row r's box being r / per; both null: x = 1.
  * a x >= a xl for a >= 0, a xu for a < 0; fma_rd(a, x, s) <= a x + s; sums of lower bounds, rounded down, are lower bounds in
  * any order. Where an entry is not finite, neither is the value, or it is NaN.

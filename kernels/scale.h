@@ -1,4 +1,4 @@
-/* yl, nu <- bounds of y + f x, entry by entry: yl from below, nu from below of the negative, for f exact and x in [xl, xu].
+/* Bounds of y + f x over boxes, entry by entry, added to yl, nu. yl from below, nu from below of the negative, for f exact and x in [xl, xu].
  *
  * f (n); xl, xu, yl, nu (domains, n). Block: a domain. f x >= f xl for f >= 0, f xu for f < 0; of the negative, the other way.
  */

@@ -1,5 +1,7 @@
-/* One step of the backward pass, entry by entry: coefficients A on f(z) become coefficients C on z, for lines
- * sl z + tl <= f(z) <= su z + tu; what B holds on z is added; value takes the intercepts and the charges.
+/* One step of the backward pass through lines, with its charges.
+ *
+ * Entry by entry: coefficients A on f(z) become coefficients C on z, for lines sl z + tl <= f(z) <= su z + tu; what B holds on z
+ * is added; value takes the intercepts and the charges.
  *
  * A, B (or null: zeros), C (rows, n); sl, tl, su, tu (domains, n), row r's being r / per_lines; xn (domains, n), r / per_box:
  * z_j >= -xn_j. value (rows).

@@ -48,6 +48,7 @@ ROWS: Final = {
     "unsat: + smooth functions (Exp)": Row(partial(small_proofs.one_leaf, operator="Exp"), (3500, 4800), ARB),
     "unsat: + step functions (Sign)": Row(partial(small_proofs.one_leaf, operator="Sign"), (3850, 5100), ARB),
     "unsat: + ball64": Row("digits-mlp", (3600, 5500), (("arith", "ball64"),)),
+    "unsat: + directed": Row("digits-mlp", (3450, 5750), (("arith", "directed"),)),
     "unsat: + deployed": Row("digits-mlp", (3100, 5650), (*ARB, ("semantics", "deployed"))),
     "sat: a witness": Row("absolute-witness-on-the-boundary", (2850, 5400)),
     "two networks": Row("equiv-a-weight-off", (3350, 5650), ARB),

@@ -57,7 +57,8 @@ def test_the_wheel_holds_the_package_only(wheel: Path) -> None:
         for path in (REPOSITORY / "tlcheck").rglob("*")
         if path.suffix in (".py", ".html", ".css", ".js", ".toml")
     }
-    assert sources <= set(names)
+    kernels = {f"tlcheck/kernels/source/{path.name}" for path in (REPOSITORY / "kernels").iterdir()}
+    assert sources | kernels <= set(names)
 
 
 def test_the_program_says_its_version(installed: Path, tmp_path: Path) -> None:

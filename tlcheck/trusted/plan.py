@@ -175,9 +175,7 @@ class Plan:
     @cached_property
     def other(self) -> Engine:
         """The engine that is asked for in place of integers; of auto, float64."""
-        return self.settings.directed or engine(
-            "ball64" if self.settings.arith == "auto" else self.settings.arith
-        )
+        return self.settings.directed or engine(self.settings.arith.replace("auto", "ball64"))
 
     @cached_property
     def deciding_engine(self) -> Engine:
