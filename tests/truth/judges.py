@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.helpers import IEEE, settings
+from tests.helpers import IEEE
 from tests.truth.evidence import SORTS, evidence
 from tests.truth.queries import Planted, Point, numeral
 from tests.truth.small_nets import Rng
