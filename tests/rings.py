@@ -67,7 +67,7 @@ ROWS: Final = {
     "output box": Row("output-box-of-a-tent", (4300, 2550)),
     "margins": Row("margins-over-digits", (5350, 4150)),
     "node bounds": Row(small_proofs.node_bounds, (4850, 2600), claim=1),
-    "conformance": Row("conformance-of-a-digits-network", (2750, 4200)),
+    "conformance": Row("conformance-of-a-digits-network", (2750, 4250)),
 }
 """By kind of claim. Raising a budget is a decision: say why in the commit that does."""
 ONNX: Final = "tlcheck.readers.onnx"
