@@ -18,7 +18,6 @@ from tlcheck.checking.outcome import (
     rounded,
 )
 from tlcheck.checking.pool import FORKS, WORKER_KILLED, WorkerDied, processes, silent, workers_for
-from tlcheck.checking.schedule import blas_usable
 from tlcheck.errors import InvalidInput
 from tlcheck.options import TAYLOR64, Options, Progress, Report
 from tlcheck.readers.loaded import LoadedClaim
@@ -66,7 +65,11 @@ def _checked(loaded: LoadedClaim, claim: ConditionClaim, options: Options, repor
 def _in_float64(claim: ConditionClaim, options: Options) -> ConditionClaim:
     """Float64 decides what it can, where the claim knows how and the BLAS at hand is one that its error bounds hold for."""
     known: Callable[[], ConditionClaim] | None = getattr(claim, "in_float64", None)
-    return claim if known is None or options.arith not in ("auto", "ball64") or not blas_usable() else known()
+    if known is None or options.arith not in ("auto", "ball64"):
+        return claim
+    from tlcheck.checking.schedule import blas_usable  # knows numpy, which other claims do without
+
+    return known() if blas_usable() else claim
 
 
 def _is_deployed(claim: ConditionClaim) -> bool:
