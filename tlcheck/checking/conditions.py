@@ -66,7 +66,11 @@ def _checked(loaded: LoadedClaim, claim: ConditionClaim, options: Options, repor
 def _in_float64(claim: ConditionClaim, options: Options) -> ConditionClaim:
     """Float64 decides what it can, where the claim knows how and the BLAS at hand is one that its error bounds hold for."""
     known: Callable[[], ConditionClaim] | None = getattr(claim, "in_float64", None)
-    return claim if known is None or options.arith not in ("auto", "ball64") or not blas_usable() else known()
+    if known is None or options.arith not in ("auto", "ball64"):
+        return claim
+    from tlcheck.checking.schedule import blas_usable  # knows numpy, which other claims do without
+
+    return known() if blas_usable() else claim
 
 
 def _is_deployed(claim: ConditionClaim) -> bool:
