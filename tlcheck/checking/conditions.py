@@ -68,8 +68,6 @@ def _in_float64(claim: ConditionClaim, options: Options) -> ConditionClaim:
     known: Callable[[], ConditionClaim] | None = getattr(claim, "in_float64", None)
     if known is None or options.arith not in ("auto", "ball64"):
         return claim
-    from tlcheck.checking.schedule import blas_usable  # knows numpy, which other claims do without
-
     return known() if blas_usable() else claim
 
 
