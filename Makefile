@@ -23,10 +23,10 @@ DEV := $(VENV)/.installed-dev-$(PYVERSION)
 # without its dependencies, which are here already or in the dev extra. Where it can't be had, the tests say so at their end.
 SATISFACTORY := vnnlib-satisfactory>=1.0.1,<2
 
-.PHONY: help venv verify test lint types format readme wheel-test bench prover-bench planted mutations twin fuzz corpus full ci clean
+.PHONY: help venv verify test lint types format readme wheel-test bench prover-bench truth planted mutations mutants twin fuzz corpus full ci clean
 
 help:
-	@echo "make verify | test | lint | types | format | readme | wheel-test | bench | prover-bench | planted | mutations | twin | fuzz | corpus | full | ci | clean"
+	@echo "make verify | test | lint | types | format | readme | wheel-test | bench | prover-bench | truth | planted | mutations | mutants | twin | fuzz | corpus | full | ci | clean"
 
 # Rebuilt from empty when pyproject.toml changes, so that nothing stale stays behind.
 $(RUN): pyproject.toml
@@ -61,6 +61,8 @@ format: $(DEV)
 readme: $(DEV)
 	$(BIN)/python -m tests.readme
 	$(BIN)/python -m tests.rings
+	$(BIN)/python -m tests.fuzz.operators.page
+	$(BIN)/python -m tests.soundness
 
 # Builds the wheel, installs it in an empty environment, and uses it from outside this folder.
 wheel-test: $(DEV)
@@ -75,23 +77,37 @@ bench: $(RUN)
 prover-bench: $(RUN)
 	$(BIN)/python -m tests.bench.prover "$(SETS)" $(ARGS)
 
+# 10,000 queries of each of 16 kinds, whose answer is known by construction, put to every way of tlcheck (half an hour of CPU): a false statement ends
+# it with 1. make truth ARGS="tie ulp --each 500 --from 20000".
+truth: $(DEV)
+	$(BIN)/python -W ignore -m tests.truth $(ARGS)
+
 # 200 queries with a hidden counterexample, none of which may be answered unsat, and some whose true margins are known.
 planted: $(DEV)
-	$(BIN)/python -m tests.prover.planted $(ARGS)
+	$(BIN)/python -m tests.truth.planted $(ARGS)
 
 # Mutated claims on the real models of the shared data: minutes.
 mutations: $(DEV)
 	$(BIN)/python -m tests.mutations.run $(ARGS)
 
-# certificates/reference/check_unsat.py against `tlcheck verify`: the corpus, proofs found in the run, 2,000 mutants, the shared data's dumps
-# (two minutes of CPU each at most): make twin ARGS="corpus mutants --mutants 500".
+# Mutants of the trusted code, and whether the tests near it notice: make mutants ARGS="trusted/cover --each 0" (tests/mutants/README.md).
+mutants: $(DEV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "cosmic-ray>=8.4,<9" "coverage>=7.6"
+	$(BIN)/python -m tests.mutants $(ARGS)
+
+# certificates/reference/check_unsat.py against `tlcheck verify`: the corpus, claims of known truth, proofs found in the run, 2,000 mutants, the shared
+# data's dumps (two minutes of CPU each at most): make twin ARGS="corpus mutants --mutants 500".
 twin: $(DEV)
 	$(BIN)/python -m tests.twin $(ARGS)
 
-# Mutated inputs for the readers; then models of one operator against onnxruntime and the reference evaluator.
+# Mutated inputs for the readers; then models of one operator against onnxruntime and the reference evaluator, VNN-LIB texts against
+# an evaluator of their own, and bundles, counterexamples and results with roles and keys in each other's place. Longer, and keeping
+# inputs of new kinds: make fuzz OPERATORS="--models 100000 --grow" FORMULAS="--texts 100000 --grow" CONFUSIONS="--bundles 100000 --grow".
 fuzz: $(DEV)
 	$(BIN)/python -m tests.fuzz $(ARGS)
 	$(BIN)/python -m tests.fuzz operators $(OPERATORS)
+	$(BIN)/python -m tests.fuzz formulas $(FORMULAS)
+	$(BIN)/python -m tests.fuzz confusions $(CONFUSIONS)
 
 # Public problems whole, of which the tests take a part: minutes each.
 full: $(DEV)

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Linear, Scale, Sum
+from tlcheck.trusted.ops.attended import Attended
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
 from tlcheck.trusted.ops.convolution import Conv, ConvTranspose
 from tlcheck.trusted.ops.discrete import ArgMax, Compare, Floor, Round, Select, Sign, Truncate
 from tlcheck.trusted.ops.elementwise import Elementwise
-from tlcheck.trusted.ops.gap import BentGap, Difference
+from tlcheck.trusted.ops.gap import BentGap, Counterpart, Difference
 from tlcheck.trusted.ops.indexed import Indexed, places
 from tlcheck.trusted.ops.product import MatProduct, Product
 from tlcheck.trusted.ops.product_gap import BothRounded
@@ -179,6 +180,7 @@ RULES: dict[type[Operation], Callable[..., Array]] = {
     Fixed: _fixed,
     Rearrange: _rearrange,
     Statistic: lambda op, v, x: v,
+    Attended: lambda op, x, v: x,
     Unlike: lambda op, x: x,
     Paired: lambda op, x: x,
     Stored: lambda op, x: x,
@@ -196,7 +198,8 @@ RULES: dict[type[Operation], Callable[..., Array]] = {
     Sigmoid: _sigmoid,
     Tanh: lambda op, x: np.tanh(x),
     MaxOver: _max_over,
-    Difference: lambda op, x, *others: x - sum(others),
+    Difference: lambda op, *xs: sum(s * x for s, x in zip(op.signs, xs, strict=True)),
+    Counterpart: lambda op, p, q, x: rule(op.f)(op.f, -x),
     BothRounded: lambda op, x, *others: x,
     **dict.fromkeys((BentGap, SmoothGap, MaxGap, SoftmaxGap), _gap),
     Sin: lambda op, x: np.sin(x),

@@ -45,12 +45,13 @@ FIRST: Final = "unsat: exact integers, piecewise linear"
 ROWS: Final = {
     FIRST: Row("digits-mlp", (3000, 5500), ARB),
     "unsat: + Sigmoid": Row("digits-sigmoid-lines", (3150, 5500), ARB),
-    "unsat: + smooth functions (Exp)": Row(partial(small_proofs.one_leaf, operator="Exp"), (3500, 4750), ARB),
+    "unsat: + smooth functions (Exp)": Row(partial(small_proofs.one_leaf, operator="Exp"), (3500, 4800), ARB),
     "unsat: + step functions (Sign)": Row(partial(small_proofs.one_leaf, operator="Sign"), (3850, 5100), ARB),
-    "unsat: + ball64": Row("digits-mlp", (4000, 5500), (("arith", "ball64"),)),
+    "unsat: + ball64": Row("digits-mlp", (3750, 5500), (("arith", "ball64"),)),
+    "unsat: + directed": Row("digits-mlp", (3450, 5750), (("arith", "directed"),)),
     "unsat: + deployed": Row("digits-mlp", (3100, 5650), (*ARB, ("semantics", "deployed"))),
-    "sat: a witness": Row("absolute-witness-on-the-boundary", (2800, 5400)),
-    "two networks": Row("equiv-a-weight-off", (3300, 5600), ARB),
+    "sat: a witness": Row("absolute-witness-on-the-boundary", (2850, 5400)),
+    "two networks": Row("equiv-a-weight-off", (3350, 5650), ARB),
     "spline": Row("spline-parabola", (800, 2250)),
     "spline: + distance to a network": Row("spline-near-tanh", (1150, 2450)),
     "camera box": Row(small_proofs.camera_box, (800, 2150)),
@@ -60,18 +61,17 @@ ROWS: Final = {
     "stability": Row("stability-cone", (2200, 2900)),
     "Lyapunov boxes": Row("lyapunov-annulus", (1200, 2800)),
     "PINN at points": Row("pinn-boxes", (1150, 2650)),
-    "PINN over a domain": Row("pinn-domain-sup", (2700, 4450)),
-    "solution error": Row("solution-heat-sup", (3900, 4500)),
+    "PINN over a domain": Row("pinn-domain-sup", (2700, 4450), ARB),
+    "PINN over a domain: + float64": Row("pinn-domain-sup", (3700, 4450)),
+    "solution error": Row("solution-heat-sup", (3900, 4500), ARB),
     "output box": Row("output-box-of-a-tent", (4300, 2550)),
     "margins": Row("margins-over-digits", (5350, 4150)),
     "node bounds": Row(small_proofs.node_bounds, (4850, 2600), claim=1),
-    "conformance": Row("conformance-of-a-digits-network", (2700, 4200)),
+    "conformance": Row("conformance-of-a-digits-network", (2750, 4250)),
 }
 """By kind of claim. Raising a budget is a decision: say why in the commit that does."""
 ONNX: Final = "tlcheck.readers.onnx"
-READERS: Final = {"ONNX reader, for a piecewise linear network": 1600, "ONNX reader, the whole": 4500}
-READERS: Final = {"ONNX reader, for a piecewise linear network": 1700, "ONNX reader, the whole": 4700}
-READERS: Final = {"ONNX reader, for a piecewise linear network": 1700, "ONNX reader, the whole": 4500}
+READERS: Final = {"ONNX reader, for a piecewise linear network": 1700, "ONNX reader, the whole": 5100}
 """Most code lines of the ONNX reader."""
 AUDIT: Final = (
     "claim",

@@ -24,7 +24,10 @@ CLOCKS = {"tlcheck/timer.py", "tlcheck/cli/progress.py", "tests/clocks.py"}
 """Who may look at the wall clock: the limits' own, the progress bar's pace, and the guard against tests that hang."""
 MEASURING = {
     "tests/fuzz/__main__.py",
+    "tests/fuzz/confusions/run.py",
+    "tests/fuzz/formulas/run.py",
     "tests/fuzz/operators/run.py",
+    "tests/mutants/runner.py",
     "tests/mutations/run.py",
     "tests/solver/satisfactory.py",
 }

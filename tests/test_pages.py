@@ -15,6 +15,7 @@ PAGES = (
     "README.md",
     "tlcheck/trusted/README.md",
     "certificates/producers/README.md",
+    "tlcheck/readers/onnx/OPERATORS.md",
 )
 FILE = re.compile(r"`([\w/]+\.(?:py|md|toml))`")
 FROM = (REPOSITORY, REPOSITORY / "tlcheck", RING)

@@ -27,7 +27,8 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "readers": {"trusted", "keys"},
     "runtime": {"trusted", "readers"},
     "report": {"trusted", "keys", "readers"},
-    "checking": {"trusted", "keys", "readers", "report.record", "report.result", "report.numerals"},
+    "kernels": {"trusted"},
+    "checking": {"trusted", "keys", "readers", "kernels", "report.record", "report.result", "report.numerals"},
     "writers": {"trusted", "readers", "report.numerals"},
     "prover": {"trusted", "readers", "runtime", "checking", "writers"},
     "verify": {"trusted", "readers", "checking", "writers", "report.record", "report.result", "report.claim_roots"},
@@ -38,7 +39,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "plot": {"trusted", "readers", "report", "prover", "verify"},
     "cli": {
         "trusted", "readers", "runtime", "report", "checking", "writers", "prover", "verify", "referee", "robust",
-        "conformance", "solver", "plot",
+        "conformance", "solver", "plot", "kernels",
     },
     "__main__": {"cli"},
 }  # fmt: skip

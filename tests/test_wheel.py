@@ -57,7 +57,8 @@ def test_the_wheel_holds_the_package_only(wheel: Path) -> None:
         for path in (REPOSITORY / "tlcheck").rglob("*")
         if path.suffix in (".py", ".html", ".css", ".js", ".toml")
     }
-    assert sources <= set(names)
+    kernels = {f"tlcheck/kernels/source/{path.name}" for path in (REPOSITORY / "kernels").iterdir()}
+    assert sources | kernels <= set(names)
 
 
 def test_the_program_says_its_version(installed: Path, tmp_path: Path) -> None:
@@ -79,3 +80,18 @@ def test_it_verifies_outside_the_repository(installed: Path, tmp_path: Path) -> 
 def test_it_prints_its_schemas(installed: Path, tmp_path: Path) -> None:
     for name in ("report", "bundle"):
         assert run(installed / "tlcheck", "schema", name, cwd=tmp_path).stdout.startswith("{")
+
+
+def test_only_what_executes_models_needs_onnxruntime(installed: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(CERTIFICATES / "accept" / "digits-mlp-splits" / "x.tlcert") as bundle:
+        bundle.extractall(tmp_path)
+    packages = run(installed / "python", "-m", "pip", "list", cwd=tmp_path).stdout
+    assert "onnxruntime" not in packages
+    said = run(
+        installed / "tlcheck", "certify", "model.onnx", "property.vnnlib", "-o", "x.tlcert", cwd=tmp_path
+    )
+    assert "CERTIFIED  unsat" in said.stdout
+    command = [installed / "tlcheck", "run", "model.onnx", "--inputs", "x.npz"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 3 and done.stderr.count("\n") == 1
+    assert "pip install 'tlcheck[run]'" in done.stderr

@@ -1,15 +1,15 @@
 """The reference checker against ``tlcheck verify``: ``python -m tests.twin [PART ...] [--mutants N] [--seed N] [--seconds N]``.
 
-Parts: ``corpus`` (every case of certificates/), ``dumps`` (those of the shared data, as bundles), ``certify`` (proofs found in the run,
-of networks of every operator that both know) and ``mutants`` (of small cases of all three). A false statement is one that a
-checker CERTIFIES and the other calls INVALID or REFUTED: any makes the exit code 1. Where only one certifies and
-the other says UNPROVEN or UNSUPPORTED, the case is listed with the reason.
+Parts: ``corpus`` (every case of certificates/), ``truth`` (claims whose truth is known by exact evaluation: tests/twin_truth.py),
+``certify`` (proofs found in the run, of networks of every operator that both know: tests/twin_networks.py), ``mutants`` (of small cases
+of the corpus and of those proofs; by field: tests/twin_fields.py) and ``dumps`` (those of the shared data, as bundles). FALSE is what a
+checker CERTIFIES and the other calls INVALID or REFUTED, or what is known to be false: any makes the exit code 1. Where only one
+certifies and the other says UNPROVEN or UNSUPPORTED, the case is listed with the reason.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import random
 import re
@@ -20,32 +20,25 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from hashlib import sha256
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from tests.helpers import CERTIFICATES, DATA
-from tests.twin_networks import BUILDERS, write_case
+from tests.twin_bundles import REFERENCE, SCRIPT, Files, files_of, joined, role, sealed, split_arrays, write
+from tests.twin_fields import FIELDS
+from tests.twin_networks import BUILDERS, ROOMS, write_case
+from tests.twin_truth import claims, formulas, networks
 from tlcheck.errors import InvalidInput
 from tlcheck.options import Options
 from tlcheck.verify import verify_path
 from tlcheck.writers.convert import convert
 
-SCRIPT = CERTIFICATES / "reference" / "check_unsat.py"
 GROUPS = ("accept", "reject", "undecided", "malformed", "regressions")
 FALSE = ("INVALID", "REFUTED")
 
 
-def load_reference() -> Any:
-    spec = importlib.util.spec_from_file_location("check_unsat", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = sys.modules["check_unsat"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-REFERENCE = load_reference()
 Said = list[tuple[str, str]]  # verdict and reason of every claim
 
 
@@ -83,10 +76,17 @@ class Pair:
     case: str
     ours: tuple[str, str]
     reference: tuple[str, str]
+    true: bool | None = None  # where it is known
 
     @property
     def kind(self) -> str:
         a, b = self.ours[0], self.reference[0]
+        if self.true is not None and "CERTIFIED" in (a, b) and not self.true:
+            return "FALSE"
+        if self.true is not None:
+            return f"{'true' if self.true else 'false'}: " + (
+                f"both {a}" if a == b else f"tlcheck {a}, reference {b}"
+            )
         if "CRASH" in (a, b) or ("CERTIFIED" in (a, b) and {a, b} & set(FALSE)):
             return "FALSE"
         if a == b:
@@ -97,8 +97,10 @@ class Pair:
 
     @property
     def listed(self) -> bool:
-        return self.kind == "FALSE" or (
-            "CERTIFIED" in (self.ours[0], self.reference[0]) and self.ours[0] != self.reference[0]
+        return (
+            self.kind == "FALSE"
+            or ("CERTIFIED" in (self.ours[0], self.reference[0]) and self.ours[0] != self.reference[0])
+            or (self.true is True and {self.ours[0], self.reference[0]} != {"CERTIFIED"})
         )
 
 
@@ -144,12 +146,13 @@ def dumps(seconds: int, folder: Path) -> Iterator[Pair]:
 
 
 def certify(folder: Path, each: int, seed: int) -> Iterator[Path]:
-    """Proofs of small networks, one of each family, found by ``tlcheck certify``."""
-    for name in sorted(BUILDERS):
-        for number in range(each):
+    """Proofs of small networks, one of each family, found by ``tlcheck certify``: the narrowest property that it proves."""
+    for name, number in product(sorted(BUILDERS), range(each)):
+        for room in ROOMS.get(name, (0.6, 1.2)):
             here = folder / f"{name}-{number}"
+            shutil.rmtree(here, ignore_errors=True)
             here.mkdir(parents=True)
-            write_case(name, here, seed + number)
+            write_case(name, here, seed + number, room)
             command = [
                 "certify",
                 here / "net.onnx",
@@ -161,58 +164,46 @@ def certify(folder: Path, each: int, seed: int) -> Iterator[Path]:
                 "--jobs",
                 "1",
             ]
-            with (here / "log").open("w") as log:
-                subprocess.run(
-                    [sys.executable, "-m", "tlcheck", *command], stdout=log, stderr=log, check=False
-                )
-            if (here / "x.tlcert").exists():
+            done = subprocess.run(
+                [sys.executable, "-m", "tlcheck", *command], capture_output=True, text=True, check=False
+            )
+            if (here / "x.tlcert").exists() and b'"unsat"' in files_of(here / "x.tlcert")["manifest.json"]:
                 yield here / "x.tlcert"
-            else:
-                print(f"certify: no proof of {here.name}: {(here / 'log').read_text()[-200:]!r}")
+                break
+        else:
+            print(f"certify: no proof of {here.name}: {(done.stdout + done.stderr)[-200:]!r}")
+
+
+def narrowed(path: Path, folder: Path, seed: int) -> Iterator[Pair]:
+    """The proof, put to properties that some samples satisfy by far: false claims with the evidence of a true one."""
+    name, number = path.parent.name.rsplit("-", 1)
+    files = files_of(path)
+    (claim,) = json.loads(files["manifest.json"])["claims"]
+    for room in (-0.02, -0.1, -0.3):
+        here = folder / f"{path.parent.name}{room}"
+        here.mkdir(parents=True)
+        write_case(name, here, seed + int(number), room)
+        write(sealed(files | {claim["property"]: (here / "p.vnnlib").read_bytes()}), here / "x.tlcert")
+        for pair in compare(f"{path.parent.name} with the property narrowed by {-room}", here / "x.tlcert"):
+            yield replace(pair, true=False)
+
+
+def evidence_of(path: Path) -> str:
+    """How many leaves and splits a proof has, and of what."""
+    files = files_of(path)
+    (claim,) = json.loads(files["manifest.json"])["claims"]
+    arrays = REFERENCE.read_arrays(files[claim["evidence"]["arrays"]])
+    tree = {k.rpartition("/")[2]: a.values for k, a in arrays.items() if "/tree/" in "/" + k}
+    cuts = Counter(
+        "input" if n == 0 else "neuron"
+        for n, kind in zip(tree["node"], tree["kind"], strict=True)
+        if not kind
+    )
+    slopes = any("slopes" in k for k in arrays)
+    return f"{len(tree['roots'])} disjuncts, {sum(tree['kind'])} leaves, splits {dict(cuts)}{', slopes' if slopes else ''}"
 
 
 # ---- Mutants ----
-
-Files = dict[str, bytes]
-
-
-def files_of(path: Path) -> Files:
-    return REFERENCE.read_folder(str(path)) if path.is_dir() else REFERENCE.read_zip(path.read_bytes())
-
-
-def sealed(files: Files, manifest: Any = None) -> Files:
-    """With lengths and hashes of the files as they are now, and this manifest."""
-    m = manifest or json.loads(files["manifest.json"])
-    for name, entry in m["files"].items():
-        if name in files:
-            entry |= {"sha256": sha256(files[name]).hexdigest(), "bytes": len(files[name])}
-            entry.pop("unpacked_sha256", None)
-    return files | {"manifest.json": json.dumps(m).encode()}
-
-
-def split_arrays(data: bytes) -> dict[str, tuple[str, list[int], bytes]]:
-    n = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + n])
-    header.pop("__metadata__", None)
-    body = data[8 + n :]
-    return {k: (v["dtype"], v["shape"], body[slice(*v["data_offsets"])]) for k, v in header.items()}
-
-
-def joined_arrays(arrays: dict[str, tuple[str, list[int], bytes]]) -> bytes:
-    header, body = {}, b""
-    for name, (kind, shape, data) in arrays.items():
-        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [len(body), len(body) + len(data)]}
-        body += data
-    text = json.dumps(header).encode()
-    return len(text).to_bytes(8, "little") + text + body
-
-
-def role(files: Files, rng: random.Random, kind: str) -> str | None:
-    """The file of this role in some unsat claim."""
-    claims = [c for c in json.loads(files["manifest.json"])["claims"] if c["kind"] == "unsat"]
-    names = [c["evidence"]["arrays"] if kind == "arrays" else c[kind] for c in claims]
-    names = [n for n in names if isinstance(n, str)]
-    return rng.choice(names) if names else None
 
 
 def changed_byte(data: bytes, rng: random.Random) -> bytes:
@@ -220,7 +211,7 @@ def changed_byte(data: bytes, rng: random.Random) -> bytes:
     return data[:at] + bytes([data[at] ^ 1 << rng.randrange(8)]) + data[at + 1 :]
 
 
-Mutation = Callable[[Files, random.Random], Files | None]
+Mutation = Callable[[Files, random.Random], Files | bytes | None]
 
 
 def flipped(kind: str, seal: bool) -> Mutation:
@@ -386,7 +377,7 @@ def entry(files: Files, rng: random.Random) -> Files | None:
         changed = data[: at * size] + struct.pack("<" + NUMBERS[kind], value) + data[(at + 1) * size :]
     except (struct.error, OverflowError):
         return None
-    return sealed(files | {name: joined_arrays(arrays | {key: (kind, shape, changed)})})
+    return sealed(files | {name: joined(arrays | {key: (kind, shape, changed)})})
 
 
 def rows(files: Files, rng: random.Random) -> Files | None:
@@ -427,7 +418,7 @@ def rows(files: Files, rng: random.Random) -> Files | None:
                 else:
                     items.insert(to, items[at])
                 arrays[k] = (t, [len(items), *s[1:]], b"".join(items))
-    return sealed(files | {name: joined_arrays(arrays)})
+    return sealed(files | {name: joined(arrays)})
 
 
 def leaf(files: Files, rng: random.Random) -> Files | None:
@@ -446,7 +437,7 @@ def leaf(files: Files, rng: random.Random) -> Files | None:
     step = len(data) // length
     items = [data[i * step : (i + 1) * step] for i in range(length)]
     items[rng.randrange(length)] = items[rng.randrange(length)]
-    return sealed(files | {name: joined_arrays(arrays | {key: (kind, shape, b"".join(items))})})
+    return sealed(files | {name: joined(arrays | {key: (kind, shape, b"".join(items))})})
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -558,7 +549,7 @@ MUTATIONS: dict[str, Mutation] = {
     "model bit, sealed": flipped("model", True), "model bit": flipped("model", False), "property bit, sealed": flipped("property", True),
     "arrays bit, sealed": flipped("arrays", True), "arrays bit": flipped("arrays", False), "manifest bit": flipped("manifest", False),
     "weight": weight, "graph": rewired, "property": literal, "number": entry, "array": rows, "tree": leaf, "manifest": manifest_field,
-    "manifest's text": manifest_text, "roles": roles, "nodes": names,
+    "manifest's text": manifest_text, "roles": roles, "nodes": names, **FIELDS,
 }  # fmt: skip
 
 
@@ -569,11 +560,21 @@ def exchanged(files: Files, other: Files, rng: random.Random) -> Files | None:
     return None if mine is None or theirs is None else sealed(files | {mine: other[theirs]})
 
 
-def write(files: Files, path: Path) -> None:
-    for name, data in files.items():
-        full = path / name
-        full.parent.mkdir(parents=True, exist_ok=True)
-        full.write_bytes(data)
+def known_claims(folder: Path, count: int, seed: int) -> Iterator[Pair]:
+    """Claims of known truth on tiny networks, and formulas that a point of a grid may satisfy: a false one that either certifies is FALSE.
+
+    A true one about a network that one of them does not certify is listed: there the evidence is exact.
+    """
+    folder.mkdir(parents=True)
+    for name, net in networks().items():
+        files, made = claims(name, net)
+        write(files, folder / name)
+        for (said, true), pair in zip(made, compare(name, folder / name), strict=True):
+            yield replace(pair, case=said, true=true)
+    for number, (files, said, met) in enumerate(formulas(count, seed)):
+        write(files, folder / str(number))
+        for pair in compare(said, folder / str(number)):
+            yield replace(pair, true=False if met else None)
 
 
 def mutant_bases(more: list[Path]) -> list[tuple[str, Files]]:
@@ -606,9 +607,10 @@ def mutants(
         if changed is None or changed == files:
             continue
         path = folder / f"{made}.tlcert"
+        folder.mkdir(exist_ok=True)
         write(changed, path)
         found = compare(f"mutant {made} of {case}: {kind}", path)
-        shutil.rmtree(path)
+        path.unlink() if path.is_file() else shutil.rmtree(path)
         report_false(found)
         made += 1
         so_far.update(p.kind for p in found)
@@ -640,7 +642,7 @@ def report(title: str, found: list[Pair]) -> bool:
     return all(p.kind != "FALSE" for p in found)
 
 
-PARTS = ("corpus", "certify", "mutants", "dumps")
+PARTS = ("corpus", "truth", "certify", "mutants", "dumps")
 
 
 def run(arguments: argparse.Namespace, folder: Path) -> bool:
@@ -648,9 +650,19 @@ def run(arguments: argparse.Namespace, folder: Path) -> bool:
     parts = arguments.parts or PARTS
     if "corpus" in parts:
         good &= report("corpus", list(corpus()))
+    if "truth" in parts:
+        good &= report(
+            "claims of known truth", list(known_claims(folder / "truth", arguments.formulas, arguments.seed))
+        )
     if "certify" in parts or "mutants" in parts:
         more = list(certify(folder / "certify", arguments.each, arguments.seed))
+        for path in more:
+            print(f"  {path.parent.name}: {evidence_of(path)}")
         good &= report("certify", [p for path in more for p in compare(path.parent.name, path)])
+        good &= report(
+            "certify, false",
+            [p for path in more for p in narrowed(path, folder / "narrowed", arguments.seed)],
+        )
     if "mutants" in parts:
         found = list(mutants(arguments.mutants, arguments.seed, folder / "mutants", mutant_bases(more)))
         for kind, count in sorted(Counter(kind for kind, _ in found).items()):
@@ -665,6 +677,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)} (all when none is given)")
     parser.add_argument("--mutants", type=int, default=2000)
+    parser.add_argument("--formulas", type=int, default=200, help="random formulas evaluated at points")
     parser.add_argument("--each", type=int, default=1, help="proofs of each family of networks")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(

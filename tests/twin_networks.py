@@ -142,10 +142,42 @@ def back(b: Build) -> None:
     dense(b, 6, 2)
 
 
+def wide(b: Build) -> None:
+    """More inputs than it pays to split: neurons are split, of every activation."""
+    dense(b, 20, 12)
+    b.op("Relu")
+    dense(b, 12, 10)
+    b.op("LeakyRelu", alpha=0.1)
+    dense(b, 10, 8)
+    b.op("Abs")
+    dense(b, 8, 6)
+    b.op("Relu")
+    dense(b, 6, 2)
+
+
+def picture(b: Build) -> None:
+    b.op("Conv", b.normal(3, 1, 3, 3), b.normal(3), pads=[1, 1, 1, 1], strides=[2, 2])
+    b.op("BatchNormalization", *(b.normal(3) for _ in range(3)), b.constant(b.rng.uniform(0.5, 2, 3)))
+    left = b.op("Relu")
+    b.op("Conv", b.normal(3, 3, 1, 1), b.normal(3))
+    b.op("Clip", b.constant(-0.5), b.constant(0.75))
+    b.op("Concat", left, axis=1)
+    b.op("MaxPool", kernel_shape=[2, 2], strides=[1, 1])
+    b.op("AveragePool", kernel_shape=[2, 1])
+    b.op("Flatten")
+    dense(b, 12, 5)
+    b.op("Relu")
+    dense(b, 5, 2)
+
+
+ROOMS = {
+    "wide": (0.9, 1.1, 1.5, 2.0),
+    "picture": (1.0, 1.3, 1.7, 2.5),
+}  # times the samples' range: what is left around it
 BUILDERS: dict[str, tuple[Callable[[Build], None], list[int], int]] = {
     "gemm": (gemm, [1, 4], 17), "matmul": (matmul, [1, 4], 13), "residual": (residual, [1, 4], 17), "clip": (clip, [1, 4], 17),
     "image": (image, [1, 1, 3, 3], 17), "pools": (pools, [1, 1, 4, 3], 17), "shapes": (shapes, [1, 4], 13), "old": (old, [1, 4], 9),
-    "back": (back, [1, 4], 13),
+    "back": (back, [1, 4], 13), "wide": (wide, [1, 20], 17), "picture": (picture, [1, 1, 5, 5], 17),
 }  # fmt: skip
 
 
@@ -161,8 +193,8 @@ def run(model: onnx.ModelProto, x: Array) -> Array:
     return session.run(None, {"x": x.astype(np.float32)})[0]
 
 
-def write_case(name: str, folder: Path, seed: int) -> None:
-    """net.onnx, and p.vnnlib: the difference of the outputs leaves a range a little wider than that of samples."""
+def write_case(name: str, folder: Path, seed: int, room: float = 0.6) -> None:
+    """net.onnx, and p.vnnlib: the difference of the outputs leaves a range wider than that of samples, by ``room`` times it (< 0: it does)."""
     model = build(name, seed)
     (folder / "net.onnx").write_bytes(model.SerializeToString())
     shape = BUILDERS[name][1]
@@ -170,7 +202,7 @@ def write_case(name: str, folder: Path, seed: int) -> None:
     centre = rng.integers(-8, 9, size=shape) / 8
     samples = [run(model, centre + rng.uniform(-0.25, 0.25, size=shape)).ravel() for _ in range(50)]
     gap = [float(s[0] - s[1]) for s in samples]
-    room = 0.6 * (max(gap) - min(gap)) + 0.05
+    room = room * (max(gap) - min(gap)) + 0.05 * (name not in ROOMS and room > 0)
     low, high = min(gap) - room, max(gap) + room
     lines = [f"(declare-const X_{i} Real)" for i in range(centre.size)] + [
         "(declare-const Y_0 Real)",

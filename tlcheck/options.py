@@ -8,7 +8,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
-ARITHMETICS: Final = ("auto", "arb", "ball64")
+ARITHMETICS: Final = ("auto", "arb", "ball64", "directed")
+TAYLOR64: Final = "float64 Taylor models and arb"
+"""What a report calls the arithmetic of claims that float64 decided what it could of."""
 DECIMALS: Final = ("format", "exact", "binary64")
 SEMANTICS: Final = ("real", "deployed")
 DEFAULT_PRECISION: Final = 128

@@ -12,7 +12,7 @@ fi
 for python in "${PYTHON:-}" python3.14 python3.13 python3.12 python3.11 python3; do
     if [ -n "$python" ] && "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
         "$python" -m venv --clear -- "$venv"
-        "$venv/bin/python" -m pip install --disable-pip-version-check --quiet -- "$here/.."
+        "$venv/bin/python" -m pip install --disable-pip-version-check --quiet -- "$here/..[run]"
         exec "$venv/bin/tlcheck" --version
     fi
 done

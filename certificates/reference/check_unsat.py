@@ -1,933 +1,729 @@
 #!/usr/bin/env python3
-"""The reference checker of ``.tlcert`` bundles: what ``certificates/FORMAT.md`` says, as a program. Slow, plain, one file.
+"""The reference checker of ``.tlcert`` bundles: ``certificates/FORMAT.md`` as a program. Slow, plain, one file.
 
     python3 check_unsat.py BUNDLE
 
-Python's standard library and nothing else: no tlcheck, no numpy. Every number is exact: an integer over a common denominator. Only ends of
-boxes (of values that are no inputs) and slopes that nobody gave are rounded: ends outward, slopes anyhow, since every slope is right
-with the intercept that is computed for it.
+Python's standard library and nothing else. Every number is exact: a fraction, or integers over a common
+denominator. Rounded are only ends of boxes (outward), slopes that nobody gave (every slope is right with the
+intercept that is computed for it) and long coefficients of a backward pass (which pays for it).
 
-One line a claim, and the exit code of ``tlcheck verify``: 0 all CERTIFIED; 3 some INVALID, or UNSUPPORTED, which says that this program
-does not know something; 4 some UNPROVEN (the first that applies of 3, 4).
+One line a claim, and the exit code of ``tlcheck verify``: 0 all CERTIFIED; 3 some INVALID, or UNSUPPORTED (this
+program does not know something); 4 some UNPROVEN (the first that applies of 3, 4).
 
-Why CERTIFIED is true. The property is a union of disjuncts: a box of inputs x and constraints c_q . (x, y) <= b_q on inputs and outputs
-y = f(x). A split v <= p, v >= p leaves no point out, so the leaves of a finite tree cover the box. On a leaf, with weights w_q >= 0,
-S = sum_q w_q (c_q . (x, y) - b_q) is bounded from below: a linear form in the network's values is carried from the outputs to the inputs
-(``Pass.least``); each step replaces a value by something that is at most (its coefficient times) it. S > 0 everywhere on the leaf excludes
-every point of the disjunct there; so does S >= 0 if a strict constraint has a weight > 0, since then S < 0 at such a point.
+Why CERTIFIED is true. The property is a union of disjuncts: a box of inputs x and constraints c_q . (x, y) <= b_q
+on inputs and outputs y = f(x). A split v <= p, v >= p leaves no point out, so the leaves of a finite tree cover the
+box. On a leaf, with weights w_q >= 0, S = sum_q w_q (c_q . (x, y) - b_q) is bounded from below: a linear form in
+the network's values is carried from the outputs to the inputs (``least``); each step replaces a value by something
+that is at most (its coefficient times) it. S > 0 everywhere on the leaf excludes every point of the disjunct there;
+so does S >= 0 if a strict constraint has a weight > 0, since then S < 0 at such a point.
 """
 
 from __future__ import annotations
 
-import builtins
 import hashlib
-import io
-import itertools
 import json
 import math
-import os
 import re
 import stat
 import struct
 import sys
-import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import namedtuple
 from fractions import Fraction
-from functools import partial
-from typing import Any
+from functools import cached_property, partial
+from itertools import chain, islice, pairwise, product, repeat, zip_longest
+from operator import mul
+from pathlib import Path
 
-zip = partial(builtins.zip, strict=True)  # lists of different lengths never pair up
+zip = partial(zip, strict=True)  # lists of different lengths never pair up
 
 MAX_BYTES = 1 << 30  # of a file, packed or unpacked
-MAX_VALUES = 1 << 22  # of a tensor
-MAX_WEIGHTS = 1 << 24  # of one operator's map
-MAX_CASES = 100_000  # disjuncts; and a tenth of the comparisons over all of them
-KEEP = 256  # an end of a box whose denominator has more bits is rounded outward, to ROUND significant bits
-ROUND = 160
-MAX_DEPTH = 64  # of JSON
-SLOPE = 53  # fractional bits of a slope of our own
+MAX_VALUES = 1 << 22  # of a tensor that is computed
+MAX_WEIGHTS = 1 << 24  # of one operator's map, or of a constant
+MAX_CASES = 100_000  # disjuncts, leaves of a tree; and a tenth of the comparisons over all disjuncts
+KEEP, ROUND = 256, 160  # numbers whose denominator has more than KEEP bits are rounded to ROUND bits
+CODES = {"CERTIFIED": 0, "INVALID": 3, "UNSUPPORTED": 3, "UNPROVEN": 4}
 
 
-class Invalid(Exception):
-    """The input is malformed, or not what the manifest says."""
+class Problem(Exception):
+    """Why a claim is not CERTIFIED: the verdict, and the reason."""
 
 
-class Unsupported(Exception):
-    """Nothing may be wrong with it, but this program does not know it."""
-
-
-class Unproven(Exception):
-    """The evidence does not establish the claim."""
-
-
-def need(condition: Any, message: str) -> None:
+def need(condition, message, verdict="INVALID"):
     if not condition:
-        raise Invalid(message)
+        raise Problem(verdict, message)
 
 
-def known(condition: Any, message: str) -> None:
-    if not condition:
-        raise Unsupported(message)
+def known(condition, message):
+    """Else nothing may be wrong with it, but this program does not know it."""
+    need(condition, message, "UNSUPPORTED")
 
 
-# ---- Files: names to bytes, from a folder or a zip -----------------------------------------------------------------
+# ---- Files: names to bytes, from a folder or a zip -------------------------------------------------------------
 
 
-def check_name(name: str) -> None:
-    need(all(p not in ("", ".", "..") for p in name.split("/")), f"file name {name!r}: not a plain relative path")
-    need(not any(c in "\\:" or ord(c) < 32 or ord(c) == 127 for c in name), f"file name {name!r}: forbidden character")
+def plain(name):
+    return not re.search(r"[\\:\0-\x1f\x7f]", name) and not {"", ".", ".."} & set(name.split("/"))
 
 
-def read_folder(path: str) -> dict[str, bytes]:
-    files = {}
-    for folder, folders, names in os.walk(path):
-        for full in (os.path.join(folder, name) for name in folders + names):
-            found = os.lstat(full)
-            need(stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode), f"{full}: a link, or no file")
-            if stat.S_ISREG(found.st_mode):
-                name = os.path.relpath(full, path).replace(os.sep, "/")
-                check_name(name)
-                files[name] = read_file(full)
-    return files
+def read_file(path):
+    need(path.is_file() and path.stat().st_size <= MAX_BYTES, f"{path}: no file, or too large")
+    return path.read_bytes()
 
 
-def read_file(path: str) -> bytes:
-    need(os.path.isfile(path) and os.path.getsize(path) <= MAX_BYTES, f"{path}: no file, or larger than {MAX_BYTES} bytes")
-    with open(path, "rb") as stream:
-        return stream.read()
+def read_folder(folder):
+    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
+    for name, path in found.items():
+        there = not path.is_symlink() and (path.is_file() or path.is_dir())
+        need(plain(name) and there, f"{name}: a link, no file, or a name that is no plain path")
+    return {name: read_file(path) for name, path in found.items() if path.is_file()}
 
 
-def read_zip(data: bytes) -> dict[str, bytes]:
-    """Stored or deflated members and nothing else: the archive begins at byte 0, its end record is the last 22 bytes."""
+def read_zip(data):
+    """Stored or deflated members one after the other, the directory, its end record: each byte is of one of them."""
     need(len(data) >= 22 and data[-22:-18] == b"PK\x05\x06", "zip: something after the archive, or no zip")
     disk, first, here, entries, size, start, comment = struct.unpack("<4x4H2LH", data[-22:])
-    need(disk == first == comment == 0 and here == entries and start + size + 22 == len(data), "zip: end record")
-    files: dict[str, bytes] = {}
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            infos = archive.infolist()
-            need(len(infos) == entries and min((i.header_offset for i in infos), default=0) == 0, "zip: members")
-            need(sum(i.file_size for i in infos) <= MAX_BYTES, "zip: unpacks to too much")
-            for info in infos:
-                name = info.filename
-                check_name(name.removesuffix("/"))
-                need(name == info.orig_filename and name not in files, f"zip: {name}: twice, or with a NUL")
-                need(not info.flag_bits & 0x41 and info.compress_type in (0, 8), f"zip: {name}: encrypted or packed otherwise")
-                need(stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG, stat.S_IFDIR), f"zip: {name}: a link")
-                if not info.is_dir():
-                    with archive.open(info) as stream:
-                        files[name] = stream.read(info.file_size + 1)
-                    need(len(files[name]) == info.file_size, f"zip: {name}: size")
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, struct.error) as e:
-        raise Invalid(f"zip: {e}") from None
+    need(
+        disk == first == comment == 0 and here == entries and start + size + 22 == len(data),
+        "zip: end record",
+    )
+    files, names, spans, at = {}, set(), [], start
+    for _ in range(entries):
+        magic, *about, n, extra, remark, mode, offset = struct.unpack_from("<4s4x2H4x3L3H4x2L", data, at)
+        there, *local, m, more = struct.unpack_from("<4s2x2H4x3L2H", data, offset)
+        need((magic, there) == (b"PK\x01\x02", b"PK\x03\x04"), "zip: no record where one should be")
+        name, (flags, method, crc, packed, size), body = (
+            data[at + 46 : at + 46 + n],
+            about,
+            offset + 30 + m + more,
+        )
+        same = about == local and name == data[offset + 30 : offset + 30 + m]
+        known(
+            same and flags & ~0x806 == 0 and method in (0, 8),
+            f"zip: {name}: two records, or packed otherwise",
+        )
+        spans, at = [*spans, (offset, body + packed)], at + 46 + n + extra + remark
+        name = name.decode("utf-8" if flags & 0x800 else "cp437")
+        kind = stat.S_IFMT(mode >> 16) in (0, stat.S_IFREG, stat.S_IFDIR) and name not in names
+        need(
+            kind and plain(name.removesuffix("/")) and size <= MAX_BYTES,
+            f"zip: {name}: a link, twice, too large",
+        )
+        names.add(name)
+        engine = zlib.decompressobj(-15)
+        content = (
+            engine.decompress(data[body : body + packed], size + 1) if method else data[body : body + packed]
+        )
+        whole = len(content) == size and zlib.crc32(content) == crc and engine.eof == bool(method)
+        need(
+            whole and not engine.unused_data and (size == 0 or name[-1] != "/"),
+            f"zip: {name}: size or checksum",
+        )
+        files |= {name: content} if name[-1] != "/" else {}
+    ends = [0, *chain(*sorted(spans)), start]
+    known(ends[::2] == ends[1::2] and at == len(data) - 22, "zip: more than its members and their directory")
+    need(sum(map(len, files.values())) <= MAX_BYTES, "zip: unpacks to too much")
     return files
 
 
-def unpacked(data: bytes, name: str) -> bytes:
+def unpacked(data):
     """What a gzip file unpacks to; any other file as it is."""
     if data[:2] != b"\x1f\x8b":
         return data
-    try:
-        engine = zlib.decompressobj(31)
-        result = engine.decompress(data, MAX_BYTES)
-    except zlib.error as e:
-        raise Invalid(f"{name}: gzip: {e}") from None
-    need(engine.eof and not engine.unused_data, f"{name}: gzip is cut off, too large, or followed by something")
+    engine = zlib.decompressobj(31)
+    result = engine.decompress(data, MAX_BYTES)
+    need(engine.eof and not engine.unused_data, "gzip: cut off, too large, or followed by something")
     return result
 
 
-def strict_json(data: bytes, name: str) -> Any:
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        need(len(dict(items)) == len(items), f"{name}: duplicate key")
+def strict_json(data, schema):
+    """The value, which is as the schema says (``fits``)."""
+
+    def distinct(items):
+        need(len(dict(items)) == len(items), "JSON: a key twice")
         return dict(items)
 
-    def number(text: str) -> float:
-        need(text[-1].isdigit() and math.isfinite(float(text)), f"{name}: {text} is no number, or out of range")
-        return float(text)
+    def finite(word):
+        need(math.isfinite(float(word)), f"JSON: {word} is no number, or out of range")
+        return float(word)
 
-    def depth(value: Any) -> int:
+    def depth(value):
         inner = value.values() if type(value) is dict else value if type(value) is list else ()
         return 1 + max(map(depth, inner), default=0)
 
-    try:
-        value = json.loads(data.decode("utf-8-sig"), object_pairs_hook=pairs, parse_float=number, parse_constant=number)
-        need(depth(value) <= MAX_DEPTH, f"{name}: nested too deeply")
-        return value
-    except (ValueError, RecursionError) as e:
-        raise Invalid(f"{name}: {e}") from None
-
-
-# ---- manifest.json -------------------------------------------------------------------------------------------------
-
-
-def fields(value: Any, what: str, required: dict[str, type], optional: dict[str, type] | None = None) -> dict[str, Any]:
-    """An object with these fields of these types and no others (``object``: any type)."""
-    allowed = required | (optional or {})
-    need(type(value) is dict and required.keys() <= value.keys() <= allowed.keys(), f"{what}: fields are missing, or not known")
-    for key, item in value.items():
-        need(allowed[key] is object or type(item) is allowed[key], f"{what}.{key}: expected {allowed[key].__name__}")
+    hooks = {"object_pairs_hook": distinct, "parse_float": finite, "parse_constant": finite}
+    value = json.loads(data.decode("utf-8").removeprefix("\ufeff"), **hooks)
+    need(depth(value) <= 64 and fits(value, schema), "JSON: too deep, or fields missing or not known")
     return value
 
 
-def check_hash(value: Any, what: str, data: bytes | None = None) -> None:
-    need(type(value) is str and re.fullmatch("[0-9a-f]{64}", value), f"{what}: no SHA-256 in lower-case hexadecimal")
-    need(data is None or hashlib.sha256(data).hexdigest() == value, f"{what}: SHA-256 is not the manifest's")
+def fits(value, schema):
+    """A schema: a type; a value; a pattern; several, one of which fits; of a list; of fields (``?``: or absent)."""
+    if type(schema) is tuple:
+        return any(fits(value, each) for each in schema)
+    if type(schema) is list:
+        return type(value) is list and all(fits(each, schema[0]) for each in value)
+    if type(schema) is dict:
+        fields = {key.rstrip("?"): each for key, each in schema.items()}
+        missing = type(value) is not dict or schema.keys() - value.keys() - {key + "?" for key in fields}
+        return not missing and all(key in fields and fits(each, fields[key]) for key, each in value.items())
+    if type(schema) is re.Pattern:
+        return type(value) is str and schema.fullmatch(value) is not None
+    return type(value) is schema or (type(value) is type(schema) and value == schema)
 
 
-def read_manifest(files: dict[str, bytes]) -> list[dict[str, Any]]:
+# ---- manifest.json ---------------------------------------------------------------------------------------------
+
+HASH = re.compile("[0-9a-f]{64}")
+FILE = {"sha256": HASH, "bytes": int, "unpacked_sha256?": (None, HASH)}
+MODEL = (str, {"weights": str, "architecture": str}, {"sha256": HASH})
+COMMON = {"model": MODEL, "property": (str, {"sha256": HASH}), "name?": str}
+PREFIX = re.compile("|.*/", re.DOTALL)
+EVIDENCE = {"arrays": str, "prefix?": PREFIX, "nodes?": [str], "per_leaf_bounds?": bool}
+CLAIM = (
+    {"kind": "unsat", "evidence": EVIDENCE} | COMMON,
+    {"kind": "sat", "witness": list} | COMMON,
+    {"kind": "artifact", "format": str, "artifact": str, "part?": str, "name?": str},
+    {"kind": "equiv", "other": str, "within": str, "evidence": EVIDENCE} | COMMON,
+    {"kind": "differ", "other": str, "within": str, "witness": list} | COMMON,
+)
+ABOUT = {"producer": {"name": str, "version?": str, "notes?": dict}, "files": dict}
+BUNDLE = {"format": "tlcheck.bundle", "version": (1, 2), "claims": [CLAIM]} | ABOUT
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def read_manifest(files):
     """The claims; every file is there, is listed, and is the one that was hashed."""
     need("manifest.json" in files, "no manifest.json")
-    parts = {"format": str, "version": int, "producer": dict, "files": dict, "claims": list}
-    manifest = fields(strict_json(files["manifest.json"], "manifest.json"), "manifest", parts)
-    need(manifest["format"] == "tlcheck.bundle" and manifest["version"] in (1, 2), "manifest: another format or version")
-    fields(manifest["producer"], "producer", {"name": str}, {"version": str, "notes": dict})
-    need(files.keys() - {"manifest.json"} == manifest["files"].keys(), "the manifest lists other files than there are")
+    manifest = strict_json(files["manifest.json"], BUNDLE)
+    need(files.keys() - {"manifest.json"} == manifest["files"].keys(), "the manifest lists other files")
     for name, entry in manifest["files"].items():
-        fields(entry, name, {"sha256": str, "bytes": int}, {"unpacked_sha256": object})
-        need(len(files[name]) == entry["bytes"], f"{name}: {len(files[name])} bytes, {entry['bytes']} listed")
-        check_hash(entry["sha256"], name, files[name])
-        if entry.get("unpacked_sha256") is not None:
-            check_hash(entry["unpacked_sha256"], name, unpacked(files[name], name))
-    roles: dict[str, str] = {}
-    names = []
+        need(fits(entry, FILE) and entry["bytes"] == len(files[name]), f"{name}: fields, or length")
+        inner = entry.get("unpacked_sha256") and sha256(unpacked(files[name]))
+        hashes = (sha256(files[name]), inner)
+        need(hashes == (entry["sha256"], entry.get("unpacked_sha256")), f"{name}: SHA-256")
+    roles = {}
     for number, claim in enumerate(manifest["claims"]):
-        for file, role in check_claim(claim):
-            need(file in manifest["files"], f"{file!r}: no file of the manifest")
-            need(roles.setdefault(file, role) == role, f"{file}: is {roles[file]} and {role}")
-        names.append(claim.get("name") or str(number))
-        claim["name"], claim["version"] = names[-1], manifest["version"]
-    need(names and len(set(names)) == len(names), "no claims, or two of one name")
+        known(claim["kind"] not in ("equiv", "differ"), f"a claim of kind {claim['kind']}")
+        parts = claim["model"] if type(claim.get("model")) is dict else {}
+        named = claim | claim.get("evidence", {}) | parts
+        for role in ("model", "weights", "architecture", "property", "arrays", "artifact"):
+            if type(file := named.get(role)) is str:
+                need(file in manifest["files"], f"{file!r}: no file of the manifest")
+                need(roles.setdefault(file, role) == role, f"{file}: is {roles[file]} and {role}")
+        claim["name"], claim["version"] = claim.get("name") or str(number), manifest["version"]
+    names = {claim["name"] for claim in manifest["claims"]}
+    need(names and len(names) == len(manifest["claims"]), "no claims, or two of one name")
     return manifest["claims"]
 
 
-def check_claim(claim: Any) -> Iterator[tuple[str, str]]:
-    """The claim's fields are right; yields the files that it names with their roles."""
-    kind = claim.get("kind") if type(claim) is dict else None
-    known(kind not in ("equiv", "differ"), f"a claim of kind {kind}")
-    need(kind in ("unsat", "sat", "artifact"), f"claim: unknown kind {kind!r}")
-    if kind == "artifact":
-        fields(claim, "claim", {"kind": str, "format": str, "artifact": str}, {"part": str, "name": str})
-        yield claim["artifact"], "artifact"
-        return
-    last = {"unsat": ("evidence", dict), "sat": ("witness", list)}[kind]
-    fields(claim, "claim", {"kind": str, "model": object, "property": object, last[0]: last[1]}, {"name": str})
-    for key in ("model", "property"):
-        source = claim[key]
-        if type(source) is str:
-            yield source, key
-        elif key == "model" and type(source) is dict and len(source) == 2:
-            yield from ((fields(source, key, {"weights": str, "architecture": str})[part], part) for part in source)
-        else:
-            check_hash(fields(source, key, {"sha256": str})["sha256"], key)
-    if kind == "unsat":
-        e = fields(claim["evidence"], "evidence", {"arrays": str}, {"prefix": str, "nodes": list, "per_leaf_bounds": bool})
-        need(all(type(n) is str for n in e.get("nodes", [])), "nodes: expected names")
-        need(re.fullmatch("|.*/", e.get("prefix", ""), re.S), "prefix: must be empty or end in /")
-        yield e["arrays"], "arrays"
+# ---- The network: nodes, each after its operands; node 0 is the input ------------------------------------------
+
+# ``operands``: the nodes of which a node's values are made.
+# Values known by a box alone: the input's; or value i is within factor[i] (|operand's value i| + centre[i]) of 0.
+Free = namedtuple("Free", "size operands factor centre")
+# Value j = offset[j] / unit + the sum of row j / denominator; a row: (operand, places, weights), ...
+Affine = namedtuple("Affine", "size operands rows denominator offset unit")
+# Value j = function(value j of the operand), continuous, linear between kinks.
+Bent = namedtuple("Bent", "size operands function kinks relu")
+# Value j = the largest of the operand's values at windows[j].
+Largest = namedtuple("Largest", "size operands windows")
 
 
-# ---- Numbers: vectors of integers over a common denominator --------------------------------------------------------
+class Tensor:
+    """Row-major entries: constants, or pairs (n, i): value i of node n. ``type``: ONNX's of the elements."""
 
-Number = int | float | Fraction
-Vector = tuple[list[int], int]  # entry i is ints[i] / denominator; denominator > 0
-Literal = tuple[int, int, int, Fraction]  # node, index, side, point: value >= point where side is 1, value <= point where it is -1
+    def __init__(self, shape, type, entries):
+        self.shape, self.type, self.entries = tuple(shape), type, list(entries)
+        self.constant = not any(isinstance(e, tuple) for e in self.entries)
+
+    @cached_property
+    def node(self):
+        """The node whose values, the first ones in order, these are; -1 if there is none."""
+        n = -1 if self.constant else next(e for e in self.entries if type(e) is tuple)[0]
+        return n if all(e == (n, i) for i, e in enumerate(self.entries)) else -1
+
+    @property
+    def numbers(self):
+        known(self.constant, "an operand that is no constant")
+        return list(map(Fraction, self.entries))
+
+    @property
+    def cells(self):
+        """Coordinates: entry."""
+        return dict(zip(grid(self.shape), self.entries))
 
 
-def common(values: Iterable[Number]) -> Vector:
+def grid(shape):
+    """Coordinates in row-major order."""
+    return product(*map(range, shape))
+
+
+class Network:
+    def __init__(self):
+        self.nodes, self.tensors, self.output = [], {}, -1
+
+    def add(self, node, shape, kind):
+        known(0 < node.size <= MAX_VALUES, f"a tensor of {node.size} values")
+        self.nodes.append(node)
+        return Tensor(shape, kind, [(len(self.nodes) - 1, i) for i in range(node.size)])
+
+    def sums(self, shape, kind, sums):
+        """A tensor, each entry a sum of products of two entries, one of which at least is a constant."""
+        offset, rows, used = [], [], 0
+        for products in sums:
+            pairs = [(b, a) if type(b) is tuple else (a, b) for a, b in products]
+            known(not any(type(b) is tuple for _, b in pairs), "a product of values that are no constants")
+            rows.append([(a, b) for a, b in pairs if type(a) is tuple])
+            constants = (Fraction(a) * Fraction(b) for a, b in pairs if type(a) is not tuple and a and b)
+            offset.append(sum(constants, Fraction(0)))
+            used += len(rows[-1])
+            known(used <= MAX_WEIGHTS, "an operator with too many weights")
+        if used == 0:
+            return Tensor(shape, kind, [int(c) if c.denominator == 1 else c for c in offset])
+        weights, denominator = common(w for row in rows for _, w in row)
+        weights, grouped = iter(weights), [{} for _ in rows]
+        for groups, ((n, i), _) in ((group, pair) for group, row in zip(grouped, rows) for pair in row):
+            places, factors = groups.setdefault(n, ([], []))
+            places.append(i)
+            factors.append(next(weights))
+        rows = [[(n, *group) for n, group in groups.items()] for groups in grouped]
+        operands = {n for row in rows for n, *_ in row}
+        return self.add(Affine(len(rows), operands, rows, denominator, *common(offset)), shape, kind)
+
+    def pick(self, like, shape, entries):
+        """These entries as a tensor: a node's own where they are its values in order, else a node of copies."""
+        x = Tensor(shape, like.type, entries)
+        if x.constant or (x.node >= 0 and self.nodes[x.node].size == len(x.entries)):
+            return x
+        return self.sums(x.shape, like.type, ([(e, 1)] for e in x.entries))
+
+
+def common(values):
+    """As integers over a common denominator > 0."""
     pairs = [v.as_integer_ratio() for v in values]
     denominator = math.lcm(*{d for _, d in pairs})
     return [n * (denominator // d) for n, d in pairs], denominator
 
 
-def plus(a: Vector, b: Vector) -> Vector:
-    denominator = math.lcm(a[1], b[1])
-    s, t = denominator // a[1], denominator // b[1]
-    return [x * s + y * t for x, y in zip(a[0], b[0])], denominator
+# ---- ONNX: the protobuf wire format, then messages -------------------------------------------------------------
+
+# Message: number name type; ``*``: any number of them, else one at most; ``-``: bytes. Others are refused.
+SCHEMAS = """
+Model: 1 ir int, 2 by -, 3 of -, 4 domain -, 5 version int, 6 doc -, 7 graph Graph, 8 opsets Opset*, 14 notes Note*
+Opset: 1 domain str, 2 version int
+Graph: 1 nodes Node*, 2 name -, 5 constants Tensor*, 10 doc -, 11 inputs Value*, 12 outputs Value*, 13 info Value*, 16 notes Note*
+Node: 1 inputs str*, 2 outputs str*, 3 name -, 4 op str, 5 attributes Attribute*, 6 doc -, 7 domain str, 9 notes Note*
+Attribute: 1 name str, 2 f float, 3 i int, 4 s str, 5 t Tensor, 7 floats float*, 8 ints int*, 9 strings -*, 13 doc -, 20 type int
+Tensor: 1 dims int*, 2 type int, 4 floats float*, 7 int64s int*, 8 name str, 9 raw -, 10 doubles double*, 12 doc -, 16 notes Note*
+Value: 1 name str, 2 type Type, 3 doc -, 4 notes Note*
+Type: 1 tensor TensorType, 6 denotation -
+TensorType: 1 elem int, 2 shape Shape
+Shape: 1 dims Dim*
+Dim: 1 value int, 2 name -, 3 denotation -
+Note: 1 key -, 2 value -
+"""
+MESSAGES = {}
+for what, entries in (row.split(": ") for row in SCHEMAS.strip().splitlines()):
+    MESSAGES[what] = {int(number): (name, kind) for number, name, kind in map(str.split, entries.split(","))}
+FIXED = {"float": ("f", 5), "double": ("d", 1)}  # layout, and wire type
 
 
-def down(x: Fraction) -> Fraction:
-    """At most x; x itself where its denominator is short."""
-    if x.denominator.bit_length() <= KEEP:
-        return x
-    unit = Fraction(2) ** (x.numerator.bit_length() - x.denominator.bit_length() - ROUND)
-    return (x / unit).__floor__() * unit
+def varint(data, at):
+    """The number at this place, and the place after it."""
+    end = at + 1
+    while data[end - 1] >= 128:
+        end += 1
+    value = sum((byte & 127) << 7 * i for i, byte in enumerate(data[at:end]))
+    need(end - at <= 10 and value < 1 << 64, "ONNX: a number is too long")
+    return value, end
 
 
-class Box:
-    """lower[i] <= value i <= upper[i], fractions."""
-
-    def __init__(self, lower: Iterable[Fraction], upper: Iterable[Fraction]) -> None:
-        self.lower, self.upper = list(lower), list(upper)
-        self._ints: tuple[list[int], list[int], int] | None = None
-
-    def ints(self) -> tuple[list[int], list[int], int]:
-        """Both ends over one denominator; the box is not changed after the first call."""
-        if self._ints is None:
-            numbers, denominator = common(self.lower + self.upper)
-            self._ints = numbers[: len(self.lower)], numbers[len(self.lower) :], denominator
-        return self._ints
-
-    def empty(self) -> bool:
-        return any(a > b for a, b in zip(self.lower, self.upper))
-
-    def cut(self, n: int, path: Iterable[Literal]) -> Box:
-        """Its part, which may be empty, where the path's literals on values of node n hold: this is node n's box."""
-        box = Box(self.lower, self.upper)
-        for node, i, side, point in path:
-            if node == n and side > 0:
-                box.lower[i] = max(box.lower[i], point)
-            elif node == n:
-                box.upper[i] = min(box.upper[i], point)
-        return box
-
-
-# ---- The network: a list of nodes, each after its operands; node 0 is the input ------------------------------------
-
-Rows = list[tuple[Sequence[int], Sequence[int]]]  # of each value: places in the operand, and their weights
-Entry = int | float | Fraction | tuple[int, int]  # a constant, or value i of node n
-
-
-@dataclass(eq=False)
-class Input:
-    size: int
-
-
-@dataclass(eq=False)
-class Affine:
-    """Value j = offset[j] + sum over ``terms`` (an operand and its rows) of row j . operand / denominator.
-
-    With ``wobble`` (one operand, value by value): the true value is within wobble[j] (|operand value j| + centre[j]) of that.
-    """
-
-    size: int
-    terms: dict[int, Rows]
-    denominator: int
-    offset: list[Fraction]
-    wobble: list[Fraction] = field(default_factory=list)
-    centre: list[Fraction] = field(default_factory=list)
-
-    def radius(self, boxes: Sequence[Box]) -> list[Fraction]:
-        (operand,) = self.terms
-        box = boxes[operand]
-        return [w * (max(-l, u) + c) for w, c, l, u in zip(self.wobble, self.centre, box.lower, box.upper)]
-
-
-@dataclass(eq=False)
-class Bent:
-    """Value j = function(operand value j), continuous, and linear between the kinks."""
-
-    size: int
-    operand: int
-    function: Callable[[Fraction], Fraction]
-    kinks: list[Fraction]
-    relu: bool
-
-
-@dataclass(eq=False)
-class Largest:
-    """Value j = the largest of the operand's values at windows[j]."""
-
-    size: int
-    operand: int
-    windows: list[list[int]]
-
-
-@dataclass
-class Tensor:
-    """Row-major entries. ``type``: ONNX's number of the element type."""
-
-    shape: tuple[int, ...]
-    type: int
-    entries: list[Entry]
-
-    @property
-    def node(self) -> int:
-        """The node whose values, all and in order, these are; -1 if there is none."""
-        first = self.entries[0] if self.entries else 0
-        same = type(first) is tuple and all(e == (first[0], i) for i, e in enumerate(self.entries))
-        return first[0] if same else -1
-
-
-Values = list[Entry]
-
-
-class Network:
-    def __init__(self) -> None:
-        self.nodes: list[Any] = []
-        self.tensors: dict[str, Tensor] = {}
-        self.output = -1
-
-    def add(self, node: Any, shape: Sequence[int], kind: int) -> Tensor:
-        known(0 < node.size <= MAX_VALUES, f"a tensor of {node.size} values")
-        self.nodes.append(node)
-        return Tensor(tuple(shape), kind, [(len(self.nodes) - 1, i) for i in range(node.size)])
-
-    def sums(self, shape: Sequence[int], kind: int, sums: Iterable[Iterable[tuple[Entry, Entry]]]) -> Tensor:
-        """Each entry a sum of products of two entries, one of which at least is a constant."""
-        offset, rows, used = [], [], 0
-        for products in sums:
-            constant, row = Fraction(0), []
-            for a, b in products:
-                if type(a) is tuple:
-                    known(type(b) is not tuple, "a product of values that are no constants")
-                    row.append((a, b))
-                elif type(b) is tuple:
-                    row.append((b, a))
-                elif a and b:
-                    constant += Fraction(a) * Fraction(b)
-            offset.append(constant)
-            rows.append(row)
-            used += len(row)
-            known(used <= MAX_WEIGHTS, "an operator with too many weights")
-        if used == 0:
-            return Tensor(tuple(shape), kind, [int(c) if c.denominator == 1 else c for c in offset])
-        found = {w: w.as_integer_ratio() for row in rows for _, w in row}
-        denominator = math.lcm(*{d for _, d in found.values()})
-        whole = {w: n * (denominator // d) for w, (n, d) in found.items()}
-        terms: dict[int, Rows] = {}
-        for j, row in enumerate(rows):
-            for (n, i), w in row:
-                if n not in terms:
-                    terms[n] = [([], []) for _ in rows]
-                terms[n][j][0].append(i)
-                terms[n][j][1].append(whole[w])
-        return self.add(Affine(len(rows), terms, denominator, offset), shape, kind)
-
-    def pick(self, x: Tensor, shape: Sequence[int], entries: Values) -> Tensor:
-        """These entries of x, or constants, as a tensor: x's own node where they are its values in order."""
-        result = Tensor(tuple(shape), x.type, entries)
-        if (result.node >= 0 and self.nodes[result.node].size == len(entries)) or not any(type(e) is tuple for e in entries):
-            return result
-        return self.sums(shape, x.type, ([(e, 1)] for e in entries))
-
-
-# ---- ONNX: the protobuf wire format, then messages -----------------------------------------------------------------
-
-
-def varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        need(at < len(data) and shift < 70, "ONNX: a number is cut off or too long")
-        byte = data[at]
-        value |= (byte & 127) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 128:
-            need(value < 1 << 64, "ONNX: a number is too large")
-            return value, at
-
-
-def message(data: Any, what: str, wanted: dict[int, str], ignored: Iterable[int] = ()) -> dict[str, list[Any]]:
-    """Field name -> its values in order (integers, or bytes). Fields that are neither wanted nor known to say nothing are refused."""
-    known(type(data) is bytes, f"ONNX: {what} is no message")
-    result: dict[str, list[Any]] = {name: [] for name in wanted.values()}
-    at = 0
+def message(data, what):
+    """Field name: its value, or None; of ``*`` a list of its values."""
+    schema, at = MESSAGES[what], 0
+    result = {name: [] for name, _ in schema.values()}
     while at < len(data):
         key, at = varint(data, at)
         number, wire = key >> 3, key & 7
-        need(wire in (0, 1, 2, 5), f"ONNX: {what}: wire type {wire}")
-        if wire == 0:
-            value, at = varint(data, at)
-        else:
-            length, at = varint(data, at) if wire == 2 else (8 if wire == 1 else 4, at)
-            value, at = data[at : at + length], at + length
-        need(at <= len(data), f"ONNX: {what} is cut off")
-        known(number in wanted or number in ignored, f"ONNX: field {number} of {what}")
-        if number in wanted:
-            result[wanted[number]].append(value)
+        known(number in schema and wire in (0, 1, 2, 5), f"ONNX: {what}: field {number} of type {wire}")
+        value, at = varint(data, at) if wire in (0, 2) else (8 if wire == 1 else 4, at)
+        if wire != 0:
+            value, at = data[at : at + value], at + value
+            need(at <= len(data), f"ONNX: {what} is cut off")
+        name, kind = schema[number]
+        result[name] += decoded(value, wire, kind)
+    for name in (name for name, kind in schema.values() if kind[-1] != "*"):
+        known(len(result[name]) <= 1, f"ONNX: {what}.{name} occurs twice")
+        result[name] = result[name][0] if result[name] else None
     return result
 
 
-def one(values: list[Any], what: str, default: Any = None) -> Any:
-    """The value of a field that occurs once at most (protobuf takes the last of several, and passes over one of another wire type)."""
-    known(len(values) <= 1, f"ONNX: {what} occurs twice")
-    need(values or default is not None, f"ONNX: no {what}")
-    return values[0] if values else default
-
-
-def text(values: list[Any], what: str) -> str:
-    value = one(values, what, b"")
-    known(type(value) is bytes, f"ONNX: {what} of another wire type")
-    try:
-        return value.decode("utf-8")
-    except UnicodeDecodeError:
-        raise Invalid(f"ONNX: {what} is no text") from None
-
-
-def integers(values: list[Any], what: str) -> list[int]:
-    """A repeated integer, packed or not."""
-    result = []
-    for value in values:
-        at = 0
-        while type(value) is bytes and at < len(value):
+def decoded(value, wire, kind):
+    """One value, or several that are packed."""
+    kind, packed = kind.rstrip("*"), wire == 2 and kind[-1] == "*"
+    layout, own = FIXED.get(kind, ("", 0 if kind == "int" else 2))
+    known(packed or wire == own, f"ONNX: {kind} of wire type {wire}")
+    if layout:
+        return [number for (number,) in struct.iter_unpack("<" + layout, value)]
+    if kind == "int":
+        numbers, at = [] if packed else [value], 0
+        while packed and at < len(value):
             number, at = varint(value, at)
-            result.append(number)
-        result += [] if type(value) is bytes else [value]
-    return [v - (1 << 64) if v >> 63 else v for v in result]
+            numbers.append(number)
+        return [n - (1 << 64) if n >> 63 else n for n in numbers]
+    if kind in MESSAGES:
+        return [message(value, kind)]
+    return [value.decode("utf-8") if kind == "str" else value]
 
 
-def integer(values: list[Any], what: str) -> int:
-    known(type(one(values, what)) is int, f"ONNX: {what} is no integer")
-    return integers(values, what)[0]
+INT64 = 7
+LAYOUT = {1: ("f", "floats"), INT64: ("q", "int64s"), 11: ("d", "doubles")}
+KINDS = {1: "f", 2: "i", 3: "s", 4: "t", 7: "ints", 6: "floats", 8: "strings"}  # of attributes
 
 
-FLOAT, INT64, DOUBLE = 1, 7, 11
-LAYOUT = {FLOAT: ("f", "floats"), INT64: ("q", "int64s"), DOUBLE: ("d", "doubles")}
-
-
-def read_tensor(data: Any) -> tuple[str, Tensor]:
-    wanted = {1: "dims", 2: "type", 4: "floats", 7: "int64s", 8: "name", 9: "raw", 10: "doubles"}
-    m = message(data, "a tensor", wanted, (12, 16))
-    name, kind, shape = text(m["name"], "a tensor's name"), integer(m["type"], "a tensor's type"), integers(m["dims"], "dims")
-    known(kind in LAYOUT, f"ONNX: tensor {name}: element type {kind}")
-    need(all(d >= 0 for d in shape), f"ONNX: tensor {name}: a negative dimension")
-    size = math.prod(shape)
-    known(size <= MAX_WEIGHTS, f"ONNX: tensor {name} is too large")
+def read_tensor(m):
+    name, kind, shape, size = m["name"], m["type"], m["dims"], math.prod(m["dims"])
+    known(kind in LAYOUT and size <= MAX_WEIGHTS, f"ONNX: tensor {name}: element type {kind}, or too large")
     layout, typed = LAYOUT[kind]
-    need([k for k in ("floats", "int64s", "doubles", "raw") if m[k]] in ([], ["raw"], [typed]), f"ONNX: tensor {name}: data of another type")
-    if m["int64s"]:
-        values: list[Any] = integers(m["int64s"], name)
-    else:
-        raw = one(m["raw"], "raw_data") if m["raw"] else b"".join(v if type(v) is bytes else b"?" for v in m[typed])
-        need(type(raw) is bytes and len(raw) == size * struct.calcsize("<" + layout), f"ONNX: tensor {name}: wrong number of bytes")
-        values = list(struct.unpack(f"<{size}{layout}", raw))
-    need(len(values) == size and all(map(math.isfinite, values)), f"ONNX: tensor {name}: a wrong number of values, NaN or infinite ones")
-    return name, Tensor(tuple(shape), kind, values)
+    present = [k for k in ("floats", "int64s", "doubles", "raw") if m[k] not in (None, [])]
+    need(present in ([], ["raw"], [typed]), f"ONNX: tensor {name}: data of another type")
+    need(min(shape, default=0) >= 0, f"ONNX: tensor {name}: a negative dimension")
+    values = struct.unpack(f"<{size}{layout}", m["raw"]) if m["raw"] else m[typed]
+    need(len(values) == size and all(map(math.isfinite, values)), f"ONNX: tensor {name}: size, or not finite")
+    return Tensor(shape, kind, values)
 
 
-def read_attribute(data: bytes) -> tuple[str, Any]:
-    kinds = {1: "f", 2: "i", 3: "s", 4: "t", 6: "floats", 7: "ints", 8: "strings"}
-    m = message(data, "an attribute", {1: "name", 2: "f", 3: "i", 4: "s", 5: "t", 7: "floats", 8: "ints", 9: "strings", 20: "type"}, (13,))
-    name, kind = text(m["name"], "an attribute's name"), integer(m["type"], "an attribute's type")
-    known(kind in (1, 2, 3, 4, 7), f"ONNX: attribute {name} of type {kind}")
-    need(all(not m[k] for number, k in kinds.items() if number != kind), f"ONNX: attribute {name} of two types")
-    if kind == 1:
-        value = one(m["f"], name)
-        need(type(value) is bytes and len(value) == 4 and math.isfinite(struct.unpack("<f", value)[0]), f"ONNX: attribute {name}")
-        return name, struct.unpack("<f", value)[0]
-    if kind == 2:
-        return name, integer(m["i"], name)
-    return name, text(m["s"], name) if kind == 3 else read_tensor(one(m["t"], name))[1] if kind == 4 else integers(m["ints"], name)
+def read_attribute(m):
+    kind, present = m["type"], [k for k in KINDS.values() if m[k] not in (None, [])]
+    known(kind in (1, 2, 3, 4, 7), f"ONNX: attribute {m['name']} of type {kind}")
+    value = m[KINDS[kind]]
+    fits = present in ([KINDS[kind]], [] if value == [] else None)
+    need(fits and (kind != 1 or math.isfinite(value)), f"ONNX: attribute {m['name']}: no value, or another")
+    return m["name"], read_tensor(value) if kind == 4 else value
 
 
-def read_value_info(data: bytes) -> tuple[str, int, list[int]]:
+def read_value(m):
     """Name, element type, shape; -1 for a free dimension."""
-    m = message(data, "a value", {1: "name", 2: "type"}, (3, 4))
-    tensor = message(one(m["type"], "type"), "a type", {1: "tensor"}, (6,))["tensor"]
-    t = message(one(tensor, "tensor type"), "a tensor type", {1: "elem", 2: "shape"})
-    known(t["elem"] and t["shape"], "ONNX: an input or output whose type is not said")
-    dims = message(one(t["shape"], "shape"), "a shape", {1: "dim"})["dim"]
-    values = [message(dim, "a dimension", {1: "value", 2: "name"}, (3,))["value"] for dim in dims]
-    return text(m["name"], "name"), integer(t["elem"], "elem_type"), [integer(v, "dim_value") if v else -1 for v in values]
+    tensor = (m["type"] or {}).get("tensor") or {}
+    known(tensor.get("elem") and tensor.get("shape"), "ONNX: an input or output whose type is not said")
+    dims = [-1 if d["value"] is None else d["value"] for d in tensor["shape"]["dims"]]
+    return m["name"], tensor["elem"], dims
 
 
-def read_onnx(data: bytes) -> Network:
-    model = message(data, "the model", {1: "ir", 7: "graph", 8: "opset"}, (2, 3, 4, 5, 6, 14))
-    imports = [message(item, "opset_import", {1: "domain", 2: "version"}) for item in model["opset"]]
-    versions = [integer(m["version"], "opset version") for m in imports if text(m["domain"], "domain") in ("", "ai.onnx")]
-    known(len(set(versions)) == 1, "ONNX: the standard's opset is imported in two versions, or not")
-    known(7 <= versions[0] <= 22, f"ONNX: opset {versions[0]}")
-    parts = {1: "node", 5: "initializer", 11: "input", 12: "output", 13: "other"}
-    graph = message(one(model["graph"], "graph"), "the graph", parts, (2, 10, 16))
-    for item in graph["other"]:  # shapes that somebody inferred say nothing here, but must be well formed
-        for kind in message(item, "a value", {2: "type"}, (1, 3, 4))["type"]:
-            for tensor in message(kind, "a type", {1: "tensor"}, (6,))["tensor"]:
-                for shape in message(tensor, "a tensor type", {2: "shape"}, (1,))["shape"]:
-                    for dim in message(shape, "a shape", {1: "dim"})["dim"]:
-                        message(dim, "a dimension", {}, (1, 2, 3))
-    net = Network()
-    for name, tensor in map(read_tensor, graph["initializer"]):
-        need(name and name not in net.tensors, f"ONNX: initializer {name!r} without a name, or twice")
-        net.tensors[name] = tensor
-    free = [i for i in map(read_value_info, graph["input"]) if i[0] not in net.tensors]
-    known(len(free) == len(graph["output"]) == 1, f"ONNX: {len(free)} inputs, {len(graph['output'])} outputs")
+def read_onnx(data):
+    model, net = message(data, "Model"), Network()
+    versions = {m["version"] for m in model["opsets"] if m["domain"] in (None, "", "ai.onnx")}
+    known(len(versions) == 1 and versions <= {*range(7, 23)}, f"ONNX: opset {versions}")
+    known((model["ir"] or 0) in range(3, 15), f"ONNX: ir_version {model['ir']}")
+    graph, (opset,) = model["graph"], versions
+    need(graph, "ONNX: no graph")
+    for m in graph["constants"]:
+        need(m["name"] and m["name"] not in net.tensors, "ONNX: an initializer without a name, or twice")
+        net.tensors[m["name"]] = read_tensor(m)
+    free = [value for value in map(read_value, graph["inputs"]) if value[0] not in net.tensors]
+    known(len(free) == len(graph["outputs"]) == 1, "ONNX: more or less than one input and one output")
     ((name, kind, dims),) = free
-    known(kind in (FLOAT, DOUBLE) and all(d > 0 for d in dims[1:]), "ONNX: element type of the input, or a free dimension that is not the first")
-    need(dims[:1] == [-1] or all(d > 0 for d in dims), "ONNX: the input's shape")
-    shape = [abs(d) for d in dims]
-    net.tensors[name] = net.add(Input(math.prod(shape)), shape, kind)
-    for item in graph["node"]:
-        lower(net, item, versions[0])
-    name, kind, dims = read_value_info(graph["output"][0])
+    shape = [1 if d == -1 and i == 0 else d for i, d in enumerate(dims)]
+    known(kind in (1, 11) and min(shape, default=1) > 0, "ONNX: the input's type or shape")
+    net.tensors[name] = net.add(Free(math.prod(shape), (), (), ()), shape, kind)
+    for m in graph["nodes"]:
+        lower(net, m, opset)
+    name, kind, dims = read_value(graph["outputs"][0])
     need(name in net.tensors, f"ONNX: output {name} is no tensor")
     y = net.tensors[name]
-    need(kind == y.type and len(dims) == len(y.shape) and all(d in (-1, s) for d, s in zip(dims, y.shape)), f"ONNX: output is {y.shape}, not {dims}")
+    need(kind == y.type and all(d in (-1, s) for d, s in zip(dims, y.shape)), f"ONNX: output is {y.shape}")
     known(y.node >= 0, "ONNX: a constant output")
     net.output = y.node
     return net
 
 
-# ---- ONNX operators ------------------------------------------------------------------------------------------------
+# ---- ONNX operators --------------------------------------------------------------------------------------------
 
 
-@dataclass
-class Call:
-    """One node: its operands, and its attributes, each of which must be asked for."""
-
-    net: Network
-    op: str
-    operands: list[Tensor | None]
-    attributes: dict[str, Any]
-    opset: int
-
-    def attribute(self, name: str, default: Any, kind: type | None = None) -> Any:
-        value = self.attributes.pop(name, default)
-        known(value is None or type(value) is (kind or type(default)), f"{self.op}: attribute {name}")
-        return value
-
-    def optional(self, place: int, like: Tensor | None = None) -> Tensor | None:
-        """An operand, of the element type of ``like``; None where it is absent."""
-        tensor = self.operands[place] if place < len(self.operands) else None
-        known(tensor is None or like is None or tensor.type == like.type, f"{self.op}: element types differ")
-        return tensor
-
-    def operand(self, place: int, like: Tensor | None = None) -> Tensor:
-        tensor = self.optional(place, like)
-        need(tensor is not None, f"{self.op}: operand {place} is missing")
-        return tensor
-
-    def whole(self, place: int, attribute: str, since: int) -> list[int] | None:
-        """Integers: an attribute before opset ``since``, a constant operand from then on; None where absent."""
-        if self.opset < since:
-            return self.attribute(attribute, None, list)
-        tensor = self.optional(place)
-        known(tensor is None or (tensor.type == INT64 and all(type(e) is int for e in tensor.entries)), f"{self.op}: operand {place}")
-        return None if tensor is None else list(tensor.entries)
-
-    def constants(self, tensor: Tensor) -> list[Number]:
-        known(not any(type(e) is tuple for e in tensor.entries), f"{self.op}: an operand that is no constant")
-        return tensor.entries
-
-
-def strides(shape: Sequence[int]) -> list[int]:
-    return [math.prod(shape[i + 1 :]) for i in range(len(shape))]
-
-
-def grid(shape: Iterable[int]) -> Iterator[tuple[int, ...]]:
-    return itertools.product(*map(range, shape))
-
-
-def place(coordinates: Iterable[int], steps: Iterable[int]) -> int:
-    return sum(c * s for c, s in zip(coordinates, steps))
-
-
-def spread_to(x: Tensor, shape: Sequence[int]) -> Values:
+def spread(x, shape):
     """The entries of x as a tensor of this shape (numpy's rule)."""
-    padded = [1] * (len(shape) - len(x.shape)) + list(x.shape)
-    need(len(padded) == len(shape) and all(a in (1, b) for a, b in zip(padded, shape)), f"ONNX: {x.shape} does not spread to {shape}")
-    steps = [0 if a == 1 else s for a, s in zip(padded, strides(padded))]
-    return [x.entries[place(c, steps)] for c in grid(shape)]
+    padded = (1,) * (len(shape) - len(x.shape)) + x.shape
+    need(all(a in (1, b) for a, b in zip(padded, shape)), f"ONNX: {x.shape} does not spread to {shape}")
+    cells = dict(zip(grid(padded), x.entries))
+    return [cells[tuple(0 if a == 1 else i for i, a in zip(c, padded))] for c in grid(shape)]
 
 
-def arithmetic(call: Call) -> Tensor:
-    a, b = call.operand(0), call.operand(1, call.operand(0))
-    known(a.type != INT64, f"{call.op} of integers")
-    n = max(len(a.shape), len(b.shape))
-    pairs = zip([1] * (n - len(a.shape)) + list(a.shape), [1] * (n - len(b.shape)) + list(b.shape))
-    shape = [y if x == 1 else x for x, y in pairs]
-    both = zip(spread_to(a, shape), spread_to(b, shape))
-    known(any(type(e) is tuple for e in a.entries + b.entries), f"{call.op} of constants")
-    if call.op == "Mul":
-        return call.net.sums(shape, a.type, ([pair] for pair in both))
-    return call.net.sums(shape, a.type, ([(x, 1), (y, -1 if call.op == "Sub" else 1)] for x, y in both))
+def arithmetic(call):
+    a, b = call.operand(0), call.operand(1)
+    known(a.type != INT64 and not (a.constant and b.constant), "integers, or constants alone")
+    sizes = zip_longest(a.shape[::-1], b.shape[::-1], fillvalue=1)
+    shape = [y if x == 1 else x for x, y in sizes][::-1]
+    both, sign = zip(spread(a, shape), spread(b, shape)), -1 if call.op == "Sub" else 1
+    return call.sums(shape, ([(x, y)] if call.op == "Mul" else [(x, 1), (y, sign)] for x, y in both))
 
 
-def product(call: Call) -> Tensor:
-    """Gemm, and MatMul of a stack of matrices and a matrix, or of two matrices; alpha goes to the second factor's constants."""
-    a, b = call.operand(0), call.operand(1, call.operand(0))
-    c = call.optional(2, a)
-    known(a.type != INT64, f"{call.op} of integers")
-    alpha, beta = (Fraction(call.attribute(k, 1.0)) if call.op == "Gemm" else Fraction(1) for k in ("alpha", "beta"))
-    turned = [call.attribute(k, 0) if call.op == "Gemm" else 0 for k in ("transA", "transB")]
-    known(set(turned) <= {0, 1} and len(b.shape) == 2 and len(a.shape) >= 2 and (call.op == "MatMul" or len(a.shape) == 2), f"{call.op}: ranks")
-    known(alpha == 1 or not any(type(e) is tuple for e in b.entries), "Gemm: alpha with a second factor that is no constant")
-    left = (math.prod(a.shape[:-1]), a.shape[-1])
-    x = [e for i in range(left[1]) for e in a.entries[i :: left[1]]] if turned[0] else a.entries
-    m, k = left[::-1] if turned[0] else left
-    k_b, n = b.shape[::-1] if turned[1] else b.shape
-    need(k == k_b, f"{call.op}: {a.shape} and {b.shape} do not fit")
-    factors = b.entries if alpha == 1 else [alpha * Fraction(e) for e in b.entries]
-    columns = [factors[j * k : j * k + k] if turned[1] else factors[j::n] for j in range(n)]
-    bias = spread_to(c, (m, n)) if c is not None else []
-    sums = ([*zip(x[i * k : i * k + k], columns[j]), *([(bias[i * n + j], beta)] if bias else [])] for i in range(m) for j in range(n))
-    return call.net.sums((m, n) if call.op == "Gemm" else (*a.shape[:-1], n), a.type, sums)
+def matrix_product(call):
+    """Gemm, and MatMul of a stack of matrices and a matrix; alpha goes to the second factor's constants."""
+    a, b, c = call.operand(0), call.operand(1), call.operand(2, optional=True)
+    alpha, beta = Fraction(call.get("alpha", 1)), Fraction(call.get("beta", 1))
+    known(len(b.shape) == 2 <= len(a.shape) and a.type != INT64, "ranks, or integers")
+    known(call.op == "MatMul" or (len(a.shape) == 2 and (c or call.opset >= 11)), "rank, or no C")
+    known({call.get("transA", 0), call.get("transB", 0)} <= {0, 1}, "transA or transB")
+    known(alpha == 1 or b.constant, "alpha with a second factor that is no constant")
+    rows, columns = matrix(a, call.get("transA", 0)), matrix(b, 1 - call.get("transB", 0))
+    columns = [[e if alpha == 1 else alpha * Fraction(e) for e in column] for column in columns]
+    bias = iter(spread(c, (len(rows), len(columns)))) if c else repeat(0)
+    sums = ([*zip(row, column), (next(bias), beta)] for row in rows for column in columns)
+    return call.sums([*(a.shape[:-1] if call.op == "MatMul" else [len(rows)]), len(columns)], sums)
 
 
-def windows(call: Call, spatial: Sequence[int], kernel: Sequence[int], dilated: bool) -> tuple[list[int], list[list[tuple[int, int]]]]:
-    """The output's spatial shape; of each place there, (position in the kernel, position in the input) that meet."""
-    n = len(spatial)
-    known(call.attribute("auto_pad", "NOTSET") == "NOTSET", f"{call.op}: auto_pad")
-    step, pads = call.attribute("strides", [1] * n), call.attribute("pads", [0] * 2 * n)
-    apart = call.attribute("dilations", [1] * n) if dilated else [1] * n
-    need(len(kernel) == len(step) == len(apart) == n and len(pads) == 2 * n, f"{call.op}: attributes of another rank")
-    need(min([*kernel, *step, *apart]) >= 1 and min(pads) >= 0, f"{call.op}: attributes out of range")
-    sizes = [s + pads[i] + pads[n + i] for i, s in enumerate(spatial)]
-    out = [(s - (k - 1) * d - 1) // t + 1 for s, k, d, t in zip(sizes, kernel, apart, step)]
-    need(all(o >= 1 for o in out), f"{call.op}: the kernel is larger than the input")
-    result = []
-    for o in grid(out):
-        met = []
-        for number, k in enumerate(grid(kernel)):
-            at = [o[i] * step[i] - pads[i] + k[i] * apart[i] for i in range(n)]
-            if all(0 <= p < s for p, s in zip(at, spatial)):
-                met.append((number, place(at, strides(spatial))))
-        result.append(met)
-    return out, result
+def matrix(x, turned):
+    """Rows of the entries, or columns."""
+    n = x.shape[-1]
+    rows = [x.entries[i * n : i * n + n] for i in range(math.prod(x.shape[:-1]))]
+    return [x.entries[j::n] for j in range(n)] if turned else rows
 
 
-def conv(call: Call) -> Tensor:
-    x, w, b = call.operand(0), call.operand(1, call.operand(0)), call.optional(2, call.operand(0))
-    need(len(w.shape) == len(x.shape) >= 3, "Conv: ranks")
-    kernel, group = list(w.shape[2:]), call.attribute("group", 1)
-    need(call.attribute("kernel_shape", kernel) == kernel, "Conv: kernel_shape is not the weight's")
-    (batch, channels), (filters, each) = x.shape[:2], w.shape[:2]
-    need(group >= 1 and channels == each * group and filters % group == 0, "Conv: channels and groups do not fit")
-    need(b is None or b.shape == (filters,), "Conv: bias")
-    out, met = windows(call, x.shape[2:], kernel, True)
-    plane, volume = math.prod(x.shape[2:]), math.prod(kernel)
+def windows(call):
+    """Conv, AveragePool, MaxPool. Padding adds zeros to a Conv and takes no part in a pool, but that an average may count it."""
+    x, w, b = (call.operand(i, optional=i != 0) for i in range(3))
+    (images, channels, *sizes), group = x.shape, call.get("group", x.shape[1])
+    filters, each, *kernel = w.shape if w else (channels, 1, *call["kernel_shape"])
+    need(group >= 1 and channels == each * group and filters % group == 0, "channels and groups")
+    need(kernel == (call["kernel_shape"] or kernel) and (not b or b.shape == (filters,)), "kernel or bias")
+    step, apart = (call.get(k) or [1] * len(kernel) for k in ("strides", "dilations"))
+    pads, n = call["pads"] or [0] * 2 * len(kernel), len(kernel)
+    need(sizes and min(*kernel, *step, *apart) >= 1 and min(pads) >= 0, "rank, or attributes out of range")
+    axes = list(zip(step, pads[:n], apart, kernel))
+    out = [(s + p + q - (k - 1) * d - 1) // t + 1 for s, q, (t, p, d, k) in zip(sizes, pads[n:], axes)]
+    need(min(out) >= 1, "the kernel is larger than the input")
+    cells, shape, volume = x.cells, (images, filters, *out), each * math.prod(kernel)
 
-    def products(image: int, f: int, pairs: list[tuple[int, int]]) -> Iterator[tuple[Entry, Entry]]:
-        first = image * channels + f // (filters // group) * each
-        yield from ((x.entries[(first + c) * plane + q], w.entries[(f * each + c) * volume + k]) for c in range(each) for k, q in pairs)
-        yield b.entries[f] if b else 0, 1
+    def under(image, f, *place):
+        """(place in the filter, entry) where the window meets the input."""
+        first = f // (filters // group) * each
+        along = ([o * t - p + i * d for i in range(k)] for o, (t, p, d, k) in zip(place, axes))
+        found = enumerate(product([image], range(first, first + each), *along))
+        return [(k, cells[at]) for k, at in found if at in cells]
 
-    return call.net.sums((batch, filters, *out), x.type, (products(image, f, pairs) for image, f in grid((batch, filters)) for pairs in met))
-
-
-def pool(call: Call) -> Tensor:
-    """AveragePool and MaxPool: padding takes no part, but that an average may count it."""
-    x, largest = call.operand(0), call.op == "MaxPool"
-    need(len(x.shape) >= 3, f"{call.op}: rank")
-    kernel = call.attribute("kernel_shape", None, list)
-    need(kernel is not None, f"{call.op}: no kernel_shape")
-    known(call.attribute("ceil_mode", 0) == 0 and (not largest or call.attribute("storage_order", 0) == 0), f"{call.op}: ceil_mode or storage_order")
-    count_all = 0 if largest else call.attribute("count_include_pad", 0)
-    known(count_all in (0, 1), f"{call.op}: count_include_pad")
-    out, met = windows(call, x.shape[2:], kernel, largest and call.opset >= 10)
-    known(all(met), f"{call.op}: a window of padding only")
-    plane, shape = math.prod(x.shape[2:]), (*x.shape[:2], *out)
-    places = [[c * plane + q for _, q in pairs] for c in range(math.prod(x.shape[:2])) for pairs in met]
-    if largest:
-        known(x.node >= 0, "MaxPool of constants")
-        return call.net.add(Largest(len(places), x.node, places), shape, x.type)
-    size = math.prod(kernel)
-    return call.net.sums(shape, x.type, ([(x.entries[p], Fraction(1, size if count_all else len(at))) for p in at] for at in places))
+    met = ((f, under(i, f, *place)) for i, f, *place in grid(shape))
+    if call.op == "Conv":
+        bias = b.entries if b else [0] * filters
+        pairs = ([(e, w.entries[f * volume + k]) for k, e in row] + [(bias[f], 1)] for f, row in met)
+        return call.sums(shape, pairs)
+    met = [[entry for _, entry in row] for _, row in met]
+    known(all(met), "a window of padding only")
+    if call.op == "MaxPool":
+        known(x.node >= 0, "constants")
+        return call.net.add(Largest(len(met), [x.node], [[i for _, i in row] for row in met]), shape, x.type)
+    known(call["count_include_pad"] in (0, 1), "count_include_pad")
+    count = volume * call["count_include_pad"]
+    return call.sums(shape, ([(e, Fraction(1, count or len(row))) for e in row] for row in met))
 
 
-def root(x: Fraction) -> tuple[Fraction, Fraction]:
-    """Fractions around the square root of x > 0, equal where it is one."""
-    n, d = math.isqrt(x.numerator), math.isqrt(x.denominator)
-    if n * n == x.numerator and d * d == x.denominator:
-        return Fraction(n, d), Fraction(n, d)
-    unit = Fraction(2) ** ((x.numerator.bit_length() - x.denominator.bit_length()) // 2 - ROUND)
-    n = math.isqrt((x / unit**2).__floor__())
-    return n * unit, (n + 1) * unit
+def batch_norm(call):
+    """scale (x - mean) / sqrt(variance + epsilon) + bias; the root is within 2^-ROUND of one that is a fraction."""
+    x, *parts = map(call.operand, range(5))
+    known(x.node >= 0, "constants")
+    need(all(p.shape == x.shape[1:2] for p in parts), "shapes")
+    factors, offsets, off, centres = [], [], [], []
+    for scale, bias, mean, variance in zip(*(p.numbers for p in parts)):
+        square = variance + Fraction(call["epsilon"])
+        root = Fraction(math.isqrt((square * 4**ROUND).__floor__()), 2**ROUND)  # at most 2^-ROUND too low
+        known(root > 0, "variance + epsilon is too small")
+        factors.append(down(scale / root))
+        ends = [scale / root, scale / root if root**2 == square else scale / (root + Fraction(1, 2**ROUND))]
+        off.append(max(abs(end - factors[-1]) for end in ends))
+        offsets.append(bias - factors[-1] * mean)
+        centres.append(abs(mean))
+    channel = [c for _, c, *_ in grid(x.shape)]
+    free = Free(len(channel), [x.node], [off[c] for c in channel], [centres[c] for c in channel])
+    cells = zip(x.entries, channel, call.net.add(free, x.shape, x.type).entries)
+    return call.sums(x.shape, ([(e, factors[c]), (offsets[c], 1), (z, 1)] for e, c, z in cells))
 
 
-def batch_norm(call: Call) -> Tensor:
-    """scale (x - mean) / sqrt(variance + epsilon) + bias; the factor, where it is no fraction, within a wobble."""
-    x = call.operand(0)
-    epsilon = Fraction(call.attribute("epsilon", 9.999999747378752e-06))
-    call.attribute("momentum", 0.9)
-    known(call.attribute("training_mode", 0) == 0 and call.attribute("spatial", 1) == 1, "BatchNormalization: training")
-    parts = [call.operand(i, x) for i in range(1, 5)]
-    need(len(x.shape) >= 2 and all(p.shape == x.shape[1:2] for p in parts), "BatchNormalization: shapes")
-    scale, bias, mean, variance = ([Fraction(v) for v in call.constants(p)] for p in parts)
-    known(x.node >= 0, "BatchNormalization of constants")
-    need(all(v + epsilon > 0 for v in variance), "BatchNormalization: variance + epsilon is not positive")
-    ends = [root(v + epsilon) for v in variance]
-    factor = [down(s / low) for s, (low, _) in zip(scale, ends)]
-    wobble = [max(abs(s / low - f), abs(s / high - f)) for s, f, (low, high) in zip(scale, factor, ends)]
-    channel = [c for _, c in grid(x.shape[:2]) for _ in range(math.prod(x.shape[2:]))]
-    sums = ([(e, factor[c]), (bias[c] - factor[c] * mean[c], 1)] for e, c in zip(x.entries, channel))
-    result = call.net.sums(x.shape, x.type, sums)
-    if any(wobble):
-        node = call.net.nodes[-1]
-        node.wobble, node.centre = [wobble[c] for c in channel], [abs(mean[c]) for c in channel]
-    return result
+def activation(call):
+    x, slope = call.operand(0), Fraction(call.get("alpha", -1))
+    known(x.node >= 0, "constants")
+    ends = (call["min"], call["max"]) if call.op == "Clip" else (0, math.inf)
+    low, high = (e if math.isinf(e) else Fraction(e) for e in ends)
+    known(low <= high, "min above max")
+    kinks = [e for e in (low, high) if not math.isinf(e)]
+    clip, bend = (lambda z: min(max(z, low), high)), (lambda z: z if z >= 0 else slope * z)
+    function = clip if call.op in ("Relu", "Clip") else bend
+    return call.net.add(Bent(len(x.entries), [x.node], function, kinks, call.op == "Relu"), x.shape, x.type)
 
 
-def activation(call: Call) -> Tensor:
-    x = call.operand(0)
-    known(x.node >= 0, f"{call.op} of constants")
-    low: Fraction | None = Fraction(0)
-    high: Fraction | None = None
-    if call.op == "Clip":
-        low, high = clip_end(call, 1, "min", x), clip_end(call, 2, "max", x)
-        known(low is None or high is None or low <= high, "Clip: min above max")
-    slope = Fraction(call.attribute("alpha", 0.009999999776482582)) if call.op == "LeakyRelu" else Fraction(-1)
-
-    def clip(z: Fraction) -> Fraction:
-        z = z if low is None else max(z, low)
-        return z if high is None else min(z, high)
-
-    function = clip if call.op in ("Relu", "Clip") else lambda z: z if z >= 0 else slope * z
-    kinks = [e for e in (low, high) if e is not None]
-    return call.net.add(Bent(len(x.entries), x.node, function, kinks, call.op == "Relu"), x.shape, x.type)
+def axes_of(axes, rank):
+    need(axes and all(-rank <= a < rank for a in axes), "no axes, or out of range")
+    need(len({a % rank for a in axes}) == len(axes), "an axis twice")
+    return [a % rank for a in axes]
 
 
-def clip_end(call: Call, at: int, name: str, x: Tensor) -> Fraction | None:
-    if call.opset < 11:
-        value = call.attribute(name, None, float)
-        return None if value is None else Fraction(value)
-    tensor = call.optional(at, x)
-    known(tensor is None or tensor.shape == (), "Clip: an end that is no scalar")
-    return None if tensor is None else Fraction(call.constants(tensor)[0])
-
-
-def axes_of(axes: Any, rank: int, what: str) -> list[int]:
-    need(axes is not None and all(-rank <= a < rank for a in axes), f"{what}: no axes, or out of range")
-    axes = [a % rank for a in axes]
-    need(len(set(axes)) == len(axes), f"{what}: an axis twice")
-    return axes
-
-
-def reshape(call: Call) -> Tensor:
+def reshape(call):
     """Reshape, Flatten, Squeeze, Unsqueeze, Identity, Dropout: the same values in the same order."""
     x, op = call.operand(0), call.op
     shape = list(x.shape)
     if op == "Reshape":
-        known(call.attribute("allowzero", 0) == 0, "Reshape: allowzero")
-        wanted = call.whole(1, "shape", 0)
-        need(wanted is not None and wanted.count(-1) <= 1 and all(v >= -1 for v in wanted), "Reshape: shape")
-        need(all(v != 0 or i < len(shape) for i, v in enumerate(wanted)), "Reshape: a 0 beyond the rank")
-        shape = [x.shape[i] if v == 0 else v for i, v in enumerate(wanted)]
+        wanted = call["shape"]
+        need(wanted.count(-1) <= 1 and min(wanted, default=0) >= -1, "shape")
+        shape = [v or x.shape[i] for i, v in enumerate(wanted)]
         rest = math.prod(v for v in shape if v != -1)
         shape = [len(x.entries) // max(rest, 1) if v == -1 else v for v in shape]
     elif op == "Flatten":
-        axis = call.attribute("axis", 1)
-        need(-len(shape) <= axis <= len(shape), "Flatten: axis")
-        axis += len(shape) if axis < 0 else 0
+        axis = call["axis"]
+        need(-len(shape) <= axis <= len(shape), "axis")
         shape = [math.prod(shape[:axis]), math.prod(shape[axis:])]
     elif op == "Squeeze":
-        axes = axes_of(call.whole(1, "axes", 13), len(shape), op)
-        need(all(shape[a] == 1 for a in axes), "Squeeze: an axis that is not 1")
+        axes = axes_of(call["axes"], len(shape))
+        need(all(shape[a] == 1 for a in axes), "an axis that is not 1")
         shape = [s for i, s in enumerate(shape) if i not in axes]
     elif op == "Unsqueeze":
-        wanted = call.whole(1, "axes", 13)
-        for axis in sorted(axes_of(wanted, len(shape) + len(wanted or []), op)):
+        for axis in sorted(axes_of(call["axes"], len(shape) + len(call["axes"]))):
             shape.insert(axis, 1)
-    elif op == "Dropout":
-        call.attribute("ratio", 0.5)
-        known(call.operands[2:] in ([], [None]), "Dropout: training_mode")
-    need(math.prod(shape) == len(x.entries), f"{op}: {x.shape} to {shape}")
+    need(math.prod(shape) == len(x.entries), f"{x.shape} to {shape}")
     return call.net.pick(x, shape, x.entries)
 
 
-def transpose(call: Call) -> Tensor:
+def transpose(call):
     x = call.operand(0)
-    order = call.attribute("perm", list(range(len(x.shape)))[::-1])
-    need(sorted(order) == list(range(len(x.shape))), "Transpose: perm")
-    shape, steps = [x.shape[a] for a in order], [strides(x.shape)[a] for a in order]
-    return call.net.pick(x, shape, [x.entries[place(c, steps)] for c in grid(shape)])
+    order = call["perm"] or list(range(len(x.shape)))[::-1]
+    need(sorted(order) == list(range(len(x.shape))), "perm")
+    cells = {tuple(c[a] for a in order): e for c, e in x.cells.items()}
+    shape = [x.shape[a] for a in order]
+    return call.net.pick(x, shape, [cells[c] for c in grid(shape)])
 
 
-def cut(call: Call) -> Tensor:
+def cut(call):
     """Slice, forward."""
     x = call.operand(0)
-    starts, ends, axes = (call.whole(i, name, 10) for i, name in ((1, "starts"), (2, "ends"), (3, "axes")))
-    steps = call.whole(4, "steps", 10) if call.opset >= 10 else None
-    need(starts is not None and ends is not None, "Slice: no starts or ends")
-    axes = axes_of(range(len(starts)) if axes is None else axes, len(x.shape), "Slice")
-    steps = [1] * len(starts) if steps is None else steps
-    need(len(starts) == len(ends) == len(axes) == len(steps), "Slice: lists of different lengths")
-    known(all(s >= 1 for s in steps), "Slice: backwards")
+    starts, ends, n = call["starts"], call["ends"], len(call["starts"])
+    axes, steps = axes_of(call["axes"] or range(n), len(x.shape)), call["steps"] or [1] * n
+    known(min(steps) >= 1, "backwards")
     ranges = [range(s) for s in x.shape]
     for start, end, axis, step in zip(starts, ends, axes, steps):
         ranges[axis] = ranges[axis][start:end:step]
-    known(all(ranges), "Slice: nothing is left")
-    return call.net.pick(x, [len(r) for r in ranges], [x.entries[place(c, strides(x.shape))] for c in itertools.product(*ranges)])
+    cells = x.cells
+    return call.net.pick(x, map(len, ranges), [cells[c] for c in product(*ranges)])
 
 
-def pad(call: Call) -> Tensor:
-    x, n = call.operand(0), len(call.operand(0).shape)
-    known(call.attribute("mode", "constant") == "constant" and call.operands[3:] in ([], [None]), "Pad: mode or axes")
-    pads = call.whole(1, "pads", 11)
-    need(pads is not None and len(pads) == 2 * n, "Pad: pads")
-    known(all(0 <= p <= MAX_VALUES for p in pads), "Pad: a negative pad, or a large one")
-    tensor = call.optional(2, x) if call.opset >= 11 else None
-    known(tensor is None or len(tensor.entries) == 1, "Pad: value")
-    fill = call.attribute("value", 0.0) if call.opset < 11 else 0 if tensor is None else call.constants(tensor)[0]
-    shape = [pads[i] + s + pads[n + i] for i, s in enumerate(x.shape)]
-    known(math.prod(shape) <= MAX_VALUES, "Pad: too large")
-    places = ([p - q for p, q in zip(c, pads[:n])] for c in grid(shape))
-    inside = (place(at, strides(x.shape)) if all(0 <= p < s for p, s in zip(at, x.shape)) else -1 for at in places)
-    return call.net.pick(x, shape, [fill if p < 0 else x.entries[p] for p in inside])
+def pad(call):
+    x, pads = call.operand(0), call["pads"]
+    before, after = pads[: len(x.shape)], pads[len(x.shape) :]
+    shape = [b + s + a for b, s, a in zip(before, x.shape, after)]
+    known(min(pads) >= 0 and math.prod(shape) <= MAX_VALUES, "a negative pad, or too large")
+    cells = {tuple(i + b for i, b in zip(c, before)): e for c, e in x.cells.items()}
+    return call.net.pick(x, shape, [cells.get(c, call["value"]) for c in grid(shape)])
 
 
-def concat(call: Call) -> Tensor:
-    parts = [call.operand(i, call.operand(0)) for i in range(len(call.operands))]
-    axis = call.attribute("axis", None, int)
-    (axis,) = axes_of(None if axis is None else [axis], len(parts[0].shape), "Concat")
-    outer, rest = parts[0].shape[:axis], parts[0].shape[axis + 1 :]
-    need(all(p.shape[:axis] == outer and p.shape[axis + 1 :] == rest and len(p.shape) == len(parts[0].shape) for p in parts), "Concat: shapes")
-    steps = [p.shape[axis] * math.prod(rest) for p in parts]
-    entries = [e for i in range(math.prod(outer)) for p, step in zip(parts, steps) for e in p.entries[i * step : i * step + step]]
-    return call.net.pick(parts[0], (*outer, sum(p.shape[axis] for p in parts), *rest), entries)
+def concat(call):
+    x, cells, at = call.operand(0), {}, 0
+    (axis,) = axes_of([call["axis"]], len(x.shape))
+    for p in map(call.operand, range(len(call.operands))):
+        cells |= {(*c[:axis], c[axis] + at, *c[axis + 1 :]): e for c, e in p.cells.items()}
+        at += p.shape[axis]
+    shape = (*x.shape[:axis], at, *x.shape[axis + 1 :])
+    need(len(cells) == math.prod(shape), "shapes")
+    return call.net.pick(x, shape, [cells[c] for c in grid(shape)])
 
 
-def constant(call: Call) -> Tensor:
-    tensor = call.attribute("value", None, Tensor)
-    known(tensor is not None, "Constant: no value")
-    return tensor
+INTS, NEVER = [], 1 << 62
+WINDOW = {"kernel_shape": INTS, "strides": INTS, "pads": INTS, "auto_pad": "NOTSET"}
+CEIL = {"ceil_mode": (0, 10, 22, 0)}
+TRAINING = {"momentum": 0.9, "spatial": (1, 7, 8, 0), "training_mode": (0, 14, 22, 0)}
+# Operator: rule, most operands, and attributes with their defaults; (default, first opset, last, place): from then on
+# it is the operand at this place, if any.
+OPERATORS = {
+    **dict.fromkeys(("Add", "Sub", "Mul"), (arithmetic, 2, {})),
+    "Gemm": (matrix_product, 3, {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0}),
+    "MatMul": (matrix_product, 2, {}),
+    "Conv": (windows, 3, WINDOW | {"group": 1, "dilations": INTS}),
+    "AveragePool": (windows, 1, WINDOW | CEIL | {"count_include_pad": 0}),
+    "MaxPool": (windows, 1, WINDOW | CEIL | {"storage_order": (0, 8, 22, 0), "dilations": (INTS, 10, 22, 0)}),
+    "BatchNormalization": (batch_norm, 5, TRAINING | {"epsilon": 9.999999747378752e-06}),
+    **dict.fromkeys(("Relu", "Abs"), (activation, 1, {})),
+    "LeakyRelu": (activation, 1, {"alpha": 0.009999999776482582}),
+    "Clip": (activation, 1, {"min": (-math.inf, 7, 10, 1), "max": (math.inf, 7, 10, 2)}),
+    "Reshape": (reshape, 1, {"shape": (INTS, 0, 0, 1), "allowzero": (0, 14, 22, 0)}),
+    "Flatten": (reshape, 1, {"axis": 1}),
+    **dict.fromkeys(("Squeeze", "Unsqueeze"), (reshape, 1, {"axes": (INTS, 7, 12, 1)})),
+    "Identity": (reshape, 1, {}),
+    "Dropout": (reshape, 1, {"ratio": (0.5, 7, 11, 1)}),
+    "Transpose": (transpose, 1, {"perm": INTS}),
+    "Slice": (cut, 1, {k: (INTS, 7, 9, i + 1) for i, k in enumerate(("starts", "ends", "axes", "steps"))}),
+    "Pad": (pad, 1, {"mode": "constant", "pads": (INTS, 7, 10, 1), "value": (0.0, 7, 10, 2)}),
+    "Concat": (concat, 1 << 20, {"axis": NEVER}),
+    "Constant": (lambda call: call["value"], 0, {"value": Tensor((), 0, [0])}),
+}
+ONLY_DEFAULT = {"auto_pad", "ceil_mode", "storage_order", "training_mode", "spatial", "allowzero", "mode"}
 
 
-OPERATORS: dict[str, tuple[Callable[[Call], Tensor], int]] = {  # operator -> its rule, and how many operands it has at most
-    "Add": (arithmetic, 2), "Sub": (arithmetic, 2), "Mul": (arithmetic, 2), "Gemm": (product, 3), "MatMul": (product, 2), "Conv": (conv, 3),
-    "AveragePool": (pool, 1), "MaxPool": (pool, 1), "BatchNormalization": (batch_norm, 5), "Relu": (activation, 1), "LeakyRelu": (activation, 1),
-    "Abs": (activation, 1), "Clip": (activation, 3), "Reshape": (reshape, 2), "Flatten": (reshape, 1), "Squeeze": (reshape, 2),
-    "Unsqueeze": (reshape, 2), "Identity": (reshape, 1), "Dropout": (reshape, 3), "Transpose": (transpose, 1), "Slice": (cut, 5), "Pad": (pad, 4),
-    "Concat": (concat, 1 << 20), "Constant": (constant, 0),
-}  # fmt: skip
+class Call(dict):
+    """One node: its attributes by name, and its operands."""
+
+    def __init__(self, net, m, opset):
+        self.net, self.op, self.opset = net, m["op"], opset
+        self.rule, most, attributes = OPERATORS[self.op]
+        self.operands = [net.tensors[name] if name else None for name in m["inputs"]]
+        given = dict(map(read_attribute, m["attributes"]))
+        need(len(given) == len(m["attributes"]), "an attribute twice")
+        known(given.keys() <= attributes.keys(), f"one of the attributes {[*given]}")
+        for name, default in attributes.items():
+            default, first, last, place = default if type(default) is tuple else (default, 7, 22, 0)
+            known(name not in given or first <= opset <= last, f"attribute {name} at opset {opset}")
+            value = given.get(name, default)
+            fits = type(value) is type(default) and (name not in given or value != [])
+            known(fits and (name not in ONLY_DEFAULT or value == default), f"attribute {name}")
+            if place and opset > last:
+                most = max(most, place + 1)
+                value = self.constant(place, default)
+            self[name] = value
+        known(len(self.operands) <= most, f"{len(self.operands)} operands")
+
+    def operand(self, place, optional=False):
+        """An operand, of the element type of the first; None where an optional one is absent."""
+        tensor = self.operands[place] if place < len(self.operands) else None
+        need(tensor or optional, f"operand {place} is missing")
+        known(not tensor or tensor.type == self.operands[0].type, "element types differ")
+        return tensor
+
+    def constant(self, place, default):
+        """An operand: a list of integers, one at least, or a number, as the default."""
+        x = self.operands[place] if place < len(self.operands) else None
+        if x is None:
+            return default
+        kind, rank = (INT64, 1) if default is INTS else (self.operand(0).type, 0)
+        known(x.constant and x.entries and (x.type, len(x.shape)) == (kind, rank), f"operand {place}")
+        return x.entries if default is INTS else Fraction(x.entries[0])
+
+    def sums(self, shape, sums):
+        return self.net.sums(shape, self.operands[0].type, sums)
 
 
-def lower(net: Network, data: bytes, opset: int) -> None:
+def lower(net, m, opset):
     """One ONNX node becomes a tensor of the network."""
-    m = message(data, "a node", {1: "input", 2: "output", 4: "op", 5: "attribute", 7: "domain"}, (3, 6, 9))
-    op = text(m["op"], "op_type")
-    known(text(m["domain"], "domain") in ("", "ai.onnx") and op in OPERATORS, f"operator {op}")
-    outputs, names = ([text([item], "a name") for item in m[k]] for k in ("output", "input"))
+    op, outputs, names = m["op"], m["outputs"], m["inputs"]
+    known(m["domain"] in (None, "", "ai.onnx") and op in OPERATORS, f"operator {op}")
     known(outputs and outputs[0] and not any(outputs[1:]), f"{op}: {len(outputs)} outputs")
-    need(all(not name or name in net.tensors for name in names) and outputs[0] not in net.tensors, f"ONNX: {op}: takes {names}, makes {outputs}")
-    attributes = [read_attribute(item) for item in m["attribute"]]
-    need(len(dict(attributes)) == len(attributes), f"ONNX: {op}: an attribute twice")
-    rule, most = OPERATORS[op]
-    known(len(names) <= most, f"{op}: {len(names)} operands")
-    call = Call(net, op, [net.tensors[name] if name else None for name in names], dict(attributes), opset)
-    result = rule(call)
-    known(not call.attributes, f"{op}: attribute {min(call.attributes, default='')}")
-    known(result.entries, f"{op}: a tensor without values")
+    defined = all(not name or name in net.tensors for name in names) and outputs[0] not in net.tensors
+    need(defined, f"ONNX: {op}: takes {names}, makes {outputs}")
+    call = Call(net, m, opset)
+    result = call.rule(call)
+    known(result.entries and result.type in LAYOUT, f"{op}: a tensor without values")
     net.tensors[outputs[0]] = result
 
 
-# ---- VNN-LIB 1.0 ---------------------------------------------------------------------------------------------------
+# ---- VNN-LIB 1.0 -----------------------------------------------------------------------------------------------
 
-Form = dict[tuple[str, int], Fraction]  # ("X", i) or ("Y", j) -> coefficient; ONE -> the constant
-ONE = ("", 0)
-
-
-@dataclass
-class Constraint:
-    """sum of coefficients times inputs and outputs <= bound (< where strict)."""
-
-    coefficients: Form
-    bound: Fraction
-    strict: bool
+# A form: ("X", i) or ("Y", j): coefficient, none 0; ONE: the constant.
+ONE, NUMBER = ("", 0), r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?"
+# The form is <= bound (< where strict).
+Constraint = namedtuple("Constraint", "form bound strict")
+Disjunct = namedtuple("Disjunct", "box constraints")
 
 
-@dataclass
-class Disjunct:
-    box: Box
-    constraints: list[Constraint]
-
-
-Cases = list[list[Constraint]]
-
-
-def expressions(source: str) -> list[Any]:
+def expressions(source):
     """S-expressions: lists and words."""
-    stack: list[list[Any]] = [[]]
+    stack = [[]]
     for match in re.finditer(r"[ \t\r\n]+|;[^\n]*|([()])|([^ \t\r\n();]+)", source):
         if match[1] == "(":
             known(len(stack) < 200, "VNN-LIB: nested too deeply")
@@ -942,50 +738,47 @@ def expressions(source: str) -> list[Any]:
     return stack[0]
 
 
-def term(item: Any, declared: set[str]) -> Form:
-    """A linear form."""
+def combined(parts):
+    """The sum of factors times forms."""
+    result = {}
+    for factor, form in parts:
+        for v, c in form.items():
+            result[v] = result.get(v, 0) + factor * c
+    return {v: c for v, c in result.items() if c}
+
+
+def term(item, declared):
     if type(item) is str:
         if item in declared:
             return {(item[0], int(item[2:])): Fraction(1)}
-        need(len(item) <= 1000 and re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?", item, re.A), f"VNN-LIB: {item[:40]} is no number")
-        return {ONE: Fraction(item)}
+        need(len(item) <= 1000 and re.fullmatch(NUMBER, item, re.A), f"VNN-LIB: {item[:40]} is no number")
+        return combined([(Fraction(item), {ONE: 1})])
     need(len(item) >= 2 and item[0] in ("+", "-", "*"), f"VNN-LIB: no term: {str(item)[:60]}")
     total, *parts = (term(p, declared) for p in item[1:])
-    if item[0] == "-" and not parts:
-        return scaled(total, Fraction(-1))
+    if item[0] != "*":
+        sign = 1 if item[0] == "+" else -1
+        return combined([(1 if parts else sign, total), *((sign, part) for part in parts)])
     for part in parts:
-        if item[0] == "*":
-            if any(part[v] for v in part if v != ONE):
-                total, part = part, total
-            known(not any(part[v] for v in part if v != ONE), "VNN-LIB: a product of variables")
-            total = scaled(total, part.get(ONE, Fraction(0)))
-        else:
-            total = added(total, part if item[0] == "+" else scaled(part, Fraction(-1)))
+        form, factor = (total, part) if part.keys() <= {ONE} else (part, total)
+        known(factor.keys() <= {ONE}, "VNN-LIB: a product of variables")
+        total = combined([(factor.get(ONE, 0), form)])
     return total
 
 
-def scaled(form: Form, factor: Fraction) -> Form:
-    return {v: c * factor for v, c in form.items()}
-
-
-def added(a: Form, b: Form) -> Form:
-    return {v: a.get(v, Fraction(0)) + b.get(v, Fraction(0)) for v in {**a, **b}}
-
-
-def formula(item: Any, declared: set[str]) -> Cases:
-    """Its disjunctive normal form: cases, each a list of comparisons, in the order of the text."""
+def formula(item, declared):
+    """Its disjunctive normal form: cases, each a list of constraints, in the order of the text."""
     if item in ("true", "false"):
         return [[]] if item == "true" else []
     need(type(item) is list and len(item) >= 2, f"VNN-LIB: no formula: {str(item)[:60]}")
     if item[0] in ("and", "or"):
         parts = [formula(p, declared) for p in item[1:]]
-        return conjunction(parts) if item[0] == "and" else limited([case for part in parts for case in part])
+        return together(product(*parts) if item[0] == "and" else zip(chain(*parts)))
     known(item[0] in ("<=", ">=", "<", ">", "="), f"VNN-LIB: {str(item[0])[:40]}")
     need(len(item) == 3, "VNN-LIB: a comparison of two terms was expected")
-    difference = added(term(item[1], declared), scaled(term(item[2], declared), Fraction(-1)))
+    left, right = (term(t, declared) for t in item[1:])
     case = []
     for sign in {"<": (1,), ">": (-1,)}.get(item[0][0], (1, -1)):
-        form = {v: c for v, c in scaled(difference, Fraction(sign)).items() if c}
+        form = combined([(sign, left), (-sign, right)])
         atom = Constraint(form, -form.pop(ONE, Fraction(0)), item[0] in ("<", ">"))
         if form:
             case.append(atom)
@@ -994,48 +787,42 @@ def formula(item: Any, declared: set[str]) -> Cases:
     return [case]
 
 
-def conjunction(parts: list[Cases]) -> Cases:
-    """Of several disjunctions the last varies fastest."""
-    known(math.prod(map(len, parts)) <= MAX_CASES, "VNN-LIB: too many cases")
-    return limited([[atom for case in choice for atom in case] for choice in itertools.product(*parts)])
+def together(choices):
+    """Of each choice of cases one case."""
+    result, size = [], 0
+    for choice in choices:
+        result.append(list(chain(*choice)))
+        size += len(result[-1])
+        known(len(result) <= MAX_CASES and size <= 10 * MAX_CASES, "VNN-LIB: too many cases")
+    return result
 
 
-def limited(cases: Cases) -> Cases:
-    known(len(cases) <= MAX_CASES and sum(map(len, cases)) <= 10 * MAX_CASES, "VNN-LIB: too many cases")
-    return cases
-
-
-def read_property(data: bytes, n_inputs: int, n_outputs: int) -> list[Disjunct]:
-    try:
-        source = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise Invalid("VNN-LIB: not UTF-8") from None
-    need("\0" not in source and "\r" not in source.replace("\r\n", "\n"), "VNN-LIB: NUL or a lone carriage return")
-    declared: set[str] = set()
-    parts: list[Cases] = []
+def read_property(data, n_inputs, n_outputs):
+    source = data.decode("utf-8").removeprefix("\ufeff")
+    need("\0" not in source and "\r" not in source.replace("\r\n", "\n"), "VNN-LIB: NUL, or a lone return")
+    declared, parts = set(), []
     for item in expressions(source):
         need(type(item) is list and item, "VNN-LIB: a command was expected")
         if item[0] in ("declare-const", "declare-fun"):
-            need(item[2:] == (["Real"] if item[0] == "declare-const" else [[], "Real"]), "VNN-LIB: declaration")
-            name = item[1]
-            need(type(name) is str and re.fullmatch(r"[XY]_(0|[1-9]\d{0,8})", name, re.A) and name not in declared, f"VNN-LIB: declares {name!r}")
-            declared.add(name)
+            kind = ["Real"] if item[0] == "declare-const" else [[], "Real"]
+            need(item[2:] == kind and type(item[1]) is str, "VNN-LIB: declaration")
+            name = re.fullmatch(r"[XY]_(0|[1-9]\d{0,8})", item[1], re.A)
+            need(name and item[1] not in declared, f"VNN-LIB: declares {item[1]!r}")
+            declared.add(item[1])
         else:
             known(item[0] == "assert", f"VNN-LIB: command {str(item[0])[:40]}")
             need(len(item) == 2, "VNN-LIB: assert of one formula")
             parts.append(formula(item[1], declared))
     wanted = {f"X_{i}" for i in range(n_inputs)} | {f"Y_{j}" for j in range(n_outputs)}
-    need(declared == wanted, f"VNN-LIB: declares other variables than X and Y of {n_inputs} inputs and {n_outputs} outputs")
-    return [disjunct(case, n_inputs) for case in conjunction(parts)]
+    need(declared == wanted, f"VNN-LIB: other variables than those of {n_inputs} inputs, {n_outputs} outputs")
+    return [disjunct(case, n_inputs) for case in together(product(*parts))]  # the last varies fastest
 
 
-def disjunct(case: list[Constraint], n_inputs: int) -> Disjunct:
-    """Comparisons of one input make the box; the others, and strict ones, are its constraints, in order."""
-    lower: list[Any] = [None] * n_inputs
-    upper: list[Any] = [None] * n_inputs
-    constraints = []
+def disjunct(case, n_inputs):
+    """Bounds of one input make the box; the others, and strict ones, are its constraints, in order."""
+    lower, upper, constraints = [None] * n_inputs, [None] * n_inputs, []
     for atom in case:
-        ((letter, i), c), *more = atom.coefficients.items()
+        ((letter, i), c), *more = atom.form.items()
         bounds = letter == "X" and not more
         if bounds:
             ends, tighter = (upper, min) if c > 0 else (lower, max)
@@ -1046,530 +833,493 @@ def disjunct(case: list[Constraint], n_inputs: int) -> Disjunct:
     return Disjunct(Box(lower, upper), constraints)
 
 
-# ---- The arrays (safetensors), and the evidence in them ------------------------------------------------------------
+# ---- The arrays (safetensors), and the evidence in them --------------------------------------------------------
 
 ITEM = {"I64": "q", "I32": "i", "U8": "B", "BOOL": "B", "F64": "d", "F32": "f"}
 WHOLE, REAL, SLOPES = ("I64", "I32", "U8"), ("F64", "F32"), ("F64", "F32", "U8", "BOOL")
+ENTRY = {"dtype": (*ITEM,), "shape": [int], "data_offsets": [int]}
+Array = namedtuple("Array", "type shape values")
 
 
-@dataclass
-class Array:
-    type: str
-    shape: list[int]
-    values: list[Any]
-
-
-def read_arrays(data: bytes) -> dict[str, Array]:
+def read_arrays(data):
     length = int.from_bytes(data[:8], "little")
     need(len(data) >= 8 and length <= len(data) - 8, "arrays: cut off, or the header is longer than the file")
-    header, body, spans, result = strict_json(data[8 : 8 + length], "arrays"), data[8 + length :], [], {}
-    need(type(header) is dict, "arrays: header")
-    notes = header.pop("__metadata__", {})
-    need(type(notes) is dict and all(type(v) is str for v in notes.values()), "arrays: __metadata__")
+    header, body = strict_json(data[8 : 8 + length], dict), data[8 + length :]
+    spans, result = [], {}
+    need(fits([*header.pop("__metadata__", {}).values()], [str]), "arrays: __metadata__")
     for name, entry in header.items():
-        fields(entry, f"arrays: {name}", {"dtype": str, "shape": list, "data_offsets": list})
-        kind, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-        need(kind in ITEM and all(type(v) is int and v >= 0 for v in shape + offsets) and len(offsets) == 2, f"arrays: {name}: header")
-        (start, end), size = offsets, math.prod(shape)
-        need(start <= end <= len(body) and end - start == size * struct.calcsize("<" + ITEM[kind]), f"arrays: {name}: size")
-        spans.append((start, end))
-        result[name] = Array(kind, shape, list(struct.unpack(f"<{size}{ITEM[kind]}", body[start:end])))
-    ends = [0, *itertools.chain(*sorted(spans)), len(body)]
-    need(all(a == b for a, b in zip(ends[::2], ends[1::2])), "arrays: a gap, an overlap, or bytes after the last array")
+        need(fits(entry, ENTRY) and len(entry["data_offsets"]) == 2, f"arrays: {name}: header")
+        kind, shape, (start, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
+        size, layout = math.prod(shape), "<" + ITEM[kind]
+        inside = 0 <= start <= end <= len(body) and min(shape, default=0) >= 0
+        need(inside and end - start == size * struct.calcsize(layout), f"arrays: {name}: size")
+        spans += [(start, end)]
+        result[name] = Array(kind, shape, [v for (v,) in struct.iter_unpack(layout, body[start:end])])
+    ends = [0, *chain(*sorted(spans)), len(body)]
+    need(ends[::2] == ends[1::2], "arrays: a gap, an overlap, or bytes after the last array")
     return result
 
 
-@dataclass
+# A literal: (node, index, side, point), side (value - point) >= 0; a path: a list of them; a leaf: its path, and the
+# number of what closes it, or -1: nothing does. Slopes are given by neuron: a dictionary.
+
+
 class Slopes:
-    """What the evidence gives for one region. Tables are rows of as many slopes as there are columns; None: not given."""
+    """What the evidence gives for one region.
 
-    per_leaf: bool
-    row_of: dict[int, int] | None  # leaf -> its row in ``leaf``; None: its own number
-    leaf: dict[int, tuple[list[int], Any, Any]] = field(default_factory=dict)  # activation -> columns, lower, upper
-    shared: dict[int, tuple[Any, Any]] = field(default_factory=dict)
-    between: dict[tuple[int, int], tuple[list[int], list[int], Any, Any]] = field(default_factory=dict)  # target, activation
+    ``table``: lower and upper, by ("shared" or "leaf" or target node, activation): what gives a row, or None.
+    """
 
+    def __init__(self, per_leaf, leaves):
+        self.per_leaf, self.row_of, self.table = per_leaf, {leaf: r for r, leaf in enumerate(leaves)}, {}
 
-Leaf = tuple[list[Literal], int]  # the path to it, and the number of what closes it; -1: nothing does
+    def of(self, n, leaf, target=None):
+        """Of lower and upper lines of activation n: in the pass for side 1 or -1 of a target's value, or the deciding.
+
+        ``leaf`` is -1 where there is none.
+        """
+        result = [rows(0) if rows else {} for rows in self.table.get(("shared", n), (None, None))]
+        if leaf >= 0 and ("leaf", n) in self.table:
+            need(leaf in self.row_of, "regions: a leaf without a row")
+            own = self.table["leaf", n]
+            result = [rows(self.row_of[leaf]) if rows else shared for rows, shared in zip(own, result)]
+        if target and (target[0], n) in self.table:
+            lower, upper, row = self.table[target[0], n]
+            result[0] = (lower if target[2] > 0 else upper)(row[target[1]])
+        return result
 
 
 class Evidence:
-    """``regions`` and ``trees`` of each disjunct; ``weights`` (constraint, weight) and ``multipliers`` of each leaf."""
+    """``regions`` and ``trees`` of each disjunct; ``weights`` and ``multipliers`` of each leaf."""
 
-    def __init__(self, net: Network, arrays: dict[str, Array], claim: dict[str, Any], disjuncts: int) -> None:
-        self.net, self.arrays, self.left, self.disjuncts = net, arrays, set(arrays), disjuncts
-        names = claim["evidence"].get("nodes", [])
+    def __init__(self, net, arrays, claim, disjuncts):
+        self.net, self.arrays, self.left, self.disjuncts = net, arrays, set(arrays), len(disjuncts)
+        names, version = claim["evidence"].get("nodes", []), claim["version"]
         need(all(name in net.tensors for name in names), "nodes: a name that is no tensor of the model")
-        known(all(net.tensors[name].node >= 0 for name in names), "nodes: a constant")
         self.nodes = [net.tensors[name].node for name in names]
-        self.leaves()
-        whole = self.slopes("", None, claim["evidence"].get("per_leaf_bounds", False))
-        own: dict[int, Slopes] = {}
-        for p in sorted({name.split("/")[1] for name in arrays if name.startswith("regions/") and claim["version"] == 2}):
-            chosen = self.get(f"regions/{p}/disjuncts", WHOLE, None, below=disjuncts)
-            (flag,) = self.get(f"regions/{p}/per_leaf_bounds", WHOLE, 1, below=2)
-            need(len(set(chosen)) == len(chosen) and not own.keys() & set(chosen), f"regions/{p}: a disjunct twice")
-            rows = self.get(f"regions/{p}/rows", WHOLE, None, below=self.count) if f"regions/{p}/rows" in arrays else None
-            need(rows is None or all(a < b for a, b in itertools.pairwise(rows)), f"regions/{p}/rows: not rising")
-            own |= dict.fromkeys(chosen, self.slopes(f"regions/{p}/", rows, bool(flag)))
-        self.regions = [own.get(d, whole) for d in range(disjuncts)]
+        known(all(n >= 0 for n in self.nodes), "nodes: a constant")
+        self.leaves(max((len(d.constraints) for d in disjuncts), default=0))
+        leaves, own = range(self.count), {}
+        whole = self.slopes("", leaves, claim["evidence"].get("per_leaf_bounds", False))
+        parts = {name.split("/")[1] for name in arrays if name.startswith("regions/") and version == 2}
+        for base in (f"regions/{p}/" for p in sorted(parts)):
+            chosen = self.get(base + "disjuncts", WHOLE, None, below=self.disjuncts)
+            (flag,) = self.get(base + "per_leaf_bounds", WHOLE, 1, below=2)
+            name, size = base + "rows", len(own) + len(chosen)
+            rows = self.get(name, WHOLE, None, below=self.count) if name in arrays else leaves
+            own |= dict.fromkeys(chosen, self.slopes(base, rows, bool(flag)))
+            need(len(own) == size and list(rows) == sorted(set(rows)), f"{base}: a disjunct twice, or rows")
+        self.regions = [own.get(d, whole) for d in range(self.disjuncts)]
         self.trees = self.list_of_leaves() if "leaves/disjunct" in arrays else self.tree()
         need(not self.left, f"arrays: {min(self.left, default='')} is not known")
 
-    def get(self, name: str, types: Sequence[str], *shape: int | None, below: int | None = None, least: float = -math.inf) -> list[Any]:
-        """The values, flat; ``None`` in the shape: any size; ``below``: they are integers from 0 on, less than that."""
+    def get(self, name, types, *shape, below=None):
+        """The values, flat. None in the shape: any size. ``below``: they are from 0 on, less than that."""
         need(name in self.arrays, f"arrays: no {name}")
         self.left.discard(name)
-        array = self.arrays[name]
-        need(array.type in types, f"arrays: {name}: type {array.type}")
-        need(len(array.shape) == len(shape) and all(w in (None, s) for s, w in zip(array.shape, shape)), f"arrays: {name}: shape {array.shape}")
-        need(below is None or all(0 <= v < below for v in array.values), f"arrays: {name}: out of range")
-        for v in array.values:
-            need((math.isfinite(v) and v >= least) or (name == "leaves/claimed" and v != v), f"arrays: {name}: {v}")
-        return array.values
+        kind, sizes, values = self.arrays[name]
+        fits = len(sizes) == len(shape) and all(w in (None, s) for s, w in zip(sizes, shape))
+        need(kind in types and fits, f"arrays: {name}: {kind} of shape {sizes}")
+        need(below is None or all(0 <= v < below for v in values), f"arrays: {name}: out of range")
+        finite = all(math.isfinite(v) or (v != v and name == "leaves/claimed") for v in values)
+        need(finite, f"arrays: {name}: not finite")
+        return values
 
-    def value(self, position: int, index: int) -> tuple[int, int]:
-        need(position < len(self.nodes) and 0 <= index < self.net.nodes[self.nodes[position]].size, f"arrays: no value {index} of node {position}")
+    def value(self, position, index):
+        fits = 0 <= position < len(self.nodes) and 0 <= index < self.net.nodes[self.nodes[position]].size
+        need(fits, f"arrays: no value {index} of node {position}")
         return self.nodes[position], index
 
-    def leaves(self) -> None:
+    def columns(self, base, *names, count=None):
+        """Arrays of one length; reals as fractions."""
+        result = []
+        for name in names:
+            types, as_number = (REAL, Fraction) if name in ("weight", "point", "beta") else (WHOLE, int)
+            result.append(list(map(as_number, self.get(base + name, types, count))))
+            count = len(result[0])
+        return result
+
+    def leaves(self, constraints):
         pointer = self.get("leaves/constraint_ptr", WHOLE, None)
         self.count = len(pointer) - 1
         need(self.count >= 0, "leaves/constraint_ptr: empty")
         self.get("leaves/claimed", REAL, self.count)
-        chosen = self.get("leaves/constraint", WHOLE, None, least=0)
-        weights = map(Fraction, self.get("leaves/weight", REAL, len(chosen), least=0))
-        self.weights = self.parts(pointer, list(zip(chosen, weights)))
-        pointer, nodes = self.get("leaves/split_ptr", WHOLE, self.count + 1), self.get("leaves/split_node", WHOLE, None, below=len(self.nodes))
-        index, sides = (self.get(f"leaves/split_{k}", WHOLE, len(nodes)) for k in ("index", "side"))
-        points = map(Fraction, self.get("leaves/split_point", REAL, len(nodes)))
-        betas = map(Fraction, self.get("leaves/split_beta", REAL, len(nodes), least=0))
-        need(all(s in (1, -1) for s in sides), "leaves/split_side: neither 1 nor -1")
-        self.multipliers = self.parts(pointer, [((*self.value(n, i), s, p), b) for n, i, s, p, b in zip(nodes, index, sides, points, betas)])
+        chosen, weights = self.columns("leaves/", "constraint", "weight")
+        self.weights = self.parts(pointer, zip(chosen, weights))
+        pointer = self.get("leaves/split_ptr", WHOLE, self.count + 1)
+        names = ("node", "index", "side", "point", "beta")
+        nodes, index, sides, points, betas = self.columns("leaves/split_", *names)
+        need(min((0, *weights, *betas)) >= 0, "leaves: a negative weight or multiplier")
+        need(all(0 <= q < constraints for q in chosen), "leaves/constraint: out of range")
+        need(set(sides) <= {1, -1}, "leaves/split_side: neither 1 nor -1")
+        splits = zip(map(self.value, nodes, index), sides, points, betas)
+        self.multipliers = self.parts(pointer, (((*value, side, p), b) for value, side, p, b in splits))
 
-    @staticmethod
-    def parts(pointer: list[int], entries: list[Any]) -> list[list[Any]]:
-        pairs = list(itertools.pairwise(pointer))
-        need(pointer[0] == 0 and pointer[-1] == len(entries) and all(a <= b for a, b in pairs), "arrays: pointers")
-        return [entries[a:b] for a, b in pairs]
+    def parts(self, pointer, entries):
+        entries, ends = list(entries), (pointer[0], pointer[-1])
+        need(pointer == sorted(pointer) and ends == (0, len(entries)), "arrays: pointers")
+        return [entries[a:b] for a, b in pairwise(pointer)]
 
-    def slopes(self, prefix: str, rows: list[int] | None, per_leaf: bool) -> Slopes:
-        result = Slopes(per_leaf, None if rows is None else {leaf: row for row, leaf in enumerate(rows)})
-        n = self.count if rows is None else len(rows)
-        keys = {tuple(name.removeprefix(prefix).split("/")[:-1]) for name in self.arrays if name.startswith(prefix)}
-        for key in sorted(keys):
-            base, kind, words = prefix + "/".join([*key, ""]), key[:1], key[1:]
-            if kind not in (("leaf_slopes",), ("shared_slopes",), ("intermediate",)) or len(words) != (2 if kind == ("intermediate",) else 1):
-                continue
-            need(all(re.fullmatch(r"0|[1-9]\d{0,8}", w, re.A) and int(w) < len(self.nodes) for w in words), f"arrays: {base}: no such node")
-            target, node = self.nodes[int(words[0])], self.nodes[int(words[-1])]
-            need(isinstance(self.net.nodes[node], Bent), f"arrays: {base}: slopes of a node that is no activation")
-            if kind == ("shared_slopes",):
-                size = self.net.nodes[node].size
-                low, up = (self.get(base + s, SLOPES, size) if base + s in self.arrays else None for s in ("lower", "upper"))
-                need(node not in result.shared, f"arrays: {base}: twice")
-                result.shared[node] = (low, up)
-                continue
-            columns = self.get(base + "columns", WHOLE, None, below=self.net.nodes[node].size)
-            need(len(set(columns)) == len(columns), f"{base}columns: one twice")
-            if kind == ("leaf_slopes",):
-                need(node not in result.leaf, f"arrays: {base}: twice")
-                result.leaf[node] = (columns, *(self.table(base + s, n, columns) if base + s in self.arrays else None for s in ("lower", "upper")))
-                continue
-            low, up = (self.table(base + s, None, columns) for s in ("lower", "upper"))
-            need(len(low) == len(up) and (target, node) not in result.between, f"arrays: {base}: lower and upper, or twice")
-            row = self.get(base + "row", WHOLE, self.net.nodes[target].size, below=len(low))
-            result.between[target, node] = (columns, row, low, up)
+    def slopes(self, prefix, rows, per_leaf):
+        result = Slopes(per_leaf, rows)
+        groups = {name.rpartition("/")[0] for name in self.arrays}
+        for k, node in enumerate(self.nodes):
+            if (base := f"{prefix}shared_slopes/{k}") in groups:
+                self.lines(result, base, ("shared", node), range(self.net.nodes[node].size))
+            if (base := f"{prefix}leaf_slopes/{k}") in groups:
+                self.lines(result, base, ("leaf", node), None, len(rows))
+            for t, target in enumerate(self.nodes):
+                if (base := f"{prefix}intermediate/{t}/{k}") in groups:
+                    both = self.lines(result, base, (target, node), None, None)
+                    n, m = (self.arrays[f"{base}/{end}"].shape[0] for end in ("lower", "upper"))
+                    need(n == m, f"arrays: {base}: lower and upper")
+                    row = self.get(base + "/row", WHOLE, self.net.nodes[target].size, below=n)
+                    result.table[target, node] = *both, row
         return result
 
-    def table(self, name: str, rows: int | None, columns: list[int]) -> list[list[Any]]:
-        flat, k = self.get(name, SLOPES, rows, len(columns)), len(columns)
-        return [flat[r * k : r * k + k] for r in range(self.arrays[name].shape[0])]
+    def lines(self, result, base, key, columns, *count):
+        """From a row of lower, and of upper, to slopes by neuron."""
+        node = self.net.nodes[key[1]]
+        need(isinstance(node, Bent) and key not in result.table, f"arrays: {base}: no activation, or twice")
+        columns = self.get(base + "/columns", WHOLE, None, below=node.size) if columns is None else columns
+        k, found = len(columns), []
+        need(len(set(columns)) == k, f"arrays: {base}/columns: one twice")
+        for name in (base + "/lower", base + "/upper"):
+            values = self.get(name, SLOPES, *count, k) if name in self.arrays else None
+            row = lambda r, values=values: dict(zip(columns, values[r * k : r * k + k]))  # noqa: E731
+            found.append(None if values is None else row)
+        result.table[key] = found
+        return found
 
-    def tree(self) -> list[list[Leaf]]:
-        kinds = self.get("tree/kind", WHOLE, None, below=2)
-        n = len(kinds)
-        nodes, index, below, above = (self.get(f"tree/{k}", WHOLE, n) for k in ("node", "index", "below", "above"))
-        need(all(0 <= v < max(len(self.nodes), 1) for v in nodes), "tree/node: out of range")
-        points, roots = self.get("tree/point", REAL, n), self.get("tree/roots", WHOLE, self.disjuncts, below=n)
-        for t, kind in enumerate(kinds):
-            need(0 <= below[t] < (self.count if kind else n) and (kind or 0 <= above[t] < n), f"tree: row {t} refers to nothing")
-            need(kind or (nodes[t] >= 0 and self.value(nodes[t], index[t])), f"tree: row {t}")
-        result = []
-        for start in roots:  # depth first; a path longer than there are rows is a cycle; rows may be shared
-            leaves: list[Leaf] = []
-            stack: list[tuple[int, list[Literal]]] = [(start, [])]
-            while stack:
-                row, path = stack.pop()
-                need(len(path) < n, "tree: a cycle")
-                known(len(leaves) <= MAX_CASES, "tree: too many leaves")
-                if kinds[row] == 1:
-                    leaves.append((path, below[row]))
-                else:
-                    n_i = self.value(nodes[row], index[row])
-                    stack += [(child, [*path, (*n_i, side, Fraction(points[row]))]) for child, side in ((above[row], 1), (below[row], -1))]
-            result.append(leaves)
-        return result
+    def tree(self):
+        rows = list(zip(*self.columns("tree/", "kind", "node", "index", "point", "below", "above")))
+        for leaf, node, i, _, below, above in rows:
+            need(leaf in (0, 1) and 0 <= node < len(self.nodes), "tree: a kind, or a node")
+            inside = 0 <= below < (self.count if leaf else len(rows)) and (leaf or 0 <= above < len(rows))
+            need(inside and (leaf or self.value(node, i)), "tree: a row refers to nothing")
+        roots = self.get("tree/roots", WHOLE, self.disjuncts, below=len(rows))
+        trees = [list(islice(self.walk(rows, root, []), MAX_CASES)) for root in roots]
+        known(max(map(len, trees), default=0) < MAX_CASES, "tree: too many leaves")
+        return trees
 
-    def list_of_leaves(self) -> list[list[Leaf]]:
+    def walk(self, rows, at, path):
+        """Leaves beneath a row; a path longer than there are rows is a cycle; rows may be shared."""
+        leaf, node, i, point, below, above = rows[at]
+        need(len(path) < len(rows), "tree: a cycle")
+        if leaf:
+            yield path, below
+            return
+        for child, side in ((below, -1), (above, 1)):
+            yield from self.walk(rows, child, [*path, (*self.value(node, i), side, point)])
+
+    def list_of_leaves(self):
         need(not any(name.startswith("tree/") for name in self.arrays), "arrays: a tree and a list of leaves")
         owner = self.get("leaves/disjunct", WHOLE, self.count, below=self.disjuncts)
         paths = [[literal for literal, _ in entries] for entries in self.multipliers]
-        return [cover([(paths[i], i) for i in range(self.count) if owner[i] == d]) for d in range(self.disjuncts)]
+        each = [[(paths[i], i) for i in range(self.count) if owner[i] == d] for d in range(self.disjuncts)]
+        return [list(cover(leaves)) for leaves in each]
 
 
-def cover(leaves: list[Leaf]) -> list[Leaf]:
-    """A tree's leaves out of a list: divide at a cut that all leaves of a group have, until one has no more cuts than the path; -1 for a gap."""
-    group = []
-    for path, number in leaves:
-        sides = {(node, i, p): side for node, i, side, p in path}
-        if all(sides[node, i, p] == side for node, i, side, p in path):  # a leaf on both sides of a cut holds no more than the cut
-            group.append((number, sides))
-    result: list[Leaf] = []
-    stack: list[tuple[list[tuple[int, dict[Any, int]]], list[Literal]]] = [(group, [])]
-    while stack:
-        group, path = stack.pop()
-        done = next((number for number, sides in group if len(sides) == len(path)), -1)
-        used = {(node, i, p) for node, i, _, p in path}
-        first = [c for c in group[0][1] if c not in used] if group and done < 0 else []
-        cut_at = next((c for c in first if all(c in g[1] for g in group) and len({g[1][c] for g in group}) == 2), None)
-        if cut_at is None:
-            result.append((path, done))
+def cover(leaves):
+    """A tree's leaves: divide at a cut that all leaves of a group have until one has no more; -1 for a gap."""
+    group = [(number, set(path), {(n, i, p): side for n, i, side, p in path}) for path, number in leaves]
+    return divided([(number, sides) for number, path, sides in group if len(sides) == len(path)], [])
+
+
+def divided(group, path):
+    done = [number for number, sides in group if len(sides) == len(path)]
+    used = {(n, i, p) for n, i, _, p in path}
+    free = [c for c in group[0][1] if c not in used] if group and not done else []
+    shared = (c for c in free if all(c in g[1] for g in group) and len({g[1][c] for g in group}) == 2)
+    if (at := next(shared, None)) is None:
+        yield path, (done or [-1])[0]
+        return
+    n, i, p = at
+    for side in (-1, 1):
+        yield from divided([g for g in group if g[1][at] == side], [*path, (n, i, side, p)])
+
+
+# ---- Bounds ----------------------------------------------------------------------------------------------------
+
+
+def down(x):
+    """At most x; x itself where its denominator is short."""
+    if x.denominator.bit_length() <= KEEP:
+        return x
+    unit = Fraction(2) ** (x.numerator.bit_length() - x.denominator.bit_length() - ROUND)
+    return (x / unit).__floor__() * unit
+
+
+class Box:
+    """lower[i] <= value i <= upper[i]. Never changed after it is made."""
+
+    def __init__(self, lower, upper):
+        self.lower, self.upper, self.lines = list(lower), list(upper), {}  # ``lines``: what ``line`` found
+
+    @cached_property
+    def ints(self):
+        """Both ends as integers over one denominator."""
+        numbers, denominator = common(self.lower + self.upper)
+        return numbers[: len(self.lower)], numbers[len(self.lower) :], denominator
+
+    @cached_property
+    def norm(self):
+        """At least the sum of the absolute values."""
+        return sum((max(-l, u) for l, u in zip(self.lower, self.upper)), Fraction(0))
+
+    def empty(self):
+        return any(l > u for l, u in zip(self.lower, self.upper))
+
+    def cut(self, n, path):
+        """Its part, which may be empty, where the path's literals on values of node n hold: this is n's box."""
+        lower, upper = list(self.lower), list(self.upper)
+        for node, i, side, point in path:
+            ends, tighter = (lower, max) if side > 0 else (upper, min)
+            if node == n:
+                ends[i] = tighter(ends[i], point)
+        return Box(lower, upper)
+
+
+def line(node, box, j, side, given):
+    """A line below (side 1) or above (-1) value j of an activation or maximum: place in the operand, slope, intercept.
+
+    Of an activation: of the given slope s (None: our own). f(z) - s z is linear between kinks, so its least and
+    greatest values are at an end or a kink. Of a maximum: the entry with the greatest lower end is below it, and above
+    it too if it is certainly the largest.
+    """
+    if isinstance(node, Largest):
+        window = node.windows[j]
+        best = max(window, key=lambda i: box.lower[i])
+        if side > 0 or all(box.upper[i] <= box.lower[best] for i in window if i != best):
+            return best, 1, 0
+        return best, 0, max(box.upper[i] for i in window)
+    l, u = box.lower[j], box.upper[j]
+    inner = [k for k in node.kinks if l < k < u]
+    points = [(z, node.function(z)) for z in (l, *inner, u)]
+    slopes = [(y - x) / (w - z) for (z, x), (w, y) in pairwise(points) if w > z]
+    if not inner:  # f is linear here
+        slope = slopes[0] if slopes else Fraction(0)
+    elif given is not None and not (node.relu and side < 0):
+        slope = Fraction(min(max(given, 0), 1) if node.relu else given)
+    elif len(inner) == 1 and side == (1 if slopes[1] > slopes[0] else -1):  # f bends away from the chord
+        slope = slopes[u > -l]
+    else:
+        slope = Fraction(((points[-1][1] - points[0][1]) / (u - l) * 2**53).__floor__(), 2**53)
+    return j, slope, side * min(side * (y - slope * z) for z, y in points)
+
+
+def least(net, boxes, slopes, form, d, constant):
+    """At most constant + the sum over nodes n of form[n] . (values of n) / d, at each point that the boxes hold for.
+
+    slopes(n): those of lower and upper lines of an activation.
+    """
+    for n in range(len(net.nodes) - 1, -1, -1):
+        if not any(form.get(n, ())):
             continue
-        node, i, p = cut_at
-        stack += [([g for g in group if g[1][cut_at] == side], [*path, (node, i, side, p)]) for side in (1, -1)]
-    return result
+        if d.bit_length() > KEEP:  # each coefficient becomes too low by 2^-ROUND at most
+            constant -= sum(boxes[m].norm for m in form) / (1 << ROUND)
+            form, d = {m: [(c << ROUND) // d for c in b] for m, b in form.items()}, 1 << ROUND
+        node, a = net.nodes[n], form.pop(n)
+        if isinstance(node, Free):
+            lower, upper, e = boxes[n].ints
+            constant += Fraction(sum(c * (l if c > 0 else u) for c, l, u in zip(a, lower, upper) if c), d * e)
+            continue
+        rows, e, rests, f = node[2:] if isinstance(node, Affine) else lines(net, n, boxes, a, slopes(n))
+        constant += Fraction(sum(map(mul, a, rests)), d * f)
+        form = {m: [c * e for c in b] for m, b in form.items()}
+        form |= {m: [0] * net.nodes[m].size for m in node.operands if m not in form}
+        for c, row in zip(a, rows):
+            for m, places, weights in row if c else ():
+                out = form[m]
+                for i, w in zip(places, weights):
+                    out[i] += c * w
+        d *= e
+    return constant
 
 
-# ---- Bounds --------------------------------------------------------------------------------------------------------
+def lines(net, n, boxes, a, given):
+    """An activation or maximum as an affine node: each value is its line, above it where its coefficient in a is < 0."""
+    (m,), found = net.nodes[n].operands, []
+    for j, c in enumerate(a):
+        side = 1 if c > 0 else -1
+        key = n, j, side, given[side < 0].get(j)
+        if c and key not in boxes[m].lines:
+            boxes[m].lines[key] = line(net.nodes[n], boxes[m], *key[1:])
+        found.append(boxes[m].lines[key] if c else (0, 0, 0))
+    factors, e = common(slope for _, slope, _ in found)
+    rows = [[(m, [i], [factor])] for (i, _, _), factor in zip(found, factors)]
+    return rows, e, *common(rest for _, _, rest in found)
 
 
-@dataclass
-class Lines:
-    """lower_slope z + lower <= f(z) <= upper_slope z + upper on the box the lines were drawn on, value by value."""
-
-    lower_slope: Vector
-    lower: Vector
-    upper_slope: Vector
-    upper: Vector
-
-
-def own_slopes(f: Callable[[Fraction], Fraction], l: Fraction, u: Fraction, kinks: list[Fraction]) -> tuple[Fraction, Fraction]:
-    """Of the lower and the upper line where nobody gives one: the chord; but with one kink, on f's other side, the slope of a piece."""
-    chord = Fraction(((f(u) - f(l)) / (u - l) * 2**SLOPE).__floor__(), 2**SLOPE)
-    if len(kinks) != 1:
-        return chord, chord
-    (k,) = kinks
-    left, right = (f(k) - f(l)) / (k - l), (f(u) - f(k)) / (u - k)
-    piece = right if u > -l else left
-    return (piece, chord) if right > left else (chord, piece)
-
-
-def draw(node: Bent, box: Box, lower: Sequence[Any], upper: Sequence[Any]) -> Lines:
-    """Lines of given slopes (None: our own). f(z) - s z is linear between kinks, so its least and greatest are at an end or a kink."""
-    columns: list[list[Fraction]] = [[], [], [], []]
-    for l, u, s_low, s_up in zip(box.lower, box.upper, lower, upper):
-        inside = [k for k in node.kinks if l < k < u]
-        points = [(z, node.function(z)) for z in (l, *inside, u)]
-        if not inside:  # f is linear here: one line
-            low = up = (points[-1][1] - points[0][1]) / (u - l) if l < u else Fraction(0)
-        else:
-            low, up = own_slopes(node.function, l, u, inside)
-            if node.relu:
-                low = low if s_low is None else Fraction(min(max(s_low, 0), 1))
-            else:
-                low, up = (mine if s is None else Fraction(s) for mine, s in ((low, s_low), (up, s_up)))
-        for column, value in zip(columns, (low, min(y - low * z for z, y in points), up, max(y - up * z for z, y in points))):
-            column.append(value)
-    return Lines(*map(common, columns))
-
-
-Choice = Callable[[int], tuple[Any, Sequence[Any], Sequence[Any]]]  # activation -> a key, and slopes of the lower and upper lines
-
-
-class Pass:
-    """Backward passes over one domain: ``boxes`` hold at each of its points. ``drawn`` keeps lines by activation, box and key of the slopes."""
-
-    def __init__(self, net: Network, boxes: list[Any], choice: Choice, drawn: dict[Any, Lines]) -> None:
-        self.net, self.boxes, self.choice, self.drawn = net, boxes, choice, drawn
-
-    def lines(self, n: int) -> Lines:
-        key, lower, upper = self.choice(n)
-        box = self.boxes[self.net.nodes[n].operand]
-        if (n, id(box), key) not in self.drawn:
-            self.drawn[n, id(box), key] = draw(self.net.nodes[n], box, lower, upper)
-        return self.drawn[n, id(box), key]
-
-    def least(self, form: dict[int, Vector], constant: Fraction) -> Fraction:
-        """A lower bound of constant + the sum over nodes n of form[n] . (values of n), on the domain."""
-        form = dict(form)
-        for n in range(len(self.net.nodes) - 1, -1, -1):
-            a, d = form.pop(n, ((), 1))
-            node = self.net.nodes[n]
-            if not any(a):
-                continue
-            if isinstance(node, Input):
-                lower, upper, e = self.boxes[n].ints()
-                constant += Fraction(sum(c * (l if c > 0 else u) for c, l, u in zip(a, lower, upper) if c), d * e)
-            elif isinstance(node, Affine):
-                constant += sum((c * o for c, o in zip(a, node.offset) if c and o), Fraction(0)) / d
-                if node.wobble:
-                    constant -= sum((abs(c) * r for c, r in zip(a, node.radius(self.boxes)) if c), Fraction(0)) / d
-                for operand, rows in node.terms.items():
-                    self.put(form, operand, back(a, rows, self.net.nodes[operand].size), d * node.denominator)
-            elif isinstance(node, Bent):
-                lines = self.lines(n)
-                for sign, slope, intercept in ((1, lines.lower_slope, lines.lower), (-1, lines.upper_slope, lines.upper)):
-                    mine = [c if c * sign > 0 else 0 for c in a]
-                    if any(mine):
-                        self.put(form, node.operand, [c * s for c, s in zip(mine, slope[0])], d * slope[1])
-                        constant += Fraction(sum(c * t for c, t in zip(mine, intercept[0]) if c), d * intercept[1])
-            else:
-                out, rest = self.select(node, a)
-                self.put(form, node.operand, out, d)
-                constant += rest / d
-        return constant
-
-    @staticmethod
-    def put(form: dict[int, Vector], n: int, ints: list[int], denominator: int) -> None:
-        form[n] = plus(form[n], (ints, denominator)) if n in form else (ints, denominator)
-
-    def select(self, node: Largest, a: Sequence[int]) -> tuple[list[int], Fraction]:
-        """y >= x_j for the j of the largest lower end; y = x_j where that is at least every other upper end; y <= the largest upper end."""
-        box, rest = self.boxes[node.operand], Fraction(0)
-        out = [0] * self.net.nodes[node.operand].size
-        for c, window in zip(a, node.windows):
-            best = max(window, key=lambda i: box.lower[i])
-            if c > 0 or all(box.upper[i] <= box.lower[best] for i in window if i != best):
-                out[best] += c
-            elif c:
-                rest += c * max(box.upper[i] for i in window)
-        return out, rest
-
-
-def back(a: Sequence[int], rows: Rows, size: int) -> list[int]:
-    """a times the rows: a vector over the operand."""
-    out = [0] * size
-    for c, (places, weights) in zip(a, rows):
-        if c:
-            for i, w in zip(places, weights):
-                out[i] += c * w
-    return out
-
-
-def forward(net: Network, n: int, boxes: list[Any]) -> Box:
+def forward(net, n, boxes):
     """The box of node n from those of its operands."""
     node = net.nodes[n]
     if isinstance(node, Affine):
-        lower, upper = list(node.offset), list(node.offset)
-        for operand, rows in node.terms.items():
-            low, up, d = boxes[operand].ints()
-            for j, (places, weights) in enumerate(rows):
-                lower[j] += Fraction(sum(w * (low[i] if w > 0 else up[i]) for i, w in zip(places, weights)), d * node.denominator)
-                upper[j] += Fraction(sum(w * (up[i] if w > 0 else low[i]) for i, w in zip(places, weights)), d * node.denominator)
-        if node.wobble:
-            radius = node.radius(boxes)
-            lower, upper = [x - r for x, r in zip(lower, radius)], [x + r for x, r in zip(upper, radius)]
-    elif isinstance(node, Bent):
-        box = boxes[node.operand]
-        images = [[node.function(z) for z in (l, u, *(k for k in node.kinks if l < k < u))] for l, u in zip(box.lower, box.upper)]
-        lower, upper = list(map(min, images)), list(map(max, images))
-    else:
-        box = boxes[node.operand]
-        lower, upper = ([max(ends[i] for i in w) for w in node.windows] for ends in (box.lower, box.upper))
-    return Box(map(down, lower), [-down(-x) for x in upper])
+        ends = [], []
+        for offset, row in zip(node.offset, node.rows):
+            for side in (0, 1):
+                end = Fraction(offset, node.unit)
+                for m, places, weights in row:
+                    near, far, d = boxes[m].ints[side], boxes[m].ints[1 - side], boxes[m].ints[2]
+                    total = sum(w * (near[i] if w > 0 else far[i]) for i, w in zip(places, weights))
+                    end += Fraction(total, d * node.denominator)
+                ends[side].append(end)
+        return Box(map(down, ends[0]), [-down(-x) for x in ends[1]])
+    box = boxes[node.operands[0]]
+    if isinstance(node, Free):
+        radius = [f * (max(-l, u) + c) for f, c, l, u in zip(node.factor, node.centre, box.lower, box.upper)]
+        return Box([down(-r) for r in radius], [-down(-r) for r in radius])
+    if isinstance(node, Largest):
+        return Box(*([max(ends[i] for i in w) for w in node.windows] for ends in (box.lower, box.upper)))
+    points = ([l, u, *(k for k in node.kinks if l < k < u)] for l, u in zip(box.lower, box.upper))
+    images = [list(map(node.function, p)) for p in points]
+    return Box(map(min, images), map(max, images))
 
 
-def open_values(net: Network, n: int, box: Box) -> list[int]:
+def open_values(net, n, box):
     """Values of node n that an activation bends on their box, or that compete in a window."""
-    result: set[int] = set()
-    for node in net.nodes:
-        if isinstance(node, Bent) and node.operand == n:
-            result |= {i for i, (l, u) in enumerate(zip(box.lower, box.upper)) if any(l < k < u for k in node.kinks)}
-        elif isinstance(node, Largest) and node.operand == n:
-            for window in node.windows:
-                floor = max(box.lower[i] for i in window)
-                rivals = [i for i in window if box.upper[i] > floor]
-                result |= set(rivals) if len(rivals) > 1 else set()
+    result = set()
+    for node in (node for node in net.nodes if n in node.operands):
+        for i, (l, u) in enumerate(zip(box.lower, box.upper)) if isinstance(node, Bent) else ():
+            result |= {i for k in node.kinks if l < k < u}
+        for window in node.windows if isinstance(node, Largest) else ():
+            rivals = {i for i in window if box.upper[i] > max(box.lower[k] for k in window)}
+            result |= rivals if len(rivals) > 1 else set()
     return sorted(result)
 
 
-class Region:
-    """An input box with its slopes: boxes of all nodes on it, and on leaves of it."""
-
-    def __init__(self, net: Network, box: Box, given: Slopes) -> None:
-        self.net, self.box, self.given = net, box, given
-        self.boxes: list[Box] | None = None
-
-    def choice(self, n: int, leaf: int, target: tuple[int, int, int] | None = None) -> tuple[Any, Sequence[Any], Sequence[Any]]:
-        """Slopes of activation n: those for bounding value i of a target node, else the leaf's (-1: none), else shared ones, else None."""
-        size = self.net.nodes[n].size
-        lower, upper = (x or [None] * size for x in self.given.shared.get(n, (None, None)))
-        key: Any = None
-        if leaf >= 0 and n in self.given.leaf:
-            columns, low, up = self.given.leaf[n]
-            row = leaf if self.given.row_of is None else self.given.row_of.get(leaf, -1)
-            need(row >= 0, "regions: a leaf without a row")
-            lower = lower if low is None else spread(size, columns, low[row])
-            upper = upper if up is None else spread(size, columns, up[row])
-            key = leaf
-        if target is not None and (target[0], n) in self.given.between:
-            columns, rows, low, up = self.given.between[target[0], n]
-            lower = spread(size, columns, (low if target[2] > 0 else up)[rows[target[1]]])
-            key = (key, target[0], rows[target[1]], target[2])
-        return key, lower, upper
-
-    def enclose(self, path: Sequence[Literal], leaf: int) -> list[Any] | None:
-        """Boxes of all nodes over the part of the input box where the path's literals hold; None: no point is there."""
-        boxes: list[Any] = [None] * len(self.net.nodes)
-        drawn: dict[Any, Lines] = {}
-        for n in range(len(self.net.nodes)):
-            boxes[n] = (forward(self.net, n, boxes) if n else self.box).cut(n, path)
-            if boxes[n].empty():
-                return None
-            better = Box(boxes[n].lower, boxes[n].upper)
-            for i in open_values(self.net, n, boxes[n]) if n else ():
-                for sign, ends, tighter in ((1, better.lower, max), (-1, better.upper, min)):
-                    steps = Pass(self.net, boxes, lambda k, i=i, sign=sign, n=n: self.choice(k, leaf, (n, i, sign)), drawn)
-                    unit = [sign if j == i else 0 for j in range(len(ends))]
-                    ends[i] = tighter(ends[i], sign * down(steps.least({n: (unit, 1)}, Fraction(0))))
-            boxes[n] = better
-            if better.empty():
-                return None
-        return boxes
-
-    def domain(self, leaf: Leaf) -> list[Any] | None:
-        """Boxes of all nodes on a leaf; None: the leaf is empty."""
-        if self.given.per_leaf:
-            return self.enclose(*leaf)
-        if self.boxes is None:
-            self.boxes = self.enclose((), -1)
-        boxes = list(self.boxes or [])
-        for n in {literal[0] for literal in leaf[0]}:
-            boxes[n] = boxes[n].cut(n, leaf[0])
-        return None if any(b.empty() for b in boxes) else boxes
+def enclose(net, box, given, path, leaf):
+    """Boxes of all nodes over the part of the input box where the path's literals hold; None: no point is there."""
+    boxes = []
+    for n, node in enumerate(net.nodes):
+        boxes.append((forward(net, n, boxes) if n else box).cut(n, path))
+        if boxes[n].empty():
+            return None
+        lower, upper = list(boxes[n].lower), list(boxes[n].upper)
+        todo = open_values(net, n, boxes[n]) if n else ()
+        for i, (side, ends, tighter) in product(todo, ((1, lower, max), (-1, upper, min))):
+            slopes = partial(given.of, leaf=leaf, target=(n, i, side))
+            unit = [side if j == i else 0 for j in range(node.size)]
+            ends[i] = tighter(ends[i], side * down(least(net, boxes, slopes, {n: unit}, 1, Fraction(0))))
+        boxes[n] = Box(lower, upper)
+        if boxes[n].empty():
+            return None
+    return boxes
 
 
-def spread(size: int, columns: Iterable[int], values: Iterable[Any]) -> list[Any]:
-    result: list[Any] = [None] * size
-    for c, v in zip(columns, values):
-        result[c] = v
-    return result
+def domain(net, box, given, path, leaf, known_boxes):
+    """Boxes of all nodes on a leaf; those of its region are found once. None: no point is there."""
+    if given.per_leaf:
+        return enclose(net, box, given, path, leaf)
+    key = (given, *box.lower, *box.upper)
+    if key not in known_boxes:
+        known_boxes[key] = enclose(net, box, given, [], -1)
+    nodes = {literal[0] for literal in path}
+    boxes = [b.cut(n, path) if n in nodes else b for n, b in enumerate(known_boxes[key] or [])]
+    return None if not boxes or any(b.empty() for b in boxes) else boxes
 
 
-# ---- Claims --------------------------------------------------------------------------------------------------------
+# ---- Claims ----------------------------------------------------------------------------------------------------
 
 
-def own_arrays(arrays: dict[str, Array], claim: dict[str, Any], claims: list[dict[str, Any]]) -> dict[str, Array]:
-    """Each array is of the longest prefix that fits, among all claims with this file; every one is of some claim."""
-    evidence = [c["evidence"] for c in claims if c["kind"] == "unsat" and c["evidence"]["arrays"] == claim["evidence"]["arrays"]]
-    mine = claim["evidence"].get("prefix", "")
-    result = {}
-    for name, array in arrays.items():
-        fitting = [p for p in (e.get("prefix", "") for e in evidence) if name.startswith(p)]
-        need(fitting, f"arrays: {name} is of no claim")
-        if max(fitting, key=len) == mine:
-            result[name.removeprefix(mine)] = array
-    return result
+def own_arrays(arrays, claim, claims):
+    """Each array is of the longest prefix that fits, of all claims with this file; every one is of some claim."""
+    file, mine = claim["evidence"]["arrays"], claim["evidence"].get("prefix", "")
+    evidence = [c["evidence"] for c in claims if c["kind"] == "unsat"]
+    prefixes = [e.get("prefix", "") for e in evidence if e["arrays"] == file]
+    owner = {name: max(filter(name.startswith, prefixes), key=len, default=None) for name in arrays}
+    need(None not in owner.values(), "arrays: one is of no claim")
+    return {name.removeprefix(mine): array for name, array in arrays.items() if owner[name] == mine}
 
 
-def hopeless(d: Disjunct) -> bool:
+def hopeless(d):
     """No point: an empty box, or a constraint on inputs alone that fails even at its best corner."""
-    for c in d.constraints:
-        if all(v[0] == "X" for v in c.coefficients) and not d.box.empty():
-            least = sum(k * (d.box.lower[v[1]] if k > 0 else d.box.upper[v[1]]) for v, k in c.coefficients.items())
-            if least > c.bound or (c.strict and least == c.bound):
-                return True
-    return d.box.empty()
+
+    def fails(form, bound, strict):
+        lowest = sum(k * (d.box.lower if k > 0 else d.box.upper)[i] for (_, i), k in form.items())
+        return lowest > bound or (strict and lowest == bound)
+
+    return d.box.empty() or any(
+        fails(*c) for c in d.constraints if all(letter == "X" for letter, _ in c.form)
+    )
 
 
-def excluded(net: Network, region: Region, d: Disjunct, leaf: Leaf, evidence: Evidence) -> bool:
-    """No point of the disjunct lies in the leaf."""
-    path, number = leaf
-    boxes = region.domain(leaf)
-    if boxes is None:
-        return True
-    constant, strict = Fraction(0), False
-    form: dict[int, dict[int, Fraction]] = {}
-    for q, weight in evidence.weights[number]:
-        need(q < len(d.constraints), f"leaf {number}: no constraint {q}")
-        c = d.constraints[q]
-        constant -= weight * c.bound
-        strict = strict or (c.strict and weight > 0)
-        for (letter, i), k in c.coefficients.items():
-            entries = form.setdefault(0 if letter == "X" else net.output, {})
-            entries[i] = entries.get(i, Fraction(0)) + weight * k
-    seen, literals = set(), set(path)
-    for literal, beta in evidence.multipliers[number]:
-        node, i, side, point = literal
-        if node and literal in literals and (node, i) not in seen:  # side (value - point) >= 0 on the leaf; inputs are cut already
+def excluded(net, boxes, slopes, d, path, weights, multipliers):
+    """No point of the disjunct lies where the boxes and the path's literals hold."""
+    constant, some_strict, seen, literals, terms = Fraction(0), False, set(), set(path), []
+    for q, weight in weights:
+        need(q < len(d.constraints), f"a leaf: no constraint {q}")
+        form, bound, strict = d.constraints[q]
+        constant -= weight * bound
+        some_strict |= strict and weight > 0
+        terms += [(0 if letter == "X" else net.output, i, weight * k) for (letter, i), k in form.items()]
+    for (node, i, side, point), beta in multipliers:
+        if node and (node, i, side, point) in literals and (node, i) not in seen:  # side (value - point) >= 0
             seen.add((node, i))
-            entries = form.setdefault(node, {})
-            entries[i] = entries.get(i, Fraction(0)) - beta * side
+            terms.append((node, i, -beta * side))
             constant += beta * side * point
-    vectors = {n: common(e.get(i, 0) for i in range(net.nodes[n].size)) for n, e in form.items()}
-    margin = Pass(net, boxes, lambda k: region.choice(k, number), {}).least(vectors, constant)
-    return margin > 0 or (margin == 0 and strict)
+    numbers, denominator = common(k for _, _, k in terms)
+    form = {n: [0] * net.nodes[n].size for n, _, _ in terms}
+    for (n, i, _), k in zip(terms, numbers):
+        form[n][i] += k
+    margin = least(net, boxes, slopes, form, denominator, constant)
+    return margin > 0 or (margin == 0 and some_strict)
 
 
-def check_one(files: dict[str, bytes], claim: dict[str, Any], claims: list[dict[str, Any]]) -> str:
+def check_one(files, claim, claims):
     """How an unsat claim is proved."""
     known(claim["kind"] == "unsat", f"a claim of kind {claim['kind']}")
-    known(type(claim["model"]) is type(claim["property"]) is str, "a model or property that is no file of the bundle")
-    model, prop = (unpacked(files[claim[role]], claim[role]) for role in ("model", "property"))
+    known(type(claim["model"]) is type(claim["property"]) is str, "a model or property that is not here")
+    model, prop = (unpacked(files[claim[role]]) for role in ("model", "property"))
     net = read_onnx(model)
     disjuncts = read_property(prop, net.nodes[0].size, net.nodes[net.output].size)
     arrays = own_arrays(read_arrays(files[claim["evidence"]["arrays"]]), claim, claims)
-    evidence = Evidence(net, arrays, claim, len(disjuncts))
-    regions: dict[Any, Region] = {}
-    leaves = failed = 0
-    for number, d in enumerate(disjuncts):
-        if hopeless(d):
-            continue
-        given = evidence.regions[number]
-        region = regions.setdefault((id(given), tuple(d.box.lower), tuple(d.box.upper)), Region(net, d.box, given))
-        for leaf in evidence.trees[number]:
-            if leaf[1] < 0:
-                raise Unproven(f"the leaves of disjunct {number} do not cover it")
+    evidence, found, leaves, failed = Evidence(net, arrays, claim, disjuncts), {}, 0, 0
+    for d, given, tree in zip(disjuncts, evidence.regions, evidence.trees):
+        for path, leaf in tree if not hopeless(d) else ():
+            need(leaf >= 0, "the leaves of a disjunct do not cover it", "UNPROVEN")
             leaves += 1
-            failed += not excluded(net, region, d, leaf, evidence)
-    if failed:
-        raise Unproven(f"{failed} of {leaves} leaves are not proved")
+            boxes, slopes = domain(net, d.box, given, path, leaf, found), partial(given.of, leaf=leaf)
+            guidance = evidence.weights[leaf], evidence.multipliers[leaf]
+            failed += boxes is not None and not excluded(net, boxes, slopes, d, path, *guidance)
+    need(not failed, f"{failed} of {leaves} leaves are not proved", "UNPROVEN")
     return f"{leaves} leaves"
 
 
-def check(path: str) -> list[tuple[str, str, str]]:
-    """(claim, verdict, reason) of every claim; one INVALID for a bundle that is malformed as a whole."""
-    result = []
+# What is raised by bytes that no codec reads, lists of other lengths, axes and places that are not there.
+MALFORMED = (OSError, struct.error, zlib.error, ValueError, LookupError, TypeError)
+
+
+def verdict(work, *operands):
+    """CERTIFIED and what the work returns, or the verdict and reason of its failure."""
     try:
-        files = read_folder(path) if os.path.isdir(path) else read_zip(read_file(path))
-        claims = read_manifest(files)
-    except (Invalid, Unsupported, OSError) as e:
-        return [("", "UNSUPPORTED" if isinstance(e, Unsupported) else "INVALID", str(e))]
-    for claim in claims:
-        try:
-            verdict, reason = "CERTIFIED", check_one(files, claim, claims)
-        except (Invalid, Unsupported, Unproven) as e:
-            verdict, reason = type(e).__name__.upper(), str(e)
-        except (RecursionError, MemoryError) as e:
-            verdict, reason = "UNSUPPORTED", type(e).__name__
-        result.append((claim["name"], verdict, reason))
-    return result
+        return "CERTIFIED", work(*operands)
+    except Problem as problem:
+        return problem.args
+    except (RecursionError, MemoryError) as e:
+        return "UNSUPPORTED", type(e).__name__
+    except MALFORMED as e:
+        return "INVALID", f"{type(e).__name__}: {e}"
 
 
-def exit_code(verdicts: Iterable[str]) -> int:
-    codes = {"CERTIFIED": 0, "UNPROVEN": 4, "INVALID": 3, "UNSUPPORTED": 3}
-    return min((codes[v] for v in verdicts if codes[v]), default=0)
+def check(path):
+    """(claim, verdict, reason) of every claim; one for a bundle that is malformed as a whole."""
+    path = Path(path)
+    word, files = verdict(lambda: read_folder(path) if path.is_dir() else read_zip(read_file(path)))
+    word, claims = verdict(read_manifest, files) if word == "CERTIFIED" else (word, files)
+    if word != "CERTIFIED":
+        return [("", word, claims)]
+    return [(claim["name"], *verdict(check_one, files, claim, claims)) for claim in claims]
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments):
     if len(arguments) != 1:
         sys.stderr.write("usage: check_unsat.py BUNDLE\n")
         return 2
     results = check(arguments[0])
-    for name, verdict, reason in results:
-        sys.stdout.write(f"{verdict:<12} {name}: {reason}\n" if name else f"{verdict:<12} {reason}\n")
-    return exit_code(verdict for _, verdict, _ in results)
+    for name, word, reason in results:
+        sys.stdout.write(f"{word:<12} {name}{': ' if name else ''}{reason}\n")
+    return min((CODES[word] for _, word, _ in results if CODES[word]), default=0)
 
 
 if __name__ == "__main__":

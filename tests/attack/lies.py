@@ -521,13 +521,21 @@ class _Grower:
         return own, shared
 
 
+def double(q: Fraction) -> float:
+    """The nearest double; the largest where it is beyond all."""
+    try:
+        return float(q)
+    except OverflowError:
+        return float(np.copysign(np.finfo(np.float64).max, q > 0 or -1))
+
+
 def systematic(
     claim: UnsatClaim, cuts: Sequence[tuple[int, float]], bisect: int = 0, per_leaf: bool = True
 ) -> Guidance:
     """Every cut on every input box, ``bisect`` halvings below, and at each leaf the constraint that fails most there."""
     grower = _Grower(claim, np.random.default_rng(0))
     for d in claim.query.disjuncts:
-        lower, upper = [float(q) for q in d.box.lower], [float(q) for q in d.box.upper]
+        lower, upper = [double(q) for q in d.box.lower], [double(q) for q in d.box.upper]
 
         def grow(
             lo: list[float], hi: list[float], left: Sequence[tuple[int, float]], halvings: int, d: Any = d
@@ -560,9 +568,9 @@ def _best(claim: UnsatClaim, d: Any, lo: list[float], hi: list[float]) -> int:
     y = outputs_at(claim.graph, points)
     scores = []
     for c in d.constraints:
-        left = sum((float(q) * y[:, i] for i, q in c.outputs), np.zeros(len(points)))
-        left = left + sum((float(q) * points[:, i] for i, q in c.inputs), np.zeros(len(points)))
-        scores.append(float((left - float(c.bound)).min()))
+        left = sum((double(q) * y[:, i] for i, q in c.outputs), np.zeros(len(points)))
+        left = left + sum((double(q) * points[:, i] for i, q in c.inputs), np.zeros(len(points)))
+        scores.append(float((left - double(c.bound)).min()))
     return int(np.argmax(scores)) if scores else 0
 
 
@@ -581,7 +589,7 @@ def random_guidance(claim: UnsatClaim, rng: np.random.Generator, depth: int) -> 
             node = int(rng.choice([0, *operands]))
             index = int(rng.integers(prod(graph.nodes[node].shape)))
             if node == 0:
-                lo, hi = float(d.box.lower[index]), float(d.box.upper[index])
+                lo, hi = double(d.box.lower[index]), double(d.box.upper[index])
                 point = float(rng.choice([lo, hi, lo + rng.random() * (hi - lo), (lo + hi) / 2]))
             else:
                 point = float(rng.choice([0.0, 0.0, -0.0, rng.normal(), 1e-30]))

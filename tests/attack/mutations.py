@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from tests import numpy_eval
+from tests.helpers import settings
 from tlcheck.trusted.arith.arb import ball, upper_float, working_precision
 from tlcheck.trusted.arith.box import OutOfRange
 from tlcheck.trusted.arith.constant import Constant
@@ -34,7 +35,7 @@ from tlcheck.trusted.ops.bent import LeakyRelu
 from tlcheck.trusted.ops.convolution import Conv
 from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.structure import Fixed, Input, Rearrange, ReduceSum
-from tlcheck.trusted.plan import BadGuidance, Plan, Settings, root_bounds
+from tlcheck.trusted.plan import BadGuidance, Plan, root_bounds
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
 from tlcheck.trusted.verdict import Verdict
 
@@ -52,7 +53,7 @@ class Decider:
     """Decides one claim again and again; bounds of the root are kept while the evidence for them is the same."""
 
     def __init__(self, claim: UnsatClaim, arith: str = "auto") -> None:
-        self.claim, self.settings = claim, Settings(arith)
+        self.claim, self.settings = claim, settings(arith)
         self._known: dict[object, Bounds | None] = {}
 
     def decide(self, guidance: Guidance) -> str:

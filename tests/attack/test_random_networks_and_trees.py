@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests import numpy_eval
-from tests.helpers import ENGINES
+from tests.helpers import ENGINES, settings
 from tests.trusted.test_audit import ONE_LEAF, claim, ints, leaves, split, verdict
 from tests.trusted.test_relaxed_ops import BLOCKS, Net, Rng, block, dense
 from tlcheck.trusted.arith.arb import arb, working_precision
@@ -42,7 +42,7 @@ from tlcheck.trusted.ops.product import Product, product_planes, product_range
 from tlcheck.trusted.ops.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.ops.smooth import Cos, Erf, Exp, Log, Power, Reciprocal, Sin, Smooth, Softplus, Sqrt
 from tlcheck.trusted.ops.structure import Input
-from tlcheck.trusted.plan import Plan, Settings, root_bounds
+from tlcheck.trusted.plan import Plan, root_bounds
 from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
 from tlcheck.trusted.verdict import Verdict
 
@@ -165,7 +165,7 @@ def test_no_leaf_loses_a_point(seed: int) -> None:
     asked = UnsatClaim(graph, Query(graph.n_inputs, graph.n_outputs, tuple(disjuncts)))
     proof = Guidance(tree, evidence(rng, paths), leaf_slopes=slopes, per_leaf_bounds=bool(rng.random() < 0.5))
     for arith in ENGINES:
-        plan = Plan(asked, proof, Settings(arith))
+        plan = Plan(asked, proof, settings(arith))
         ranks = range(len(plan.leaves))
         try:
             bounds = None if proof.per_leaf_bounds else root_bounds(plan, 0)

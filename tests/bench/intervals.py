@@ -29,7 +29,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.prover.models64 import Engine64
 from tlcheck.readers.expressions import parse_expression
 from tlcheck.readers.files import Files
 from tlcheck.readers.own.stability import conditions_of, read_artifact
@@ -42,6 +41,7 @@ from tlcheck.trusted.ops.structure import Input
 from tlcheck.trusted.science.by_signs import bounded
 from tlcheck.trusted.science.quantities import Quantity
 from tlcheck.trusted.science.stability_judge import Judge
+from tlcheck.trusted.taylor.models64 import Engine64
 from tlcheck.trusted.taylor.models_arb import EngineArb
 from tlcheck.trusted.taylor.network_models import TaylorNetwork
 from tlcheck.trusted.taylor.space import Space

@@ -1,6 +1,8 @@
 """Fuzzing the readers: ``python -m tests.fuzz [--seconds 60] [--seed N] [--out FOLDER]``.
 
-``python -m tests.fuzz operators [--models N] [--seed N] [--out FOLDER]`` compares what one operator means instead: ``operators``.
+``python -m tests.fuzz operators|formulas|confusions [--seed N] ..`` compares meanings instead: of models with one operator, of
+VNN-LIB texts, of bundles, counterexamples and results whose roles are confused. ``kept/`` has an input of every kind that
+these have met; ``--grow`` adds to it.
 
 From small valid seeds made here, inputs are mutated as bytes and by structure (JSON trees, S-expressions, protobuf fields,
 array headers, members of a zip), given to one reader each, and only InvalidInput may come out. Anything else that is
@@ -25,6 +27,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from importlib import import_module
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -35,6 +38,7 @@ from tests.attack import seeds
 from tests.attack.hostile import safetensors
 from tlcheck.errors import InvalidInput
 
+OTHERS = ("operators", "formulas", "confusions")
 SLOW = 5.0
 MAX_SEED = 100_000
 """Inputs are kept below this size, so that one execution takes milliseconds."""
@@ -628,10 +632,8 @@ def fuzz(seconds: float, seed: int, out: Path, most: float = inf) -> tuple[Count
 
 
 def main(arguments: list[str]) -> int:
-    if arguments[:1] == ["operators"]:
-        from tests.fuzz.operators import run
-
-        return run.main(arguments[1:])
+    if arguments[:1] and arguments[0] in OTHERS:
+        return int(import_module(f"tests.fuzz.{arguments[0]}.run").main(arguments[1:]))
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description="Fuzz the readers.")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--executions", type=int, default=None, help="end after so many of them, too")

@@ -206,8 +206,19 @@ def test_when_both_give_up_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
         calls = 0
 
     use(monkeypatch, Gives, Gives)
+    monkeypatch.setattr(Prover, "_at_root", lambda *_: None)
     found = Prover(claim(0.8), attack=Silent()).prove()
     assert isinstance(found, Unknown) and found.why == "the searches gave up" and found.open == 1
+
+
+def test_the_kernel_is_asked_of_whole_boxes_where_floats_give_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gives(Stuck):
+        calls = 0
+
+    use(monkeypatch, Gives, Gives)
+    found = Prover(claim(2.0), attack=Silent()).prove()
+    assert isinstance(found, Proof) and found.leaves == 1
+    assert isinstance(Prover(claim(0.8), attack=Silent()).prove(), Unknown)
 
 
 def test_time_is_over_by_the_clock(halving: type[Halving], steps: Callable[[float], Noted]) -> None:

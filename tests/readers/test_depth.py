@@ -69,6 +69,12 @@ def exact(values: Any) -> Array:
     return each(lambda v: mpf(float(v)))(np.asarray(values, dtype=object))
 
 
+def centred(x: Array) -> Array:
+    """A (1, 2, 3) matrix times the centres of three entries side by side, and of one above: (1, 3, 2), as (1, 2, 3)."""
+    columns = [x[:, :, 0] * c + x[:, :, 2] for c in (-mpf(2) / 3, mpf(0), mpf(2) / 3)]
+    return np.stack(columns, axis=1).reshape(1, 2, 3)
+
+
 def f32(*values: float) -> Any:
     return np.array(values, np.float32)
 
@@ -389,6 +395,12 @@ TABLE: list[tuple[str, Layer]] = [
     one("RotaryEmbedding", turned, X, f32(0.625, 0.75).reshape(1, 1, 2), f32(0.75, 0.5).reshape(1, 1, 2), num_heads=1, a=1.0,
         shape=(1, 1, 4)),
     one("SwiGLU", lambda x: x * x / (1 + exp(-x)), X, X, a=-1.0, b=0.75, start=POSITIVE),
+    ("AffineGrid", Layer((("AffineGrid", (X, ints(1, 1, 1, 3)), {}), ("Reshape", (X, ints(1, 2, 3)), {})), centred, a=0.75, b=0.25, c=-0.5,
+                         shape=(1, 2, 3), start=(0.5, -1.25, 1.0, 0.75, 0.25, -0.5))),
+    one("Det", lambda x: np.array(x[0, 0] * x[1, 1] - x[0, 1] * x[1, 0]), a=0.5, b=-0.25, c=-0.75, start=(0.5, -1.25, 1.0, 0.75),
+        shape=(2, 2)),
+    one("GridSample", lambda x: (3 * x + x[..., ::-1]) / 4, X, f32(-0.25, 0, 0.25, 0).reshape(1, 1, 2, 2), a=1.5, b=0.25, c=-0.5,
+        start=(0.5, -1.25), shape=(1, 1, 1, 2)),
     one("Col2Im", lambda x: x, X, ints(4), ints(1), a=-0.875, b=0.25, shape=(1, 1, 4)),
     one("LpPool", lambda x: sqrt(x[..., :3]**2 + np.append(x[..., 1:3]**2, [[[mpf(0)]]], -1)), X, kernel_shape=[2], pads=[0, 1],
         a=-0.5, b=0.5, c=-0.75, start=(0.5, -1.25, 1.0), shape=(1, 1, 3)),

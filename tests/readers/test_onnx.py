@@ -524,7 +524,7 @@ def test_every_byte_changed_is_read_or_refused() -> None:
             assert error.code.startswith(("TLC2", "TLC4"))
 
 
-@pytest.mark.parametrize("operator", ["Det", "SequenceConstruct", "RandomNormalLike", "NonZero"])
+@pytest.mark.parametrize("operator", ["SequenceConstruct", "RandomNormalLike", "NonZero"])
 def test_unsupported_operator_is_named(operator: str) -> None:
     error = refused(model([helper.make_node(operator, ["x"], ["y"], name="the node")]), "TLC202")
     assert f"unsupported operator {operator} at node 'the node'" in str(error)
@@ -637,6 +637,13 @@ def test_division_by_zero_is_no_real_function() -> None:
 def test_unneeded_nodes_are_left_out() -> None:
     graph = read(model([RELU, helper.make_node("Sin", ["x"], ["s"])]))
     assert len(graph.nodes) == 2
+
+
+@pytest.mark.parametrize("name", ["s", "t", "gone"])
+def test_unneeded_nodes_have_their_order(name: str) -> None:
+    """Cyclic, used before it is made, or missing."""
+    nodes = [RELU, helper.make_node("Sin", [name], ["s"]), helper.make_node("Cos", ["x"], ["t"])]
+    assert f"'{name}' is not defined before its use" in str(refused(model(nodes), "TLC201"))
 
 
 def test_integer_overflow_is_refused() -> None:

@@ -54,6 +54,12 @@ CASES: list[Case] = [
     ("Col2Im", {"pads": [1, 0, 0, 1], "strides": [1, 2]}, (1, 8, 9), [np.array([3, 6]), np.array([2, 2])], 18),
     *(("RotaryEmbedding", {"num_heads": 2, "interleaved": i}, (1, 2, 8), [f32(1, 2, 2), f32(1, 2, 2)], 23) for i in (0, 1)),
     ("Attention", {"q_num_heads": 2, "kv_num_heads": 1, "is_causal": 1, "softcap": 2.0}, (1, 3, 6), [f32(1, 4, 3), f32(1, 4, 2)], 23),
+    *(("AffineGrid", {"align_corners": a}, (2, n, n + 1), [np.array([2, 1, 3, 4, 2][: n + 2])], 20) for n in (2, 3) for a in (0, 1)),
+    *(("Det", {}, (2, n, n), [], 11) for n in (1, 2, 3, 4)),
+    *(("GridSample", {"mode": mode, "padding_mode": p, "align_corners": a}, (1, 2, 3, 4), [f32(1, 2, 3, 2)], opset)
+      for opset, mode in ((16, "bilinear"), (20, "linear"), (22, "cubic")) for p in ("zeros", "reflection") for a in (0, 1)),
+    ("GridSample", {"padding_mode": "border"}, (1, 1, 3, 4, 2), [f32(1, 2, 1, 2, 3)], 20),
+    ("GridSample", {"padding_mode": "border", "mode": "nearest"}, (1, 1, 3, 4), [f32(1, 2, 1, 2)], 16),
     *((f"Reduce{k}", {"keepdims": keep}, (2, 3, 5), [np.array([1, 2])], 18)
       for k in ("L1", "L2", "LogSumExp", "Prod", "SumSquare") for keep in (0, 1)),
     *(("CumSum", {"exclusive": e, "reverse": r}, (2, 5, 3), [np.array(1)], 14) for e in (0, 1) for r in (0, 1)),

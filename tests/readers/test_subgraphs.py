@@ -230,6 +230,9 @@ REFUSED: dict[str, tuple[str, str, onnx.ModelProto]] = {
     "condition where there is none": ("TLC202", "a condition that ends a loop without one", model(f"""{LOOP}
         y = Loop (m, , x) <body = b ({BODY}, float[] v) => (bool on, float[] w)
               {{ one = Constant <value = int64 {{1}}> () on = Less(i, one) w = Sin(v) }}>""")),
+    "a loop without an end": ("TLC202", "without a trip count, and its condition never changes", model(f"""
+        c = Constant <value = bool {{1}}> () y = Loop (, c, x) <body = b ({BODY}, float[] v) => (bool on, float[] w) {{
+            same = Identity(go) on = Identity(same) w = Sin(v) }}>""")),
     "a huge trip count": ("TLC401", "Loop of 1000000000 iterations of 2 nodes is too large to unroll", model(f"""
         m = Constant <value = int64 {{1000000000}}> () y = Loop (m, , x) {SIN}""")),
     "no end": ("TLC401", "too many nodes, those of loops", model(f"""

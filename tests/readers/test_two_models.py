@@ -28,8 +28,9 @@ from tlcheck.trusted.guidance import NO_GUIDANCE
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Scale
-from tlcheck.trusted.ops.gap import Difference, Gap
+from tlcheck.trusted.ops.gap import Counterpart, Difference, Gap
 from tlcheck.trusted.ops.product import Product
+from tlcheck.trusted.ops.quantized import Quantize
 from tlcheck.trusted.ops.s_shaped import Tanh
 from tlcheck.trusted.ops.structure import Rearrange
 
@@ -266,3 +267,48 @@ def test_inputs_of_the_same_names_go_by_name() -> None:
     k = graph.n_inputs // 2
     both = np.concatenate([outputs(graph, x), outputs(graph, np.concatenate([x[k:], x[:k]]))])
     np.testing.assert_allclose(outputs(joined(graph, swapped), x), both)
+
+
+def quantized(rng: Rng) -> Graph:
+    """A layer of numbers rounded to steps, twice."""
+    made = Net(4)
+    x = 0
+    for _ in range(2):
+        x = made.add(Quantize(*(Constant(np.array(v)) for v in (0.25, 0.0, 40.0))), x)
+        x = made.add(Relu(), made.add(dense(rng, 4, 4), x))
+    return made.graph(made.add(dense(rng, 4, 4), x))
+
+
+def test_the_same_network_twice_is_there_once_over_the_reals() -> None:
+    """Two executions of it round numbers as they like, and have nodes of their own."""
+    a, b = (quantized(np.random.default_rng(1)) for _ in range(2))
+    once, twice = joined(a, b, shared=True), joined(a, b)
+    assert len(once.nodes) == len(a.nodes) and once.outputs[0] == once.outputs[1]
+    assert len(twice.nodes) > 2 * len(a.nodes) and twice.outputs[0] != twice.outputs[1]
+    other = perturbed(np.random.default_rng(2), a, 1e-3)
+    joint = joined(a, other, shared=True)
+    assert sum(isinstance(n.op, Quantize) for n in joint.nodes) == 3  # of the inputs once
+    x = np.random.default_rng(3).normal(0, 3, 4)
+    np.testing.assert_allclose(
+        outputs(joint, x), np.concatenate([outputs(a, x), outputs(other, x)]), rtol=1e-9
+    )
+
+
+def test_what_is_quantized_is_known_by_its_own_range() -> None:
+    """Where b's numbers are rounded to one step whatever the input, b is a constant, though differences from a's are wide."""
+    a = quantized(np.random.default_rng(1))
+    plain = replace(
+        a, nodes=tuple(replace(n, op=Identity) if isinstance(n.op, Quantize) else n for n in a.nodes)
+    )
+    joint = joined(plain, a)
+    assert any(isinstance(n.op, Counterpart) for n in joint.nodes)
+    assert not any(
+        isinstance(n.op, Counterpart)
+        for n in joined(plain, perturbed(np.random.default_rng(2), plain, 1e-3)).nodes
+    )
+    known = enclosed(joint, np.full(4, 1.01), np.full(4, 1.1))
+    box = known.boxes[joint.outputs[1]]
+    assert float((box.upper - box.lower).max()) < 1e-9
+
+
+Identity = Difference((1,))

@@ -257,6 +257,7 @@ VERSION_2_REFUSED = {
     "undeclared": ("TLC301", version2("1", "1", *BOX2, "(<= Z[0] 1.0)")),
     "index": ("TLC301", version2("1", "1", *BOX2, "(<= X[1] 1.0)")),
     "negative index": ("TLC301", version2("1", "1", *BOX2, "(<= X[-1] 1.0)")),
+    "signed zero as an index": ("TLC301", version2("1", "1", *BOX2, "(<= X[-0] 1.0)")),
     "index beyond 32 bits": ("TLC301", version2("1", "1", *BOX2, "(<= X[4294967296] 1.0)")),
     "size beyond 32 bits": ("TLC301", version2("4294967297", "1", *BOX2)),
     "too large": ("TLC401", version2("99999,99999,99999", "1", "(<= X[0,0,0] 1.0)")),
@@ -279,6 +280,13 @@ VERSION_2_REFUSED = {
 def test_version_2_refused(name: str) -> None:
     code, text = VERSION_2_REFUSED[name]
     _expect(text.encode(), code)
+
+
+def test_comments_within_the_version() -> None:
+    text = version2("1", "1", *BOX2)
+    assert read(
+        text.replace("(vnnlib-version <2.0>)", "( ;(\n vnnlib-version ; 1.0\n <2.0>)").replace("( ;(\n ", "(")
+    ) == read(text)
 
 
 def test_an_unbounded_input_is_named_as_the_file_names_it() -> None:

@@ -45,7 +45,7 @@ GAPS: dict[str, tuple[Operation, list[Shape]]] = {
     **POINTWISE,
     "max-gap": (MaxGap(WINDOWS), [(6,), (6,)]),
     "softmax-gap": (SoftmaxGap(Softmax()), [(2, 3), (2, 3)]),
-    "difference": (Difference(3), [(2, 3)] * 3),
+    "difference": (Difference((1, -1, -1)), [(2, 3)] * 3),
     "both-rounded": (BothRounded(Product()), [(4,)] * 5),
     "both-rounded-matrices": (BothRounded(MatProduct()), [(2, 2), (2, 3), (3, 2), (2, 3), (3, 2)]),
 }

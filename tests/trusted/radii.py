@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
@@ -30,14 +30,15 @@ from tlcheck.trusted.guidance import NO_GUIDANCE
 from tlcheck.trusted.network import Network
 
 Floats = NDArray[np.float32]
-NOTICED: Final = ("Tanh", "Softmax 8", "LayerNormalization 4")
+NOTICED: Final = ("Tanh", "Softmax 8", "LayerNormalization 4", "Attention, mask")
 """Where a twentieth of the radius of `onnxruntime-cpu` is too small, and must be seen to be."""
 LEVELS: Final = ("ORT_DISABLE_ALL", "ORT_ENABLE_BASIC", "ORT_ENABLE_EXTENDED", "ORT_ENABLE_ALL")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One node on a row of ``width`` values (a batch of rows). ``low``, ``high``: where its operand lies."""
+    """One node on a row of ``width`` values (a batch of rows). ``low``, ``high``: where its operand lies. A constant may be a
+    function of the batch's size."""
 
     operator: str
     attributes: Mapping[str, Any] = field(default_factory=dict)
@@ -52,13 +53,15 @@ class Rule:
     """Its second operand is the operand, with rows turned round."""
     row: tuple[int, ...] = ()
     """The shape of a row of ``width`` values, where it is not (width,)."""
+    domain: str = ""
 
     def model(self, batch: int) -> bytes:
         shape = [batch, *self.shape]
         second = ["x"] if self.second else ["m"] if self.mirrored else []
         names = ["x", *second, *(f"c{i}" for i in range(len(self.constants)))]
-        node = helper.make_node(self.operator, names, ["y"], **self.attributes)
-        stored = [numpy_helper.from_array(c, f"c{i}") for i, c in enumerate(self.constants)]
+        node = helper.make_node(self.operator, names, ["y"], domain=self.domain, **self.attributes)
+        constants = [c(batch) if callable(c) else c for c in self.constants]
+        stored = [numpy_helper.from_array(c, f"c{i}") for i, c in enumerate(constants)]
         before = []
         if self.mirrored:
             stored.append(numpy_helper.from_array(np.arange(shape[-1])[::-1].copy(), "back"))
@@ -67,7 +70,7 @@ class Rule:
             [*before, node], "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
             [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)], stored,
         )  # fmt: skip
-        opset = [helper.make_opsetid("", self.opset)]
+        opset = [helper.make_opsetid("", self.opset), helper.make_opsetid("com.microsoft", 1)]
         return bytes(helper.make_model(graph, opset_imports=opset, ir_version=10).SerializeToString())
 
     @property
@@ -77,6 +80,17 @@ class Rule:
 
 def gain(n: int) -> Any:
     return np.linspace(-1.5, 2, n, dtype=np.float32)
+
+
+def _grid(*shape: int) -> Callable[[int], Floats]:
+    """One grid for every row."""
+    one = np.random.default_rng(5).uniform(-1.3, 1.3, (1, *shape)).astype(np.float32)
+    return lambda batch: np.repeat(one, batch, axis=0)
+
+
+def _values(*shape: int) -> Callable[[int], Floats]:
+    """The same values for every row."""
+    return lambda batch: np.broadcast_to(100 * _weights(*shape), (batch, *shape)).copy()
 
 
 def _weights(*shape: int) -> Floats:
@@ -113,6 +127,9 @@ RULES: Final[dict[str, Rule]] = {
         "LayerNormalization", constants=(gain(4), np.zeros(4, np.float32)), width=4, low=-5, high=5
     ),
     "LayerNormalization offset": Rule("LayerNormalization", constants=(gain(64), gain(64)), low=-3e3, high=3e3),
+    "SkipLayerNormalization": Rule(
+        "SkipLayerNormalization", constants=(gain(64), gain(64)), mirrored=True, low=-5, high=5, domain="com.microsoft"
+    ),
     "InstanceNormalization": Rule("InstanceNormalization", constants=(gain(4), gain(4)), low=-5, high=5, row=(4, 16)),
     **{
         f"InstanceNormalization {n}": Rule(
@@ -121,6 +138,26 @@ RULES: Final[dict[str, Rule]] = {
         for n in (1, 2, 3)
     },
     "RMSNormalization": Rule("RMSNormalization", constants=(gain(64),), opset=23, low=-1e3, high=1e3),
+    **{
+        f"Attention{name}": Rule(
+            "Attention", {"q_num_heads": 2, "kv_num_heads": 2, **more}, (_values(8, 8), *masks), opset=23, second=True, row=(8, 8), low=-6,
+            high=6,
+        )
+        for name, more, masks in (
+            ("", {}, ()), (", causal", {"is_causal": 1}, ()), (", softcap", {"softcap": 3.0}, ()), (", mask", {}, (_weights(8, 8) * 9,)),
+        )
+    },
+    "com.microsoft.Attention": Rule(
+        "Attention", {"num_heads": 2}, (_weights(8, 24), _weights(24)), domain="com.microsoft", row=(8, 8), low=-6, high=6
+    ),
+    "com.microsoft.MultiHeadAttention": Rule(
+        "MultiHeadAttention", {"num_heads": 2}, (_values(8, 8),), domain="com.microsoft", second=True, row=(8, 8), low=-6, high=6
+    ),
+    **{
+        f"com.microsoft.{op}": Rule(op, {}, (gain(64),), domain="com.microsoft", low=-6, high=6) for op in ("BiasGelu", "FastGelu")
+    },
+    "com.microsoft.QuickGelu": Rule("QuickGelu", domain="com.microsoft", low=-20, high=20),
+    "com.microsoft.FusedMatMul": Rule("FusedMatMul", {"alpha": 0.3}, second=True, domain="com.microsoft", row=(8, 8)),
     "GroupNormalization": Rule(
         "GroupNormalization", {"num_groups": 2}, (gain(4), gain(4)), opset=21, low=-5, high=5, row=(4, 16)
     ),
@@ -137,6 +174,19 @@ RULES: Final[dict[str, Rule]] = {
     "Resize": Rule(
         "Resize", {"mode": "linear"}, (np.float32([]), np.float32([1, 1, 1.7, 2])), width=30, row=(1, 5, 6), low=-1e5, high=1e5
     ),
+    "AffineGrid": Rule("AffineGrid", {}, (lambda batch: np.array([batch, 1, 5, 7]),), width=6, row=(2, 3), low=-1e3, high=1e3),
+    **{
+        f"GridSample {mode}, {padding}": Rule(
+            "GridSample", {"mode": mode, "padding_mode": padding}, (_grid(3, 4, 2),), width=30, row=(1, 5, 6), low=-1e5, high=1e5
+        )
+        for mode in ("linear", "cubic") for padding in ("zeros", "reflection")
+    },
+    **{
+        f"GridSample of a computed grid, {padding}": Rule(
+            "GridSample", {"padding_mode": padding, "align_corners": aligned}, second=True, width=16, row=(2, 4, 2), low=-1.5, high=1.5
+        )
+        for padding, aligned in (("zeros", 0), ("border", 1))
+    },
     "Conv": Rule("Conv", {"pads": [1, 1, 1, 1]}, (_weights(4, 4, 3, 3), _weights(4)), row=(4, 4, 4), low=-1e5, high=1e5),
     "ConvTranspose": Rule(
         "ConvTranspose", {"strides": [2, 2]}, (_weights(4, 2, 3, 3), _weights(2)), row=(4, 4, 4), low=-1e5, high=1e5
@@ -247,6 +297,46 @@ def ratio(rule: Rule, count: int, profile: Profile = IEEE, seed: int = 0) -> flo
     return float(max(w.max() for w in worst))
 
 
+def online(q: Floats, k: Floats, v: Floats, block: int) -> Floats:
+    """Attention (rows, queries, size) in float32, the softmax run along with the sum over blocks of keys."""
+    scores = np.float32(1 / np.sqrt(q.shape[-1])) * (q @ k.swapaxes(1, 2))
+    m, total = (
+        np.full((*scores.shape[:2], 1), -np.inf, np.float32),
+        np.zeros((*scores.shape[:2], 1), np.float32),
+    )
+    y = np.zeros((*scores.shape[:2], v.shape[-1]), np.float32)
+    for start in range(0, scores.shape[2], block):
+        part = scores[..., start : start + block]
+        higher = np.maximum(m, part.max(axis=-1, keepdims=True))
+        factor, weights = np.exp(m - higher), np.exp(part - higher)
+        total, y = (
+            factor * total + weights.sum(axis=-1, keepdims=True),
+            factor * y + weights @ v[:, start : start + block],
+        )
+        m = higher
+    return y / total
+
+
+def online_ratio(count: int, profile: Profile, block: int) -> float:
+    """The largest error / radius of a MultiHeadAttention that is computed so."""
+    values = _values(64, 4)
+    rule = Rule(
+        "MultiHeadAttention",
+        {"num_heads": 1},
+        (values,),
+        domain="com.microsoft",
+        second=True,
+        row=(64, 4),
+        low=-6,
+        high=6,
+    )
+    x = points(replace(rule, width=256), count, np.random.default_rng(6))
+    rows = x.reshape(-1, 64, 4)
+    exact, radius = enclosures(rule.model(1), x, profile)
+    y = online(rows, rows, values(len(rows)), block).reshape(len(x), -1)
+    return float((np.abs(y - exact) / radius).max())
+
+
 ORDERS: Final = ("as stored", "reversed", "shuffled", "tree")
 
 
@@ -355,7 +445,11 @@ def _emulated(count: int) -> dict[str, Callable[[], float]]:
         for name in ("LayerNormalization", "LayerNormalization offset")
         for strip in (1, 4, 64)
     }
-    return {**added, **joined}
+    blocks = {
+        f"online softmax, blocks of {n}": partial(online_ratio, -(-count // 4096), IEEE, n)
+        for n in (1, 8, 64)
+    }
+    return {**added, **joined, **blocks}
 
 
 if __name__ == "__main__":

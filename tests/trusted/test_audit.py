@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from tests.helpers import ENGINES, IEEE
+from tests.helpers import ENGINES, IEEE, settings
 from tests.trusted.test_decide_soundness import decide
 from tlcheck.options import ARITHMETICS
 from tlcheck.trusted.arith.ball64 import Ball64
@@ -76,7 +76,7 @@ def verdict(
     asked: UnsatClaim, guidance: Guidance | None = None, arith: str = "arb", deployed: bool = False
 ) -> Verdict:
     return decide(
-        asked, guidance or Guidance(ONE_LEAF, leaves(1)), Settings(arith, deployed=IEEE if deployed else None)
+        asked, guidance or Guidance(ONE_LEAF, leaves(1)), settings(arith, deployed=IEEE if deployed else None)
     )[1]
 
 

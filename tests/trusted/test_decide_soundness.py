@@ -20,7 +20,7 @@ from math import inf, prod
 import numpy as np
 import pytest
 
-from tests.helpers import ENGINES, IEEE
+from tests.helpers import ENGINES, IEEE, settings
 from tlcheck.options import ARITHMETICS
 from tlcheck.trusted.arith.arb import ball, working_precision
 from tlcheck.trusted.arith.box import OutOfRange
@@ -458,7 +458,7 @@ def one_case(seed: int, arith: str, count: Count) -> None:
     boxes = [random_box(rng, graph.n_inputs) for _ in range(int(rng.integers(1, 3)))]
     points = [samples(graph, box, rng, POINTS) for box in boxes]
     shapes = [[random_constraint(rng, graph) for _ in range(int(rng.integers(1, 3)))] for _ in boxes]
-    settings = Settings(arith, int(rng.choice([64, 128])), None, float(rng.choice([0.0, 1e9])))
+    chosen = settings(arith, int(rng.choice([64, 128])), None, float(rng.choice([0.0, 1e9])))
     guidance = None
     for gap in (None, Fraction(0), Fraction(1, 100), Fraction(100), Fraction(10**6), Fraction(10**60)):
         disjuncts = []
@@ -481,7 +481,7 @@ def one_case(seed: int, arith: str, count: Count) -> None:
                 )
         query = Query(graph.n_inputs, graph.n_outputs, tuple(disjuncts))
         guidance = guidance or random_guidance(rng, graph, query, points[0])
-        plan, verdict, margins = decide(UnsatClaim(graph, query), guidance, settings)
+        plan, verdict, margins = decide(UnsatClaim(graph, query), guidance, chosen)
         count.claims += 1
         for found in points:
             check_margins(plan, margins, found)
@@ -633,7 +633,7 @@ def deployed_case(seed: int, arith: str, count: Count) -> None:
     )
     points = samples(graph, box, rng, 2)
     guidance = random_guidance(rng, graph, query, points)
-    plan, _, margins = decide(UnsatClaim(graph, query), guidance, Settings(arith, deployed=IEEE))
+    plan, _, margins = decide(UnsatClaim(graph, query), guidance, settings(arith, deployed=IEEE))
     try:
         boxes = root_bounds(plan, 0).boxes
     except OutOfRange:

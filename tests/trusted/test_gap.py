@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from tests.helpers import IEEE
 from tests.operations import step_of
 from tests.trusted.gaps import POINTWISE, clip
 from tests.trusted.test_interval_ops import KINDS, balls, drawn_box, points_of
@@ -15,8 +16,8 @@ from tlcheck.trusted.arith.arb import arb, working_precision
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.ops import gap, smooth_gap
 from tlcheck.trusted.ops.activation import Relu
-from tlcheck.trusted.ops.bent import Abs
-from tlcheck.trusted.ops.gap import BentGap, Gap
+from tlcheck.trusted.ops.bent import Abs, LeakyRelu
+from tlcheck.trusted.ops.gap import BentGap, Counterpart, Gap, less, moved
 from tlcheck.trusted.ops.s_shaped import Tanh
 from tlcheck.trusted.ops.smooth import Power, Reciprocal, Sqrt
 from tlcheck.trusted.ops.smooth_gap import SmoothGap
@@ -142,3 +143,81 @@ def test_unbounded_operands_have_no_lines() -> None:
     a, d = Box(np.array([[-np.inf]]), np.array([[1.0]])), Box(np.zeros((1, 1)), np.ones((1, 1)))
     with pytest.raises(OutOfRange):
         BentGap(Relu()).relaxation((a, d), ((1,), (1,)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["relu-gap", "leaky-gap", "one-sided-gap", "tanh-gap"])
+def test_counterparts_are_values_of_the_function(name: str, kind: str) -> None:
+    """In the range of f and the difference of f(a) and the gap; anything else they are not."""
+    gap_, _ = POINTWISE[name]
+    assert isinstance(gap_, Gap)
+    op, f = Counterpart(gap_.f), gap_.f
+    for seed in range(3):
+        rng = np.random.default_rng([seed, KINDS.index(kind)])
+        with working_precision(300):
+            try:
+                a, d = small(rng, kind, 2)
+                operands = f.image((a,), SHAPES[:1], gap.NO_ENGINE), gap_.image((a, d), SHAPES, gap.NO_ENGINE)
+                image = op.image((*operands, less(d, a)), (*SHAPES, (6,)), gap.NO_ENGINE)
+            except OutOfRange:
+                assert kind in ("huge", "mixed")
+                continue
+            assert (image.upper <= f.image((moved(a, d),), SHAPES[:1], gap.NO_ENGINE).upper).all()
+            step = step_of(op, *SHAPES, (6,))
+            for x, y in zip(points_of(rng, a, 5), points_of(rng, d, 5), strict=True):
+                for k in range(2):
+                    at, by = balls(x[k]), balls(y[k])
+                    before = [p - q for p, q in zip(at, by, strict=True)]
+                    ours, theirs = (step_of(f, (6,))([p]) for p in (at, before))
+                    gaps = [p - q for p, q in zip(ours, theirs, strict=True)]
+                    found = step([ours, gaps, [-p for p in before]])
+                    for i, (value, made) in enumerate(zip(theirs, found, strict=True)):
+                        assert value.overlaps(made) and not (value < arb(float(image.lower[k, i])))
+                        assert not value > arb(float(image.upper[k, i]))
+                    wrong = step([ours, [g + 1 for g in gaps], [-p for p in before]])
+                    assert not any(p.is_finite() for p in wrong) or kind in ("huge", "mixed")
+
+
+def test_a_counterpart_holds_the_other_programs_rounding() -> None:
+    """f(-x_3) off by its radius: the box, widened by it, has it, also where range and difference have nothing in common."""
+    op, x = Counterpart(Tanh()), Box(np.full((1, 1), -0.5), np.full((1, 1), -0.5))
+    with working_precision(128):
+        y = float(Tanh().ball(arb(0.5)).mid())
+        radius = op.radius((x, x, x), ((1,),) * 3, x, IEEE)
+        assert radius is not None
+        r = float(radius[0, 0])
+        for e in (-0.9 * r, 0.9 * r):
+            value, nothing = Box(np.full((1, 1), y + e), np.full((1, 1), y + e)), Box(*np.zeros((2, 1, 1)))
+            image = op.image((value, nothing, x), ((1,),) * 3, gap.NO_ENGINE)
+            assert image.lower[0, 0] - r <= y + e <= image.upper[0, 0] + r
+
+
+class Steep(BentGap):
+    """Slopes that are not finite, as of a root at 0."""
+
+    def slopes(self, x: Box) -> tuple[np.ndarray, np.ndarray]:
+        return np.full(x.lower.shape, -np.inf), np.full(x.lower.shape, np.nan)
+
+
+def test_slopes_that_are_not_finite_say_nothing() -> None:
+    boxes = (
+        Box(np.array([[-1.0, 1.0]]), np.array([[2.0, 1.0]])),
+        Box(np.array([[-0.5, 0.0]]), np.array([[1.0, 0.0]])),
+    )
+    op, shapes = Steep(Relu()), ((2,), (2,))
+    found, apart = op.image(boxes, shapes, None), op.apart(boxes, shapes)  # type: ignore[arg-type]
+    assert (found.lower.tolist(), found.upper.tolist()) == (apart.lower.tolist(), apart.upper.tolist())
+    [part] = op.relaxation(boxes, shapes).parts
+    (low, lt), (high, ut) = part.lines.lower, part.lines.upper
+    assert not low.any() and not high.any()
+    assert (lt.tolist(), ut.tolist()) == (apart.lower.tolist(), apart.upper.tolist())
+
+
+def test_both_programs_round() -> None:
+    """The radius of f(a), and that of f(a - d)."""
+    a, d = Box(np.array([[-1.0]]), np.array([[2.0]])), Box(np.array([[-4.0]]), np.array([[1.0]]))
+    f = LeakyRelu(0.5)
+    radii = [f.radius((x,), ((1,),), x, IEEE) for x in (a, Box(np.array([[-2.0]]), np.array([[6.0]])))]
+    found = BentGap(f).radius((a, d), ((1,), (1,)), a, IEEE)
+    assert found is not None and np.allclose(found, radii[0] + radii[1], rtol=1e-9, atol=0)
+    assert (found >= radii[0] + radii[1]).all()

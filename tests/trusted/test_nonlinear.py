@@ -37,10 +37,12 @@ from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Linear, Scale
+from tlcheck.trusted.ops.attended import Attended
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
 from tlcheck.trusted.ops.convolution import Conv
 from tlcheck.trusted.ops.discrete import ArgMax, Compare, Floor, Round, Select, Sign, Truncate
+from tlcheck.trusted.ops.gap import Counterpart
 from tlcheck.trusted.ops.indexed import Call, Indexed
 from tlcheck.trusted.ops.product import MatProduct, Product, product_range
 from tlcheck.trusted.ops.quantized import Paired, Quantize
@@ -95,7 +97,10 @@ def contains(y: Arb, value: Any) -> bool:
 
 def test_every_operation_is_here() -> None:
     covered = {type(row.op) for row in FUNCTIONS.values()} | {type(op) for op, _ in OTHERS.values()}
-    assert covered | {Select, Indexed, Statistic, Unlike, Paired, Stored} == operations() - PIECEWISE_LINEAR
+    assert (
+        covered | {Select, Indexed, Attended, Counterpart, Statistic, Unlike, Paired, Stored}
+        == operations() - PIECEWISE_LINEAR
+    )
 
 
 @pytest.mark.parametrize("name", list(FUNCTIONS))

@@ -6,6 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -17,6 +18,7 @@ from tlcheck.readers.onnx import read_model
 from tlcheck.readers.runtime_profile import chosen_profile
 from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.profile import Accuracy, NotDeployable, Profile
+from tlcheck.trusted.ops.attended import Attended
 from tlcheck.trusted.ops.discrete import ArgMax, Compare, Sign
 from tlcheck.trusted.ops.product import MatProduct
 from tlcheck.trusted.ops.smooth import Log, Reciprocal, Sqrt
@@ -190,3 +192,53 @@ def test_quotients_that_err_absolutely_are_refused() -> None:
     x = box([0.0] * 4, [1.0] * 4)
     with pytest.raises(NotDeployable, match="a quotient, with an error of Reciprocal"):
         Softmax().radius((x,), ((4,),), x, odd)
+
+
+@pytest.mark.parametrize("block", [1, 8, 64])
+def test_a_softmax_that_runs_along_with_the_sum(block: int) -> None:
+    assert 1e-6 < radii.online_ratio(2, IEEE, block) <= 1
+
+
+def test_attention_of_16_bit_numbers_is_refused() -> None:
+    model = onnx.load_from_string(RULES["Attention"].model(1))
+    for tensor in model.graph.initializer:
+        tensor.CopyFrom(
+            onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor).astype(np.float16), tensor.name)
+        )
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+    with pytest.raises(NotDeployable, match="Attention of float16, whose kernels may add up in it"):
+        radii.enclosures(model.SerializeToString(), np.zeros((1, 64), np.float32), IEEE)
+
+
+def test_attention_that_the_profile_does_not_describe() -> None:
+    with pytest.raises(
+        NotDeployable, match="Attention, whose kernel the profile cuda-math does not describe"
+    ):
+        ratio(RULES["Attention"], 1, chosen_profile("cuda-math").numbers)
+
+
+def attended(keys: int, profile: Profile) -> float:
+    """The radius of a sum of values of 1."""
+    sums, values = Box(np.zeros((1, 2)), np.ones((1, 2))), Box(np.ones((1, 2 * keys)), np.ones((1, 2 * keys)))
+    (found,) = Attended("Attention").radius((sums, values), ((1, 2), (keys, 2)), sums, profile)  # type: ignore[misc]
+    return float(found.max())
+
+
+def test_attention_to_many_keys() -> None:
+    """What runs along costs with the number of keys; the whole softmax is charged as such. Too many are refused."""
+    whole = replace(IEEE, attention={"Attention": "whole"})
+    assert attended(16, whole) < 1e-30 < attended(16, IEEE) < attended(64, IEEE) / 3.5
+    for keys, profile in ((600, IEEE), ((1 << 16) + 1, whole)):
+        with pytest.raises(OutOfRange, match="too many keys"):
+            attended(keys, profile)
+
+
+def test_attention_whose_exponential_errs_otherwise() -> None:
+    """An absolute error is what a hidden key may weigh; one that grows with the operand is refused."""
+    absolute, grows = (
+        replace(IEEE, attention={"Attention": "whole"}, functions={**IEEE.functions, "Exp": Accuracy(**{kind: Fraction(1, 1 << 30)})})
+        for kind in ("absolute", "per_operand")
+    )  # fmt: skip
+    assert attended(16, absolute) >= 2 * 16 * 2.0**-30
+    with pytest.raises(NotDeployable, match="an error of Exp that grows"):
+        attended(16, grows)

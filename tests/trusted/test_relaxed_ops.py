@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests import numpy_eval
-from tests.helpers import ENGINES, IEEE
+from tests.helpers import ENGINES, IEEE, settings
 from tests.trusted.oracle import REPEATS
 from tests.trusted.test_audit import ONE_LEAF, claim, ints, leaves, split, verdict
 from tlcheck.trusted.arith.arb import working_precision
@@ -133,7 +133,7 @@ def test_bounds_hold_and_false_claims_are_not_proved(kind: str, arith: str) -> N
         plan = Plan(
             claim(graph, low, high, 1, Fraction(least + slack)),
             Guidance(ONE_LEAF, leaves(1)),
-            Settings(arith),
+            settings(arith),
         )
         try:
             bounds = root_bounds(plan, 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from unittest.mock import patch
 
 import numpy as np
@@ -21,6 +23,7 @@ from tlcheck.trusted.network import Network
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Linear, Scale, Sum
 from tlcheck.trusted.ops.convolution import Conv
+from tlcheck.trusted.ops.quantized import Quantize
 from tlcheck.trusted.ops.structure import Rearrange
 from tlcheck.trusted.windows import Windows, parts
 
@@ -34,15 +37,25 @@ def conv(rng: Rng, o: int, c: int, stride: int = 1, kernel: int = 3) -> Conv:
     return Conv(weight, bias, (stride, 1), (1, int(rng.integers(1, 3))), *pads)
 
 
-def images(rng: Rng) -> Graph:
+def stepped(net: Net, x: int) -> int:
+    """Rounded to steps, as QuantizeLinear and DequantizeLinear do."""
+    step, low, high = (Constant(np.array(v)) for v in (0.5, -40.0, 40.0))
+    q = net.add(Quantize(step, low, high), net.add(Scale(Constant(np.ones(1)), None, 1), x))
+    moved = net.add(Scale(Constant(np.ones(1)), Constant(np.full(1, -3.0)), 0), q)
+    return net.add(Scale(Constant(np.full(1, 0.5)), None, 1), moved)
+
+
+def images(rng: Rng, quantized: bool = False) -> Graph:
     """Convolutions with a skip past some of them, from values that an affine map mixes; batches of 2."""
     net = Net(6)
+    step = partial(stepped, net) if quantized else (lambda x: x)
     shaped = net.add(Rearrange((2, 1, 6, 5)), net.add(Linear(Constant(rng.normal(0, 1, (6, 60)))), 0))
     x = net.add(Relu(), net.add(conv(rng, 2, 1, 2), shaped))
     shape = net.nodes[x].shape
     same = Conv(Constant(rng.normal(0, 1, (2, 2, 3, 3))), None, (1, 1), (1, 1), (1, 1), (1, 1))
-    y = net.add(Relu(), net.add(same, x))
-    skipped = net.add(Sum((1, 1)), x, net.add(same, y))
+    x = step(x)
+    y = step(net.add(Relu(), net.add(same, x)))
+    skipped = net.add(Sum((1, 1)), x, step(net.add(same, y)))
     x = net.add(Relu(), skipped)
     factor = Constant(rng.normal(0, 1, shape))
     x = net.add(Relu(), net.add(conv(rng, 2, 2), net.add(Scale(factor, None, 1), x)))
@@ -82,11 +95,11 @@ def boxes(
     return [known.boxes[t] for t in network.targets]
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_windows_leave_out_nothing(seed: int) -> None:
+@pytest.mark.parametrize(("seed", "quantized"), [*((seed, False) for seed in range(5)), (2, True), (4, True)])
+def test_windows_leave_out_nothing(seed: int, quantized: bool) -> None:
     """Bounds through windows are those of whole passes, but for what whole ones are charged more."""
     rng = np.random.default_rng(seed)
-    graph = images(rng)
+    graph = images(rng, quantized)
     given = guided(rng, Network(graph))
     engine = Ball64() if seed % 3 == 2 else IntegerEngine()
     own, expected = (3, False) if seed % 3 == 1 else (1, seed > 2)
@@ -99,11 +112,27 @@ def test_windows_leave_out_nothing(seed: int) -> None:
         np.testing.assert_allclose(a.upper, b.upper, rtol=1e-9, atol=1e-9)
 
 
+def test_rounded_images_are_cut() -> None:
+    """Every node between convolutions; per-value steps are taken whole."""
+    graph = images(np.random.default_rng(0), quantized=True)
+    net = Network(graph)
+    kinds = [
+        type(n.op) for i, n in enumerate(graph.nodes) if len(n.shape) == 4 and windows.can_be_cut(net, i)
+    ]
+    assert kinds.count(Quantize) == 3 and kinds.count(Scale) >= 9
+    (first, *_) = (i for i, n in enumerate(graph.nodes) if isinstance(n.op, Quantize))
+    op = graph.nodes[first].op
+    assert isinstance(op, Quantize)
+    each = replace(op, scale=Constant(np.full(graph.nodes[first].shape, 0.5)))
+    nodes = tuple(replace(n, op=each) if i == first else n for i, n in enumerate(graph.nodes))
+    assert not windows.can_be_cut(Network(replace(graph, nodes=nodes)), first)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_spans_hold_all_that_is_taken(seed: int) -> None:
     """A value that is changed outside the spans changes no value that the rows are of."""
     rng = np.random.default_rng([1, seed])
-    network = Network(images(rng))
+    network = Network(images(rng, quantized=seed == 3))
     for target in network.targets[2:]:
         size = network.graph.nodes[target].size
         values = rng.integers(0, size, 2)

@@ -17,9 +17,11 @@ from tlcheck.runtime.pinned import Pin, pinned
 from tlcheck.trusted import zonotopes
 from tlcheck.trusted.arith.ball64 import Ball64
 from tlcheck.trusted.arith.box import Box, OutOfRange
+from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.intervals import image
 from tlcheck.trusted.network import Network
+from tlcheck.trusted.ops.affine import Scale
 from tlcheck.trusted.ops.gap import Difference
 from tlcheck.trusted.ops.structure import Input
 from tlcheck.trusted.rounding import rounding_radius
@@ -142,7 +144,7 @@ def worst_signs(graph: Graph, found: Zonotopes, domain: int, entry: int) -> Call
     v = found.outputs[graph.outputs[0]]
     bases = np.cumsum([0, *(n.size for n in graph.nodes)])
     effect = np.zeros(bases[-1])
-    effect[v.symbols[domain]] = v.rows[domain][0][:, entry]
+    effect[v.symbols[domain]] = v.rows[domain].array[:, entry]
 
     def sign(i: int, size: int) -> Floats:
         for j in range(i, len(graph.nodes)):
@@ -260,3 +262,13 @@ def test_a_difference_of_two_values_is_no_move() -> None:
     exact = 1 - Fraction(2) ** -60
     assert abs(Fraction(value.centre[0, 0]) - exact) <= Fraction(value.spread[0, 0])
     assert Fraction(value.box.lower[0, 0]) <= exact <= Fraction(value.box.upper[0, 0])
+
+
+def test_a_constant_that_is_added_without_rounding_counts() -> None:
+    """A copy with an offset is no move, whatever its program rounds."""
+    one = Constant(np.ones((1, 1)))
+    graph = Graph(
+        (Node(Input((1, 1)), (), (1, 1)), Node(Scale(one, one, 0), (0,), (1, 1))), (1,), ("x",), ("y",)
+    )
+    box = at(graph, np.array([[1.0]])).boxes[1]
+    assert 1.99 < box.lower[0, 0] <= 2 <= box.upper[0, 0] < 2.01

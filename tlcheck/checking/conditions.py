@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
 from tlcheck import timer
+from tlcheck.checking.blas import blas_usable
 from tlcheck.checking.deadline import Deadline, Stopped
 from tlcheck.checking.outcome import (
     ZERO,
@@ -19,7 +20,7 @@ from tlcheck.checking.outcome import (
 )
 from tlcheck.checking.pool import FORKS, WORKER_KILLED, WorkerDied, processes, silent, workers_for
 from tlcheck.errors import InvalidInput
-from tlcheck.options import Options, Progress, Report
+from tlcheck.options import TAYLOR64, Options, Progress, Report
 from tlcheck.readers.loaded import LoadedClaim
 from tlcheck.report.result import Bound, ClaimResult, Number, Reason
 from tlcheck.trusted.conditions import Check, ConditionClaim, Item, Measure
@@ -51,6 +52,7 @@ def _checked(loaded: LoadedClaim, claim: ConditionClaim, options: Options, repor
     try:
         if options.semantics == "deployed":
             claim = _for_executions(claim, options, deadline)
+        claim = _in_float64(claim, options)
         parts = _parts_checker(claim, options, deadline, report)
         result = _result(loaded, claim, decide_conditions(claim, options.precision, deadline.check, parts))
     except Stopped as stopped:
@@ -59,6 +61,14 @@ def _checked(loaded: LoadedClaim, claim: ConditionClaim, options: Options, repor
     if options.semantics == "deployed":
         result = replace(result, assumptions=(*result.assumptions, *float32_assumptions(options.profile)))
     return replace(result, arithmetic=_arithmetic(claim, options), seconds=timer.now() - start)
+
+
+def _in_float64(claim: ConditionClaim, options: Options) -> ConditionClaim:
+    """Float64 decides what it can, where the claim knows how and the BLAS at hand is one that its error bounds hold for."""
+    known: Callable[[], ConditionClaim] | None = getattr(claim, "in_float64", None)
+    if known is None or options.arith not in ("auto", "ball64"):
+        return claim
+    return known() if blas_usable() else claim
 
 
 def _is_deployed(claim: ConditionClaim) -> bool:
@@ -113,7 +123,7 @@ def _for_executions(claim: ConditionClaim, options: Options, deadline: Deadline)
 
 def _arithmetic(claim: ConditionClaim, options: Options) -> dict[str, object]:
     arithmetic: dict[str, object] = {
-        "deciding": "exact and arb",
+        "deciding": TAYLOR64 if getattr(claim, "quick", False) else "exact and arb",
         "precision": options.precision,
         "semantics": "deployed" if _is_deployed(claim) else options.semantics,
     }

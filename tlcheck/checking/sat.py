@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tlcheck import timer
+from tlcheck.checking.deadline import Deadline, Stopped
 from tlcheck.checking.outcome import (
     ZERO,
     about,
@@ -18,18 +19,22 @@ from tlcheck.report.numerals import point
 from tlcheck.report.result import Bound, ClaimResult, Reason
 from tlcheck.trusted.arith.profile import NotDeployable
 from tlcheck.trusted.claim import SatClaim
-from tlcheck.trusted.decide import decide_sat
+from tlcheck.trusted.decide import SatOutcome, decide_sat
 from tlcheck.trusted.verdict import Verdict
 
 
 def check_sat(loaded: LoadedClaim, claim: SatClaim, options: Options) -> ClaimResult:
     """Decide a sat claim: its witness is evaluated as an exact point."""
     start = timer.now()
+    deadline = Deadline(options.timeout, options.max_memory_mib)
     try:
         profile = deployed_profile(options)
-        outcome = decide_sat(claim, options.precision, deployed=profile)
+        outcome = decide_sat(claim, options.precision, deployed=profile, tick=deadline.check)
     except NotDeployable as error:
         raise not_deployable(error) from None
+    except Stopped as stopped:
+        message = f"for every float32 execution: {stopped}"
+        outcome = SatOutcome(Verdict.UNPROVEN, "TLC015", message, None, ())
     arithmetic: dict[str, object] = {
         "deciding": "arb",
         "precision": options.precision,

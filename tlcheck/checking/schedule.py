@@ -14,11 +14,14 @@ from math import inf
 from threadpoolctl import threadpool_limits
 
 from tlcheck.checking.allocator import keep_freed_memory
+from tlcheck.checking.blas import blas_usable
 from tlcheck.checking.deadline import Deadline, Stopped
 from tlcheck.checking.journal import Journal
 from tlcheck.checking.pool import FORKS, WORKER_KILLED, Tick, WorkerDied, processes, threads, workers_for
+from tlcheck.errors import InvalidInput
 from tlcheck.options import Progress, Report
 from tlcheck.trusted.arith.box import OutOfRange
+from tlcheck.trusted.arith.interface import Engine
 from tlcheck.trusted.bounds import Bounds, Found
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.guidance import Guidance
@@ -34,6 +37,8 @@ CHUNK_WORK = 6e7
 """Multiply-adds in integers of one chunk, some tenths of a second: the grain of progress, journal and interrupts."""
 THREADS_FROM = 3e8
 """Estimated multiply-adds of the intermediate bounds from which threads pay."""
+IN_DOUBLES = ("ball64", "directed")
+"""Engines whose products leave Python's lock and cost little."""
 POOL_FROM = 4e8
 """Estimated multiply-adds of the deciding passes from which a pool pays for its start (some tenths of a second of work)."""
 
@@ -41,8 +46,10 @@ POOL_FROM = 4e8
 def planned(claim: UnsatClaim, guidance: Guidance, settings: Settings) -> Plan:
     """The plan; in integers alone where it would use float64, and the BLAS at hand is none that its error bounds hold for.
 
-    Raises BadGuidance, NoRelaxation and NotDeployable, as ``Plan``.
+    Raises BadGuidance, NoRelaxation and NotDeployable, as ``Plan``; InvalidInput where ``directed`` has no kernels.
     """
+    if settings.arith == "directed":
+        settings = replace(settings, directed=directed())
     plan = Plan(claim, guidance, settings)
     if "ball64" in (plan.bounding_engine.name, plan.deciding_engine.name) and not blas_usable():
         return Plan(claim, guidance, replace(settings, arith="arb"))
@@ -50,16 +57,20 @@ def planned(claim: UnsatClaim, guidance: Guidance, settings: Settings) -> Plan:
 
 
 @cache
-def blas_usable() -> bool:
-    """The BLAS at hand passes the probe that ball64's error bounds need."""
-    from tlcheck.trusted.arith.probe import BlasRefused, probe
+def directed() -> Engine:
+    """The engine over this machine's kernels, once they have been seen to round downwards. Raises InvalidInput."""
+    from tlcheck.kernels.native import native
+    from tlcheck.trusted.arith.directed import Directed
+    from tlcheck.trusted.arith.direction import KernelsRefused, rounds
 
+    kernels = native()
     try:
-        with threadpool_limits(1, "blas"):
-            probe()
-    except BlasRefused:
-        return False
-    return True
+        rounds(kernels)
+    except KernelsRefused as error:
+        raise InvalidInput(
+            "TLC506", f"{error}; use another --arith", field=kernels.library.compiler
+        ) from None
+    return Directed(kernels)
 
 
 @dataclass
@@ -146,7 +157,7 @@ def _bounds(plan: Plan, region: int, jobs: int, tick: Tick) -> Bounds:
     float64: threads, since numpy leaves Python's lock in its products. Integers: processes (FLINT keeps the lock).
     """
     workers = workers_for(jobs)
-    threaded = plan.bounding_engine.name == "ball64"
+    threaded = plan.bounding_engine.name in IN_DOUBLES
     pays = workers > 1 and plan.bounding_cost >= THREADS_FROM and (threaded or FORKS)
 
     def over(function: Callable[[int], Found], items: Iterable[int]) -> Iterable[Found]:
@@ -171,7 +182,7 @@ def _decide(
     """Outcomes, chunk by chunk, in any order. Raises Stopped."""
     own, check = bounds is None, check_leaves
     if own and plan.bounding_engine.name == "ball64":
-        from tlcheck.trusted.zonotope_pass import check_formed as check
+        from tlcheck.trusted.formed_pass import check_formed as check
     size = _chunk_size(plan, own)
     chunks = [ranks[i : i + size] for i in range(0, len(ranks), size)]
     workers = workers_for(jobs, len(chunks))
@@ -192,7 +203,7 @@ def _chunk_size(plan: Plan, own: bool) -> int:
     rows = 2 * max((nodes[t].size for t in plan.network.targets), default=1) if own else 1
     room = OWN_BYTES if own else CHUNK_BYTES
     size = min(MAX_CHUNK, room // (8 * widest * rows))
-    if own and plan.bounding_engine.name != "ball64":
+    if own and plan.bounding_engine.name not in IN_DOUBLES:
         size = min(size, int(CHUNK_WORK / (1 + plan.closing_cost)))
     return max(1, size)
 

@@ -196,6 +196,10 @@ def _assumptions(plan: Plan, options: Options) -> tuple[str, ...]:
     names = ["Python", "numpy integers", "FLINT"]
     if "ball64" in (plan.bounding_engine.name, plan.deciding_engine.name):
         names += ["IEEE-754 double precision", "BLAS sums every product as a tree (probed)"]
+    if plan.settings.arith == "directed":
+        names += [
+            f"the kernels round downwards as IEEE-754 has it (tested); built by {_kernels()['compiler']}"
+        ]
     if plan.settings.deployed:
         names += [*float32_assumptions(options.profile), "float32 inputs lie in the region"]
     if options.resume is not None:
@@ -213,6 +217,19 @@ def _arithmetic(half: Half, options: Options) -> dict[str, object]:
         "precision": options.precision,
         "semantics": "deployed" if plan.settings.deployed else "real",
         **({"profile": profile_named(options.profile)} if plan.settings.deployed else {}),
+        **({"kernels": _kernels()} if plan.settings.arith == "directed" else {}),
+    }
+
+
+def _kernels() -> dict[str, object]:
+    """What the kernels were made of, and by what."""
+    from tlcheck.kernels.native import native  # of --arith directed alone
+
+    library = native().library
+    return {
+        "sources_sha256": library.sources,
+        "compiler": library.compiler,
+        "options": " ".join(library.options),
     }
 
 

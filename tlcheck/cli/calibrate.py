@@ -43,8 +43,10 @@ def calibrate(
     """
     from tlcheck.cli.progress import count_bar
     from tlcheck.runtime.calibration import Asked, Calibration, json_text
+    from tlcheck.runtime.ort import check_library
     from tlcheck.runtime.references import FUNCTIONS
 
+    check_library()
     names = (
         tuple(dict.fromkeys(name.strip() for name in functions.split(","))) if functions else tuple(FUNCTIONS)
     )

@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "vnnlib": "vnnlib",
     "explain": "explain",
     "formats": "explain",
+    "kernels": "kernels",
     "schema": "explain",
     "completion": "completion",
 }

@@ -112,7 +112,9 @@ def _run(model: Path, other: Path, box: tuple[str, Fraction | None], choices: Ch
         if not choices.output.is_dir():
             check_writable(choices.output)
     spec, eps = box
-    return Work(Models.load(model, other, lambda graph: box_text(spec, graph, eps)), choices, start).run()
+    real = choices.semantics == "real"
+    models = Models.load(model, other, lambda graph: box_text(spec, graph, eps), real=real)
+    return Work(models, choices, start).run()
 
 
 def _written(run: Run, choices: Choices) -> ExitCode:
@@ -260,12 +262,15 @@ def _apart(found: Outcome) -> str:
 
 def _difference(found: Outcome) -> Difference:
     from tlcheck.checking.outcome import rounded
+    from tlcheck.prover.attack import float_near
     from tlcheck.report.numerals import number, short
     from tlcheck.report.record import Difference
     from tlcheck.report.result import Number
 
     far: Farthest | None = found.farthest
-    within = None if found.within is None else Number(short(found.within), float(found.within).hex(), "exact")
+    within = (
+        None if found.within is None else Number(short(found.within), float_near(found.within).hex(), "exact")
+    )
     proved = rounded(found.proved, "up") if isfinite(found.proved) else None
     if far is None:
         return Difference(within, proved, None)

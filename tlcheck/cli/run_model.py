@@ -97,7 +97,9 @@ def run(model: Path, format_: str, output: Path | None, outputs: Path | None, **
     from tlcheck.conformance.run_points import read_points
     from tlcheck.conformance.running import run as execute
     from tlcheck.readers.runtime_profile import chosen_profile
+    from tlcheck.runtime.ort import check_library
 
+    check_library()
     asked = _asked(choices)
     _check_targets(output, outputs)
     profile = chosen_profile(choices["profile"])

@@ -91,7 +91,8 @@ class ReportOptions:
     default="auto",
     show_default=True,
     help="auto: deciding passes in Arb, intermediate bounds in float64 where Arb is too slow; "
-    "arb: Arb only; ball64: passes in float64 with proved error bounds, Arb for the last inequality.",
+    "arb: Arb only; ball64: passes in float64 with proved error bounds, Arb for the last inequality; "
+    "directed: the same in native kernels that round towards the side that errs (needs a C compiler).",
 )
 @click.option(
     "--precision",

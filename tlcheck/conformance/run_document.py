@@ -145,10 +145,14 @@ class Speed(Struct, frozen=True, kw_only=True):
 
 
 class Memory(Struct, frozen=True, kw_only=True):
-    """``device_used_mib``: on the CUDA device, by all its users, when the run ended."""
+    """Of the CUDA device: ``device_pool_mib``, by how much what is held on it had grown when the first execution had ended, its
+    session still there (onnxruntime's pool, kernels, the context); ``device_pool_limit_mib``; ``device_used_mib``, by all its
+    users, then."""
 
     peak_host_mib: float
     device_used_mib: float | None = None
+    device_pool_mib: float | None = None
+    device_pool_limit_mib: float | None = None
 
 
 class Document(Struct, frozen=True, kw_only=True):

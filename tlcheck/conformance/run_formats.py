@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from tlcheck.conformance.run_document import Compared, Document, outside_elsewhere
+from tlcheck.conformance.run_document import Compared, Document, Memory, outside_elsewhere
 from tlcheck.report.text import printable
 from tlcheck.robust.report import markdown_cell
 
@@ -122,8 +122,7 @@ def _cost(d: Document) -> Iterator[Row]:
         "speed",
         f"{d.speed.inference_points_per_s:.4g} points/s executed, {d.speed.checked_points_per_s:.4g} points/s enclosed",
     )
-    device = "" if d.memory.device_used_mib is None else f", device {d.memory.device_used_mib:.0f} MiB"
-    yield "memory", f"peak {d.memory.peak_host_mib:.0f} MiB{device}"
+    yield "memory", _memory(d.memory)
     if d.certificate is not None:
         yield "written", f"{d.certificate}; check it anywhere: tlcheck verify {d.certificate}"
 
@@ -198,3 +197,13 @@ RENDERERS: Final[dict[str, Callable[[Document], str]]] = {
 
 def names() -> Sequence[str]:
     return tuple(RENDERERS)
+
+
+def _memory(m: Memory) -> str:
+    said = [f"peak {m.peak_host_mib:.0f} MiB"]
+    if m.device_pool_mib is not None:
+        limit = "" if m.device_pool_limit_mib is None else f" of at most {m.device_pool_limit_mib:.0f}"
+        said.append(f"device pool {m.device_pool_mib:.0f}{limit} MiB")
+    if m.device_used_mib is not None:
+        said.append(f"device {m.device_used_mib:.0f} MiB")
+    return ", ".join(said)

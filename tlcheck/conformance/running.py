@@ -6,11 +6,12 @@ from __future__ import annotations
 import platform
 import resource
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,8 +48,9 @@ from tlcheck.conformance.run_points import Inputs
 from tlcheck.errors import InvalidInput
 from tlcheck.readers.runtime_profile import RuntimeProfile
 from tlcheck.report.record import ExitCode
+from tlcheck.runtime.device_memory import grown, pool_limit_mib, used_mib
 from tlcheck.runtime.ort import ExecutionFailed
-from tlcheck.runtime.pinned import EXACT_CUDA, PROVIDERS, Pin, cpu_flags
+from tlcheck.runtime.pinned import EXACT_CUDA, PROVIDERS, Pin, Pinned, cpu_flags
 from tlcheck.trusted.arith.decimals import decimal_outward
 
 Floats = NDArray[np.float64]
@@ -103,11 +105,19 @@ class _Run:
     asked: Asked
     tell: Tell
     explained: list[str] = field(default_factory=list)
+    device: Memory = field(default_factory=lambda: Memory(peak_host_mib=0.0))
 
     def first(self) -> tuple[Floats, float]:
         """(outputs, points a second). Raises InvalidInput: the model cannot be executed."""
+        cuda = self.asked.pin.provider == "cuda"
+        before = used_mib() if cuda else None
+
+        def ended(session: Pinned) -> None:
+            if cuda:
+                self.device = _on_device(session, before)
+
         try:
-            return _timed(self.subject, self.asked.pin, self.inputs.points, self.asked.batches[0])
+            return _timed(self.subject, self.asked.pin, self.inputs.points, self.asked.batches[0], ended)
         except ExecutionFailed as error:
             raise InvalidInput(
                 "TLC505", f"onnxruntime cannot execute the model: {error}", file=str(self.subject.path),
@@ -176,12 +186,20 @@ class _Run:
             )
 
 
-def _timed(subject: Subject, pin: Pin, points: Floats, batch: int) -> tuple[Floats, float]:
+def _timed(
+    subject: Subject,
+    pin: Pin,
+    points: Floats,
+    batch: int,
+    ended: Callable[[Pinned], None] = lambda session: None,
+) -> tuple[Floats, float]:
     session = subject.session(pin)
     executed(session, points[:1], 1 if not session.takes_batches else batch)
     start = timer.now()
     values = executed(session, points, batch)
-    return values, _rate(len(points), timer.now() - start)
+    rate = _rate(len(points), timer.now() - start)
+    ended(session)
+    return values, rate
 
 
 def _rate(count: int, seconds: float) -> float:
@@ -208,7 +226,7 @@ def run(subject: Subject, profile: RuntimeProfile, inputs: Inputs, asked: Asked,
         outputs=_outputs(subject, values, found), labels=_labels(inputs, classes, found),
         determinism=this.determinism(values, found),
         layers=this.layers(), against=[_against(this, values, found, classes, other) for other in asked.against],
-        explained=this.explained, memory=_memory(asked), assumptions=_assumptions(profile),
+        explained=this.explained, memory=_memory(this.device), assumptions=_assumptions(profile),
         speed=Speed(inference_points_per_s=speed, checked_points_per_s=checked, seconds=timer.now() - start),
     )  # fmt: skip
     kept = tuple(c if c is not None and found.keeps[k].get(c) else None for k, c in enumerate(classes))
@@ -379,23 +397,23 @@ def _runtime(asked: Asked) -> Runtime:
     )  # fmt: skip
 
 
-def _memory(asked: Asked) -> Memory:
+def _memory(device: Memory) -> Memory:
+    """With this process's peak, now."""
     unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-    return Memory(peak_host_mib=peak, device_used_mib=_device_memory() if "cuda" in asked.providers else None)
+    return msgspec.structs.replace(device, peak_host_mib=peak)
 
 
-def _device_memory() -> float | None:
-    try:
-        import pynvml  # type: ignore[import-not-found, unused-ignore]
-    except ImportError:
-        return None
-    try:
-        pynvml.nvmlInit()
-        handle: Any = pynvml.nvmlDeviceGetHandleByIndex(0)
-        return float(pynvml.nvmlDeviceGetMemoryInfo(handle).used) / (1 << 20)
-    except pynvml.NVMLError:
-        return None
+def _on_device(session: Pinned, before: float | None) -> Memory:
+    """While the session is there."""
+    after = used_mib()
+    limit = pool_limit_mib(session.session.get_provider_options())
+    return Memory(
+        peak_host_mib=0.0,
+        device_used_mib=after,
+        device_pool_mib=grown(before, after),
+        device_pool_limit_mib=limit,
+    )
 
 
 def _assumptions(profile: RuntimeProfile) -> list[str]:

@@ -19,15 +19,22 @@ from threadpoolctl import threadpool_limits
 
 from tlcheck import timer
 from tlcheck.checking.pool import FORKS, processes, workers_for
-from tlcheck.prover.balls64 import Balls64
-from tlcheck.prover.models64 import BASE_PRECISION, Engine64, Models64, defined
 from tlcheck.trusted.arith.arb import lower_float, upper_float, working_precision
 from tlcheck.trusted.arith.ball64 import MAX_MAGNITUDE
+from tlcheck.trusted.arith.balls64 import Balls64
 from tlcheck.trusted.calculus.ranges import Box
 from tlcheck.trusted.science.cells import LEAF, MAX_CUTS
 from tlcheck.trusted.science.quantities import Quantity
 from tlcheck.trusted.taylor.engine import Dense, OutsideDomain
 from tlcheck.trusted.taylor.functions import Sin
+from tlcheck.trusted.taylor.models64 import (
+    BASE_PRECISION,
+    Engine64,
+    Models64,
+    defined,
+    mean_squares,
+    means,
+)
 from tlcheck.trusted.taylor.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.taylor.space import Space
 from tlcheck.trusted.taylor.univariate import Univariate
@@ -469,12 +476,9 @@ def _means(models: list[Models64], norm: str) -> tuple[Floats, Floats]:
     """Around the means over the boxes, as ``Quantity.mean_over`` has them."""
     squares, spread, length = (np.zeros(models[0].remainder.shape[0]) for _ in range(3))
     for model in models:
-        c, rho = model.coefficients[:, :, 0], model.remainder[:, 0]
-        pairs, singles = model.space.moments
-        exact = sum((float(m) * (1 if a == b else 2) * c[a] * c[b] for a, b, m in pairs), np.zeros_like(rho))
+        rho, exact, mean = model.remainder[:, 0], mean_squares(model)[0][:, 0], means(model)[0][:, 0]
         squares = squares + exact
         spread = spread + (2 * np.sqrt(np.abs(exact)) + rho) * rho
-        mean = sum((float(m) * c[a] for a, m in singles), np.zeros_like(rho))
         length = length + np.maximum(np.abs(mean) - rho, 0) ** 2
     if norm == "L2":
         return squares - spread, squares + spread

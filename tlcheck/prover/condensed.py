@@ -21,6 +21,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import DTypeLike
 
+from tlcheck.prover.attack import float_near
 from tlcheck.prover.engine import Array, Engine, Ints, Over, Stopped, never
 from tlcheck.prover.float_lines import Part
 from tlcheck.prover.folded import Folded, Neurons, TooWide, Values, differ, taken
@@ -46,8 +47,8 @@ class Forms:
         for k, c in enumerate(constraints):
             for row, pairs in ((inputs, c.inputs), (outputs, c.outputs)):
                 for i, q in pairs:
-                    row[k, i] = float(q)
-        bounds = np.array([float(c.bound) for c in constraints])
+                    row[k, i] = float_near(q)
+        bounds = np.array([float_near(c.bound) for c in constraints])
         return Forms(outputs, inputs, bounds, np.abs(bounds) + np.abs(inputs).sum(1) + np.abs(outputs).sum(1))
 
 

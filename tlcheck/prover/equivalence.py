@@ -22,10 +22,12 @@ from numpy.typing import NDArray
 from tlcheck import __version__, timer
 from tlcheck.checking.deadline import Deadline
 from tlcheck.checking.schedule import planned, run_leaves
+from tlcheck.prover.attack import float_near
 from tlcheck.prover.engine import Engine
 from tlcheck.prover.prover import Limits, Proof, Prover, Standing, Unknown, Witness
 from tlcheck.prover.refute import Refuter, engine_of, exactly
 from tlcheck.prover.regions import clipped
+from tlcheck.prover.tree import whole_boxes
 from tlcheck.readers.bundle.manifest import Producer
 from tlcheck.readers.bundle.pairs import apart, boxes_of
 from tlcheck.readers.bytes import gunzip_if_packed, read_stored_bytes
@@ -38,7 +40,7 @@ from tlcheck.trusted.arith.arb import PRECISION, Arb, lower_float, working_preci
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.evaluate import Evaluator, Undecided
 from tlcheck.trusted.graph import Graph
-from tlcheck.trusted.guidance import LEAF, Guidance, Leaves, Tree
+from tlcheck.trusted.guidance import Guidance
 from tlcheck.trusted.plan import Settings
 from tlcheck.trusted.query import InputBox, Query
 from tlcheck.writers.bundle import ModelOut, Pair, write_pair
@@ -49,6 +51,8 @@ Point = tuple[Fraction, ...]
 STARTS: Final = 32
 STEPS: Final = 30
 SHRINK: Final = 0.85
+LEAST: Final = 1e-30
+"""A bound, of networks that are the same."""
 DIGITS: Final = 3
 """Of a bound that is chosen: the proved one, rounded up."""
 ROOM: Final = 1 + 2.0**-20
@@ -57,25 +61,27 @@ ROOM: Final = 1 + 2.0**-20
 
 @dataclass(frozen=True, eq=False)
 class Models:
-    """Both networks and the box, as read. ``box``: the text of the property whose boxes are meant."""
+    """Both networks and the box, as read. ``box``: the text of the property whose boxes are meant. ``real``: of the
+    functions, not of executions."""
 
     model: ModelOut
     other: ModelOut
     box: bytes
     boxes: tuple[InputBox, ...]
+    real: bool = True
 
     @staticmethod
-    def load(a: Path, b: Path, box: Callable[[Graph], bytes]) -> Models:
+    def load(a: Path, b: Path, box: Callable[[Graph], bytes], *, real: bool = True) -> Models:
         """``box`` gives the property of the first network. Raises InvalidInput."""
         first, second = _loaded(a), _loaded(b)
         text = box(first.graph)
         region = read_query(gunzip_if_packed(text, file="--box"), first.graph, file="--box")
-        return Models(first, second, text, tuple(boxes_of(region)))
+        return Models(first, second, text, tuple(boxes_of(region)), real)
 
     @cached_property
     def joint(self) -> Graph:
         """Raises InvalidInput TLC303: the networks do not fit."""
-        return joined(self.model.graph, self.other.graph, self._names)
+        return joined(self.model.graph, self.other.graph, self._names, shared=self.real)
 
     @cached_property
     def plain(self) -> Graph:
@@ -240,7 +246,7 @@ def _magnitude(x: Arb) -> float:
 
 def _starts(box: InputBox, seed: int) -> Floats:
     """(P, inputs): the middle, both extreme corners, corners and points at random."""
-    low, high = (np.array([float(x) for x in end]) for end in (box.lower, box.upper))
+    low, high = (np.array([float_near(x) for x in end]) for end in (box.lower, box.upper))
     rng = np.random.default_rng(seed)
     share = rng.random((STARTS // 2, 1))  # of lower ends: a corner's own
     corners = np.where(rng.random((STARTS // 2, low.size)) < share, low, high)
@@ -250,7 +256,7 @@ def _starts(box: InputBox, seed: int) -> Floats:
 
 def _ascent(engine: Engine, starts: Floats, box: InputBox) -> Floats:
     """The best point: each start goes up the gradient of its largest difference, in steps by signs that shrink."""
-    low, high = (np.array([float(x) for x in end]) for end in (box.lower, box.upper))
+    low, high = (np.array([float_near(x) for x in end]) for end in (box.lower, box.upper))
     points, step = starts, (high - low) / 4
     best, value = points[0], -inf
     for _ in range(STEPS):
@@ -271,26 +277,15 @@ def _ascent(engine: Engine, starts: Floats, box: InputBox) -> Floats:
     return np.asarray(best)
 
 
-def whole_boxes(disjuncts: int) -> Guidance:
-    """Each disjunct in one leaf, which weighs its only constraint."""
-    numbers, zeros, none = np.arange(disjuncts), np.zeros(disjuncts, np.int64), np.zeros(0, np.int64)
-    tree = Tree(np.full(disjuncts, LEAF), zeros, zeros, np.zeros(disjuncts), numbers, zeros, numbers)
-    starts = np.arange(disjuncts + 1), np.zeros(disjuncts + 1, np.int64)
-    unclaimed = np.full(disjuncts, np.nan)
-    leaves = Leaves(
-        starts[0], zeros, np.ones(disjuncts), starts[1], none, none, none, np.zeros(0), np.zeros(0), unclaimed
-    )
-    return Guidance(tree, leaves)
-
-
 def upper_near(x: Fraction) -> float:
     """A double that is not below ``x``."""
-    near = float(x)
+    near = float_near(x)
     return near if Fraction(near) >= x else nextafter(near, inf)
 
 
 def rounded_up(x: float) -> Fraction:
-    """The least decimal of DIGITS digits that is not below ``x`` > 0."""
+    """The least decimal of DIGITS digits that is not below ``x``, and LEAST at least."""
+    x = max(x, LEAST)
     scale = Fraction(10) ** (DIGITS - 1 - int(np.floor(np.log10(x))))
     scaled = Fraction(x) * scale
     return Fraction(-((-scaled.numerator) // scaled.denominator)) / scale

@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tlcheck.prover.attack import float_near
 from tlcheck.prover.box_bounds import BoxBounds, Boxed, Kept, Linear
 from tlcheck.prover.constants import folded
 from tlcheck.prover.cut_score import cut_scores, sums_at
@@ -101,8 +102,8 @@ class _Rows:
         outputs, inputs = (np.zeros((len(place), n)) for n in (query.n_outputs, query.n_inputs))
         for c, r in place.items():
             for side, pairs in ((outputs, c.outputs), (inputs, c.inputs)):
-                side[r, [i for i, _ in pairs]] = [float(q) for _, q in pairs]
-        bounds = np.array([float(c.bound) for c in place])
+                side[r, [i for i, _ in pairs]] = [float_near(q) for _, q in pairs]
+        bounds = np.array([float_near(c.bound) for c in place])
         scale = np.abs(bounds) + np.abs(outputs).sum(axis=1) + np.abs(inputs).sum(axis=1)
         forms, constant = passes.forms(outputs, inputs)
         y, x, b = (rows.astype(passes.dtype) for rows in (outputs, inputs, bounds))

@@ -27,7 +27,7 @@ from tlcheck.prover.attack import float_near
 from tlcheck.prover.branch_journal import INPUTS, NEURONS, Leaf, read, written
 from tlcheck.prover.refute import Point, Refuter
 from tlcheck.prover.region_work import Hints, Region, is_empty, kinds_for
-from tlcheck.prover.tree import Branch, Frame, Search, guidance_of
+from tlcheck.prover.tree import Branch, Frame, Search, guidance_of, whole_boxes
 from tlcheck.trusted.arith.box import OutOfRange
 from tlcheck.trusted.arith.profile import Profile
 from tlcheck.trusted.claim import UnsatClaim
@@ -69,6 +69,7 @@ BEAT: Final = 0.5
 SAVE: Final = 20.0
 """Seconds between two additions to the journal."""
 TIME_IS_OVER: Final = "time is over"
+GAVE_UP: Final = "the searches gave up"
 MOST_DISJUNCTS: Final = 10_000
 """Disjuncts of a property that a proof is tried for."""
 CANDIDATES: Final = 16
@@ -213,7 +214,9 @@ class Prover:
         if problem:
             return self._unknown(problem)
         try:
-            return self._proved(accept)
+            found = self._proved(accept)
+            gave_up = isinstance(found, Unknown) and found.why == GAVE_UP
+            return (self._at_root(accept) if gave_up else None) or found
         except MemoryError:
             return self._unknown("out of memory")
         finally:
@@ -280,6 +283,26 @@ class Prover:
             return searches()[kind](self._engine, self.claim, disjuncts)
         except (KeyError, ValueError, OutOfRange):
             return None
+
+    def _at_root(self, accept: Accept | None) -> Proof | None:
+        """A margin that no float of the search tells from 0 may be one for the kernel: it is asked, of the whole boxes."""
+        disjuncts = self.claim.query.disjuncts
+        if any(len(d.constraints) != 1 for d in disjuncts) or self._is_full:
+            return None
+        guidance = whole_boxes(len(disjuncts))
+        spare = self.limits.check_seconds
+        left = None if spare is None else max(0.0, self._until + spare - timer.now())
+        plan = planned(self.claim, guidance, Settings(deployed=self.limits.deployed))
+        run = run_leaves(plan, self.limits.jobs, Deadline(left, self.limits.memory_mib), self._told, None)
+        if (
+            run.stopped
+            or len(run.outcomes) < guidance.leaves.count
+            or not all(o.certified for o in run.outcomes)
+        ):
+            return None
+        if accept is not None and accept(guidance) is not True:
+            return None
+        return Proof(guidance, len(disjuncts))
 
     # the search
 
@@ -525,7 +548,7 @@ class Prover:
     def _unknown(self, why: str) -> Unknown:
         open_, closed, worst = self._standing() if "regions" in vars(self) else (0, 0, -inf)
         if not why:
-            over = "no box is left" if self._is_full else "the searches gave up"
+            over = "no box is left" if self._is_full else GAVE_UP
             why = TIME_IS_OVER if timer.now() > self._until else over
         return Unknown(worst, open_, closed, why)
 

@@ -265,3 +265,15 @@ def _leaves(evidence: Sequence[Evidence]) -> Leaves:
         np.array([b for part in splits for _, b in part], np.float64),
         np.array([e.bound for e in evidence], np.float64),
     )
+
+
+def whole_boxes(disjuncts: int) -> Guidance:
+    """Each disjunct in one leaf, which weighs its only constraint."""
+    numbers, zeros, none = np.arange(disjuncts), np.zeros(disjuncts, np.int64), np.zeros(0, np.int64)
+    tree = Tree(np.full(disjuncts, LEAF), zeros, zeros, np.zeros(disjuncts), numbers, zeros, numbers)
+    starts = np.arange(disjuncts + 1), np.zeros(disjuncts + 1, np.int64)
+    unclaimed = np.full(disjuncts, np.nan)
+    leaves = Leaves(
+        starts[0], zeros, np.ones(disjuncts), starts[1], none, none, none, np.zeros(0), np.zeros(0), unclaimed
+    )
+    return Guidance(tree, leaves)

@@ -28,7 +28,10 @@ FunctionName = Literal[
     "Acos", "Asin", "Atan", "Cos", "Cube", "Erf", "Exp", "Log", "Pow", "Reciprocal", "RecurrentSigmoid",
     "RecurrentTanh", "Root", "Sigmoid", "Sin", "Softplus", "Sqrt", "Square", "Tanh",
 ]  # fmt: skip
-Normalised = Literal["GroupNormalization", "InstanceNormalization", "LayerNormalization"]
+Normalised = Literal[
+    "GroupNormalization", "InstanceNormalization", "LayerNormalization", "SkipLayerNormalization"
+]
+Attending = Literal["Attention", "com.microsoft.Attention", "com.microsoft.MultiHeadAttention"]
 Text = Annotated[str, Meta(min_length=1)]
 
 
@@ -51,6 +54,7 @@ class AccuracyText(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 class ProfileDocument(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A runtime profile. ``kind``: what its numbers are. ``normalisation``: how operators compute means and variances.
+    ``attention``: whether they have the whole softmax before they add up, or run along with it, block by block.
     ``integer_products``: sums of products of uint8 and int8 numbers are exact, or pairs of products may saturate in int16.
     ``accumulate``: in what operators of float16 and bfloat16 numbers compute, before they round their results.
     ``matrix_products``: the arithmetic of products of matrices and convolutions.
@@ -63,6 +67,7 @@ class ProfileDocument(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     provenance: Provenance
     normalisation: dict[Normalised, Literal["two-pass", "welford", "one-pass"]]
     functions: dict[FunctionName, AccuracyText]
+    attention: dict[Attending, Literal["whole", "online"]] = {}
     integer_products: Literal["exact", "saturating"] = "saturating"
     accumulate: Literal["float32", "unknown"] = "unknown"
     matrix_products: Literal["float32", "tf32"] = "float32"
@@ -152,6 +157,7 @@ def _decoded(data: bytes, file: str) -> RuntimeProfile:
         sha256(data).hexdigest(),
         functions,
         kernels,
+        {str(operator): how for operator, how in document.attention.items()},
         exact_products=document.integer_products == "exact",
         wide_sums=document.accumulate == "float32",
         tf32=document.matrix_products == "tf32",

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+from tlcheck.options import TAYLOR64
+
 if TYPE_CHECKING:
     from tlcheck.readers.loaded import LoadedClaim
     from tlcheck.report.result import ClaimResult
@@ -29,9 +31,11 @@ DECIDING: Final = {
 numbers that are reported with it."""
 ENGINES: Final = {
     "arb": (f"{RING_0}arith.integer",),
-    "ball64": (f"{RING_0}arith.ball64", f"{RING_0}arith.probe", f"{RING_0}zonotope_pass"),
+    "ball64": (f"{RING_0}arith.ball64", f"{RING_0}arith.probe", f"{RING_0}formed_pass"),
+    "directed": (f"{RING_0}arith.directed", f"{RING_0}arith.direction", "tlcheck.kernels.native"),
 }
-"""By their names in reports; float64 with the probe of its products, and what leaves' own bounds begin with."""
+"""By their names in reports; float64 with the probe of its products and what leaves' own bounds begin with, native kernels
+with theirs and what calls them."""
 BOTH: Final = (f"{RING_0}arith.limbs",)
 """What decides in integers where the bounds are float64's."""
 IMAGES: Final = (f"{RING_0}windows",)
@@ -42,7 +46,7 @@ DEPLOYED: Final = (f"{RING_0}rounding", "tlcheck.readers.runtime_profile")
 
 def roots_of(loaded: LoadedClaim, result: ClaimResult) -> tuple[str, ...]:
     """The modules that a claim's closure starts from."""
-    claim = loaded.claim
+    claim = decided(loaded, result)
     found = [*READING, *loaded.readers, type(claim).__module__, *getattr(claim, "asks_for", ())]
     found += [*DECIDING.get(claim.kind, DECIDING[""]), *operations(claim)]
     if f"{RING_0}ops.convolution" in found:
@@ -55,6 +59,12 @@ def roots_of(loaded: LoadedClaim, result: ClaimResult) -> tuple[str, ...]:
     if result.arithmetic.get("semantics") == "deployed":
         found += DEPLOYED
     return tuple(dict.fromkeys(found))
+
+
+def decided(loaded: LoadedClaim, result: ClaimResult) -> Any:
+    """The claim, by the arithmetic that the report names."""
+    claim: Any = loaded.claim
+    return claim.in_float64() if result.arithmetic.get("deciding") == TAYLOR64 else claim
 
 
 def operations(claim: object) -> set[str]:

@@ -158,10 +158,17 @@ CODES: dict[str, Code] = {
     "TLC503": Code(
         "data that do not fit the network", "Number, range or labels of the samples are not the network's."
     ),
-    "TLC504": Code("a package is missing", "What reads this is an optional package; the message names it."),
+    "TLC504": Code(
+        "a package is missing", "What this needs is an optional package; the message says how to install it."
+    ),
     "TLC505": Code(
         "no engine for the device",
         "Nothing is installed that searches for proofs there; --device cpu always works.",
+    ),
+    "TLC506": Code(
+        "no kernels",
+        "`--arith directed` and `tlcheck kernels` need a C compiler whose code rounds as it is told: gcc or clang, or what CC names. "
+        "Every other --arith works without.",
     ),
     "TLC901": Code("internal error", "A bug in tlcheck. Please report it with the input."),
     "TLC902": Code(

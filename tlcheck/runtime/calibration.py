@@ -46,7 +46,7 @@ BESIDE: Final = 1 << 12
 MARGINS: Final = (1.25, 1.5)
 """What is measured, times this: over every float, over some of them."""
 LIKE: Final = {"cpu": "onnxruntime-cpu", "cuda": "cuda-math"}
-"""tlcheck's own profile that says how normalisations are computed."""
+"""tlcheck's own profile that says how normalisations and attention are computed."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +170,7 @@ class Calibration:
         return ProfileDocument(
             format="tlcheck.profile", version=1, name=self._name(), kind="measured", provenance=self._provenance(),
             normalisation=like.normalisation,
+            attention=like.attention,
             functions={name: self._accuracy(name, errors) for name, errors in sorted(self.found.items())},  # type: ignore[misc]
         )  # fmt: skip
 

@@ -1,8 +1,7 @@
 """Float32 executions by onnxruntime, pinned so that a replay is repeatable on one machine.
 
 CPU: one thread, sequential, deterministic kernels, onnxruntime's default graph optimisations (what a plain replay
-script and the competition use). CUDA: only where a device is, TF32 off. The last bits depend on the machine and the
-version, which :func:`environment` names.
+script and the competition use). CUDA: only where a device is, TF32 off. The last bits depend on the machine and the version.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tlcheck.errors import InvalidInput
 from tlcheck.readers.onnx import load_whole
 from tlcheck.readers.onnx.external import has_external_data
 
@@ -27,7 +27,26 @@ QUIET: Final = 4
 
 
 class ExecutionFailed(Exception):
-    """onnxruntime cannot load or run the model. Says why."""
+    """onnxruntime cannot load or run the model, or is not installed. Says why."""
+
+
+def library() -> Any:
+    """The package onnxruntime, an extra. Raises ExecutionFailed."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ExecutionFailed(
+            f"onnxruntime does not load ({brief(error)}): pip install 'tlcheck[run]'"
+        ) from error
+    return onnxruntime
+
+
+def check_library() -> None:
+    """For commands that are nothing without it. Raises InvalidInput TLC504."""
+    try:
+        library()
+    except ExecutionFailed as error:
+        raise InvalidInput("TLC504", str(error)) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +85,7 @@ def load_session(model: str | Path, *, device: str = "cpu") -> Session:
 
 def make_session(model: bytes, *, device: str = "cpu") -> Session:
     """A session of a model's bytes, all weights inside. Raises ExecutionFailed."""
-    import onnxruntime
-
+    onnxruntime = library()
     if has_external_data(model):  # onnxruntime would look for them in the working folder
         raise ExecutionFailed("weights in other files")
     options = onnxruntime.SessionOptions()
@@ -89,21 +107,12 @@ def make_session(model: bytes, *, device: str = "cpu") -> Session:
 
 def devices() -> tuple[str, ...]:
     """``cpu``, and ``cuda`` where onnxruntime has its provider and there is a device."""
-    import onnxruntime
-
     there = any(os.path.exists(path) for path in ("/dev/nvidia0", "/proc/driver/nvidia/version"))
-    return (
-        ("cpu", "cuda")
-        if there and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-        else ("cpu",)
-    )
-
-
-def environment() -> str:
-    """What a replay depends on, for reports."""
-    import onnxruntime
-
-    return f"onnxruntime {onnxruntime.__version__}, CPU, 1 thread"
+    try:
+        there = there and "CUDAExecutionProvider" in library().get_available_providers()
+    except ExecutionFailed:
+        there = False
+    return ("cpu", "cuda") if there else ("cpu",)
 
 
 def _input(entry: Any) -> tuple[str, tuple[int, ...], Any]:

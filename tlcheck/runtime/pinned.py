@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.runtime.ort import DTYPES, QUIET, ExecutionFailed, brief
+from tlcheck.runtime.ort import DTYPES, QUIET, ExecutionFailed, brief, library
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, SessionOptions
@@ -144,8 +144,7 @@ def _port(entry: Any) -> Port:
 
 def check_provider(provider: str) -> None:
     """Raises ExecutionFailed: it is not there, or its arithmetic would be another."""
-    import onnxruntime
-
+    onnxruntime = library()
     there = onnxruntime.get_available_providers()
     if PROVIDERS[provider] not in there:
         what = ", ".join(name for name, long in PROVIDERS.items() if long in there)
@@ -167,8 +166,7 @@ def check_provider(provider: str) -> None:
 
 def pinned(model: bytes, pin: Pin) -> Pinned:
     """A session that executes exactly this graph. Raises ExecutionFailed."""
-    import onnxruntime
-
+    onnxruntime = library()
     check_provider(pin.provider)
     options = _options(pin)
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -180,8 +178,7 @@ def pinned(model: bytes, pin: Pin) -> Pinned:
 
 def optimised(model: bytes) -> bytes:
     """What onnxruntime's basic optimisations make of a model: standard ONNX, in its own bytes. Raises ExecutionFailed."""
-    import onnxruntime
-
+    onnxruntime = library()
     with tempfile.TemporaryDirectory(prefix="tlcheck-") as folder:
         path = Path(folder) / "basic.onnx"
         options = _options(Pin())
@@ -192,8 +189,7 @@ def optimised(model: bytes) -> bytes:
 
 
 def _options(pin: Pin) -> SessionOptions:
-    import onnxruntime
-
+    onnxruntime = library()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = pin.threads
     options.inter_op_num_threads = 1
@@ -207,8 +203,7 @@ def _options(pin: Pin) -> SessionOptions:
 
 
 def _session(model: bytes, options: SessionOptions, provider: str) -> InferenceSession:
-    import onnxruntime
-
+    onnxruntime = library()
     chosen: Sequence[str | tuple[str, Mapping[str, str]]] = [PROVIDERS[provider]]
     if provider == "cuda":
         chosen = [(PROVIDERS[provider], CUDA_OPTIONS)]

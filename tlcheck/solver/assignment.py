@@ -54,7 +54,7 @@ def decimal(q: Fraction, *, whole: bool = False) -> str:
 def write_files(folder: Path, values: Values) -> None:
     """A file ``NAME.pb`` for each variable, an ONNX TensorProto of its declared type; ``real`` as float64.
 
-    Each file is complete or not there. Raises InvalidInput TLC402 when the folder cannot be written.
+    Each file is complete or not there. Raises InvalidInput TLC402: a folder that cannot be written, a value beyond float64.
     """
     from onnx import numpy_helper
 
@@ -72,6 +72,12 @@ def write_files(folder: Path, values: Values) -> None:
                 os.replace(part, target)
             finally:
                 part.unlink(missing_ok=True)
+    except OverflowError:
+        raise InvalidInput(
+            "TLC402",
+            "a value is beyond float64: leave --serialise-assignments out to have it as text",
+            file=str(folder),
+        ) from None
     except OSError as error:
         raise InvalidInput(
             "TLC402", f"the folder cannot be written: {error.strerror}", file=str(folder)

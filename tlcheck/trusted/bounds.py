@@ -101,7 +101,7 @@ class Enclosure:
     apply: Apply = map
     """``map``, or a pool's: chunks of rows are independent."""
     met: Callable[..., Box] = lambda i, boxes, box, radius: box
-    """(node, boxes before it, its box, its radius) -> a box that holds its values too (``zonotope_pass.py``)."""
+    """(node, boxes before it, its box, its radius) -> a box that holds its values too (``affine_forms.py``)."""
 
     def bounds(self, inputs: Mapping[int, Box], goal: Callable[[int, int], None] | None = None) -> Bounds:
         """Boxes of every needed node. ``goal(done, total)`` reports targets done."""

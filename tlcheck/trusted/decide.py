@@ -60,16 +60,18 @@ def decide_sat(
     *,
     deployed: Profile | None = None,
     evaluator: Evaluator | None = None,
+    tick: Callable[[], None] = lambda: None,
 ) -> SatOutcome:
     """Evaluate the witness as an exact point: CERTIFIED if some disjunct certainly holds there, REFUTED if all fail.
 
     ``deployed``: it must hold for every float32 execution at the witness too that the profile allows, else UNPROVEN. Raises
     NotDeployable.
+    ``tick`` is called between its pieces, and may raise to end the check.
     ``evaluator``: the claim's graph made ready once, for many witnesses; ValueError when it is another graph's.
     """
     from tlcheck.trusted.witness import examine  # what sat claims alone need
 
-    found = examine(claim, precision, deployed=deployed, evaluator=evaluator)
+    found = examine(claim, precision, deployed=deployed, evaluator=evaluator, tick=tick)
     margin = max((slack for _, slack in found.rulings if slack is not None), default=None)
     if any(holds is True for holds, _ in found.rulings):
         if found.deployed is False:

@@ -50,13 +50,15 @@ class NoRelaxation(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """``arith``: arb, ball64 or auto. ``deployed``: for every float32 execution that the profile allows; None: the exact
-    function. ``budget``: multiply-adds of intermediate bounds that auto does in integers."""
+    """``arith``: arb, ball64, directed or auto; ``directed``: then the engine, over the kernels at hand. ``deployed``: for every
+    float32 execution that the profile allows; None: the exact function. ``budget``: multiply-adds of intermediate bounds that
+    auto does in integers."""
 
     arith: str = "auto"
     precision: int = PRECISION
     deployed: Profile | None = None
     budget: float = 2e6
+    directed: Engine | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +175,7 @@ class Plan:
     @cached_property
     def other(self) -> Engine:
         """The engine that is asked for in place of integers; of auto, float64."""
-        return engine("ball64" if self.settings.arith == "auto" else self.settings.arith)
+        return self.settings.directed or engine(self.settings.arith.replace("auto", "ball64"))
 
     @cached_property
     def deciding_engine(self) -> Engine:

@@ -6,7 +6,8 @@ each value by itself; and nothing outside a set enters a bound of its node. The 
 places (its *span*), found from the rows' values down: an operand's span contains every place that a value in a span of its
 consumers takes. Operations that are not known here are taken whole, with their operands.
 
-A value with the sign -1 has one consumer and a set that can be cut: then both have one span, and the map between is a sign.
+A value with the sign -1, or a factor, has one consumer and a set that can be cut: then both have one span, and the map between
+is a sign, or the factors of that span.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.trusted.arith.maps import Affine, ConvMap, IndexMap, Map, SignMap
+from tlcheck.trusted.arith.maps import Affine, ConvMap, DiagMap, IndexMap, Map, SignMap
 from tlcheck.trusted.linear_bounds import Reach
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.ops.activation import Relu
@@ -110,10 +111,13 @@ class Windows(Reach):
 
     def _map(self, m: Map, i: int, j: int) -> Map:
         if not isinstance(m, ConvMap):
-            entries, sign = self.entries(i, j), m.sign if isinstance(m, SignMap) else 1
-            if entries is not None and sign < 0:
-                raise ValueError("a span of its own for a value that is subtracted")
-            return entries or SignMap(sign, self.size(i))
+            entries = self.entries(i, j)
+            if entries is not None and _is_tied(m):
+                raise ValueError("a span of its own for a value with a sign or a factor")
+            if isinstance(m, DiagMap):
+                factor = m.flat.moved(partial(_chosen, self.columns[i])) if i in self.columns else m.flat
+                return DiagMap(factor, (self.size(i),))
+            return entries or SignMap(m.sign if isinstance(m, SignMap) else 1, self.size(i))
         narrow, wide = self.spans[i], self.spans[j]
         # first wide place + w = stride (first narrow place + p) + dilation k - pad, with a pad of its own
         pads = tuple(
@@ -131,17 +135,18 @@ def can_be_cut(network: Network, i: int) -> bool:
     if affine is None:
         return isinstance(node.op, Relu | Input) or (isinstance(node.op, Relaxed) and node.op.by_value)
     return all(
-        _plain(m, shape == node.shape) and (not _negates(m) or _is_used_once(network, j))
+        _plain(m, shape == node.shape) and (not _is_tied(m) or _is_used_once(network, j))
         for m, shape, j in zip(affine.maps, shapes, node.inputs, strict=True)
     )
 
 
 def _plain(m: Map, same_shape: bool) -> bool:
-    return not m.transposed if isinstance(m, ConvMap) else same_shape and isinstance(m, SignMap)
+    return not m.transposed if isinstance(m, ConvMap) else same_shape and isinstance(m, SignMap | DiagMap)
 
 
-def _negates(m: Map) -> bool:
-    return isinstance(m, SignMap) and m.sign < 0
+def _is_tied(m: Map) -> bool:
+    """To its operand's span."""
+    return isinstance(m, DiagMap) or (isinstance(m, SignMap) and m.sign < 0)
 
 
 def _is_used_once(network: Network, j: int) -> bool:

@@ -6,10 +6,12 @@ whether one does for every float32 execution at the witness.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from math import inf
+from typing import TypeVar
 
 import numpy as np
 
@@ -25,6 +27,7 @@ from tlcheck.trusted.guidance import NO_GUIDANCE
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.query import Disjunct
 
+R = TypeVar("R")
 Ruling = tuple[bool | None, float | None]
 """(a disjunct certainly holds / certainly fails / undecided, a double <= the least slack of its constraints, if there is one)."""
 
@@ -43,19 +46,31 @@ class WitnessOutcome:
     deployed: bool | None = None
 
 
+Tick = Callable[[], None]
+
+
+def nothing() -> None:
+    """Where no one waits."""
+
+
 def examine(
-    claim: SatClaim, precision: int, *, deployed: Profile | None = None, evaluator: Evaluator | None = None
+    claim: SatClaim,
+    precision: int,
+    *,
+    deployed: Profile | None = None,
+    evaluator: Evaluator | None = None,
+    tick: Tick = nothing,
 ) -> WitnessOutcome:
-    """What is so at the witness. Raises NotDeployable; and ValueError when the evaluator is of another graph."""
+    """What is so at the witness; ``tick`` is called before each piece of the deployed question, and may raise to end it. Raises
+    NotDeployable; and ValueError when the evaluator is of another graph."""
     evaluator = evaluator or Evaluator(claim.graph)
     if evaluator.graph is not claim.graph:
         raise ValueError("decide_sat: the evaluator is of another graph")
     with working_precision(precision):
         found = _evaluated(claim, evaluator)
     if deployed is not None and any(holds is True for holds, _ in found.rulings):
-        return WitnessOutcome(
-            found.rulings, found.outputs, found.problem, _holds_deployed(claim, precision, deployed)
-        )
+        holds = _holds_deployed(claim, precision, deployed, tick)
+        return WitnessOutcome(found.rulings, found.outputs, found.problem, holds)
     return found
 
 
@@ -97,7 +112,7 @@ def _within(disjunct: Disjunct, witness: tuple[Fraction, ...]) -> bool:
     return all(a <= x <= b for a, x, b in zip(box.lower, witness, box.upper, strict=True))
 
 
-def _holds_deployed(claim: SatClaim, precision: int, profile: Profile) -> bool:
+def _holds_deployed(claim: SatClaim, precision: int, profile: Profile, tick: Tick) -> bool:
     """Some disjunct holds at the witness for every value of the outputs that a float32 execution may give; there is none at a
     witness that is no float32 numbers: a runtime would be given others."""
     network = Network(claim.graph)
@@ -110,13 +125,21 @@ def _holds_deployed(claim: SatClaim, precision: int, profile: Profile) -> bool:
     inputs = {node: Box(lower[None, s], upper[None, s]) for node, s in network.input_slices.items()}
     try:
         with working_precision(precision):
-            task = Enclosure(network, IntegerEngine(), Slopes(NO_GUIDANCE, lambda _: None), profile)
-            boxes = task.bounds(inputs).boxes
+            slopes = Slopes(NO_GUIDANCE, lambda _: None)
+            task = Enclosure(network, IntegerEngine(), slopes, profile, apply=partial(_ticking, tick))
+            boxes = task.bounds(inputs, lambda done, total: tick()).boxes
     except OutOfRange:
         return False
     low = [Fraction(x) for node, _ in network.output_slices for x in boxes[node].lower[0].tolist()]
     high = [Fraction(x) for node, _ in network.output_slices for x in boxes[node].upper[0].tolist()]
     return any(_holds_on(d, claim.witness, low, high) for d in claim.query.disjuncts)
+
+
+def _ticking(tick: Tick, work: Callable[[int], R], items: Iterable[int]) -> Iterator[R]:
+    """``map``, with a tick before each."""
+    for item in items:
+        tick()
+        yield work(item)
 
 
 def _holds_on(

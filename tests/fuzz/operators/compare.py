@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.fuzz.operators.model import Case
-from tests.fuzz.operators.oracles import Exact
+from tests.fuzz.operators.oracles import NARROW, Exact
 
 MOVES = {
     "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Expand", "Tile", "Concat", "Split", "Slice", "Gather",
@@ -24,9 +24,14 @@ PRODUCTS = {
     "Gemm", "MatMul", "Conv", "ConvTranspose", "Einsum", "BatchNormalization", "AveragePool", "GlobalAveragePool", "CumSum", "Resize",
     "Upsample", "Sum", "Mean", "Add", "Sub", "LayerNormalization", "RMSNormalization", "InstanceNormalization", "GroupNormalization",
     "LpNormalization", "LRN", "ReduceSum", "ReduceMean", "ReduceL1", "ReduceL2", "ReduceSumSquare",
-    "ReduceLogSum", "ReduceLogSumExp", "ReduceProd", "DequantizeLinear", "DFT", "STFT", "RNN", "GRU", "LSTM",
+    "ReduceLogSum", "ReduceLogSumExp", "ReduceProd", "DequantizeLinear", "AffineGrid", "Det", "DFT", "STFT", "RNN", "GRU", "LSTM",
 }  # fmt: skip
 """Sums of products: their error is relative to the sum of the terms' magnitudes."""
+
+POLYNOMIALS = {
+    "Gemm", "MatMul", "Conv", "ConvTranspose", "Einsum", "Add", "Sub", "Mul", "Sum", "CumSum", "ReduceSum", "ReduceL1", "ReduceSumSquare",
+}  # fmt: skip
+"""Sums of products of their operands and float attributes: exact in floating point where the numbers are short enough."""
 
 NORMALISED = {
     "LayerNormalization", "InstanceNormalization", "GroupNormalization", "BatchNormalization",
@@ -34,6 +39,14 @@ NORMALISED = {
 """A variance that cancels: its float32 error is divided by a root that may be as small as sqrt(epsilon)."""
 
 FLOAT32_MAX = 3.4028235e38
+LIMITS = {
+    "float16": 65504.0,
+    "bfloat16": 3.38e38,
+    "float8_e5m2": 57344.0,
+    "float8_e4m3fn": 448.0,
+    "float8_e4m3fnuz": 240.0,
+    "float8_e5m2fnuz": 57344.0,
+}
 
 
 def magnitude(case: Case) -> float:
@@ -47,18 +60,45 @@ def magnitude(case: Case) -> float:
     entries = max(v.size for v in sizes)
     if case.operator in ("Gemm", "MatMul", "Conv", "ConvTranspose", "Einsum", "BatchNormalization"):
         return float(np.prod(tops)) * entries
+    if case.operator == "Det":
+        return max(tops) ** sizes[0].shape[-1] * entries
     if case.operator in ("ReduceSumSquare", "ReduceL2", "LRN"):
         return max(tops) ** 2 * entries
     return max(tops) * entries
 
 
+def is_exact(case: Case) -> bool:
+    """No partial sum of the operator has more bits than the significands of the operands' type have: nothing rounds, in any order."""
+    if case.operator not in POLYNOMIALS:
+        return False
+    values = [
+        x.value for x in case.operands if x is not None and x.value.dtype.kind not in "iub" and x.value.size
+    ]
+    bits = min((SIGNIFICANDS.get(v.dtype.name, 0) for v in values), default=24)
+    wide = [v.astype(np.float64) for v in values] + [
+        np.array(a) for a in case.attributes.values() if isinstance(a, float)
+    ]
+    if bits == 0 or not all(np.isfinite(v).all() for v in wide):
+        return False
+    tops = [max(float(np.abs(v).max()), 1.0) for v in wide]
+    shift = next((k for k in range(13) if all(not np.any(v * 2.0**k % 1) for v in wide)), 99)
+    squares = (
+        2 if case.operator in ("ReduceSumSquare", "Einsum") else 1
+    )  # factors a term, or sums within sums
+    terms = max((v.size for v in wide), default=1) ** squares
+    return float(np.prod(tops) * 2.0 ** (shift * len(wide))) ** squares * terms < 2.0**bits
+
+
+SIGNIFICANDS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
+
+
 def tolerance(case: Case, low: NDArray[np.float64]) -> NDArray[np.float64]:
     """How far outside the enclosure an oracle's value may lie.
 
-    Nothing for what is only moved or chosen; else 1e-4 of the value and 1e-6 of the terms' magnitudes (about 16 roundings of
+    Nothing for what is only moved or chosen, or sums of products that do not round; else 1e-4 of the value and 1e-6 of the terms' magnitudes (about 16 roundings of
     float32 on the largest partial sum), 1e-3 where a variance cancels.
     """
-    if case.operator in MOVES:
+    if case.operator in MOVES or is_exact(case):
         return np.zeros_like(low)
     terms = 1e-3 if case.operator in NORMALISED else 1e-6
     size = np.where(np.isfinite(low), np.abs(low), 0.0)
@@ -78,12 +118,14 @@ def difference(case: Case, exact: Exact, found: list[NDArray[Any]]) -> str | Non
         allowed = tolerance(case, low)
         if theirs.dtype.kind in "iu":
             allowed = np.zeros_like(allowed)
-        if theirs.dtype == np.float16:
-            allowed = np.maximum(allowed, 2.0**-11 * np.where(np.isfinite(low), np.abs(low), 0.0) + 2.0**-24)
+        if theirs.dtype.name in NARROW and not (case.operator in MOVES or is_exact(case)):
+            allowed = np.maximum(
+                allowed, NARROW[theirs.dtype.name] * (np.where(np.isfinite(low), np.abs(low), 0.0) + 2.0**-13)
+            )
         with np.errstate(invalid="ignore", over="ignore"):
             inside = (values >= low - allowed) & (values <= high + allowed)
             # infinity for what float32 cannot hold; half precision likewise
-            limit = 65504.0 if theirs.dtype == np.float16 else FLOAT32_MAX
+            limit = LIMITS.get(theirs.dtype.name, FLOAT32_MAX)
             inside |= np.isinf(values) & (np.sign(values) * np.where(values > 0, high, low) >= limit)
         # an entry without a value (an infinite enclosure) says nothing
         inside |= ~(np.isfinite(low) & np.isfinite(high))

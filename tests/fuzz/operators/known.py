@@ -56,6 +56,9 @@ DEFECTS: list[Defect] = [
            "counts one more"),
     Defect("Loop", "reference", lambda case, _: _operand(case, 1) is None,
            "'input (trip_count, \"\") // for loop'; without a condition it never runs the body"),
+    Defect("Loop", "reference", lambda case, text: "shape" in text and any(x is not None and x.value.ndim == 0 for x in case.operands[2:]),
+           "'scan_outputs ... the value of each at the end of each iteration is concatenated' along a new first axis; it gives single numbers "
+           "another axis of size 1"),
     Defect("Softmax LogSoftmax Hardmax", "reference", lambda case, _: case.opset < 13,
            "before version 13 'the input is coerced into a 2-dimensional tensor' at axis; it takes one axis"),
     Defect("LRN", "reference", lambda case, _: True,
@@ -73,6 +76,9 @@ DEFECTS: list[Defect] = [
     Defect("MaxPool", "reference", lambda case, _: any(_attribute(case, "pads", [0])) or bool(_attribute(case, "ceil_mode", 0)),
            "'pad_shape[i] is the sum of pads along axis i'; with pads that differ, or windows that would start in the end padding "
            "('ignored'), it counts other windows"),
+    Defect("LpPool", "reference", lambda case, _: bool(_attribute(case, "ceil_mode", 0)),
+           "'ceil_mode: Whether to use ceil or floor (default) to compute the output shape': a window that ends beyond the operand has the "
+           "entries that are there; it gives some of them another sum"),
     Defect("ConvTranspose", "reference", lambda case, _: _attribute(case, "group", 1) > 1 and len(case.operands) > 2,
            "'B: Optional 1D bias to be added to the convolution, has size of M'; with groups it adds the bias's first part to each"),
     Defect("BatchNormalization", "reference", lambda case, _: 9 <= case.opset < 14,

@@ -79,12 +79,6 @@ class Case:
         return f"{self.operator} opset {self.opset} {shown} outputs {self.outputs}: {operands}"
 
 
-ELEMENT = {np.dtype(k): v for k, v in {
-    "float32": 1, "uint8": 2, "int8": 3, "uint16": 4, "int16": 5, "int32": 6, "int64": 7, "bool": 9, "float16": 10, "float64": 11,
-    "uint32": 12, "uint64": 13,
-}.items()}  # fmt: skip
-
-
 @dataclass
 class Built:
     """``feed``: what the model's inputs get, in declaration order. ``inferred``: output -> shape (None: unknown).
@@ -140,8 +134,16 @@ def _built(case: Case, shape: tuple[int | None, ...] | None, infer: bool) -> Bui
                         helper.make_node("QuantizeLinear", [source, f"one {name}", f"zero {name}"], [name])
                     )
                 else:
-                    before.append(helper.make_node("Cast", [source], [name], to=ELEMENT[operand.value.dtype]))
-            inputs.append(helper.make_tensor_value_info(source, ELEMENT[value.dtype], value.shape))
+                    before.append(
+                        helper.make_node(
+                            "Cast", [source], [name], to=helper.np_dtype_to_tensor_dtype(operand.value.dtype)
+                        )
+                    )
+            inputs.append(
+                helper.make_tensor_value_info(
+                    source, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape
+                )
+            )
             feed[source] = value
         elif operand.role == "stored":
             stored.append(numpy_helper.from_array(value, name))
@@ -232,6 +234,7 @@ class Maker:
         self.case = Case(operator, opset)
         self.schema, self.opset, self.rng = schema, opset, rng
         self.operator = operator
+        self.spoils = True
         self.float = np.dtype(np.float64 if rng.random() < 0.06 else np.float32)
 
     # choices
@@ -361,14 +364,14 @@ class Maker:
         if rng.random() < 0.85:
             while case.operands and case.operands[-1] is None:
                 case.operands.pop()
-        if len(case.outputs) == 1 and len(self.schema.outputs) > 1:
+        if self.spoils and len(case.outputs) == 1 and len(self.schema.outputs) > 1:
             for _ in self.schema.outputs[1:]:
                 case.outputs.append(rng.choice(["", "", "named", "wanted"]))
             if rng.random() < 0.05:
                 case.outputs[0] = rng.choice(["", "named"])
         while len(case.outputs) > 1 and not case.outputs[-1] and rng.random() < 0.7:
             case.outputs.pop()
-        if rng.random() < 0.05:
+        if self.spoils and rng.random() < 0.05:
             self._mistake()
         if "wanted" not in case.outputs:
             case.outputs[0] = "wanted"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,12 @@ os.environ.setdefault(
     "ALLOW_RELEASED_ONNX_OPSET_ONLY", "0"
 )  # onnxruntime: opsets newer than its own, where it has kernels
 
+NAME = "one operator"
+"""What messages call the model's file."""
+
 Arrays = list[NDArray[Any]]
+Feed = dict[str, NDArray[Any]]
+Runner = Callable[[Feed], Arrays]
 
 
 @dataclass
@@ -43,18 +48,21 @@ class Exact:
     graph: Any = None
 
 
-def exact(built: Built, bits: int = 160) -> Exact:
+def exact(built: Built) -> Exact:
     """The reader's graph at the model's inputs. Lets anything but InvalidInput and Undecided escape."""
     from tlcheck.readers.onnx import read_model
 
     try:
-        graph = read_model(built.data, file="one operator")
+        graph = read_model(built.data, file=NAME)
     except InvalidInput as error:
-        return Exact("refused", f"{error.code} {error.message}" if hasattr(error, "message") else str(error))
+        return Exact("refused", f"{error.code} {error.line()}")
+    return at_point(graph, built.feed)
+
+
+def at_point(graph: Any, feed: Feed, bits: int = 160) -> Exact:
+    """Its value there."""
     sizes = [graph.nodes[i].shape for i in graph.outputs]
-    points = [
-        [arb(v) for v in built.feed[name].astype(np.float64).ravel().tolist()] for name in graph.input_names
-    ]
+    points = [[arb(v) for v in feed[name].astype(np.float64).ravel().tolist()] for name in graph.input_names]
     try:
         with working_precision(bits):
             balls = Evaluator(graph).evaluate(points).outputs
@@ -97,7 +105,7 @@ def bounds(
     return [(found[i].lower[0], found[i].upper[0]) for i in exact.graph.outputs]
 
 
-def _session(built: Built, level: str) -> Arrays:
+def _session(built: Built, level: str) -> Runner:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -105,38 +113,64 @@ def _session(built: Built, level: str) -> Arrays:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
     session = onnxruntime.InferenceSession(built.lowered, options, providers=["CPUExecutionProvider"])
-    return list(session.run(None, built.feed))
+    return lambda feed: list(session.run(None, feed))
 
 
-def plain(built: Built) -> Arrays:
+def plain(built: Built) -> Runner:
     return _session(built, "ORT_DISABLE_ALL")
 
 
-def optimised(built: Built) -> Arrays:
+def optimised(built: Built) -> Runner:
     return _session(built, "ORT_ENABLE_ALL")
 
 
-def reference(built: Built) -> Arrays:
+def reference(built: Built) -> Runner:
     import onnx
     from onnx.reference import ReferenceEvaluator
 
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        return [
-            np.asarray(v) for v in ReferenceEvaluator(onnx.load_from_string(built.data)).run(None, built.feed)
-        ]
+    evaluator = ReferenceEvaluator(onnx.load_from_string(built.data))
+
+    def run(feed: Feed) -> Arrays:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            return [np.asarray(v) for v in evaluator.run(None, feed)]
+
+    return run
 
 
-RUNNERS: dict[str, Callable[[Built], Arrays]] = {
+RUNNERS: dict[str, Callable[[Built], Runner]] = {
     "onnxruntime": plain, "onnxruntime optimised": optimised, "reference": reference,
 }  # fmt: skip
 
 
-def ask(name: str, built: Built) -> Arrays | str:
-    """Its outputs, or why it has none."""
+def ask(name: str, built: Built, feeds: Sequence[Feed] = ()) -> list[Arrays | str]:
+    """Its outputs, or why it has none, at the model's inputs and at ``feeds``."""
     try:
-        found = RUNNERS[name](built)
+        run = RUNNERS[name](built)
     except Exception as error:  # noqa: BLE001  (an oracle refuses in its own way)
-        return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-    bad = [v for v in found if not isinstance(v, np.ndarray) or v.dtype.kind not in "fiub"]
+        return [_refusal(error)] * (1 + len(feeds))
+    return [_asked(run, feed) for feed in (built.feed, *feeds)]
+
+
+def _refusal(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
+def _asked(run: Runner, feed: Feed) -> Arrays | str:
+    try:
+        found = run(feed)
+    except Exception as error:  # noqa: BLE001
+        return _refusal(error)
+    bad = [
+        v
+        for v in found
+        if not isinstance(v, np.ndarray) or (v.dtype.kind not in "fiub" and v.dtype.name not in NARROW)
+    ]
     return f"an output that is no tensor of numbers ({bad[0]!r})"[:200] if bad else found
+
+
+NARROW = {
+    "float16": 2.0**-9, "bfloat16": 2.0**-6, "float8_e4m3fn": 2.0**-3, "float8_e4m3fnuz": 2.0**-3, "float8_e5m2": 2.0**-2,
+    "float8_e5m2fnuz": 2.0**-2, "float4_e2m1fn": 2.0**-1, "int4": 0.0, "uint4": 0.0, "int2": 0.0, "uint2": 0.0,
+}  # fmt: skip
+"""Types narrower than float32, and what a few roundings to them may change of a value."""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from onnx import helper, numpy_helper
 
+from tests.fuzz.operators import features
 from tests.fuzz.operators.model import Case, Maker, schemas, versions
 from tests.trusted.functions import OPERATORS
 from tlcheck.readers.onnx import LOWERINGS
@@ -39,11 +40,27 @@ def draw(operator: str, rng: random.Random) -> Case:
     return m.finish()
 
 
+def aimed(seed: int, index: int, only: tuple[str, ...] = ()) -> Case:
+    """A case with entry ``index`` of the plan of all features of all versions."""
+    rows = features.plan(only)
+    operator, version, feature = rows[index % len(rows)]
+    rng = random.Random(f"{seed}/aimed {index}")
+    schema, first, last = versions(operator)[version]
+    m = Maker(operator, schema, rng.choice([first, last]), rng)
+    RECIPES.get(operator, unread)(m)
+    features.aim(m, feature)
+    m.spoils = False
+    return m.finish()
+
+
 def case_of(seed: int, index: int, only: tuple[str, ...] = ()) -> Case:
-    """Case ``index`` of a run: every operator in turn, ROUNDS times; then those that are read, now and then another.
+    """Case ``index`` of a run: every operator in turn, ROUNDS times; then the plan of features in turn with the operators that
+    are read, now and then another.
 
     ``only``: these operators in turn.
     """
+    if index % 2 and (only or index >= ROUNDS * len(operators())):
+        return aimed(seed, (index + START * seed) // 2, only)
     rng = random.Random(f"{seed}/{index}")
     if only:
         return draw(only[index % len(only)], rng)
@@ -59,6 +76,8 @@ def case_of(seed: int, index: int, only: tuple[str, ...] = ()) -> Case:
 
 
 ROUNDS = 4
+START = 7919
+"""Runs of other seeds begin elsewhere in the plan."""
 
 WEIGHTS = {
     "Conv": 3, "ConvTranspose": 4, "MaxPool": 4, "AveragePool": 4, "Slice": 3, "Resize": 5, "Pad": 3, "Reshape": 2, "Split": 2,
@@ -1070,6 +1089,47 @@ def swiglu(m: Maker) -> None:
     m.attr("alpha", m.pick(PARAMETER))
 
 
+def grid_sample(m: Maker) -> None:
+    """Places at entries, between them, at the ends, outside, far away."""
+    rank = 3 if m.opset >= 20 and m.maybe(0.3) else 2
+    sizes = [m.int(1, 4) for _ in range(rank)]
+    batch, channels = m.int(1, 2), m.int(1, 2)
+    m.operand(m.floats((batch, channels, *sizes)), m.pick(["data", "data", "constant"]))
+    shape = (batch, *(m.int(1, 3) for _ in range(rank)), rank if m.maybe(0.98) else 2)
+    style = m.pick(["entries", "halves", "any", "any", "outside", "far"])
+    if style == "entries":
+        grid = np.array(
+            [2 * m.int(0, n) / n - 1 for _ in range(prod(shape[:-1])) for n in reversed(sizes[-shape[-1] :])]
+        )
+    elif style == "halves":
+        grid = m.ints((prod(shape),), -6, 6) / 4
+    else:
+        width = {"any": 1.3, "outside": 3.0, "far": 40.0}[style]
+        grid = np.array([m.rng.uniform(-width, width) for _ in range(prod(shape))])
+    m.operand(np.resize(grid, shape).astype(m.float), m.pick(["constant", "constant", "data"]))
+    names = ["linear", "nearest", "cubic"] if m.opset >= 20 else ["bilinear", "nearest", "bicubic"]
+    m.attr("mode", m.pick(names) if m.maybe(0.98) else "linear", 0.8)
+    m.attr("padding_mode", m.pick(["zeros", "border", "reflection"]), 0.8)
+    m.flag("align_corners")
+
+
+def affine_grid(m: Maker) -> None:
+    rank = m.pick([2, 2, 3])
+    size = [m.int(1, 2), m.int(1, 3), *(m.int(1, 4) for _ in range(rank))]
+    m.operand(
+        m.floats((size[0], rank, rank + 1 if m.maybe(0.97) else rank), -2, 2),
+        "data" if m.maybe(0.9) else "constant",
+    )
+    m.numbers(size)
+    m.flag("align_corners")
+
+
+def det(m: Maker) -> None:
+    n = m.int(1, 5) if m.maybe(0.2) else m.int(1, 4)
+    shape = (*m.pick([(), (2,), (1, 2)]), n, n + 1 if m.maybe(0.03) else n)
+    m.operand(m.floats(shape, -4, 4), "data" if m.maybe(0.9) else "constant")
+
+
 def center_crop_pad(m: Maker) -> None:
     shape = m.shape(1)
     axes = m.axes(len(shape), 1)
@@ -1274,11 +1334,13 @@ def reverse_sequence(m: Maker) -> None:
 
 def top_k(m: Maker) -> None:
     """Often equal entries."""
-    shape = m.shape(1, 3)
+    shape = m.shape(1, 3) if m.maybe(0.7) else (m.int(1, 2), m.int(6, 13))
     axis = m.axis(len(shape))
     n = shape[axis] if -len(shape) <= axis < len(shape) else 1
     value = m.ints(shape, -2, 2) if m.maybe(0.5) else m.floats(shape).astype(np.float64)
-    m.operand(value.astype(m.pick([m.float, m.float, np.int64])), m.pick(["constant", "constant", "data"]))
+    m.operand(
+        value.astype(m.pick([m.float, m.float, m.float, np.int64])), m.pick(["constant", "data", "data"])
+    )
     k = m.int(1, max(1, n)) if m.maybe(0.6) else 1
     if m.takes("k"):
         m.attr("k", k)
@@ -1343,7 +1405,7 @@ RECIPES: dict[str, Recipe] = {
     "OneHot": one_hot, "Cast": cast, "CastLike": cast_like, "Constant": constant, "ConstantOfShape": constant_of_shape,
     **dict.fromkeys(["BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor"], bits), "BitShift": bit_shift,
     "Attention": attention, "RotaryEmbedding": rotary_embedding, "SwiGLU": swiglu, "CenterCropPad": center_crop_pad, "Col2Im": col2im,
-    "TensorScatter": tensor_scatter,
+    "TensorScatter": tensor_scatter, "GridSample": grid_sample, "AffineGrid": affine_grid, "Det": det,
     "MatMulInteger": matmul_integer, "QLinearMatMul": qlinear_matmul, "ConvInteger": conv_integer, "QLinearConv": qlinear_conv,
     "DequantizeLinear": dequantize, "QuantizeLinear": quantize, "NonZero": non_zero, "Range": range_, "Shape": shape_of, "TopK": top_k,
     **dict.fromkeys(["RNN", "GRU", "LSTM"], recurrent), "If": if_, "Loop": loop, "Scan": scan, "EyeLike": eye_like, "DFT": dft, "STFT": stft,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import re
 import sys
 import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
@@ -18,15 +19,21 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from tests.fuzz.operators import compare, known, oracles
+import numpy as np
+
+from tests.fuzz.operators import compare, kept, known, oracles
 from tests.fuzz.operators.model import Built, Case, build
 from tests.fuzz.operators.recipes import case_of
+from tlcheck.readers.onnx import LOWERINGS
+from tlcheck.report.codes import CODES
 
 Draw = Callable[[int], Case]
 """From a model's number to its case."""
 
 PATIENCE = 60.0
 """Seconds that one stage of one model may take before its process is ended."""
+POINTS = 8
+"""Further points of one model."""
 SPARSE = 4
 """One model in this many also goes through bounds on a box, another through deployed bounds."""
 ORACLES = tuple(oracles.RUNNERS)
@@ -46,12 +53,21 @@ class Result:
     answers: dict[str, str] = field(default_factory=dict)
     values: dict[str, list[Any]] = field(default_factory=dict)
     seconds: float = 0.0
+    evaluations: int = 0
+    """Comparisons of the exact value at one point with one oracle, and of bounds."""
 
     @property
     def differences(self) -> dict[str, str]:
         if self.status == "broken":
             return {"tlcheck": self.detail}
         return {name: text for name, text in self.answers.items() if text.startswith("differs")}
+
+    @property
+    def keepable(self) -> str:
+        """read, where an oracle confirms it, or refused; "" for all else."""
+        if self.differences or self.status not in ("value", "refused"):
+            return ""
+        return "refused" if self.status == "refused" else "read" if self.confirmed else ""
 
     @property
     def confirmed(self) -> bool:
@@ -73,6 +89,8 @@ def examine(
     try:
         exact = oracles.exact(built)
         result.status, result.detail = exact.status, exact.detail
+        if exact.status == "refused" and (fault := _unclear(case, exact.detail)):
+            result.status, result.detail = "broken", fault
         if exact.status in ("value", "undefined"):
             _compared(case, built, exact, result, say, skip)
             _checked_bounds(built, exact, result, say)
@@ -82,6 +100,18 @@ def examine(
         result.detail = f"{type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}: {error}"[:300]
     result.seconds = time.process_time() - began
     return result
+
+
+def _unclear(case: Case, detail: str) -> str | None:
+    """What is wrong with a refusal: it is one line, with a code that is explained, and names an operator that is not read."""
+    code, _, line = detail.partition(" ")
+    if code not in CODES or "\n" in line or not line.isprintable() or "np." in line:
+        return f"a refusal that is no line of ours: {line[:200]!r}"
+    if case.operator not in LOWERINGS and not re.search(
+        rf"\b{case.operator}\b|node|input|tensor|opset", line
+    ):
+        return f"a refusal without a name: {line[:200]!r}"
+    return None
 
 
 def _compared(
@@ -95,15 +125,45 @@ def _compared(
     text = compare.inferred_difference(exact, built.inferred)
     if text is not None:
         result.answers["inference"] = _judged(case, "inference", text)
+    feeds = list(_elsewhere(built, result.index)) if exact.status == "value" else []
+    others = [oracles.at_point(exact.graph, feed) for feed in feeds]
     for name in ORACLES:
         say(name)
-        found = "crashes" if name in skip else oracles.ask(name, built)
-        if isinstance(found, str):
-            result.answers[name] = found if found == "crashes" else f"refuses: {found}"
+        found = ["crashes"] if name in skip else oracles.ask(name, built, feeds)
+        if isinstance(found[0], str):
+            result.answers[name] = found[0] if found[0] == "crashes" else f"refuses: {found[0]}"
             continue
+        result.values[name] = found[0]
+        result.answers[name] = _first_difference(
+            case, name, zip([exact, *others], found, strict=True), result
+        )
+
+
+def _first_difference(
+    case: Case, name: str, pairs: Iterable[tuple[oracles.Exact, oracles.Arrays | str]], result: Result
+) -> str:
+    """agrees, or the first point's difference. At points where one of both has no value nothing is compared."""
+    known_one = ""
+    for exact, found in pairs:
+        if isinstance(found, str) or exact.status not in ("value", "undefined"):
+            continue
+        result.evaluations += 1
         text = compare.difference(case, exact, found)
-        result.answers[name] = "agrees" if text is None else _judged(case, name, text)
-        result.values[name] = found
+        if text is not None:
+            known_one = _judged(case, name, text)
+            if known_one.startswith("differs"):
+                return known_one
+    return known_one or "agrees"
+
+
+def _elsewhere(built: Built, index: int) -> Iterator[oracles.Feed]:
+    """Other inputs: their entries are drawn from those that the input has, so that integers, domains and signs stay."""
+    rng = np.random.default_rng(index)
+    if any(x.size > 1 for x in built.feed.values()):
+        for _ in range(POINTS):
+            yield {
+                k: np.array(rng.choice(x.ravel(), x.shape)) if x.size else x for k, x in built.feed.items()
+            }
 
 
 def _checked_bounds(built: Built, exact: oracles.Exact, result: Result, say: Callable[[str], None]) -> None:
@@ -118,6 +178,7 @@ def _checked_bounds(built: Built, exact: oracles.Exact, result: Result, say: Cal
     ends = oracles.bounds(exact, built, 0.0 if kind == "deployed" else 2.0**-7, deployed=kind == "deployed")
     if ends is None:
         return
+    result.evaluations += 1
     text = (
         compare.beyond(result.values["onnxruntime"], ends)
         if kind == "deployed"
@@ -251,12 +312,14 @@ class Summary:
     unconfirmed: list[Result] = field(default_factory=list)
     different: list[Result] = field(default_factory=list)
     seconds: float = 0.0
+    evaluations: int = 0
 
     def add(self, result: Result) -> None:
         row = self.counts.setdefault(result.operator, Counter())
         row["models"] += 1
         row[result.status] += 1
         self.seconds += result.seconds
+        self.evaluations += result.evaluations
         for name, text in result.answers.items():
             row[f"{name} {text.split(':')[0]}"] += 1
             if text.startswith("known"):
@@ -325,6 +388,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--out", type=Path, default=None, help="folder for models with differences (default: a temporary one)"
     )
+    parser.add_argument("--grow", action="store_true", help="keep cases of a new kind in the corpus")
+    parser.add_argument(
+        "--kept",
+        action="store_true",
+        help="the kept cases instead, and what is said of them now is written down",
+    )
     parser.add_argument("--operator", action="append", default=[], help="only this one (may be given again)")
     given = parser.parse_args(arguments)
     seed = given.seed if given.seed is not None else time.time_ns() % 2**32
@@ -334,21 +403,34 @@ def main(arguments: list[str]) -> int:
         return _one(draw(given.only), given.only)
     again = " ".join([f"--seed {seed}", *(f"--operator {name}" for name in given.operator)])
     print(f"seed {seed}, {given.models} models", flush=True)
-    summary = Summary()
-    for result in results(draw, range(given.models), max(given.jobs, 1)):
+    summary, cases = Summary(), kept.Cases()
+    models = range(given.models)
+    if given.kept:
+        old, cases.rows, cases.seen, given.grow = cases.rows, [], set(), True
+        draw, models = partial(_kept, old), range(len(old))
+    for result in results(draw, models, max(given.jobs, 1)):
         summary.add(result)
+        if given.grow and result.keepable:
+            cases.keep(draw(result.index), result.keepable, result.detail)
         if result.differences:
             _report(draw(result.index), result, out, again)
+    if given.grow:
+        cases.write()
     print(summary.table())
     for text, count in sorted(summary.known.items()):
         print(f"{count:8}  known: {text}")
     for result in summary.unconfirmed[:20]:
         print(f"unconfirmed: model {result.index}, {draw(result.index).describe()[:200]}")
     print(
-        f"{given.models} models, {len(summary.different)} with a difference, {len(summary.unconfirmed)} that no oracle confirms, "
+        f"{len(models)} models, {summary.evaluations} evaluations compared, {len(summary.different)} models with a difference, "
+        f"{len(summary.unconfirmed)} that no oracle confirms, "
         f"{summary.seconds:.0f} s of processors"
     )
     return 1 if summary.different else 0
+
+
+def _kept(rows: list[kept.Row], index: int) -> Case:
+    return kept.case_of_row(rows[index])
 
 
 def _report(case: Case, result: Result, out: Path, again: str) -> None:

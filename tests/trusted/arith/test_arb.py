@@ -74,6 +74,43 @@ def test_float_ends_of_what_is_not_finite() -> None:
     assert not lib.compare_positive(arb(1, 1))
 
 
+def test_doubles_are_their_own_ends() -> None:
+    for f in signed(EDGES):
+        assert lib.lower_float(arb(f)) == lib.upper_float(arb(f)) == f == lib.floor_float(Fraction(f))
+
+
+def test_rationals_beyond_doubles() -> None:
+    huge = arb(2) ** 1100
+    largest = math.nextafter(math.inf, 0)
+    assert (lib.lower_float(huge), lib.upper_float(huge)) == (largest, math.inf)
+    assert (lib.lower_float(-huge), lib.upper_float(-huge)) == (-math.inf, -largest)
+    assert (
+        lib.floor_float(Fraction(1 << 1100)) == largest and lib.floor_float(-Fraction(1 << 1100)) == -math.inf
+    )
+    assert (
+        lib.floor_float(Fraction(1, 1 << 1100)) == 0.0 and lib.floor_float(-Fraction(1, 1 << 1100)) == -5e-324
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_largest_double_below_a_rational(seed: int) -> None:
+    for q in rationals(np.random.default_rng(seed)):
+        f = lib.floor_float(q)
+        if math.isfinite(f):
+            above = math.nextafter(f, math.inf)
+            assert Fraction(f) <= q and (math.isinf(above) or q < Fraction(above))
+
+
+def test_signs_are_affirmed_only_of_every_number_of_a_finite_ball() -> None:
+    with lib.working_precision(30):
+        third = lib.ball(Fraction(1, 3))
+    for x, positive, nonnegative in (
+        (arb(0), False, True), (arb(1), True, True), (third, True, True), (arb(0.5), True, True), (-third, False, False),
+        (third - third, False, False), (arb("nan"), False, False), (arb("inf"), False, False), (arb(5e-324), True, True),
+    ):  # fmt: skip
+        assert (lib.compare_positive(x), lib.compare_nonnegative(x)) == (positive, nonnegative)
+
+
 @pytest.mark.parametrize("digits", [2, 5, 17])
 def test_decimal_outward_is_on_its_side_and_near(digits: int) -> None:
     rng = np.random.default_rng(digits)

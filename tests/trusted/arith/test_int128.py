@@ -114,6 +114,28 @@ def test_shift_right_floor() -> None:
     assert int128.shift_right_floor(wide(v), s).tolist() == [a >> k for a, k in pairs]
 
 
+@pytest.mark.parametrize("s", [0, 1, 2, 62, 63, 64, 65, 126, 127])
+def test_one_bit_below_is_seen_and_one_above_is_not(s: int) -> None:
+    for k in range(127):
+        for sign in (1, -1):
+            hi, lo = wide([sign << k])
+            assert int128.rows_cut((hi[None], lo[None]), np.array([s])).tolist() == [k < s]
+
+
+def test_no_columns() -> None:
+    none = np.zeros((3, 0), np.int64), np.zeros((3, 0), np.uint64)
+    assert int128.row_bit_length(none).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("least", [0, 1])
+def test_shift_right_floor_of_less_and_more_than_a_word(least: int) -> None:
+    """All shifts positive, some of them a word or more."""
+    values = wide_values(np.random.default_rng(4))
+    pairs = [(v, s) for v in values for s in (least, 63, 64, 65, 127) if -(1 << 63) <= v >> s < 1 << 63]
+    v, s = [p[0] for p in pairs], np.array([p[1] for p in pairs], np.int64)
+    assert int128.shift_right_floor(wide(v), s).tolist() == [a >> k for a, k in pairs]
+
+
 def test_rows_cut() -> None:
     """Whether floor(entry / 2^s) loses anything, in any row, against Python's integers."""
     rng = np.random.default_rng(5)

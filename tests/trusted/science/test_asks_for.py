@@ -157,6 +157,7 @@ CORPUS = {
     "spline near a relu": near_relu(),
     "PINN domain with kinks": residual(rectified(), F(16)),
     "PINN domain with choices": residual(chosen(), F(4)),
+    "PINN domain in float64": residual(chosen(), F(4)).in_float64(),
 }
 
 

@@ -25,6 +25,7 @@ from tlcheck.trusted.conditions import (
     Slack,
     ends,
     fact,
+    met,
     nonnegative,
     positive,
     undecided,
@@ -48,10 +49,44 @@ THIRD = Fraction(1, 3)
         (nonnegative, arb(0), True), (positive, arb(0), False), (zero, arb(0), True), (positive, arb(1, 0.5), True),
         (nonnegative, arb(-1, 0.5), False), (zero, arb(2, 1), False), (nonnegative, arb("nan"), None),
         (positive, arb("nan"), None), (zero, arb("nan"), None), (positive, arb(0) + arb("inf"), True),
+        (zero, Fraction(-1, 10**400), False), (zero, arb(-2, 1), False), (positive, Fraction(-1, 10**400), False),
+        (nonnegative, arb(0.5, 1), None), (nonnegative, arb(0, 0.5), None), (positive, arb(0.5, 1), None), (positive, arb(-0.5, 1), None),
     ],
 )  # fmt: skip
 def test_what_holds(make: Callable[..., Check], slack: Slack, holds: bool | None) -> None:
     assert make("c", slack).holds is holds
+
+
+@pytest.mark.parametrize(("make", "sign"), [(nonnegative, 1), (positive, 1), (zero, -1)])
+def test_slacks(make: Callable[..., Check], sign: int) -> None:
+    """Of an equation, minus the magnitude."""
+    for value in (Fraction(1, 2), Fraction(-1, 2), Fraction(0), arb(0.5), arb(-0.5)):
+        check = make("c", value, "here")
+        slack = value if sign > 0 else -abs(value)
+        assert (check.low, check.high, check.name, check.where) == (float(slack), float(slack), "c", "here")
+
+
+def test_the_slack_of_an_equation_that_is_open() -> None:
+    check = zero("c", arb(0.25, 0.5))
+    assert check.low is not None and check.high is not None
+    assert -0.76 < check.low <= -0.75 and 0 <= check.high < 0.26
+
+
+def test_what_a_claim_says_of_itself_by_default() -> None:
+    claim = Listed((GOOD,))
+    assert (claim.assumptions, claim.asks_for, claim.parts(), list(claim.conclude(()))) == (
+        ("Python", "FLINT"),
+        (),
+        (claim,),
+        [],
+    )
+
+
+def test_what_has_no_slack() -> None:
+    for holds in (True, False):
+        assert fact("c", holds, "here") == Check("c", holds, None, None, "here")
+        assert met("c", holds, "here") == Check("c", holds or None, None, None, "here")
+    assert undecided("c", "here") == Check("c", None, None, None, "here")
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import pytest
 from flint import arb, arb_series, ctx
 
 from tests.trusted.taylor.oracle import sigmoid, tanh
-from tlcheck.prover.balls64 import Balls64
 from tlcheck.trusted.arith.arb import ball, working_precision
+from tlcheck.trusted.arith.balls64 import Balls64
 from tlcheck.trusted.taylor.functions import Erf, Exp, Log, Root, Sin, Softplus
 from tlcheck.trusted.taylor.s_shaped import Sigmoid, Tanh
 from tlcheck.trusted.taylor.space import Space

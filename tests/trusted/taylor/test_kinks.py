@@ -12,7 +12,6 @@ from flint import arb, ctx
 
 from tests.trusted.taylor.oracle import RandomNetwork
 from tests.trusted.taylor.test_models import combined, every, exact_at, sampled, value64, value_arb
-from tlcheck.prover.models64 import Engine64, Models64
 from tlcheck.trusted.arith.arb import ball, working_precision
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.calculus.expression import Variable
@@ -29,6 +28,7 @@ from tlcheck.trusted.science.pinn_domain import IntegralClaim, SupremumClaim
 from tlcheck.trusted.science.quantities import Quantity
 from tlcheck.trusted.taylor.derivatives import Derivatives, closure, derivative
 from tlcheck.trusted.taylor.engine import OutsideDomain
+from tlcheck.trusted.taylor.models64 import Engine64, Models64
 from tlcheck.trusted.taylor.models_arb import EngineArb, Model
 from tlcheck.trusted.taylor.network_models import TaylorNetwork
 from tlcheck.trusted.taylor.space import Space

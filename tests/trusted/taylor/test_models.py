@@ -13,13 +13,13 @@ import pytest
 from flint import arb, ctx
 
 from tests.trusted.taylor.oracle import ACTIVATIONS, RandomNetwork
-from tlcheck.prover.models64 import Engine64, Models64
 from tlcheck.readers.expressions import parse_expression
 from tlcheck.trusted.arith.arb import ball, working_precision
 from tlcheck.trusted.taylor.derivatives import Derivatives, closure
 from tlcheck.trusted.taylor.engine import Dense, OutsideDomain, Unsupported
 from tlcheck.trusted.taylor.expression_models import evaluate
 from tlcheck.trusted.taylor.functions import Exp, Log
+from tlcheck.trusted.taylor.models64 import Engine64, Models64
 from tlcheck.trusted.taylor.models_arb import EngineArb, Model
 from tlcheck.trusted.taylor.network_models import TaylorNetwork
 from tlcheck.trusted.taylor.s_shaped import Tanh

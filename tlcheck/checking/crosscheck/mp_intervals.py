@@ -29,11 +29,12 @@ from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.graph import Graph, Shape
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Linear, Scale, Sum
+from tlcheck.trusted.ops.attended import Attended
 from tlcheck.trusted.ops.base import Operation
 from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
 from tlcheck.trusted.ops.convolution import Conv, ConvTranspose
 from tlcheck.trusted.ops.elementwise import Elementwise
-from tlcheck.trusted.ops.gap import BentGap, Difference
+from tlcheck.trusted.ops.gap import BentGap, Counterpart, Difference
 from tlcheck.trusted.ops.product import MatProduct
 from tlcheck.trusted.ops.product_gap import BothRounded
 from tlcheck.trusted.ops.quantized import Paired, Quantize
@@ -281,10 +282,16 @@ def _products(graph: Graph, i: int) -> int:
 
 
 def _difference(op: Difference, xs: list[Values], shapes: tuple[Shape, ...], prec: int) -> Values:
-    first, *others = xs
-    for x in others:
-        first = [_sub(a, b, prec) for a, b in zip(first, x, strict=True)]
-    return first
+    total = [ZERO for _ in xs[0]]
+    for sign, x in zip(op.signs, xs, strict=True):
+        total = [(_add if sign > 0 else _sub)(a, b, prec) for a, b in zip(total, x, strict=True)]
+    return total
+
+
+def _counterpart(op: Counterpart, xs: list[Values], shapes: tuple[Shape, ...], prec: int) -> Values:
+    """f(-x_3)"""
+    moved = _difference(Difference((-1,)), xs[2:], shapes[2:], prec)
+    return _rule(op.f)(op.f, [moved], shapes[2:], prec)
 
 
 def _gap(op: Any, xs: list[Values], shapes: tuple[Shape, ...], prec: int) -> Values:
@@ -515,6 +522,7 @@ RULES: dict[type[Operation], Rule] = {
     Rearrange: _rearrange,
     ReduceSum: _reduce_sum,
     Statistic: lambda op, xs, shapes, prec: xs[0],
+    Attended: lambda op, xs, shapes, prec: xs[0],
     Unlike: lambda op, xs, shapes, prec: xs[0],
     Paired: lambda op, xs, shapes, prec: xs[0],
     Stored: lambda op, xs, shapes, prec: xs[0],
@@ -531,6 +539,7 @@ RULES: dict[type[Operation], Rule] = {
     Tanh: _activation,
     MaxOver: _max_over,
     Difference: _difference,
+    Counterpart: _counterpart,
     BothRounded: lambda op, xs, shapes, prec: xs[0],
     **dict.fromkeys((BentGap, SmoothGap, MaxGap, SoftmaxGap), _gap),
     **NONLINEAR,

@@ -22,8 +22,8 @@ from tlcheck.trusted.query import Disjunct, InputBox, LinearConstraint, Query
 ONE = Fraction(1)
 
 
-def load_pair(queries: Queries, claim: Equiv | Differ, name: str) -> LoadedClaim:
-    """Raises InvalidInput."""
+def load_pair(queries: Queries, claim: Equiv | Differ, name: str, *, real: bool) -> LoadedClaim:
+    """``real``: of the exact functions only, so that what both networks have is there once. Raises InvalidInput."""
     bundle = queries.bundle
     if queries.given_model is not None:
         raise InvalidInput(
@@ -37,7 +37,8 @@ def load_pair(queries: Queries, claim: Equiv | Differ, name: str) -> LoadedClaim
     others = {f"other{role.removeprefix('model')}": sha for role, sha in theirs.items()}
     sources = {"manifest": bundle.sha256, **ours, **others, **about}
     proved = isinstance(claim, Equiv)
-    graph = joined(a, b, (bundle.where(claim.model), bundle.where(claim.other)), aligned=proved)
+    names = bundle.where(claim.model), bundle.where(claim.other)
+    graph = joined(a, b, names, aligned=proved, shared=proved and real)
     said = ("equiv" if proved else "differ", statement(claim.within, proved))
     if isinstance(claim, Differ):
         witness = SatClaim(graph, query, witness_of(claim.witness, graph))

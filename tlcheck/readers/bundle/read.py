@@ -166,7 +166,7 @@ class _Loader:
             from tlcheck.readers.bundle.pairs import load_pair
 
             note_asked("tlcheck.readers.bundle.pairs")
-            return load_pair(self._queries, claim, name)
+            return load_pair(self._queries, claim, name, real=self.options.semantics == "real")
         return self._queries.load(claim, name)
 
     @cached_property

@@ -1,13 +1,10 @@
-"""Along one axis: softmax, which entry is the largest (ArgMax, ArgMin, Hardmax, TopK), and codes of one 1 and zeros (OneHot)."""
+"""Along one axis: softmax, which entry is the largest (ArgMax, ArgMin, Hardmax), and codes of one 1 and zeros (OneHot)."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from math import prod
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tlcheck.readers.onnx.arithmetic import negative, scale
 from tlcheck.readers.onnx.call import DIFFER, Call, shown
@@ -15,7 +12,6 @@ from tlcheck.readers.onnx.operands import INTEGERS, Data, Known, Value
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.ops.affine import Sum
 from tlcheck.trusted.ops.discrete import ArgMax, Compare, Select
-from tlcheck.trusted.ops.selection import MaxOver
 from tlcheck.trusted.ops.smooth import Log
 from tlcheck.trusted.ops.softmax import Softmax
 from tlcheck.trusted.ops.structure import Rearrange, ReduceSum
@@ -67,46 +63,6 @@ def arg_extreme(call: Call) -> list[Value]:
     found = call.emit(ArgMax(call.attr_flag("select_last_index", False)), last).as_type("int64")
     shape = tuple(1 if a == axis else n for a, n in enumerate(x.shape) if keep or a != axis)
     return [call.reshape(found, shape)]
-
-
-def top_k(call: Call) -> list[Value]:
-    """The k largest (smallest) entries along ``axis`` and where they are, in order, the first of equal ones first: of a constant;
-    of data the one."""
-    x = call.value(0)
-    axis, largest = call.axis(call.attr_int("axis", -1), len(x.shape)), call.attr_flag("largest", True)
-    (k,) = [call.attr_int("k", 0)] if call.opset < 10 else call.ints(1)[:1] or [0]
-    call.refuse_shape(not 1 <= k <= x.shape[axis], f"k {k} of {x.shape[axis]} entries")
-    call.refuse(
-        not call.attr_flag("sorted", True) and k > 1, "results that are not sorted, in whatever order"
-    )
-    if isinstance(x, Known):
-        call.require_exact("computed constant", x)
-        order = np.take(_sorted(x.array, axis, largest), np.arange(k), axis)
-        return [x.moved(lambda a: np.take_along_axis(a, order, axis)), Known(order, "int64")]
-    call.refuse(k > 1 or not x.is_float, f"the {k} first of {x.dtype} that the network computes")
-    return [_extreme(call, x, axis, largest, only) for only in (MaxOver, ArgMax)][: len(call.outputs)]
-
-
-def _sorted(a: NDArray[Any], axis: int, largest: bool) -> NDArray[np.int64]:
-    """The places of a's entries along the axis, those of equal ones in order."""
-    if not largest:
-        return np.argsort(a, axis, kind="stable")
-    backward = np.argsort(np.flip(a, axis), axis, kind="stable")
-    return np.asarray(a.shape[axis] - 1 - np.flip(backward, axis), np.int64)
-
-
-def _extreme(call: Call, x: Data, axis: int, largest: bool, kind: type[MaxOver | ArgMax]) -> Value:
-    """The largest (smallest) entry along the axis, which is kept, or its place."""
-    shape = (*x.shape[:axis], *x.shape[axis + 1 :])
-    last = call.data(call.move(x if largest else negative(call, x), lambda a: np.moveaxis(a, axis, -1)))
-    places = np.arange(prod(x.shape), dtype=np.int64).reshape(-1, x.shape[axis])
-    found = (
-        call.emit(ArgMax(), last).as_type("int64")
-        if kind is ArgMax
-        else call.emit(MaxOver(shape, places), last)
-    )
-    signed = found if largest or kind is ArgMax else negative(call, found)
-    return call.reshape(signed, (*x.shape[:axis], 1, *x.shape[axis + 1 :]))
 
 
 def hardmax(call: Call) -> list[Value]:

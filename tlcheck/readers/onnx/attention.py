@@ -1,7 +1,7 @@
 """Attention and RotaryEmbedding, written out: products of variables, softmax, sums.
 
-Guarantee: the nodes emitted denote exactly what the standard's text has, over the reals. Kernels compute the softmax of an
-Attention while they add up (running maxima, sums that are scaled again): its result has no float32 radius.
+Guarantee: the nodes emitted denote exactly what the standard's text has, over the reals. Where kernels compute the softmax while
+they add up (running maxima, sums that are scaled again), a profile says so (``Attended``).
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlcheck.readers.onnx import exact
-from tlcheck.readers.onnx.arithmetic import add_signed, multiplied, scale
-from tlcheck.readers.onnx.call import DIFFER, Call
+from tlcheck.readers.onnx.arithmetic import add_signed, in_a_sum, multiplied, scale
+from tlcheck.readers.onnx.call import DIFFER, Call, shown
 from tlcheck.readers.onnx.matrices import product, transposed
-from tlcheck.readers.onnx.operands import Data, Known, Value
+from tlcheck.readers.onnx.operands import HALVES, Data, Known, Value
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.formula import rational
+from tlcheck.trusted.ops.attended import Attended
 from tlcheck.trusted.ops.s_shaped import Tanh
 from tlcheck.trusted.ops.statistics import Unlike
 
-KERNELS: Final = "Attention, whose sums kernels scale again while they run"
 WHOLE_PRECISIONS: Final = (1, 11)
 """``softmax_precision`` that loses nothing: float32, float64."""
 
@@ -41,13 +41,29 @@ def attention(call: Call) -> list[Value]:
     precision = call.attr_int("softmax_precision", 1)
     call.refuse(precision not in WHOLE_PRECISIONS, f"softmax_precision {precision}")
     keys, values = (_repeated(call, x, q.shape[1]) for x in (k, v))
-    raw = _scaled(call, product(call, q, transposed(call, keys)), q.shape[3])
+    raw = scaled_products(call, q, keys, _factor(call))
     capped = _capped(call, raw)
     masked = _masked(call, capped, past_length)
-    weights = call.made("Softmax", masked, axis=-1)
-    y = call.emit(Unlike(KERNELS), call.data(product(call, weights, values)))
+    weights, y = attended(call, masked, values)
     merged = _merged(call, y) if len(call.value(0).shape) == 3 else y
     return [merged, k, v, _shown(call, (raw, capped, masked, weights))]
+
+
+def attended(call: Call, scores: Value, values: Value) -> tuple[Value, Data]:
+    """The softmax of scores (..., queries, keys), and the sums of values (..., keys, size) with these weights."""
+    weights = call.made("Softmax", scores, axis=-1)
+    y = call.data(product(call, weights, values))
+    if y.dtype in HALVES:
+        return weights, call.emit(Unlike(f"{call.name} of {y.dtype}, whose kernels may add up in it"), y)
+    return weights, call.emit(Attended(call.name), y, call.data(values))
+
+
+def scaled_products(call: Call, q: Value, k: Value, factor: float | None) -> Data:
+    """Queries times keys, times the factor (1 / sqrt(size) where there is none). Kernels scale before (both or
+    one) or after: at most four roundings of the factor, or of its root, go into each of two operands."""
+    size = q.shape[-1]
+    number = exact.evaluated(1 / rational(size).sqrt()) if factor is None else Constant(np.array(factor))
+    return scale(call, product(call, q, transposed(call, k), roundings=8), number, None, 4)
 
 
 def _heads(call: Call) -> list[Value]:
@@ -99,13 +115,11 @@ def _repeated(call: Call, x: Value, heads: int) -> Value:
     return call.move(x, lambda a: np.repeat(a, heads // x.shape[1], axis=1))
 
 
-def _scaled(call: Call, products: Value, size: int) -> Data:
-    """Times ``scale``: 1 / sqrt(size) where it is not given."""
+def _factor(call: Call) -> float | None:
+    """``scale``, where it is given."""
     given = call.attr_float("scale", 1.0)
     call.refuse(given <= 0, f"scale {given}")
-    inverse = 1 / rational(size).sqrt()
-    factor = Constant(np.array(given)) if call.has("scale") else exact.evaluated(inverse)
-    return scale(call, products, factor, None, 1)
+    return given if call.has("scale") else None
 
 
 def _capped(call: Call, x: Data) -> Data:
@@ -128,9 +142,16 @@ def _masked(call: Call, x: Data, past: int) -> Value:
         allowed = allowed & ~np.isneginf(mask.array)
     nothing = not bool(np.broadcast_to(allowed, x.shape).any(axis=-1).all())
     call.refuse(nothing, "a query that attends to no key", DIFFER)
-    for part in (mask, None if bool(allowed.all()) else _bias(allowed, x.dtype)):
+    started = None if mask is None else _started(call, mask)
+    for part in (started, None if bool(allowed.all()) else _bias(allowed, x.dtype)):
         x = x if part is None else _as_data(call.made("Add", x, part))
     return x
+
+
+def _started(call: Call, mask: Value) -> Value:
+    """The mask; kernels also start the sum of products with it."""
+    found = in_a_sum(call, shown(mask) if isinstance(mask, Data) else mask, call.value(0).shape[-1] + 1)
+    return Data(found.node, found.shape, found.dtype, mask.hidden) if isinstance(found, Data) else found
 
 
 def _as_data(x: Value) -> Data:
@@ -200,7 +221,7 @@ def _shown(call: Call, steps: Sequence[Value]) -> Value:
     used = len(call.wanted) > 3 and call.wanted[3]
     capped = used and mode == 0 and steps[0] is not steps[1]
     call.refuse(capped, "qk_matmul_output of mode 0 with softcap", DIFFER)
-    return call.emit(Unlike(KERNELS), call.data(steps[mode])) if used else steps[0]
+    return steps[mode]
 
 
 def rotary_embedding(call: Call) -> list[Value]:

@@ -18,6 +18,10 @@ from tlcheck.readers.onnx.table import Row
 
 KINDS: Final = {"f": 1, "i": 2, "s": 3, "F": 6, "I": 7}
 """AttributeProto.AttributeType by the letters that ``_form`` takes."""
+INTEGERS: Final = {
+    "k": "int64", **dict.fromkeys(("mask_index", "key_padding_mask", "past_sequence_length", "cache_indirection"), "int32"),
+}  # fmt: skip
+"""Operands of integers, and their types."""
 CONVOLUTION: Final = (
     "activation:s activation_params:F auto_pad:s dilations:I group:i kernel_shape:I pads:I strides:I"
 )
@@ -35,24 +39,30 @@ class Contributed:
 def _operator(
     where: str, operands: str, attributes: str = "", *, outputs: int = 1, types: tuple[str, ...] = ("float",)
 ) -> Contributed:
-    """``where``: module and function of this package. ``operands``: of one type, those with ? optional; "k": an int64."""
+    """``where``: module and function of this package. ``operands``: of one type, but for INTEGERS; those with ? optional.
+    ``attributes``: those with ! required."""
     module, _, name = where.partition(".")
-    kinds = dict(item.split(":") for item in attributes.split())
-    floats, integers = (frozenset(f"tensor({t})" for t in some) for some in (types, ("int64",)))
-    rows = tuple(
-        Operand(
-            n.rstrip("?"), not n.endswith("?"), n if n == "k?" else "T", integers if n == "k?" else floats
-        )
-        for n in operands.split()
-    )
+    kinds = dict(item.rstrip("!").split(":") for item in attributes.split())
+    given = frozenset(f"tensor({t})" for t in types)
+    rows = []
+    for n in operands.split():
+        kind = INTEGERS.get(n.rstrip("?"))
+        of = given if kind is None else frozenset((f"tensor({kind})",))
+        rows.append(Operand(n.rstrip("?"), not n.endswith("?"), kind or "T", of))
     form = Form(
-        since=1, deprecated=False, operands=rows, rest=False, max_outputs=outputs,
-        attributes={name: KINDS[kind] for name, kind in kinds.items()}, required=(),
+        since=1, deprecated=False, operands=tuple(rows), rest=False, max_outputs=outputs,
+        attributes={name: KINDS[kind] for name, kind in kinds.items()},
+        required=tuple(item.split(":")[0] for item in attributes.split() if item.endswith("!")),
     )  # fmt: skip
     return Contributed(form, Row(f"{__package__}.{module}", name))
 
 
 CONTRIBUTED: Final[dict[str, Contributed]] = {
+    "com.microsoft.Attention": _operator(
+        "multi_head.packed", "input weights bias? mask_index? past? attention_bias? past_sequence_length?",
+        "scale:f mask_filter_value:f do_rotary:i past_present_share_buffer:i qkv_hidden_sizes:I unidirectional:i "
+        "rotary_embedding_dim:i num_heads:i!", outputs=2,
+    ),
     "com.microsoft.BiasGelu": _operator("fused.gelu", "A B"),
     "com.microsoft.FastGelu": _operator("fused.gelu", "X bias?"),
     "com.microsoft.FusedConv": _operator("fused.conv", "X W B? Z?", CONVOLUTION),
@@ -61,6 +71,12 @@ CONTRIBUTED: Final[dict[str, Contributed]] = {
     ),
     "com.microsoft.FusedMatMul": _operator("fused.matmul", "A B", f"{PRODUCT} transBatchA:i transBatchB:i"),
     "com.microsoft.Gelu": _operator("fused.gelu", "X"),
+    "com.microsoft.MultiHeadAttention": _operator(
+        "multi_head.apart",
+        "query key? value? bias? key_padding_mask? attention_bias? past_key? past_value? past_sequence_length? "
+        "cache_indirection?",
+        "unidirectional:i scale:f mask_filter_value:f num_heads:i!", outputs=4,
+    ),
     "com.microsoft.QuickGelu": _operator("fused.quick_gelu", "X", "alpha:f"),
     "com.microsoft.SkipLayerNormalization": _operator(
         "skip_normalization.skip_layer", "input skip gamma beta? bias?", "epsilon:f", outputs=4

@@ -75,4 +75,5 @@ def eye_like(call: Call) -> list[Value]:
 def non_zero(call: Call) -> list[Value]:
     x = call.known(0)
     call.refuse(x.rad is not None, "computed constant")
+    call.refuse(not x.shape, "an operand without axes")
     return [Known(np.array(np.nonzero(x.array), dtype=np.int64).reshape(len(x.shape), -1), "int64")]

@@ -80,7 +80,7 @@ def product(
         weight = times(call, a, alpha).moved(_swapped)
         return transposed(call, _right(call, call.data(transposed(call, b)), weight, None, roundings, exact))
     # kernels also multiply by alpha before they add up
-    y = _variable(call, a, b, int(alpha != 1))
+    y = _variable(call, a, b, max(roundings, int(alpha != 1)))
     return y if alpha == 1 else scale(call, y, Constant(np.array(alpha)), None, 1)
 
 

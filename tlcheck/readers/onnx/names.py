@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, MutableMapping, Sequence, Set
+from collections.abc import Container, Iterable, Iterator, MutableMapping, Sequence, Set
 from typing import TYPE_CHECKING
 
 from tlcheck.errors import InvalidInput
@@ -33,6 +33,22 @@ def check_names(graph: GraphProto) -> None:
         raise InvalidInput("TLC201", "input or initializer without a name")
     if not graph.output:
         raise InvalidInput("TLC201", "model without outputs")
+
+
+def check_whole(graph: GraphProto) -> None:
+    """``check_names``; and every node reads what is defined before it, also where no output needs it. Raises TLC201, TLC202."""
+    check_names(graph)
+    known = {*(i.name for i in graph.input), *(t.name for t in graph.initializer)}
+    for node in graph.node:
+        for name in node.input:
+            check_defined(name, known, node)
+        known.update(node.output)
+
+
+def check_defined(name: str, known: Container[str], node: NodeProto) -> None:
+    if name and name not in known:
+        text = f"tensor '{name}' is not defined before its use (missing, cyclic or out of order)"
+        raise InvalidInput("TLC201", text, field=f"node '{node.name or node.op_type}'")
 
 
 def stored_in(graph: GraphProto, needed: Set[str]) -> dict[str, Known]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from tlcheck.readers.onnx import exact
 from tlcheck.readers.onnx.arithmetic import ONE, add_signed, multiplied, scale
-from tlcheck.readers.onnx.call import Call
+from tlcheck.readers.onnx.call import NO_FORM, Call
 from tlcheck.readers.onnx.operands import Data, Shape, Value
 from tlcheck.readers.onnx.reductions import mean, sum_over
 from tlcheck.trusted.arith.constant import Constant
@@ -135,6 +135,7 @@ def lrn(call: Call) -> list[Value]:
     alpha, beta, bias = (call.attr_float(n, d) for n, d in (("alpha", 1e-4), ("beta", 0.75), ("bias", 1.0)))
     if len(x.shape) < 3 or size < 1 or beta <= 0:
         raise call.misshapen(f"size {size}, beta {beta} for operand {x.shape}")
+    call.refuse(size % 2 == 0, "an even size", NO_FORM)
     channels = x.shape[1]
     call.foldable(channels * channels)
     distance = np.arange(channels)[:, None] - np.arange(channels)

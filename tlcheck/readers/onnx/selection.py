@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tlcheck.readers.onnx.call import DIFFER, Call
+from tlcheck.readers.onnx.call import DIFFER, NO_FORM, Call
 from tlcheck.readers.onnx.operands import INTEGERS, Data, Known, Value
 from tlcheck.trusted.ops.indexed import cut
 from tlcheck.trusted.ops.structure import Rearrange
@@ -173,6 +173,7 @@ def pad(call: Call) -> list[Value]:
     x, mode = call.value(0), call.attr_str("mode", "constant")
     call.refuse(mode not in ("constant", *MODES), f"mode {mode}")
     call.refuse(mode == "wrap" and call.opset < 19, "mode wrap before opset 19")
+    call.refuse(not x.shape, "an operand without axes", NO_FORM)
     widths = _pad_widths(call, len(x.shape))
     fill = _pad_value(call, x)
     # negative widths remove entries

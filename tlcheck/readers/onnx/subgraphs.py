@@ -129,6 +129,10 @@ def loop(walk: Walk, values: Values, call: Call) -> list[Part]:
     count, condition = call.raw(0), call.raw(1)
     most = None if count is None else int(_decided(call, count, "a trip count"))
     goes_on = True if condition is None else bool(_decided(call, condition, "a condition"))
+    call.refuse(
+        goes_on and most is None and _is_endless(body.graph),
+        "without a trip count, and its condition never changes",
+    )
     if most is not None and goes_on and condition is None:
         _require_room(call, walk, most, body.graph)
     scanned: list[list[Part]] = [[] for _ in call.outputs[len(carried) :]]
@@ -157,6 +161,19 @@ def _present(call: Call, i: int) -> Part:
 def _rank(graph: GraphProto, i: int) -> int:
     """Axes that the graph says its input has; 0 if it says nothing."""
     return len(graph.input[i].type.tensor_type.shape.dim)
+
+
+def _is_endless(graph: GraphProto) -> bool:
+    """The condition that the body gives is the one that it gets."""
+    same = {
+        node.output[0]: node.input[0]
+        for node in graph.node
+        if node.op_type == "Identity" and node.input and node.output
+    }
+    name = graph.output[0].name
+    for _ in same:
+        name = same.get(name, name)
+    return bool(name == graph.input[1].name)
 
 
 def _require_room(call: Call, walk: Walk, count: int, graph: GraphProto) -> None:

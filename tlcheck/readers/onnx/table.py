@@ -86,8 +86,9 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
     },
     "along_axis": {
         "ArgMax": "arg_extreme", "ArgMin": "arg_extreme", "Hardmax": "hardmax", "LogSoftmax": "softmax", "OneHot": "one_hot",
-        "Softmax": "softmax", "TopK": "top_k",
+        "Softmax": "softmax",
     },
+    "top_k": {"TopK": "top_k"},
     "normalization": {
         "BatchNormalization": "batch_normalization", "GroupNormalization": "group_normalization",
         "InstanceNormalization": "instance_normalization", "LRN": "lrn", "LayerNormalization": "layer_normalization",
@@ -95,6 +96,7 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
     },
     "matrices": {"CumSum": "cum_sum", "Gemm": "gemm", "MatMul": "matmul"},
     "einsum": {"Einsum": "einsum"},
+    "determinant": {"Det": "det"},
     "subgraphs": {"If": "if_", "Loop": "loop", "Scan": "scan"},
     "fourier": {"DFT": "dft", "STFT": "stft"},
     "recurrent": dict.fromkeys(("GRU", "LSTM", "RNN"), "recurrent"),
@@ -123,6 +125,7 @@ FAMILIES: Final[dict[str, dict[str, str]]] = {
     "placing": {"CenterCropPad": "center_crop_pad", "Col2Im": "col2im", "TensorScatter": "tensor_scatter"},
     "attention": {"Attention": "attention", "RotaryEmbedding": "rotary_embedding"},
     "resize": {"Resize": "resize", "Upsample": "upsample"},
+    "grid_sample": {"AffineGrid": "affine_grid", "GridSample": "grid_sample"},
     "discrete": {
         "And": "logic", "Ceil": "stepped", "Equal": "comparison", "Floor": "stepped", "Greater": "comparison",
         "GreaterOrEqual": "comparison", "IsInf": "is_not_a_number", "IsNaN": "is_not_a_number", "Less": "comparison",
@@ -147,20 +150,6 @@ LOWERINGS: Final[dict[str, Row]] = OPERATIONS | {
     for family, rows in FAMILIES.items()
     for operator, name in rows.items()
 }
-
-NEVER: Final[dict[str, str]] = {
-    "MeanVarianceNormalization": "onnxruntime adds no 1e-9 to the deviation, as the standard's function does",
-    **dict.fromkeys(
-        "Bernoulli Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike".split(),
-        "its values are random: no one function",
-    ),
-    **dict.fromkeys(
-        "ConcatFromSequence Optional OptionalGetElement OptionalHasElement SequenceAt SequenceConstruct SequenceEmpty "
-        "SequenceErase SequenceInsert SequenceLength SequenceMap SplitToSequence".split(),
-        "sequences and optional values are no tensors",
-    ),
-}  # fmt: skip
-"""Operators without a row, and why."""
 
 LOCAL: Final = Row(f"{__package__}.subgraphs", "function_call")
 """A call of a local function. Rows of its module get the walk too."""

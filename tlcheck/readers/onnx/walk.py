@@ -13,10 +13,10 @@ from tlcheck.errors import InvalidInput
 from tlcheck.limits import MAX_NODES
 from tlcheck.readers.onnx.call import Builder, Call
 from tlcheck.readers.onnx.external import parse
-from tlcheck.readers.onnx.names import FunctionName, Values, check_names, needed_by, stored_in
+from tlcheck.readers.onnx.names import FunctionName, Values, check_defined, check_whole, needed_by, stored_in
 from tlcheck.readers.onnx.operands import FLOATS, INTEGERS, Data, Known, Late, Part, Shape
 from tlcheck.readers.onnx.standard import MIN_OPSET, form_of, max_opset
-from tlcheck.readers.onnx.table import LOCAL, LOWERINGS, NEVER, ON_INTEGERS, Row, late_row, remember
+from tlcheck.readers.onnx.table import LOCAL, LOWERINGS, ON_INTEGERS, Row, late_row, remember
 from tlcheck.readers.onnx.tensors import checked_shape, element_type
 from tlcheck.trusted.graph import Graph
 
@@ -37,7 +37,7 @@ def read_graph(data: bytes) -> Graph:
     opset, versions = _opset(model), _versions(model)
     graph = model.graph
     _check_features(model)
-    check_names(graph)
+    check_whole(graph)
     needed = needed_by(graph.node, (output.name for output in graph.output))
     values: Values = dict(stored_in(graph, needed))
     walk = Walk(Builder(table=LOWERINGS), _functions(model), versions, opset, opset)
@@ -147,6 +147,10 @@ def _check_features(model: ModelProto) -> None:
 
 def _input(info: ValueInfoProto, builder: Builder) -> Data:
     where = f"input '{info.name}'"
+    kind = info.type.WhichOneof("value") or ""
+    if kind in ("sequence_type", "optional_type"):
+        text = f"input is a value of type {kind[:-5]}, no tensor: make each of its tensors an input"
+        raise InvalidInput("TLC202", text, field=where)
     if not info.type.HasField("tensor_type") or not info.type.tensor_type.HasField("shape"):
         raise InvalidInput("TLC202", "input is not a tensor of known rank", field=where)
     dtype = element_type(info.type.tensor_type.elem_type, where)
@@ -181,11 +185,12 @@ def _own(node: NodeProto, opset: int, versions: Mapping[str, set[int]]) -> Contr
 
 def _row(node: NodeProto, call: Call, operands: Sequence[Part | None], own: Row | None) -> Row:
     """How the node is read. Raises TLC202 for one that is not, TLC203 for minus infinity where it has no place."""
-    call.refuse(own is None and node.domain not in DEFAULT, f"domain {node.domain}")
-    call.refuse(bool(node.overload), f"overload {node.overload}")
-    row = own or LOWERINGS.get(node.op_type)
+    row = own or (LOWERINGS.get(node.op_type) if node.domain in DEFAULT else None)
     if row is None:
-        raise call.unsupported(NEVER.get(node.op_type, ""))
+        from tlcheck.readers.onnx.unread import reason
+
+        raise call.unsupported(reason(node.op_type, node.domain))
+    call.refuse(bool(node.overload), f"overload {node.overload}")
     late = None if own else late_row(node.op_type, operands)
     call.refuse_infinity(late is not None)
     if late is None and (own or node.op_type not in ON_INTEGERS):
@@ -197,9 +202,7 @@ def _row(node: NodeProto, call: Call, operands: Sequence[Part | None], own: Row 
 
 def _operand(name: str, values: Values, node: NodeProto) -> Part | None:
     """The tensor's value; None for an optional operand left out. Raises TLC201: missing, or nodes out of order."""
-    if name and name not in values:
-        text = f"tensor '{name}' is not defined before its use (missing, cyclic or out of order)"
-        raise InvalidInput("TLC201", text, field=f"node '{node.name or node.op_type}'")
+    check_defined(name, values, node)
     return values[name] if name else None
 
 

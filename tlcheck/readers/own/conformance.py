@@ -1,8 +1,8 @@
 """``tlcheck.conformance/1``: what a runtime made of a network's inputs, recorded by ``tlcheck run``.
 
 The artifact names the model (ONNX), the runtime profile and the arrays, which lie beside it or in its bundle; the claim is about
-these files, whose hashes are reported. ``runtime`` is the record's word: nothing is proved of it. See
-certificates/formats/conformance.md.
+these files, whose hashes are reported. ``runtime`` is the record's word: nothing is proved of it; where it
+names the executed graph by its hash, that is the model's. See certificates/formats/conformance.md.
 """
 
 from __future__ import annotations
@@ -57,7 +57,21 @@ def load(data: bytes, files: Files, options: Options, format: str) -> Sequence[L
         )
     except ValueError as problem:
         raise InvalidInput("TLC101", str(problem), field="values, labels or within") from None
+    _is_of(artifact, files)
     return [LoadedClaim("conformance", claim, sources=files.sources)]
+
+
+def _is_of(artifact: Artifact, files: Files) -> None:
+    """The record says itself that another graph was executed: TLC103."""
+    said = artifact.runtime.get("model")
+    executed = said.get("executed_sha256") if isinstance(said, dict) else None
+    sources = files.sources
+    found = sources.get("model") or sources.get(artifact.model.file)
+    if executed is not None and executed != found:
+        raise InvalidInput(
+            "TLC103", "the record is of another graph than the model here (SHA-256)", field="runtime.model.executed_sha256",
+            expected=str(found), got=str(executed)[:64],
+        )  # fmt: skip
 
 
 def _labels(labels: Sequence[int | None], count: int) -> np.ndarray[Any, np.dtype[np.int64]]:

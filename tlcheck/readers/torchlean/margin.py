@@ -114,8 +114,13 @@ def _own(data: bytes, files: Files, options: Options) -> Sequence[LoadedClaim]:
             got=str(read.examples),
         )
     decimals = "exact; data nearest binary64"
-    claim = _margins(graph, examples, tuple(read.certified or ()), read.count, options.arith, decimals)
+    claim = _margins(graph, examples, tuple(read.certified or ()), read.count, arithmetic(options), decimals)
     return [LoadedClaim(read.name or "margins", claim, sources=files.sources)]
+
+
+def arithmetic(options: Options) -> str:
+    """Margins have no passes over native kernels: who asks for them wants nothing assumed of a BLAS, and gets integers."""
+    return "arb" if options.arith == "directed" else options.arith
 
 
 def _margins(
@@ -168,7 +173,7 @@ def _torchlean(data: bytes, files: Files, options: Options) -> Sequence[LoadedCl
     claims.append(
         LoadedClaim(
             "margins",
-            _margins(graph, examples, flagged, None, options.arith, decimals),
+            _margins(graph, examples, flagged, None, arithmetic(options), decimals),
             sources=files.sources,
         )
     )

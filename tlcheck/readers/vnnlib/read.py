@@ -21,9 +21,8 @@ from tlcheck.readers.vnnlib.version2 import Property, read_declared, read_plain
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.query import Query
 
-_VERSION: Final = re.compile(
-    r"(?:[ \t\r\n]++|;[^\n]*+)*+\([ \t\r\n]*+vnnlib-version[ \t\r\n]*+<?([^ \t\r\n()>]{0,40})"
-)
+_BLANK: Final = r"(?:[ \t\r\n]++|;[^\n]*+)*+"
+_VERSION: Final = re.compile(rf"{_BLANK}\({_BLANK}vnnlib-version{_BLANK}<?([^ \t\r\n()<>;]{{0,40}})")
 _LONE_CR: Final = re.compile(r"\r(?!\n)")
 
 

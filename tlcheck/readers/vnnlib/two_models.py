@@ -7,7 +7,7 @@ The nodes of a are there as they are; every node of b that an output needs has a
 
 * an affine operation, or one without a partner, is the same operation on the values of its operands;
 * a function f with a partner in a, which takes f of z there, is f(z) - Gap(z, d) with d = z - z', z' its own operand
-  (``trusted.ops.gap``): f(z'), whatever z and z' are;
+  (``trusted.ops.gap``): f(z'), whatever z and z' are, and, if b rounds numbers to steps, in f's range (``Counterpart``);
 * a product c d with a partner a b is a b - (a (b - d) + (a - c) d).
 
 Differences are definitions: nothing rounds. In float32 Gap has the rounding errors of both f(z) and f(z'); of products,
@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
+from functools import cached_property
 from importlib import import_module
 from math import prod
 from typing import Final
@@ -32,7 +33,8 @@ from tlcheck.keys import key
 from tlcheck.readers.vnnlib.places import inputs_of, outputs_of, squeezed
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.ops.base import Operation
-from tlcheck.trusted.ops.gap import Difference
+from tlcheck.trusted.ops.elementwise import Elementwise
+from tlcheck.trusted.ops.gap import Counterpart, Difference
 from tlcheck.trusted.ops.structure import Rearrange
 
 BENT, SMOOTH = "gap.BentGap", "smooth_gap.SmoothGap"
@@ -51,12 +53,19 @@ MOST_COMPARED: Final = 1 << 22
 """Pairs of operations that are compared to find partners, beyond those that begin or end both networks alike."""
 
 
-def joined(a: Graph, b: Graph, names: tuple[str, str] = ("", ""), *, aligned: bool = True) -> Graph:
-    """See above; without partners unless ``aligned``. Raises InvalidInput TLC303: inputs or outputs differ, of these files."""
+def joined(
+    a: Graph, b: Graph, names: tuple[str, str] = ("", ""), *, aligned: bool = True, shared: bool = False
+) -> Graph:
+    """See above; without partners unless ``aligned``. ``shared``: a node of b that is one of a, of the same nodes, is that one:
+    over the reals they have one value, which two executions need not. Raises InvalidInput TLC303: inputs or outputs differ."""
     order = [
         _matched(f(a), f(b), what, names) for f, what in ((inputs_of, "inputs"), (outputs_of, "outputs"))
     ]
     work = _Joining(a, b, partners(a, b) if aligned else {}, list(a.nodes))
+    if shared:
+        work.known = {
+            _made_of(node.op, node.inputs): i for i, node in enumerate(a.nodes) if i not in a.inputs
+        }
     for i, k in zip(a.inputs, order[0], strict=True):
         work.at[b.inputs[k]] = work.shaped(i, b.nodes[b.inputs[k]].shape)
     for j in needed(b):
@@ -81,6 +90,13 @@ class _Joining:
     at: dict[int, int] = field(default_factory=dict)
     apart: dict[int, int] = field(default_factory=dict)
     """Operand in a of a function with a partner -> what it differs by from the partner's."""
+    known: Mapping[str, int] = field(default_factory=dict)
+    """What nodes of a are made of -> the node, where b's may be they."""
+
+    @cached_property
+    def rounded(self) -> bool:
+        """Whether b rounds numbers to steps: how it does depends on ranges that a difference does not show."""
+        return any(_name(self.b.nodes[j].op) == "quantized.Quantize" for j in needed(self.b))
 
     def emit(self, op: Operation, operands: Sequence[int], label: str) -> int:
         shape = op.output_shape(tuple(self.nodes[k].shape for k in operands))
@@ -94,6 +110,10 @@ class _Joining:
     def put(self, j: int) -> None:
         node = self.b.nodes[j]
         operands, label = [self.at[k] for k in node.inputs], f"B/{node.label}"
+        same = self.known.get(_made_of(node.op, operands)) if self.known else None
+        if same is not None and self.nodes[same].shape == node.shape:
+            self.at[j] = same
+            return
         if j not in self.partner:
             self.at[j] = self.emit(node.op, operands, label)
             return
@@ -104,15 +124,19 @@ class _Joining:
 
     def _moved(self, i: int, theirs: Sequence[int], label: str) -> int:
         op, (z,) = self.nodes[i].op, self.nodes[i].inputs
-        d = self.apart[z] = self.emit(Difference(), (z, *theirs), f"{label}: difference of operands")
+        if not (self.rounded and isinstance(op, Elementwise)):
+            d = self.apart[z] = self.emit(Difference(), (z, *theirs), f"{label}: difference of operands")
+            return self.emit(Difference(), (i, self.emit(_gap(op), (z, d), f"{label}: difference")), label)
+        less = self.emit(Difference((-1,)), theirs, f"{label}: negated operand")
+        d = self.apart[z] = self.emit(Difference((1, 1)), (z, less), f"{label}: difference of operands")
         gap = self.emit(_gap(op), (z, d), f"{label}: difference")
-        return self.emit(Difference(), (i, gap), label)
+        return self.emit(Counterpart(op), (i, gap, less), label)
 
     def _product(self, i: int, theirs: Sequence[int], label: str) -> int:
         op, (a, b), (c, d) = self.nodes[i].op, self.nodes[i].inputs, theirs
         first = self.emit(op, (a, self.emit(Difference(), (b, d), label)), label)
         second = self.emit(op, (self.emit(Difference(), (a, c), label), d), label)
-        value = self.emit(Difference(3), (i, first, second), label)
+        value = self.emit(Difference((1, -1, -1)), (i, first, second), label)
         return self.emit(_made("product_gap.BothRounded", op), (value, a, b, c, d), label)
 
 
@@ -192,6 +216,10 @@ def _candidates(graph: Graph) -> list[tuple[int, str]]:
             pointwise = _class_of(node.op) in (BENT, SMOOTH)
             found.append((i, key("operation", node.op, [prod(s) for s in shapes] if pointwise else shapes)))
     return found
+
+
+def _made_of(op: Operation, operands: Sequence[int]) -> str:
+    return key("node", op, list(operands))
 
 
 def _name(op: Operation) -> str:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _SKELETON: Final = re.compile(r'[()]|;[^\n]*+|"[^"\\;\n]*+"|"')
 """Parentheses, comments and strings; a string with a quote, backslash, semicolon or line end inside is refused."""
 _COMMENT: Final = re.compile(r";[^\n]*+")
-_LONG_INDEX: Final = re.compile(r"[\[,][ \t\r\n]*+-?[0-9]{10}")
+_NO_INDEX: Final = re.compile(r"[\[,][ \t\r\n]*+(?:-|[0-9]{10})")
 """Commas occur only between indices and sizes."""
 _FLOATS: Final = {
     "Real": "real", "F16": "float16", "F32": "float32", "F64": "float64", "BF16": "bfloat16",
@@ -165,8 +165,8 @@ def read_declared(text: str) -> Property:
     """What any VNN-LIB 2.0 text says. Raises InvalidInput as ``read_vnnlib2``; TLC302 for an element type only."""
     _check_nesting(text)
     code = _COMMENT.sub("", text)
-    if _LONG_INDEX.search(code) is not None:
-        raise InvalidInput("TLC301", "index or size too large", expected="at most 9 digits")
+    if _NO_INDEX.search(code) is not None:
+        raise InvalidInput("TLC301", "no index or size", expected="at most 9 digits, without sign")
     query = _parse(text, code)
     layout = _Layout(query)
     reader = _Expressions(layout)

@@ -57,8 +57,6 @@ def lower_float(x: arb) -> float:
     f = float(x.lower())
     while not arb(f) <= x.lower():
         f = math.nextafter(f, -math.inf)
-        if f == -math.inf:
-            break
     return f
 
 
@@ -84,7 +82,7 @@ def ball(q: Fraction) -> arb:
 
 def exact_ball(mantissa: int, exponent: int) -> arb:
     """mantissa * 2^exponent, exactly (whatever the working precision)."""
-    return arb(fmpz(mantissa)) * arb(2) ** exponent if not mantissa else arb((fmpz(mantissa), fmpz(exponent)))
+    return arb((fmpz(mantissa), fmpz(exponent)))
 
 
 def compare_positive(x: arb) -> bool:

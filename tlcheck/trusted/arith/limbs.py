@@ -84,7 +84,7 @@ def dot(q: Floats, v: Int, h: int) -> Objects:
     """
     if q.shape[1] > DOT_TERMS:
         parts = [slice(k, k + DOT_TERMS) for k in range(0, q.shape[1], DOT_TERMS)]
-        return np.sum([dot(q[:, p], v[:, p], h) for p in parts], axis=0)
+        return sum((dot(q[:, p], v[:, p], h) for p in parts), np.zeros(q.shape[0], object))
     sums = np.zeros((4, q.shape[0]), np.int64)
     limbs = three_limbs(v, h)
     step = 1 << (53 - 2 * h)

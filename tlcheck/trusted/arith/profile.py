@@ -33,7 +33,8 @@ class Accuracy:
 @dataclass(frozen=True)
 class Profile:
     """``name`` and ``digest`` (of the document) say which it is, in verdicts and keys. ``functions``: by the name of the
-    operation's class. ``normalisation``: by the name of the operator, how its means and variances are computed.
+    operation's class. ``normalisation``: by the name of the operator, how its means and variances are computed. ``attention``: by
+    the name of the operator, how its softmax is.
     ``exact_products``: sums of products of 8-bit integers are exact, whatever their signs. ``wide_sums``: operators on 16-bit
     numbers are executed in float32, and what they give is rounded to 16 bits. ``tf32``: products of matrices and convolutions
     are TF32's (``product_error``)."""
@@ -42,6 +43,7 @@ class Profile:
     digest: str
     functions: Mapping[str, Accuracy] = field(default_factory=dict)
     normalisation: Mapping[str, str] = field(default_factory=dict)
+    attention: Mapping[str, str] = field(default_factory=dict)
     exact_products: bool = False
     wide_sums: bool = False
     tf32: bool = False

@@ -33,6 +33,7 @@ from tlcheck.trusted.ops.base import AffineOperation, Balls, Operation, Relaxed,
 from tlcheck.trusted.ops.bent import Abs, Clip, LeakyRelu
 from tlcheck.trusted.ops.elementwise import Elementwise
 from tlcheck.trusted.ops.lines import Lines, Part, Relaxation, snap
+from tlcheck.trusted.ops.ranges import UNDEFINED
 
 Floats = NDArray[np.float64]
 CHARGE, TINY = 2.0**-49, 2.0**-1000
@@ -42,18 +43,20 @@ NO_ENGINE: Any = None
 
 @dataclass(frozen=True, eq=False)
 class Difference(AffineOperation):
-    """y = x_1 - x_2 - ...: what is meant by a difference of networks. No program computes it, so that nothing rounds."""
+    """y = x_1 - x_2, or other ``signs``: what is meant by a difference of networks. No program computes it: nothing rounds."""
 
-    operands: int = 2
+    signs: tuple[int, ...] = (1, -1)
 
     def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
-        require(len(inputs) == self.operands >= 2, f"Difference: takes {self.operands} operands")
+        require(
+            len(inputs) == len(self.signs) > 0, f"Difference: takes {len(self.signs)} operands, one at least"
+        )
+        require(all(abs(s) == 1 for s in self.signs), f"Difference: signs {self.signs}")
         require(all(s == inputs[0] for s in inputs), f"Difference: operands differ in shape: {inputs}")
         return inputs[0]
 
     def affine(self, inputs: tuple[Shape, ...], output: Shape) -> Affine:
-        maps = (SignMap(-1 if k else 1, prod(output)) for k in range(self.operands))
-        return Affine(tuple(maps), None, 0, True)
+        return Affine(tuple(SignMap(s, prod(output)) for s in self.signs), None, 0, True)
 
 
 class Moved:
@@ -88,6 +91,56 @@ class Moved:
             own = self.f.radius((x,), shapes[:1], self.f.image((x,), shapes[:1], NO_ENGINE), profile)
             found = own if found is None else found if own is None else sum_up(found, own)
         return found
+
+
+@dataclass(frozen=True, eq=False)
+class Counterpart(Relaxed):
+    """y = x_1 - x_2, which is f(-x_3), or in float32 within f's rounding error of it; not defined elsewhere.
+
+    f(a) less its Gap of a and d is f(a - d): as a difference it follows what bounds of a know, as f's value it lies in f's range.
+    Where I holds the difference and J is f's range over the box of -x_3, a value of I within r of J is within r of their common
+    part, or, where they have none, of the end of I or J that is taken: the box widened by f's radius r holds it.
+    """
+
+    f: Elementwise
+
+    @property
+    def by_value(self) -> bool:
+        return not isinstance(self.f, Clip)
+
+    def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
+        require(len(inputs) == 3, f"Counterpart: takes three operands, got {len(inputs)}")
+        require(inputs[0] == inputs[1] == inputs[2], f"Counterpart: operands differ in shape: {inputs}")
+        return self.f.output_shape(inputs[2:])
+
+    def step(self, inputs: tuple[Shape, ...], shape: Shape) -> Step:
+        value = self.f.step(inputs[2:], shape)
+
+        def step(xs: Sequence[Balls]) -> Balls:
+            pairs = zip(value([[-x for x in xs[2]]]), xs[0], xs[1], strict=True)
+            return [y if y.overlaps(p - q) else UNDEFINED for y, p, q in pairs]
+
+        return step
+
+    def image(self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], engine: Engine) -> Box:
+        found = less(boxes[0], boxes[1]).meet(self._range(boxes[2], shapes))
+        return Box(found.lower, np.maximum(found.lower, found.upper))
+
+    def _range(self, box: Box, shapes: tuple[Shape, ...]) -> Box:
+        return self.f.image((Box(-box.upper, -box.lower),), shapes[2:], NO_ENGINE)
+
+    def radius(
+        self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...], image: Box, profile: Profile
+    ) -> Floats | None:
+        x = boxes[2]
+        return self.f.radius((Box(-x.upper, -x.lower),), shapes[2:], self._range(x, shapes), profile)
+
+    def relaxation(self, boxes: tuple[Box, ...], shapes: tuple[Shape, ...]) -> Relaxation:
+        """The difference itself."""
+        one, zero = np.ones(boxes[0].lower.shape), np.zeros(boxes[0].lower.shape)
+        return Relaxation(
+            tuple(Part(k, Lines((s, zero), (s, zero)), boxes[k]) for k, s in ((0, one), (1, -one)))
+        )
 
 
 class Gap(Moved, Relaxed):

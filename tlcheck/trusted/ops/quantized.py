@@ -45,6 +45,10 @@ class Quantize(Elementwise):
     high: Constant
     ties: bool = True
 
+    @property
+    def by_value(self) -> bool:
+        return all(c.size == 1 for c in (self.scale, self.low, self.high))
+
     def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
         shape = one(inputs, "Quantize")
         for c in (self.scale, self.low, self.high):

@@ -87,17 +87,18 @@ class Statistic(AffineOperation):
 def _one_pass_variance(v: Box, x: Floats, profile: Profile) -> Floats:
     """mean(x^2) - mean(x)^2 of x (D, groups, n).
 
-    With s the mean of x^2: the mean of squares errs by gamma_(n+1) s. The mean errs by gamma_n mean |x| (n - 1 additions, one
-    division), so its square by at most gamma_(2n+1) (mean |x|)^2 <= gamma_(2n+1) s. The difference, at most 2 s before it is
-    rounded, by 2 u s more. In all gamma_(3n+4) s - gamma_(n+1) gamma_(2n+1) s; the deviations' own error (``Statistic``) is
-    below 4 u s + gamma_n^2 s. So gamma_(3n+8) s, and what flushes to zero.
+    With s the mean of x^2: the mean of squares errs by gamma_(n+2) s (a square, n - 1 additions, one division; or a product with
+    1/n, itself rounded). The mean errs by gamma_(n+1) mean |x|, so its square by at most gamma_(2n+3) (mean |x|)^2 <=
+    gamma_(2n+3) s. The difference, at most 2 s before it is rounded, by 2 u s more. In all gamma_(3n+7) s -
+    gamma_(n+2) gamma_(2n+3) s; the deviations' own error (``Statistic``) is below 4 u s + gamma_(n+1)^2 s. So gamma_(3n+12) s,
+    and what flushes to zero.
     """
     n = x.shape[2]
     squares = (x**2).sum(axis=2)
     representable(Box(squares, squares))
-    k = (3 * n + 8) * UNIT32
+    k = (3 * n + 12) * UNIT32
     up = 1 + Fraction(n + 4, 1 << 50)  # what float64 lost in the sum of squares
-    return scaled_up(k / (1 - k) / n * up, squares, (2 * n + 8) * TINY32 * (1 + Fraction(float(x.max()))))
+    return scaled_up(k / (1 - k) / n * up, squares, (2 * n + 12) * TINY32 * (1 + Fraction(float(x.max()))))
 
 
 def _welford_share(n: int, profile: Profile) -> tuple[Fraction, Fraction]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from math import isfinite, prod
-from typing import Final
+from typing import Any, Final, cast
 
 from tlcheck.trusted.arith.arb import Arb, arb, ball, lower_float, upper_float
 from tlcheck.trusted.calculus.ranges import Box
@@ -20,19 +20,22 @@ from tlcheck.trusted.taylor.space import Space
 
 PART_CELLS: Final = 8
 """Cells checked as one part, a second or so of work."""
+BATCH: Final = 64
+"""The same where float64 is tried first, on all of them at a time."""
 
 
 @dataclass(frozen=True, eq=False)
 class Amount:
     """A number that a quantity has over its domain. ``norm``: "sup", the supremum of r; "L2" or "L1", the integral of r or
-    of its root over the coordinates that are not fixed. ``order``, ``tree``: the evidence. Raises ValueError when built from
-    what does not fit."""
+    of its root over the coordinates that are not fixed. ``order``, ``tree``: the evidence. ``quick``: float64 is tried first.
+    Raises ValueError when built from what does not fit."""
 
     name: str
     quantity: Quantity
     norm: str
     order: int
     tree: str
+    quick: bool = False
 
     def __post_init__(self) -> None:
         if self.norm not in ("sup", "L1", "L2"):
@@ -48,21 +51,40 @@ class Amount:
 
     def shares(self, first: int, last: int, tick: Callable[[], None]) -> Iterator[Check | Share]:
         """Of the cells from ``first`` up to ``last``: the range of r, or the integral."""
-        matrices: Matrices = {}
-        for k, cell in enumerate(self.cells[first:last], first):
-            tick()
-            try:
-                value = self._over(cell, matrices)
-            except OutsideDomain as problem:
-                yield undecided(f"{self.name} on the cell", f"{self.quantity.where(cell)}: {problem}")
+        for k, cell, value in self.values(first, last, tick, lambda value: bool(value.is_finite())):
+            if isinstance(value, OutsideDomain):
+                yield undecided(f"{self.name} on the cell", f"{self.quantity.where(cell)}: {value}")
             else:
                 yield Share(self.name, k, lower_float(value), upper_float(value))
 
-    def _over(self, cell: Box, matrices: Matrices) -> Arb:
-        if self.norm == "sup":
-            return self.quantity.over(cell, self.order, matrices)
+    def values(
+        self, first: int, last: int, tick: Callable[[], None], enough: Callable[[Arb], bool]
+    ) -> Iterator[tuple[int, Box, Arb | OutsideDomain]]:
+        """For each of these cells a ball that holds the range of r, or the integral: float64's where that is ``enough``, else
+        Arb's; or why there is none."""
+        matrices: Matrices = {}
+        for start in range(first, last, BATCH):
+            batch = self.cells[start : min(start + BATCH, last)]
+            for k, (cell, value) in enumerate(zip(batch, self._quickly(batch), strict=True), start):
+                tick()
+                yield k, cell, value if value is not None and enough(value) else self._over(cell, matrices)
+
+    def _quickly(self, batch: Sequence[Box]) -> Sequence[Arb | None]:
+        if not (self.quick and self.quantity.free):
+            return [None] * len(batch)
+        from tlcheck.trusted.science.quantities64 import found  # --arith arb does without
+
+        values = found(self.quantity, batch, self.order, self.norm)
+        return values.ranges if self.norm == "sup" else values.integrals
+
+    def _over(self, cell: Box, matrices: Matrices) -> Arb | OutsideDomain:
         volume = prod((b - a for a, b in cell if a < b), start=Fraction(1))
-        return ball(volume) * self.quantity.mean_over(cell, self.order, matrices, self.norm)
+        try:
+            if self.norm == "sup":
+                return self.quantity.over(cell, self.order, matrices)
+            return ball(volume) * self.quantity.mean_over(cell, self.order, matrices, self.norm)
+        except OutsideDomain as problem:
+            return problem
 
     def total(self, shares: Sequence[Share]) -> Arb | None:
         """A ball that holds the amount; None unless every cell has exactly one share, of finite ends."""
@@ -77,11 +99,30 @@ class Amount:
 
 
 def in_parts(claim: Splittable, count: int) -> list[ConditionClaim]:
-    """PART_CELLS of ``count`` cells in each part."""
-    return [_Part(claim, k, min(k + PART_CELLS, count)) for k in range(0, count, PART_CELLS)]
+    """PART_CELLS, or a BATCH, of ``count`` cells in each part."""
+    size = BATCH if claim.quick else PART_CELLS
+    return [_Part(claim, k, min(k + size, count)) for k in range(0, count, size)]
 
 
 class Splittable(ConditionClaim):
+    """``quick``: float64 is tried on its cells before Arb."""
+
+    quick: bool
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        doubles = ("IEEE-754 double precision", "BLAS sums every product as a tree (probed)")
+        return (*super().assumptions, *(doubles if self.quick else ()))
+
+    @property
+    def asks_for(self) -> tuple[str, ...]:
+        """Float64, where it is tried."""
+        return ("tlcheck.trusted.science.quantities64",) if self.quick else ()
+
+    def in_float64(self) -> ConditionClaim:
+        """The same claim, of which float64 decides what it can."""
+        return cast("ConditionClaim", replace(cast("Any", self), quick=True))
+
     @abstractmethod
     def some(self, first: int, last: int, tick: Callable[[], None]) -> Iterator[Item]:
         """What ``checks`` gives, of the cells from ``first`` up to ``last``."""

@@ -29,14 +29,16 @@ from tlcheck.trusted.calculus.written import number_text
 from tlcheck.trusted.conditions import Check, ConditionClaim, Item, Measure, nonnegative, undecided
 from tlcheck.trusted.graph import Graph
 from tlcheck.trusted.network import Network
-from tlcheck.trusted.zonotopes import Zonotopes, enclose
+from tlcheck.trusted.zonotopes import Zonotopes, enclose, has_centre
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 NO_LABEL = -1
 TOGETHER = 16
-"""Points that are enclosed at once."""
+"""Points of one part of a claim."""
+NUMBERS = 1 << 21
+"""Points that are enclosed at once: TOGETHER, or as many as have this many pairs of values of the widest node."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,13 +82,20 @@ class Points:
     def enclosed(self, inputs: Floats) -> Iterator[PointEnclosure | None]:
         """One for each of ``inputs`` (N, n_inputs), exact doubles, flat over the network's inputs; None where a number leaves
         the range in which there is one. Raises NotDeployable."""
-        for first in range(0, len(inputs), TOGETHER):
-            part = inputs[first : first + TOGETHER]
+        step = self._at_once
+        for first in range(0, len(inputs), step):
+            part = inputs[first : first + step]
             try:
                 yield from self._together(part)
             except OutOfRange:
                 for k in range(len(part)):
                     yield self._alone(part[k : k + 1])
+
+    @cached_property
+    def _at_once(self) -> int:
+        nodes = self.network.graph.nodes
+        widest = max(nodes[i].size for i in self.network.needed)
+        return max(1, min(TOGETHER, NUMBERS // widest**2))
 
     def _alone(self, point: Floats) -> PointEnclosure | None:
         try:
@@ -158,6 +167,10 @@ class Conformance(ConditionClaim):
     @property
     def graph(self) -> Graph:
         return self.points.network.graph
+
+    @property
+    def asks_for(self) -> tuple[str, ...]:
+        return ("tlcheck.trusted.centred",) if any(has_centre(node.op) for node in self.graph.nodes) else ()
 
     @property
     def statement(self) -> str:

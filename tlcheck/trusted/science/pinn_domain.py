@@ -28,7 +28,7 @@ from tlcheck.trusted.calculus.ranges import Box
 from tlcheck.trusted.calculus.written import number_text
 from tlcheck.trusted.conditions import Check, ConditionClaim, Item, Measure, Share, nonnegative, undecided
 from tlcheck.trusted.science.amounts import Amount, Splittable, in_parts
-from tlcheck.trusted.science.quantities import Matrices, Quantity
+from tlcheck.trusted.science.quantities import Quantity
 from tlcheck.trusted.taylor.engine import OutsideDomain
 
 
@@ -43,6 +43,7 @@ class SupremumClaim(Splittable):
     tree: str
     witness: tuple[Fraction, ...] | None = None
     at_least: Fraction | None = None
+    quick: bool = False
     kind = "PINN domain"
 
     def __post_init__(self) -> None:
@@ -60,7 +61,7 @@ class SupremumClaim(Splittable):
 
     @property
     def asks_for(self) -> tuple[str, ...]:
-        return self.quantity.asks_for
+        return (*super().asks_for, *self.quantity.asks_for)
 
     @property
     def statement(self) -> str:
@@ -76,7 +77,7 @@ class SupremumClaim(Splittable):
 
     @cached_property
     def amount(self) -> Amount:
-        return Amount(self.name, self.quantity, "sup", self.order, self.tree)
+        return Amount(self.name, self.quantity, "sup", self.order, self.tree, self.quick)
 
     @property
     def cells(self) -> list[Box]:
@@ -90,27 +91,24 @@ class SupremumClaim(Splittable):
 
     def some(self, first: int, last: int, tick: Callable[[], None]) -> Iterator[Check | Measure]:
         """The conditions on the cells from ``first`` up to ``last``; the witness comes with cell 0."""
-        matrices: Matrices = {}
         at_most = ball(self.at_most)
         if first == 0:
             yield Measure("cells", len(self.cells))
             yield Measure("order", self.order)
             if self.witness is not None:
-                yield from self._at_witness(self.witness, matrices)
-        for cell in self.cells[first:last]:
-            tick()
-            try:
-                slack = at_most - self.quantity.over(cell, self.order, matrices)
-            except OutsideDomain as problem:
-                yield undecided("at most the bound on the cell", f"{self.quantity.where(cell)}: {problem}")
+                yield from self._at_witness(self.witness)
+        values = self.amount.values(first, last, tick, lambda value: bool(at_most - value >= 0))
+        for _, cell, value in values:
+            if isinstance(value, OutsideDomain):
+                yield undecided("at most the bound on the cell", f"{self.quantity.where(cell)}: {value}")
             else:
-                yield nonnegative("at most the bound on the cell", slack, self.quantity.where(cell))
+                yield nonnegative("at most the bound on the cell", at_most - value, self.quantity.where(cell))
 
-    def _at_witness(self, witness: tuple[Fraction, ...], matrices: Matrices) -> Iterator[Check]:
+    def _at_witness(self, witness: tuple[Fraction, ...]) -> Iterator[Check]:
         point = tuple((x, x) for x in witness)
         where = self.quantity.where(point)
         try:
-            value = self.quantity.over(point, self.order, matrices)
+            value = self.quantity.over(point, self.order, {})
         except OutsideDomain as problem:
             value = Arb("nan")
             where = f"{where}: {problem}"
@@ -135,6 +133,7 @@ class IntegralClaim(Splittable):
     order: int
     tree: str
     at_least: Fraction | None = None
+    quick: bool = False
     kind = SupremumClaim.kind
 
     def __post_init__(self) -> None:
@@ -144,7 +143,7 @@ class IntegralClaim(Splittable):
 
     @cached_property
     def amount(self) -> Amount:
-        return Amount(self.name, self.quantity, self.norm, self.order, self.tree)
+        return Amount(self.name, self.quantity, self.norm, self.order, self.tree, self.quick)
 
     @property
     def cells(self) -> list[Box]:
@@ -152,7 +151,7 @@ class IntegralClaim(Splittable):
 
     @property
     def asks_for(self) -> tuple[str, ...]:
-        return self.quantity.asks_for
+        return (*super().asks_for, *self.quantity.asks_for)
 
     @property
     def statement(self) -> str:

@@ -46,6 +46,16 @@ def derivative_names(
     return found
 
 
+def mean_of(models: Sequence[tuple[Arb, Arb]], norm: str) -> Arb:
+    """Of r, or of its root, from the means of each e^2 and e: the mean of |e| is at most the root of the mean of |e|^2, and at
+    least the length of the mean of e (Jensen)."""
+    squares = sum((s for s, _ in models), ball(Fraction(0)))
+    if norm == "L2":
+        return squares
+    length = sum((square(m) for _, m in models), ball(Fraction(0)))
+    return length.abs_lower().sqrt().union(squares.abs_upper().sqrt())
+
+
 @dataclass(frozen=True, eq=False)
 class Quantity:
     """r = sum of the squares of ``expressions`` over ``domain``, for a network whose inputs are the coordinates.
@@ -174,16 +184,8 @@ class Quantity:
         return total
 
     def mean_over(self, cell: Box, order: int, matrices: Matrices, norm: str) -> Arb:
-        """A ball that holds the mean over the cell of r ("L2") or of its root ("L1"). Raises OutsideDomain.
-
-        The mean of |e| is at most the root of the mean of |e|^2, and at least the length of the mean of e (Jensen).
-        """
-        models = self._on(cell, order, matrices)
-        squares = sum((model.mean_square() for model in models), ball(Fraction(0)))
-        if norm == "L2":
-            return squares
-        length = sum((square(model.mean()) for model in models), ball(Fraction(0)))
-        return length.abs_lower().sqrt().union(squares.abs_upper().sqrt())
+        """A ball that holds the mean over the cell of r ("L2") or of its root ("L1"). Raises OutsideDomain."""
+        return mean_of([(m.mean_square(), m.mean()) for m in self._on(cell, order, matrices)], norm)
 
     def _on(self, cell: Box, order: int, matrices: Matrices) -> list[Model]:
         free = [i for i, (low, high) in enumerate(cell) if low < high]

@@ -332,6 +332,7 @@ class SolutionErrorClaim(Splittable):
     theorem: Theorem
     at_most: Fraction
     covers: Mapping[str, tuple[int, str]]
+    quick: bool = False
     kind = "PINN solution error"
 
     def __post_init__(self) -> None:
@@ -342,13 +343,15 @@ class SolutionErrorClaim(Splittable):
 
     @cached_property
     def amounts(self) -> tuple[Amount, ...]:
-        return tuple(Amount(t.name, t.quantity, t.norm, *self.covers[t.name]) for t in self.theorem.terms)
+        return tuple(
+            Amount(t.name, t.quantity, t.norm, *self.covers[t.name], self.quick) for t in self.theorem.terms
+        )
 
     @property
     def asks_for(self) -> tuple[str, ...]:
         """The theorem's module, and what its terms ask for."""
         found = {name for term in self.theorem.terms for name in term.quantity.asks_for}
-        return (type(self.theorem).__module__, *sorted(found))
+        return (*super().asks_for, type(self.theorem).__module__, *sorted(found))
 
     @property
     def statement(self) -> str:
@@ -361,7 +364,7 @@ class SolutionErrorClaim(Splittable):
 
     @property
     def assumptions(self) -> tuple[str, ...]:
-        return ("Python", "FLINT", "theorems about differential equations")
+        return (*super().assumptions, "theorems about differential equations")
 
     def parts(self) -> Sequence[ConditionClaim]:
         return in_parts(self, sum(len(a.cells) for a in self.amounts))

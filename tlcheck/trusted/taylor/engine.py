@@ -1,4 +1,4 @@
-"""What a Taylor-model engine offers. Two: ``models_arb`` decides; ``science.models64`` (float64, many boxes at a time) finds.
+"""What a Taylor-model engine offers. Two: ``models_arb``, one box at a time; ``models64``, float64, many at a time.
 
 A *model* of a function g on a box is a polynomial p in s in [-1, 1]^n and a remainder rho >= 0 with
     |g(c + h s) - p(s)| <= rho   for every s,

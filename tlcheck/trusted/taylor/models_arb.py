@@ -61,12 +61,17 @@ class Model:
         return exact + self.remainder.union(-self.remainder)
 
     def mean_square(self) -> Arb:
-        """A ball that holds the mean of the square: with p the polynomial, |mean (p + d)^2 - mean p^2| is at most
-        2 sqrt(mean p^2) rho + rho^2 for |d| <= rho (Cauchy-Schwarz)."""
+        """A ball that holds the mean of the square."""
         c = self.coefficients
         exact = sum((c[a] * c[b] * ball(m if a == b else 2 * m) for a, b, m in self.space.moments[0]), arb(0))
-        spread = (2 * exact.abs_upper().sqrt() + self.remainder) * self.remainder
-        return exact + spread.union(-spread)
+        return mean_square(exact, self.remainder)
+
+
+def mean_square(polynomial: Arb, remainder: Arb) -> Arb:
+    """Of a model, from that of its polynomial p: |mean (p + d)^2 - mean p^2| is at most 2 sqrt(mean p^2) rho + rho^2 for
+    |d| <= rho (Cauchy-Schwarz)."""
+    spread = (2 * polynomial.abs_upper().sqrt() + remainder) * remainder
+    return polynomial + spread.union(-spread)
 
 
 Models = tuple[Model, ...]

@@ -1,0 +1,1 @@
+"""The native kernels: against exact arithmetic, under sanitizers, as PTX and SASS."""
