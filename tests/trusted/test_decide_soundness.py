@@ -39,6 +39,7 @@ from tlcheck.trusted.guidance import (
     SharedSlopes,
     Tree,
 )
+from tlcheck.trusted.formed_pass import check_formed
 from tlcheck.trusted.leaf_pass import check_leaves
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Linear, Scale, Sum
@@ -389,7 +390,7 @@ def decide(
 ) -> tuple[Plan, Verdict, dict[int, float]]:
     """As schedule.run_leaves does, in this process: (plan, verdict, rank -> margin of certified leaves)."""
     plan = Plan(claim, guidance, settings)
-    outcomes = []
+    outcomes, check = [], check_formed if plan.bounding_engine.name == "ball64" else check_leaves
     for region in range(len(plan.regions)):
         ranks = [k for k, leaf in enumerate(plan.leaves) if plan.region_of[leaf.disjunct] == region]
         if not ranks:
@@ -399,7 +400,7 @@ def decide(
         except OutOfRange:
             continue
         for start in range(0, len(ranks), 3):
-            outcomes += check_leaves(plan, bounds, ranks[start : start + 3])
+            outcomes += check(plan, bounds, ranks[start : start + 3])
     verdict, _ = conclude_unsat(plan, outcomes)
     return plan, verdict, {o.rank: o.margin for o in outcomes if o.margin > -inf}
 

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from tests.helpers import IEEE
 from tests.trusted.test_audit import ONE_LEAF, leaves
 from tlcheck.trusted.arith.constant import Constant
+from tlcheck.trusted.arith.limbs import LimbEngine
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.decide import conclude_unsat
 from tlcheck.trusted.graph import Graph, Node
+from tlcheck.trusted.formed_pass import check_formed
 from tlcheck.trusted.guidance import Guidance, SharedSlopes
 from tlcheck.trusted.leaf_pass import check_leaves
 from tlcheck.trusted.ops.activation import Relu
@@ -62,16 +64,20 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("arith", ["arb", "ball64", "auto"])
+@pytest.mark.parametrize("arith", ["arb", "ball64", "auto", "limbs"])
 def test_a_tie_is_not_proved(name: str, arith: str) -> None:
+    """``limbs``: exact integers in float64, as beside float64's bounds, and affine forms where a leaf has bounds of its own."""
     graph, low, constraint = CASES[name]
     box = InputBox(tuple(low), (ONE,) * len(low))
     query = Query(len(low), graph.n_outputs, (Disjunct(box, (constraint,)),))
     for per_leaf, deployed in product((False, True), repeat=2):
         guidance = Guidance(ONE_LEAF, leaves(1), per_leaf_bounds=per_leaf)
-        plan = Plan(UnsatClaim(graph, query), guidance, Settings(arith, deployed=IEEE if deployed else None))
+        settings = Settings("auto", budget=-1.0) if arith == "limbs" else Settings(arith)
+        settings = replace(settings, deployed=IEEE if deployed else None)
+        plan = Plan(UnsatClaim(graph, query), guidance, settings)
+        assert (arith == "limbs") == isinstance(plan.deciding_engine, LimbEngine)
         bounds = None if per_leaf else root_bounds(plan, 0)
-        verdict, _ = conclude_unsat(plan, check_leaves(plan, bounds, [0]))
+        verdict, _ = conclude_unsat(plan, check_formed(plan, bounds, [0]))
         assert verdict is Verdict.UNPROVEN
 
 

@@ -17,7 +17,7 @@ from tlcheck.trusted.ops.lines import snap
 
 Rows = list[list[Fraction]]
 D = 3
-SEEDS = pytest.mark.parametrize("seed", range(6))
+SEEDS = pytest.mark.parametrize("seed", range(8))
 
 
 def spread_out(rng: np.random.Generator, shape: tuple[int, ...], low: int = -80) -> np.ndarray:
@@ -26,8 +26,12 @@ def spread_out(rng: np.random.Generator, shape: tuple[int, ...], low: int = -80)
 
 
 def box_of(rng: np.random.Generator, n: int) -> Box:
-    """Around 0, on one side of it, and points: of each domain's own size."""
+    """Around 0, on one side of it, and points: of each domain's own size. Half of them have magnitudes whose sum is nearly the
+    power of two that is charged for it."""
     size = 2.0 ** rng.integers(-20, 20, (D, 1))
+    if rng.random() < 0.5:
+        even = np.full((D, n), (1 - 2.0**-19) / n) * size
+        return Box(-even, even)
     a, b = (rng.normal(0, 1, (D, n)) * size for _ in range(2))
     lower = np.where(rng.random((D, n)) < 0.5, -np.abs(a), np.minimum(a, b))
     return Box(lower, np.maximum(lower, b) if rng.random() < 0.8 else lower)
@@ -174,13 +178,13 @@ def test_constants(seed: int) -> None:
 
 
 @SEEDS
-@pytest.mark.parametrize("top", [-30, 0, 3])
-def test_lines(seed: int, top: int) -> None:
-    """Of slopes that reach 2^top, and 0 or 1 in some columns of all domains."""
-    rng = np.random.default_rng([7, seed, top + 40])
+@pytest.mark.parametrize("top", [-30, 0, 3, None])
+def test_lines(seed: int, top: int | None) -> None:
+    """Of slopes that reach 2^top, or are 0 and 1 (their products cost nothing); and 0 or 1 in some columns of all domains."""
+    rng = np.random.default_rng([7, seed, (top or 0) + 40])
     n = 9
     form, block = form_of(rng, n)
-    slopes = rng.normal(0, 1, (2, D, n)) * 2.0**top
+    slopes = rng.choice([0.0, 1.0], (2, D, n)) if top is None else rng.normal(0, 1, (2, D, n)) * 2.0**top
     lt, ut = spread_out(rng, (D, n)), spread_out(rng, (D, n))
     for k, slope in ((0, 0.0), (1, 1.0), (2, 0.0)):
         slopes[:, :, k] = slope
@@ -246,3 +250,14 @@ def test_the_end(seed: int) -> None:
         least = sum((min(a * Fraction(lo), a * Fraction(hi))
                      for a, lo, hi in zip(row, box.lower[d].tolist(), box.upper[d].tolist(), strict=True)), Fraction(0))  # fmt: skip
         assert Fraction(found) / (1 << GRID) <= least
+
+
+@pytest.mark.parametrize("terms", [128, MOST_TERMS])
+def test_joined_sums_fit_two_limbs(terms: int) -> None:
+    """Three sums that are all as large as their places together."""
+    form = LimbEngine(terms).form(1, 1)
+    most = float((1 << 53) - 1)
+    for a in (0.0, most, float((1 << (53 - form.h)) - 1)):
+        for c in (0.0, most):
+            q, *_ = form._joined((np.full((1, 1), x) for x in (a, most, c)), terms)
+            assert abs(q[0, 0]) <= 1 << (2 * form.h)
