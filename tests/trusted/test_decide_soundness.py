@@ -28,6 +28,7 @@ from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.decide import conclude_unsat
 from tlcheck.trusted.evaluate import Evaluator
+from tlcheck.trusted.formed_pass import check_formed
 from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import (
     LEAF,
@@ -39,7 +40,6 @@ from tlcheck.trusted.guidance import (
     SharedSlopes,
     Tree,
 )
-from tlcheck.trusted.formed_pass import check_formed
 from tlcheck.trusted.leaf_pass import check_leaves
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Linear, Scale, Sum

@@ -18,8 +18,8 @@ from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.arith.limbs import LimbEngine
 from tlcheck.trusted.claim import UnsatClaim
 from tlcheck.trusted.decide import conclude_unsat
-from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.formed_pass import check_formed
+from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import Guidance, SharedSlopes
 from tlcheck.trusted.leaf_pass import check_leaves
 from tlcheck.trusted.ops.activation import Relu
