@@ -11,14 +11,16 @@ from tests.trusted.test_relaxed_ops import Net
 from tlcheck.trusted import affine_forms
 from tlcheck.trusted.affine_forms import Forms, pay
 from tlcheck.trusted.arith.ball64 import Ball64
-from tlcheck.trusted.arith.box import Box
+from tlcheck.trusted.arith.box import Box, OutOfRange
 from tlcheck.trusted.arith.constant import Constant
 from tlcheck.trusted.bounds import Bounds, Enclosure, Slopes
-from tlcheck.trusted.graph import Graph
+from tlcheck.trusted.graph import Graph, Node
 from tlcheck.trusted.guidance import NO_GUIDANCE
 from tlcheck.trusted.network import Network
 from tlcheck.trusted.ops.activation import Relu
 from tlcheck.trusted.ops.affine import Linear, Scale, Sum
+from tlcheck.trusted.ops.convolution import Conv
+from tlcheck.trusted.ops.structure import Input
 
 Exact = list[Fraction]
 
@@ -166,3 +168,27 @@ def test_a_domain_alone_has_the_same_boxes() -> None:
             assert (a.lower[d if len(a.lower) > 1 else 0] == b.lower[0]).all() and (
                 a.upper[d if len(a.upper) > 1 else 0] == b.upper[0]
             ).all()
+
+
+def test_a_convolution_of_a_form_without_symbols() -> None:
+    nodes = (
+        Node(Input((1, 1, 4)), (), (1, 1, 4)),
+        Node(Conv(Constant(np.ones((1, 1, 2))), None, (1,), (1,), (0,), (0,)), (0,), (1, 1, 3)),
+    )
+    network = Network(Graph(nodes, (1,), ("x",), ("y",)))
+    affine, none = network.affine[1], np.zeros((2, 4))
+    assert affine is not None
+    known = affine_forms.AffineForm(none, np.zeros((2, 0, 4)), none + 1, none)
+    box = Forms(network, Ball64(), 2)._affine(affine, [(known, none + 1)]).box()
+    assert box.lower.shape == (2, 3) and (abs(box.magnitude - 2) < 1e-9).all()
+
+
+def test_a_neighbour_out_of_range_decides_nothing() -> None:
+    """With others it is for the chunk to look at each alone; alone it has its box."""
+    rng = np.random.default_rng(5)
+    graph, _ = network(rng)
+    low = np.array([[0.0] * 3, [2.0**300] * 3])
+    with pytest.raises(OutOfRange):
+        Forms(Network(graph), Ball64(), 2).met(0, {}, Box(low, low))
+    alone = Box(low[1:], low[1:])
+    assert Forms(Network(graph), Ball64(), 1).met(0, {}, alone) is alone

@@ -157,7 +157,9 @@ class Forms:
             size = np.abs(form.centre) + form.spread
             reach = (form.rest + gamma_up(m.fan_in + 2) * size) * (1 + 8 * V)
             centre = self.engine.forward(m, form.centre)
-            terms = self.engine.forward(m, form.terms.reshape(d * s, n)).reshape(d, s, m.n_out)
+            terms = np.zeros((d, s, m.n_out))
+            if s:
+                terms = self.engine.forward(m, form.terms.reshape(d * s, n)).reshape(terms.shape)
             rest = self.engine.magnitude_up(m, reach) + self.engine.uncertain_up(m, magnitude)
             moved = AffineForm(centre, terms, rest * (1 + 4 * V) + TINY, spread_up(terms))
             total = moved if total is None else total.plus(moved)
