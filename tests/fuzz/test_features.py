@@ -60,8 +60,10 @@ def test_exact_sums_must_agree_exactly() -> None:
 
 
 def test_a_refusal_that_is_no_line_of_ours_is_found() -> None:
-    case = Case("Det", 11)
-    assert run._unclear(case, "TLC202 one operator: unsupported operator Det at node 'the node'") is None
+    case = Case("Bernoulli", 15)
+    assert (
+        run._unclear(case, "TLC202 one operator: unsupported operator Bernoulli at node 'the node'") is None
+    )
     for detail in (
         "TLC999 one operator: node 'x': no",
         "TLC202 two\nlines of node 'x'",

@@ -31,6 +31,10 @@ from tlcheck.trusted.taylor.space import Space
 Floats = NDArray[np.float64]
 
 
+LEAST = 2.0**-80
+"""A mean of r below it, or of its root below the root of it, is not told from rounding: Arb may know that it is 0."""
+
+
 class FloatsDisagree(RuntimeError):
     """Arb has a value outside what float64 said: a bug, or arithmetic that is not what it is taken for; never a verdict."""
 
@@ -60,7 +64,8 @@ def found(quantity: Quantity, cells: Sequence[Box], order: int, norm: str) -> Fo
     _compare(quantity, cells, ranges)
     if norm == "sup":
         return Found(ranges, [])
-    mean = _means(models, norm)
+    least = LEAST if norm == "L2" else LEAST**0.5
+    mean = [m if m.abs_upper() >= least else arb("nan") for m in _means(models, norm)]
     volumes = _volumes(cells, engine.half[:, list(free)].tolist())
     tops = [r.abs_upper() if norm == "L2" else r.abs_upper().sqrt() for r in ranges]
     every = zip(volumes, mean, tops, strict=True)
