@@ -181,7 +181,7 @@ def _decide(
 ) -> Iterator[list[LeafOutcome]]:
     """Outcomes, chunk by chunk, in any order. Raises Stopped."""
     own, check = bounds is None, check_leaves
-    if own and plan.bounding_engine.name == "ball64":
+    if plan.bounding_engine.name == "ball64":
         from tlcheck.trusted.formed_pass import check_formed as check
     size = _chunk_size(plan, own)
     chunks = [ranks[i : i + size] for i in range(0, len(ranks), size)]
